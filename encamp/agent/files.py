@@ -1,0 +1,199 @@
+"""Files on the host: read, and write so that a crash leaves either the old file or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import grp
+import os
+import pwd
+import stat as stat_module
+from typing import Callable, Iterator, Optional, Union
+
+from encamp.resources.base import Failure, OsRelease, Stat
+from encamp.shared.secret import Secret
+
+KINDS = ((stat_module.S_ISLNK, "symlink"), (stat_module.S_ISDIR, "directory"), (stat_module.S_ISREG, "file"))
+
+
+@contextlib.contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Turn the operating system's errors into failures that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        fixes = {
+            errno.ENOSPC: "free some space on that file system, then deploy again",
+            errno.EDQUOT: "raise the quota, then deploy again",
+            errno.EROFS: "mount that file system read-write",
+            errno.EACCES: "deploy as a user who may write there (become: true)",
+            errno.EPERM: "the path may be immutable (lsattr) or on a file system without owners",
+        }
+        reason = f"{error.filename or path}: {error.strerror or error}"
+        raise Failure(reason, fix=fixes.get(error.errno or 0, "")) from error
+
+
+def stat(path: str) -> Optional[Stat]:
+    """lstat with names for owner and group (the number where there is no name)."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    kind = next((name for test, name in KINDS if test(found.st_mode)), "other")
+    return Stat(
+        kind,
+        stat_module.S_IMODE(found.st_mode),
+        _user_name(found.st_uid),
+        _group_name(found.st_gid),
+        found.st_size,
+        found.st_mtime,
+        os.readlink(path) if kind == "symlink" else "",
+    )
+
+
+def read(path: str) -> Optional[bytes]:
+    """Whole content of a file; None where there is none."""
+    try:
+        with open(path, "rb") as handle:
+            return handle.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}") from error
+
+
+def os_release() -> OsRelease:
+    """Which distribution this is, from /etc/os-release."""
+    values = {}
+    for line in (read("/etc/os-release") or b"").decode("utf-8", "replace").splitlines():
+        name, _, value = line.partition("=")
+        values[name] = value.strip().strip("\"'")
+    like = [values.get("ID", ""), *values.get("ID_LIKE", "").split()]
+    debian = any(name in ("debian", "ubuntu") for name in like)
+    rhel = any(name in ("rhel", "fedora", "centos") for name in like)
+    family = "debian" if debian else "rhel" if rhel else "other"
+    return OsRelease(values.get("ID", "linux"), values.get("VERSION_ID", ""), family, values.get("PRETTY_NAME", "Linux"))
+
+
+def write_atomic(
+    path: str,
+    data: Union[bytes, str, Secret],
+    owner: str,
+    group: str,
+    mode: int,
+    validate: Optional[Callable[[str], None]],
+) -> None:
+    """Write beside the target, with owner and mode from the first byte; validate; fsync; rename."""
+    content = data.reveal().encode() if isinstance(data, Secret) else data.encode() if isinstance(data, str) else data
+    candidate = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.encamp-new")
+    with explained(path):
+        try:
+            _write_new(candidate, content, owner, group, mode)
+            if validate:
+                validate(candidate)
+            os.replace(candidate, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(candidate)
+            raise
+        _sync_directory(os.path.dirname(path))
+
+
+def _write_new(path: str, content: bytes, owner: str, group: str, mode: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(handle, "wb") as stream:
+        if owner or group:
+            os.fchown(handle, _uid(owner), _gid(group))
+        os.fchmod(handle, mode)
+        stream.write(content)
+        stream.flush()
+        os.fsync(handle)
+
+
+def make_directory(path: str, owner: str, group: str, mode: int) -> None:
+    """Create a directory and its parents (0755, whatever the umask), then owner and mode of the last one."""
+    with explained(path):
+        parent = os.path.dirname(path.rstrip("/"))
+        if parent and not os.path.isdir(parent):
+            make_directory(parent, "", "", 0o755)
+        if not os.path.isdir(path):
+            os.mkdir(path, 0o700)
+        os.chown(path, _uid(owner), _gid(group))
+        os.chmod(path, mode)
+
+
+def link_atomic(path: str, target: str) -> None:
+    """Replace a link by renaming a new one over it."""
+    candidate = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.encamp-new")
+    with explained(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(candidate)
+        os.symlink(target, candidate)
+        os.replace(candidate, path)
+        _sync_directory(os.path.dirname(path))
+
+
+def set_owner(path: str, owner: str, group: str) -> None:
+    """Change owner and group of the path itself, not of a link's target. Empty: leave."""
+    with explained(path):
+        os.lchown(path, _uid(owner), _gid(group))
+
+
+def set_mode(path: str, mode: int) -> None:
+    """Change permission bits."""
+    with explained(path):
+        os.chmod(path, mode)
+
+
+def remove(path: str) -> None:
+    """Remove a file, a link, or a directory with all that is in it."""
+    import shutil
+
+    with explained(path):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def _sync_directory(path: str) -> None:
+    handle = os.open(path or ".", os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _uid(owner: str) -> int:
+    if not owner:
+        return -1
+    try:
+        return pwd.getpwnam(owner).pw_uid
+    except KeyError:
+        raise Failure(f"there is no user {owner} on this host") from None
+
+
+def _gid(group: str) -> int:
+    if not group:
+        return -1
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise Failure(f"there is no group {group} on this host") from None

@@ -1,0 +1,253 @@
+"""The only door to the host: everything a resource reads or changes goes through :class:`Host`."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import time
+from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar, Union
+
+from encamp.agent import files, net
+from encamp.resources.base import CommandFailed, Content, Failure, HttpAnswer, OsRelease, Result, Stat
+from encamp.shared.secret import Secret
+from encamp.shared.wire import Blob
+
+T = TypeVar("T")
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+Env = Mapping[str, Union[str, Secret]]
+
+
+class Host:
+    """The machine the agent runs on. Implements ``Reader`` and ``System`` of ``encamp.resources.base``.
+
+    ``fetch`` asks the controller for a blob's bytes; ``say`` sends an event (kind, text). Any change drops what
+    ``once`` remembered.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[Blob], bytes],
+        say: Callable[[str, str], None],
+        want_diff: bool = False,
+    ) -> None:
+        self._fetch = fetch
+        self._say = say
+        self._want_diff = want_diff
+        self._known: dict[str, Any] = {}
+        self._blobs: dict[str, bytes] = {}
+
+    @property
+    def want_diff(self) -> bool:
+        return self._want_diff
+
+    @property
+    def is_root(self) -> bool:
+        return os.geteuid() == 0
+
+    @property
+    def home(self) -> str:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def os_release(self) -> OsRelease:
+        return files.os_release()
+
+    def stat(self, path: str) -> Optional[Stat]:
+        return files.stat(path)
+
+    def read(self, path: str) -> Optional[bytes]:
+        return files.read(path)
+
+    def listdir(self, path: str) -> list[str]:
+        try:
+            return sorted(os.listdir(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def which(self, program: str) -> Optional[str]:
+        for directory in SYSTEM_PATH.split(":"):
+            path = os.path.join(directory, program)
+            if os.access(path, os.X_OK):
+                return path
+        return None
+
+    def query(
+        self,
+        argv: Sequence[str],
+        stdin: Union[str, Secret] = "",
+        env: Optional[Env] = None,
+        as_user: str = "",
+        timeout: float = 60,
+        cwd: str = "/",
+    ) -> Result:
+        return _execute(argv, stdin, env, as_user, timeout, cwd)
+
+    def http(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+        timeout: float = 10,
+        ca_file: str = "",
+    ) -> HttpAnswer:
+        return net.request(method, url, body, headers or {}, timeout, ca_file)
+
+    def once(self, key: str, read: Callable[[], T]) -> T:
+        if key not in self._known:
+            self._known[key] = read()
+        value: T = self._known[key]
+        return value
+
+    def fetch(self, blob: Blob) -> bytes:
+        if blob.sha256 not in self._blobs:
+            self._blobs[blob.sha256] = self._fetch(blob)
+        return self._blobs[blob.sha256]
+
+    def text(self, content: Content) -> str:
+        if isinstance(content, Blob):
+            return self.fetch(content).decode()
+        return content.reveal() if isinstance(content, Secret) else content
+
+    def note(self, text: str) -> None:
+        self._say("note", text)
+
+    # -- changing -----------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Drop remembered readings: the host has changed."""
+        self._known.clear()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        stdin: Union[str, Secret] = "",
+        env: Optional[Env] = None,
+        as_user: str = "",
+        timeout: float = 600,
+        cwd: str = "/",
+        cause: str = "",
+        fix: str = "",
+    ) -> Result:
+        self.forget()
+        result = _execute(argv, stdin, env, as_user, timeout, cwd)
+        if not result.ok:
+            raise CommandFailed(result, cause, fix)
+        return result
+
+    def write(
+        self,
+        path: str,
+        data: Union[bytes, str, Secret],
+        owner: str = "",
+        group: str = "",
+        mode: int = 0o644,
+        validate: Sequence[str] = (),
+    ) -> None:
+        self.forget()
+        files.write_atomic(path, data, owner, group, mode, self._validator(validate))
+
+    def _validator(self, argv: Sequence[str]) -> Optional[Callable[[str], None]]:
+        if not argv:
+            return None
+
+        def validate(candidate: str) -> None:
+            result = self.query([candidate if word == "{}" else word for word in argv])
+            if not result.ok:
+                raise Failure(f"`{' '.join(argv)}` refused the new file: nothing was replaced", detail=result.tail)
+
+        return validate
+
+    def mkdir(self, path: str, owner: str = "", group: str = "", mode: int = 0o755) -> None:
+        self.forget()
+        files.make_directory(path, owner, group, mode)
+
+    def symlink(self, path: str, target: str) -> None:
+        self.forget()
+        files.link_atomic(path, target)
+
+    def set_owner(self, path: str, owner: str, group: str) -> None:
+        self.forget()
+        files.set_owner(path, owner, group)
+
+    def set_mode(self, path: str, mode: int) -> None:
+        self.forget()
+        files.set_mode(path, mode)
+
+    def remove(self, path: str) -> None:
+        self.forget()
+        files.remove(path)
+
+    def rename(self, source: str, target: str) -> None:
+        self.forget()
+        with files.explained(target):
+            os.replace(source, target)
+
+    def download(self, url: str, sha256: str, path: str, ca_file: str = "") -> None:
+        self.forget()
+        files.write_atomic(path, net.download(url, sha256, ca_file), "", "", 0o644, None)
+
+    def progress(self, text: str) -> None:
+        self._say("progress", text)
+
+    def wait(self, ready: Callable[[], bool], seconds: float, every: float = 0.5) -> bool:
+        deadline = time.monotonic() + seconds
+        while True:
+            self.forget()
+            if ready():
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(every)
+
+
+def _execute(
+    argv: Sequence[str], stdin: Union[str, Secret], env: Optional[Env], as_user: str, timeout: float, cwd: str
+) -> Result:
+    """Run a command with a clean environment, as another user where asked. Never raises for what the command does."""
+    argv = tuple(argv)
+    environment, identity = _identity(as_user)
+    for name, value in (env or {}).items():
+        environment[name] = value.reveal() if isinstance(value, Secret) else value
+    text = stdin.reveal() if isinstance(stdin, Secret) else stdin
+    try:
+        done = subprocess.run(
+            argv,
+            input=text.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=cwd,
+            timeout=timeout,
+            start_new_session=True,
+            **identity,
+        )
+    except FileNotFoundError as error:
+        return Result(argv, 127, "", f"{error.filename}: not found")
+    except PermissionError as error:
+        return Result(argv, 126, "", f"{error.filename}: {error.strerror}")
+    except subprocess.TimeoutExpired as error:
+        return Result(argv, 124, "", f"no end within {timeout:.0f} s\n{(error.stderr or b'').decode('utf-8', 'replace')}")
+    return Result(argv, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+def _identity(as_user: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """The environment of a child, and how subprocess drops privileges for it."""
+    try:
+        entry = pwd.getpwnam(as_user) if as_user else pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise Failure(f"there is no user {as_user} on this host") from None
+    environment = {
+        "PATH": SYSTEM_PATH,
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "HOME": entry.pw_dir,
+        "USER": entry.pw_name,
+        "LOGNAME": entry.pw_name,
+    }
+    if not as_user or entry.pw_uid == os.geteuid():
+        return environment, {}
+    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
+    return environment, {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}

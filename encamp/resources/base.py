@@ -1,0 +1,317 @@
+"""What a resource is, and what it may ask of the host.
+
+A kind is a frozen dataclass in a file of its own. Its first field names it on the host (its identity). ``check`` gets a
+:class:`Reader`, which has no method that writes, and returns what differs. ``apply`` gets a :class:`System` and makes
+exactly those changes. The loop in ``encamp.agent`` owns check mode, diffs, redaction, handlers and the second check.
+
+Shipped to hosts: Python 3.9 syntax, standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Callable, ClassVar, Mapping, Optional, Protocol, Sequence, TypeVar, Union
+
+from encamp.shared.secret import Secret
+from encamp.shared.wire import Blob
+
+T = TypeVar("T")
+Content = Union[str, Secret, Blob]
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """One difference between a host and its declaration.
+
+    ``what`` names the aspect ("mode", "content"); ``before`` and ``after`` are short texts for people. ``diff`` is a
+    unified diff where one was asked for. Never put a secret into any of them.
+    """
+
+    what: str
+    before: str = ""
+    after: str = ""
+    diff: str = ""
+
+    def __str__(self) -> str:
+        if self.before and self.after:
+            return f"{self.what}: {self.before} -> {self.after}"
+        return f"{self.what}: {self.after or self.before}" if self.after or self.before else self.what
+
+
+class Failure(Exception):
+    """A step that failed on the host, told for a person.
+
+    ``reason`` is what happened, ``cause`` the likely cause, ``fix`` what to do, ``detail`` the last lines of output.
+    """
+
+    def __init__(self, reason: str, cause: str = "", fix: str = "", detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.cause, self.fix, self.detail = reason, cause, fix, detail
+
+
+class Refused(Failure):
+    """The host cannot be what was declared, and encamp will not try."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stat:
+    """What ``lstat`` says of a path. ``kind`` is file, directory, symlink or other; ``mode`` the permission bits."""
+
+    kind: str
+    mode: int
+    owner: str
+    group: str
+    size: int
+    mtime: float
+    target: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished command. Output is decoded with replacement: odd bytes never end a run."""
+
+    argv: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+    @property
+    def tail(self) -> str:
+        """The last lines a person needs: standard error, or standard output where that is empty."""
+        lines = (self.err.strip() or self.out.strip()).splitlines()
+        return "\n".join(lines[-20:])
+
+
+class CommandFailed(Failure):
+    """A command that had to succeed did not."""
+
+    def __init__(self, result: Result, cause: str = "", fix: str = "") -> None:
+        super().__init__(f"`{' '.join(result.argv)}` exited {result.code}", cause, fix, result.tail)
+        self.result = result
+
+
+@dataclasses.dataclass(frozen=True)
+class HttpAnswer:
+    """An HTTP response. ``status`` is 0 when no server answered; ``error`` then says why."""
+
+    status: int
+    body: bytes = b""
+    error: str = ""
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def json(self) -> Any:
+        """Parse the body. Raises ValueError when it is not JSON."""
+        import json
+
+        return json.loads(self.body.decode("utf-8", "replace"))
+
+
+@dataclasses.dataclass(frozen=True)
+class OsRelease:
+    """``/etc/os-release``: ``id`` such as debian, ``version`` such as 12, ``family`` debian, rhel or other."""
+
+    id: str
+    version: str
+    family: str
+    pretty: str
+
+
+class Reader(Protocol):
+    """The host, to look at. Nothing here writes."""
+
+    @property
+    def want_diff(self) -> bool:
+        """Whether the operator asked for diffs (they cost time to make)."""
+        ...
+
+    @property
+    def is_root(self) -> bool: ...
+
+    @property
+    def home(self) -> str:
+        """Home directory of the user the agent runs as."""
+        ...
+
+    def os_release(self) -> OsRelease: ...
+
+    def stat(self, path: str) -> Optional[Stat]:
+        """lstat of ``path``; None when nothing is there."""
+        ...
+
+    def read(self, path: str) -> Optional[bytes]:
+        """Whole content of a file; None when it does not exist."""
+        ...
+
+    def listdir(self, path: str) -> list[str]:
+        """Sorted names in a directory; empty when there is none."""
+        ...
+
+    def which(self, program: str) -> Optional[str]:
+        """Absolute path of a program, looked up in the system's directories (sbin too)."""
+        ...
+
+    def query(
+        self,
+        argv: Sequence[str],
+        stdin: Union[str, Secret] = "",
+        env: Optional[Mapping[str, Union[str, Secret]]] = None,
+        as_user: str = "",
+        timeout: float = 60,
+        cwd: str = "/",
+    ) -> Result:
+        """Run a command that only reads. A missing program gives code 127, a time-out code 124. Never raises for an
+        exit code."""
+        ...
+
+    def http(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+        timeout: float = 10,
+        ca_file: str = "",
+    ) -> HttpAnswer:
+        """One HTTP request (``body`` is sent as JSON). Proxy variables are ignored. Never raises for network errors."""
+        ...
+
+    def once(self, key: str, read: Callable[[], T]) -> T:
+        """Remember a costly reading under ``key`` until something on the host is changed."""
+        ...
+
+    def fetch(self, blob: Blob) -> bytes:
+        """Content of a blob, asked from the controller."""
+        ...
+
+    def text(self, content: Content) -> str:
+        """Content as text, whatever form it travelled in."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Tell the operator something that is no change and no failure. Shown in the recap."""
+        ...
+
+
+class System(Reader, Protocol):
+    """The host, to change. The only door: resources never call os, shutil or subprocess themselves."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        stdin: Union[str, Secret] = "",
+        env: Optional[Mapping[str, Union[str, Secret]]] = None,
+        as_user: str = "",
+        timeout: float = 600,
+        cwd: str = "/",
+        cause: str = "",
+        fix: str = "",
+    ) -> Result:
+        """Run a command that must succeed (exit 0). Raises CommandFailed, with ``cause`` and ``fix``."""
+        ...
+
+    def write(
+        self,
+        path: str,
+        data: Union[bytes, str, Secret],
+        owner: str = "",
+        group: str = "",
+        mode: int = 0o644,
+        validate: Sequence[str] = (),
+    ) -> None:
+        """Write beside the target with owner and mode set, validate, rename, fsync. ``{}`` in ``validate`` stands for
+        the new file's path; when it fails nothing is replaced and Failure is raised. Empty owner: leave as created."""
+        ...
+
+    def mkdir(self, path: str, owner: str = "", group: str = "", mode: int = 0o755) -> None: ...
+
+    def symlink(self, path: str, target: str) -> None:
+        """Point ``path`` at ``target``, atomically replacing a link that is there."""
+        ...
+
+    def set_owner(self, path: str, owner: str, group: str) -> None: ...
+
+    def set_mode(self, path: str, mode: int) -> None: ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file, link or whole directory; nothing to do when absent."""
+        ...
+
+    def rename(self, source: str, target: str) -> None: ...
+
+    def download(self, url: str, sha256: str, path: str, ca_file: str = "") -> None:
+        """Fetch ``url`` into ``path`` and prove its hash. Retries what a network may drop. Raises Failure."""
+        ...
+
+    def progress(self, text: str) -> None:
+        """Say what a long step is doing."""
+        ...
+
+    def wait(self, ready: Callable[[], bool], seconds: float, every: float = 0.5) -> bool:
+        """Ask until ``ready`` says yes or time is up. Readings kept by ``once`` are dropped between tries."""
+        ...
+
+
+class Resource:
+    """Base of all kinds. Subclasses are frozen dataclasses; the first field is the identity."""
+
+    #: True for kinds that act only when notified (restart, reload).
+    is_handler: ClassVar[bool] = False
+    #: Packages outside encamp, pure Python, whose sources travel with the kind.
+    ships: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def identity(self) -> str:
+        """What this resource is on the host: the value of the first field."""
+        first = dataclasses.fields(self)[0].name  # type: ignore[arg-type]
+        return str(getattr(self, first))
+
+    @property
+    def id(self) -> str:
+        """Unique name within a host's plan, such as ``File:/etc/prefect/default/server.env``."""
+        return f"{type(self).__name__}:{self.identity}"
+
+    def check(self, host: Reader) -> list[Change]:
+        """What differs from the declaration; empty when nothing does. Raises Failure or Refused."""
+        raise NotImplementedError
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        """Make exactly ``changes``. Raises Failure."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """When a handler was notified: the boot, and CLOCK_MONOTONIC seconds within it."""
+
+    boot: str
+    monotonic: float
+
+
+class HandlerResource(Resource):
+    """A kind that acts when notified. ``needed`` may find that the action happened already (a unit started since)."""
+
+    is_handler: ClassVar[bool] = True
+
+    def needed(self, host: Reader, mark: Mark) -> bool:
+        """Whether the action is still due for a notification made at ``mark``."""
+        return True
+
+    def check(self, host: Reader) -> list[Change]:
+        return []
+
+
+def unified(before: str, after: str, path: str) -> str:
+    """A unified diff for people."""
+    import difflib
+
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"{path} (now)", f"{path} (new)", lineterm="")
+    return "\n".join(lines)
+
+
+def octal(mode: int) -> str:
+    """A mode as people write it: 0644."""
+    return f"{mode:04o}"

@@ -1,0 +1,100 @@
+"""The wire format between controller and agent: JSON with tags for what JSON lacks.
+
+A resource travels as ``{"kind": "module:Class", "fields": {...}}``. Sequences arrive as tuples, so that
+frozen resources stay hashable. Content above :data:`INLINE_LIMIT` bytes travels as its sha256 only; the agent asks
+for what the host lacks, so a run that changes nothing sends hashes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+from typing import Any, Callable
+
+from encamp.shared.secret import Secret
+
+PROTOCOL = 1
+INLINE_LIMIT = 2048
+HEARTBEAT_SECONDS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Blob:
+    """Content known by its hash. ``size`` is in bytes."""
+
+    sha256: str
+    size: int
+    secret: bool = False
+
+
+class BlobStore:
+    """The controller's side of content by hash: keeps the bytes that an agent may ask for."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, bytes] = {}
+
+    def put(self, data: bytes, secret: bool = False) -> Blob:
+        """Keep ``data`` and return the reference that travels in its place."""
+        digest = hashlib.sha256(data).hexdigest()
+        self._bytes[digest] = data
+        return Blob(digest, len(data), secret)
+
+    def get(self, sha256: str) -> bytes:
+        """Return the content of a blob. Raises KeyError for a hash that this run never put."""
+        return self._bytes[sha256]
+
+
+def to_wire(value: Any) -> Any:
+    """Turn a value made of JSON types, tuples, secrets, blobs and resources into plain JSON data."""
+    if isinstance(value, Secret):
+        return {"$secret": value.reveal()}
+    if isinstance(value, Blob):
+        return {"$blob": [value.sha256, value.size, value.secret]}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"kind": kind_path(type(value)), "fields": _changed_fields(value)}
+    if isinstance(value, dict):
+        return {str(key): to_wire(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_wire(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"cannot send a {type(value).__name__}")
+
+
+def from_wire(data: Any) -> Any:
+    """Undo :func:`to_wire`. Lists become tuples."""
+    if isinstance(data, list):
+        return tuple(from_wire(item) for item in data)
+    if not isinstance(data, dict):
+        return data
+    if "$secret" in data:
+        return Secret(data["$secret"])
+    if "$blob" in data:
+        return Blob(*data["$blob"])
+    if set(data) == {"kind", "fields"}:
+        fields = {name: from_wire(item) for name, item in data["fields"].items()}
+        return load_kind(data["kind"])(**fields)
+    return {key: from_wire(item) for key, item in data.items()}
+
+
+def kind_path(kind: type) -> str:
+    """Name a kind as ``module:Class``, so that the other side finds it without a registry."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def load_kind(path: str) -> Callable[..., Any]:
+    """Import the class that :func:`kind_path` named."""
+    module, _, name = path.partition(":")
+    loaded: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return loaded
+
+
+def _changed_fields(value: Any) -> dict[str, Any]:
+    """Leave out what equals its default: both sides run the same sources, so defaults need not travel."""
+    fields = {}
+    for field in dataclasses.fields(value):
+        item = getattr(value, field.name)
+        if field.default is dataclasses.MISSING or item != field.default:
+            fields[field.name] = to_wire(item)
+    return fields

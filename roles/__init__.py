@@ -1,0 +1,1 @@
+"""What a host should be: pure functions from typed settings to resources."""
