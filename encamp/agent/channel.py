@@ -1,0 +1,102 @@
+"""The agent's two private pipes to the controller: events out, blobs in."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import zlib
+from typing import Any
+
+from encamp.shared.secret import Redactor
+from encamp.shared.wire import HEARTBEAT_SECONDS, Blob
+
+
+class ControllerGone(Exception):
+    """The link to the controller is cut. The step at hand has ended; nothing more is started."""
+
+
+class Channel:
+    """Events to the controller as JSON lines, each redacted; blobs from it, each asked for by hash."""
+
+    def __init__(self, source: int, sink: int, redact: Redactor) -> None:
+        self._source, self._sink, self._redact = source, sink, redact
+        self._lock = threading.Lock()
+        self._blobs: dict[str, bytes] = {}
+        self._gone = False
+
+    @classmethod
+    def private(cls, redact: Redactor) -> Channel:
+        """Keep stdin and stdout for ourselves: children get /dev/null, and what they print goes to stderr."""
+        source, sink = os.dup(0), os.dup(1)
+        os.set_inheritable(source, False)
+        os.set_inheritable(sink, False)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        os.dup2(2, 1)
+        return cls(source, sink, redact)
+
+    def send(self, event: dict[str, Any]) -> None:
+        """Send one event. Raises ControllerGone when nobody reads any more."""
+        line = json.dumps(redacted(event, self._redact)).encode() + b"\n"
+        with self._lock:
+            try:
+                while line:
+                    line = line[os.write(self._sink, line) :]
+            except OSError:
+                self._gone = True
+        if self._gone:
+            raise ControllerGone
+
+    def say(self, kind: str, text: str) -> None:
+        """Send a note or a progress line."""
+        self.send({"event": kind, "text": text})
+
+    def fetch(self, blob: Blob) -> bytes:
+        """Ask for a blob and read the answer: a header line with its length, then zlib data. Proves the hash."""
+        import hashlib
+
+        self.send({"event": "need", "sha256": blob.sha256})
+        header = b""
+        while not header.endswith(b"\n"):
+            header += self._take(1)
+        left, parts = int(header), []
+        while left:
+            part = self._take(min(left, 65536))
+            parts.append(part)
+            left -= len(part)
+        data = zlib.decompress(b"".join(parts))
+        if hashlib.sha256(data).hexdigest() != blob.sha256:
+            raise ControllerGone
+        return data
+
+    def _take(self, count: int) -> bytes:
+        data = os.read(self._source, count)
+        if not data:
+            raise ControllerGone
+        return data
+
+    def start_heartbeat(self) -> None:
+        """Tell the controller every few seconds that the agent lives, so that a dead link is told from a long step."""
+        beat = threading.Timer(HEARTBEAT_SECONDS, self._beat)
+        beat.daemon = True
+        beat.start()
+
+    def _beat(self) -> None:
+        try:
+            self.send({"event": "alive"})
+        except ControllerGone:
+            return
+        self.start_heartbeat()
+
+
+def redacted(data: Any, redact: Redactor) -> Any:
+    """The same data with every known secret replaced, in keys and values."""
+    if isinstance(data, str):
+        return redact(data)
+    if isinstance(data, dict):
+        return {redact(str(key)): redacted(item, redact) for key, item in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [redacted(item, redact) for item in data]
+    return data

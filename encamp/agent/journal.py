@@ -1,0 +1,107 @@
+"""What must survive a crash: handlers still due, and the lock that says who is at work.
+
+The pending mark of a handler is written before the change that needs it, so neither a kill nor a cut link can lose a
+restart. The lock is a ``flock``: it ends with its process, whatever ends that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from typing import Any, Optional
+
+from encamp.agent import files
+from encamp.resources.base import Mark
+
+ROOT_STATE = "/var/lib/encamp"
+
+
+def state_directory(is_root: bool, home: str) -> str:
+    """Where encamp keeps its own state on this machine."""
+    return ROOT_STATE if is_root else os.path.join(home, ".local/state/encamp")
+
+
+def mark_now() -> Mark:
+    """This moment, as a mark that later boots can tell from their own time."""
+    boot = (files.read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()
+    return Mark(boot, time.monotonic())
+
+
+class Journal:
+    """Handlers that were notified and have not run yet, by id, each with its wire form and its mark."""
+
+    def __init__(self, directory: str, read_only: bool) -> None:
+        self._path = os.path.join(directory, "pending.json")
+        self._read_only = read_only
+        self._pending: dict[str, dict[str, Any]] = self._load()
+
+    def _load(self) -> dict[str, dict[str, Any]]:
+        try:
+            loaded = json.loads(files.read(self._path) or b"{}")
+        except ValueError:
+            return {}
+        return loaded if isinstance(loaded, dict) else {}
+
+    def ids(self) -> list[str]:
+        """Handlers still due, oldest notification first."""
+        return list(self._pending)
+
+    def handler(self, handler_id: str) -> tuple[Any, Mark]:
+        """Wire form and mark of a pending handler."""
+        entry = self._pending[handler_id]
+        return entry["resource"], Mark(*entry["mark"])
+
+    def notify(self, handler_id: str, resource: Any) -> None:
+        """Remember, on disk, that a handler is due from now on. Moves the mark of one that is due already."""
+        mark = mark_now()
+        self._pending[handler_id] = {"resource": resource, "mark": [mark.boot, mark.monotonic]}
+        self._save()
+
+    def clear(self, handler_id: str) -> None:
+        """Forget a handler that has run."""
+        del self._pending[handler_id]
+        self._save()
+
+    def _save(self) -> None:
+        if self._read_only:
+            return
+        directory = os.path.dirname(self._path)
+        if not os.path.isdir(directory):
+            files.make_directory(directory, "", "", 0o700)
+        if self._pending:
+            files.write_atomic(self._path, json.dumps(self._pending), "", "", 0o600, None)
+        else:
+            files.remove(self._path)
+
+
+class HostLock:
+    """One run at a time on a host. Hold it with :meth:`take`; it is released by the end of the process."""
+
+    def __init__(self, is_root: bool, home: str) -> None:
+        self._path = "/run/encamp.lock" if is_root else os.path.join(state_directory(False, home), "lock")
+        self._handle: Optional[int] = None
+
+    def take(self, holder: dict[str, Any]) -> Optional[dict[str, Any]]:
+        """Take the lock for ``holder``. Returns None, or what is known of the run that holds it."""
+        if not os.path.isdir(os.path.dirname(self._path)):
+            files.make_directory(os.path.dirname(self._path), "", "", 0o700)
+        with files.explained(self._path):
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._read_holder(handle)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps({**holder, "pid": os.getpid(), "since": time.time()}).encode(), 0)
+        self._handle = handle
+        return None
+
+    @staticmethod
+    def _read_holder(handle: int) -> dict[str, Any]:
+        try:
+            holder = json.loads(os.pread(handle, 65536, 0))
+        except ValueError:
+            return {}
+        return holder if isinstance(holder, dict) else {}

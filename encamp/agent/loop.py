@@ -1,0 +1,159 @@
+"""The loop: check, apply what differs, check again. Check mode, diffs, handlers and reporting live here and nowhere else."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable
+
+from encamp.agent.channel import ControllerGone
+from encamp.agent.journal import Journal, mark_now
+from encamp.agent.system import Host
+from encamp.resources.base import Change, Failure, HandlerResource, Resource
+from encamp.shared.wire import from_wire
+
+FLUSH = "flush"
+
+
+class Loop:
+    """Works through a job's steps in order and sends one event a step.
+
+    ``counts`` holds ok, changed (or would change), unknown and failed steps.
+    """
+
+    def __init__(self, host: Host, journal: Journal, send: Callable[[dict[str, Any]], None], job: dict[str, Any]) -> None:
+        self._host, self._journal, self._send = host, journal, send
+        self._check_only: bool = job["check"]
+        self._steps: list[dict[str, Any]] = job["steps"]
+        self._handlers: dict[str, Any] = job["handlers"]
+        self._would_notify: list[str] = []
+        self.counts = {"ok": 0, "changed": 0, "unknown": 0, "failed": 0}
+
+    def run(self) -> None:
+        """Work through all steps, handlers last. Raises Failure after the event of the step that failed."""
+        for number, step in enumerate(self._steps):
+            if step.get("control") == FLUSH:
+                self._flush()
+            else:
+                self._step(number, step)
+        self._flush()
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def _step(self, number: int, step: dict[str, Any]) -> None:
+        started = time.monotonic()
+        self._send({"event": "start", "step": step["id"], "number": number})
+        try:
+            status, changes = self._converge(step)
+        except ControllerGone:
+            raise
+        except Failure as failure:
+            self._failed(step["id"], failure, started)
+            raise
+        except Exception as error:
+            bug = _bug(error)
+            self._failed(step["id"], bug, started)
+            raise bug from error
+        self._report(step["id"], status, changes, started)
+
+    def _converge(self, step: dict[str, Any]) -> tuple[str, list[Change]]:
+        """Bring one resource in order. Returns the step's status and what differed."""
+        resource: Resource = from_wire(step["resource"])
+        try:
+            changes = resource.check(self._host)
+        except Failure as failure:
+            if self._check_only and self.counts["changed"]:
+                return "unknown", [Change("unknown until applied", after=failure.reason)]
+            raise
+        if not changes:
+            return "ok", []
+        if self._check_only:
+            self._would_notify.extend(step.get("notify", ()))
+            return "changed", changes
+        for handler_id in step.get("notify", ()):
+            self._journal.notify(handler_id, self._handlers[handler_id])
+        resource.apply(self._host, changes)
+        self._host.forget()
+        left = resource.check(self._host)
+        if left:
+            raise Failure(
+                "applied, and still not as declared: " + "; ".join(map(str, left)),
+                "something else on this host manages the same thing, or this is a bug of encamp",
+            )
+        return "changed", changes
+
+    # -- handlers -----------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Run every handler that is due, those of an earlier, interrupted run included."""
+        if self._check_only:
+            return self._foretell()
+        for handler_id in self._journal.ids():
+            self._handle(handler_id)
+
+    def _foretell(self) -> None:
+        """In check mode: name the handlers that would run."""
+        marks = {handler_id: self._journal.handler(handler_id)[1] for handler_id in self._journal.ids()}
+        marks.update((handler_id, mark_now()) for handler_id in self._would_notify)
+        self._would_notify.clear()
+        for handler_id, mark in marks.items():
+            handler: HandlerResource = from_wire(self._handlers[handler_id])
+            if handler.needed(self._host, mark):
+                self._report(handler_id, "changed", [Change("would run", after="notified")], time.monotonic())
+
+    def _handle(self, handler_id: str) -> None:
+        started = time.monotonic()
+        wire, mark = self._journal.handler(handler_id)
+        try:
+            handler: HandlerResource = from_wire(self._handlers.get(handler_id, wire))
+            needed = handler.needed(self._host, mark)
+            if needed:
+                self._send({"event": "start", "step": handler_id, "number": -1})
+                handler.apply(self._host, ())
+        except Failure as failure:
+            self._failed(handler_id, failure, started)
+            raise
+        self._journal.clear(handler_id)
+        if needed:
+            self._report(handler_id, "changed", [Change("ran", after="notified")], started)
+
+    # -- events -------------------------------------------------------------------------------------------------
+
+    def _report(self, step_id: str, status: str, changes: list[Change], started: float) -> None:
+        self.counts[status] += 1
+        self._send(
+            {
+                "event": "step",
+                "step": step_id,
+                "status": status,
+                "changes": [vars(change) for change in changes],
+                "seconds": round(time.monotonic() - started, 3),
+            }
+        )
+
+    def _failed(self, step_id: str, failure: Failure, started: float) -> None:
+        self.counts["failed"] += 1
+        self._send(
+            {
+                "event": "step",
+                "step": step_id,
+                "status": "failed",
+                "changes": [],
+                "reason": failure.reason,
+                "cause": failure.cause,
+                "fix": failure.fix,
+                "detail": failure.detail,
+                "seconds": round(time.monotonic() - started, 3),
+            }
+        )
+
+
+def _bug(error: Exception) -> Failure:
+    """A resource that raised what it must not: shown with the place, so that it can be reported."""
+    import traceback
+
+    return Failure(
+        f"{type(error).__name__}: {error}",
+        "a bug of encamp: a resource may only raise Failure",
+        "report it with the lines below",
+        traceback.format_exc(),
+    )

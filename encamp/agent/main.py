@@ -1,0 +1,64 @@
+"""The agent's entry: private channels, the lock, the loop, the final event."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import Any
+
+from encamp.agent.channel import Channel, ControllerGone
+from encamp.agent.journal import HostLock, Journal, state_directory
+from encamp.agent.loop import Loop
+from encamp.agent.system import Host
+from encamp.resources.base import Failure
+from encamp.shared.secret import Redactor, Secret
+
+
+def main(job: dict[str, Any]) -> None:
+    """Carry out ``job`` (see ``encamp.plan.job_for``). Ends the process; the last event is ``done``."""
+    os.umask(0o022)
+    channel = Channel.private(Redactor(secrets_in(job)))
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        result = _run(job, channel)
+        channel.send({"event": "done", **result})
+    except ControllerGone:
+        sys.exit(4)
+    except Exception as error:
+        channel.send({"event": "crash", "reason": repr(error), "detail": traceback.format_exc()})
+        sys.exit(5)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """Take the lock, then work through the steps. Returns the fields of the ``done`` event."""
+    started = time.monotonic()
+    host = Host(channel.fetch, channel.say, job["diff"])
+    if not job["check"]:
+        holder = HostLock(host.is_root, host.home).take(job["run"])
+        if holder is not None:
+            return {"outcome": "locked", "holder": holder}
+    channel.start_heartbeat()
+    journal = Journal(state_directory(host.is_root, host.home), read_only=job["check"])
+    loop = Loop(host, journal, channel.send, job)
+    try:
+        loop.run()
+        outcome = "ok"
+    except Failure:
+        outcome = "failed"
+    return {"outcome": outcome, "counts": loop.counts, "seconds": round(time.monotonic() - started, 3)}
+
+
+def secrets_in(data: Any) -> list[Secret]:
+    """Every secret value of a job, wherever it stands."""
+    if isinstance(data, dict):
+        if "$secret" in data:
+            return [Secret(data["$secret"])]
+        return [secret for item in data.values() for secret in secrets_in(item)]
+    if isinstance(data, list):
+        return [secret for item in data for secret in secrets_in(item)]
+    return []

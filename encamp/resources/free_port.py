@@ -1,0 +1,65 @@
+"""A TCP port that nobody else listens on."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Sequence
+
+from encamp.resources.base import Change, Reader, Refused, Resource, System
+
+LISTEN = "0A"
+
+
+@dataclasses.dataclass(frozen=True)
+class FreePort(Resource):
+    """A TCP port that is free, or held by the service ``unit`` of ours. Refuses, with the holder's name, otherwise."""
+
+    port: int
+    unit: str = ""
+
+    def check(self, host: Reader) -> list[Change]:
+        sockets = _listening_sockets(host, self.port)
+        if not sockets:
+            return []
+        for pid in host.listdir("/proc"):
+            if pid.isdigit() and _owns(host, pid, sockets):
+                if self.unit and f"/{self.unit}" in (host.read(f"/proc/{pid}/cgroup") or b"").decode():
+                    return []
+                name = (host.read(f"/proc/{pid}/comm") or b"?").decode().strip()
+                raise self._taken(f"{name} (pid {pid})")
+        raise self._taken("another program")
+
+    def _taken(self, holder: str) -> Refused:
+        return Refused(
+            f"port {self.port} is already taken by {holder}",
+            fix=f"stop that program, or set another port: in the inventory (`ss -ltnp sport = :{self.port}` shows it)",
+        )
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        raise NotImplementedError("a port is never freed by encamp")
+
+
+def _listening_sockets(host: Reader, port: int) -> set[str]:
+    """Inodes of the sockets that listen on ``port``, from /proc/net/tcp and tcp6 (see proc(5))."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in (host.read(table) or b"").decode().splitlines()[1:]:
+            words = line.split()
+            if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
+                inodes.add(words[9])
+    return inodes
+
+
+def _owns(host: Reader, pid: str, inodes: set[str]) -> bool:
+    for descriptor in _descriptors(host, pid):
+        found = host.stat(f"/proc/{pid}/fd/{descriptor}")
+        if found and found.target.startswith("socket:[") and found.target[8:-1] in inodes:
+            return True
+    return False
+
+
+def _descriptors(host: Reader, pid: str) -> list[str]:
+    try:
+        return host.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return []
