@@ -12,6 +12,7 @@ set -euo pipefail
 WAIT_SECONDS="${ENCAMP_LAB_DOCKER_WAIT:-120}"
 STATE_DIR="${XDG_STATE_HOME:-${HOME:-/root}/.local/state}/encamp-lab"
 LOG="$STATE_DIR/dockerd.log"
+APT_LOG="$STATE_DIR/apt.log"
 
 # A pinned API version would stop a newer client from negotiating with an older engine.
 unset DOCKER_API_VERSION
@@ -52,11 +53,15 @@ compose_command() {
     fi
 }
 
+apt_get() { DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=5 "$@" >>"$APT_LOG" 2>&1; }
+
 apt_install() {
     say "installing with apt-get: $*"
     # A source that does not answer must not stop what the other sources can give.
-    retry apt-get -q update -o Acquire::Retries=5 >&2 || say "apt-get update had errors; going on with what is known"
-    DEBIAN_FRONTEND=noninteractive retry apt-get -q install -y --no-install-recommends -o Acquire::Retries=5 "$@" >&2
+    retry apt_get update || say "apt-get update had errors; going on with what is known"
+    retry apt_get install -y --no-install-recommends "$@" && return 0
+    tail -n 20 "$APT_LOG" >&2
+    return 1
 }
 
 # need COMMAND PACKAGE...: COMMAND is there, or the packages get installed.
@@ -80,7 +85,7 @@ install_engine() {
 ensure_compose() {
     compose_command >/dev/null && return 0
     can_install || die 3 "Docker is here but Compose is not; install docker-compose-plugin (v2) or docker-compose (v1)"
-    apt_install docker-compose
+    apt_install docker-compose || die 3 "apt-get could not install docker-compose"
     compose_command >/dev/null || die 3 "docker-compose was installed but does not run"
 }
 

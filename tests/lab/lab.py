@@ -47,6 +47,7 @@ BOOTSTRAP_SOURCES = (
 PULL_SECONDS = 60
 BOOT_SECONDS = 120
 REBOOT_SECONDS = 180
+SHOWN_LINES = 40  # of a failed command's output
 
 
 class LabError(Exception):
@@ -170,7 +171,7 @@ def up(lab: Lab, names: Sequence[str]) -> None:
 def recreate(lab: Lab, names: Sequence[str]) -> None:
     """Replace hosts by fresh ones."""
     prepare(lab, names)
-    run([*lab.compose, "rm", "--stop", "--force", *names], show=True, env=_environment())
+    run([*lab.compose, "rm", "--stop", "--force", *names], env=_environment())
     up(lab, names)
 
 
@@ -186,7 +187,8 @@ def down(lab: Lab, *, volumes: bool = False) -> None:
     if not lab.env_file.exists():
         say("there is no lab in this checkout")
         return
-    run([*lab.compose, "down", "--timeout", "10", *(["--volumes"] if volumes else [])], show=True, env=_environment())
+    say("removing the hosts")
+    run([*lab.compose, "down", "--timeout", "10", *(["--volumes"] if volumes else [])], env=_environment())
     lab.known_hosts.unlink(missing_ok=True)
 
 
@@ -329,7 +331,7 @@ def build_image(tag: str, target: str) -> None:
     arguments = [option for name in proxies for option in ("--build-arg", name)]
     command = ["docker", "build", "--quiet", "--network", "host", "--target", target, *arguments]
     command += ["--build-arg", f"BASE={base_image()}", "--tag", f"encamp-lab/{target}:{tag}", str(IMAGES)]
-    retry(lambda: run(command, show=True), f"building the image of {target} hosts")
+    retry(lambda: run(command), f"building the image of {target} hosts")
 
 
 def base_image() -> str:
@@ -354,7 +356,7 @@ def bootstrap_image(image: str) -> None:
         tarball = Path(folder) / "debian.tar"
         options = ["--variant=minbase", "--include=ca-certificates", "--quiet"]
         options += ['--aptopt=Acquire::Retries "5"', '--aptopt=Acquire::Check-Valid-Until "false"']
-        run(["mmdebstrap", *options, BOOTSTRAP_SUITE, str(tarball), *BOOTSTRAP_SOURCES], show=True)
+        run(["mmdebstrap", *options, BOOTSTRAP_SUITE, str(tarball), *BOOTSTRAP_SOURCES])
         run(["docker", "import", str(tarball), image])
 
 
@@ -363,8 +365,9 @@ def bootstrap_image(image: str) -> None:
 
 def _compose_up(lab: Lab, names: Sequence[str]) -> None:
     """Create and start containers; what runs already and has not changed is left alone."""
+    say(f"starting {', '.join(names)}")
     command = [*lab.compose, "up", "--detach", "--no-deps", *names]
-    retry(lambda: run(command, show=True, env=_environment()), "starting the hosts", attempts=2)
+    retry(lambda: run(command, env=_environment()), "starting the hosts", attempts=2)
 
 
 def _wait_for_all(lab: Lab, names: Sequence[str]) -> None:
@@ -465,7 +468,8 @@ def run(command: Sequence[str], *, show: bool = False, env: dict[str, str] | Non
         env=env,
     )
     if result.returncode != 0:
-        details = "\n".join(part for part in (result.stdout.strip(), (result.stderr or "").strip()) if part)
+        lines = [*result.stdout.splitlines(), *(result.stderr or "").splitlines()]
+        details = "\n".join(lines[-SHOWN_LINES:])
         raise LabError(f"exit status {result.returncode} of: {shlex.join(command)}\n{details}".rstrip())
     return result.stdout
 
@@ -473,9 +477,7 @@ def run(command: Sequence[str], *, show: bool = False, env: dict[str, str] | Non
 def succeeds(command: Sequence[str], timeout: float | None = None) -> bool:
     """Whether a command ends well, and in time."""
     try:
-        result = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout
-        )
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout)
     except subprocess.TimeoutExpired:
         return False
     return result.returncode == 0
