@@ -1,0 +1,55 @@
+# Each target is one command from a bare checkout: it makes .venv and starts Docker where they are missing.
+#
+#   make demo        deploy to the lab's hosts and show what happened; they stay up to look at
+#   make demo-down   remove them
+#   make test        all tests, those on real hosts in Docker included (FLAGS="-k name" reach pytest)
+#   make lint        style, types, import rules
+#   make bench       how long runs take
+#   make lab-up      start the lab's hosts only (HOSTS="vm1 laptop1" for some of them)
+#   make lab-down    the same as demo-down
+#   make clean       remove the lab, its caches, .venv and what tools left behind
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+STAMP := .venv/.installed
+LAB := tests/lab/lab.py
+HOSTS ?=
+FLAGS ?=
+
+.PHONY: help demo demo-down test lint bench lab-up lab-down clean
+
+help:
+	@sed -n 's/^#   make/make/p' Makefile
+
+$(STAMP): setup.cfg pyproject.toml tests/venv.sh
+	tests/venv.sh .venv
+	touch $@
+
+demo: $(STAMP)
+	$(PYTHON) tests/lab/demo.py
+
+demo-down lab-down: $(STAMP)
+	$(PYTHON) $(LAB) down
+
+test: $(STAMP)
+	tests/lab/docker.sh
+	$(PYTHON) -m pytest tests $(FLAGS)
+
+lint: $(STAMP)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: $(STAMP)
+	$(PYTHON) tests/lab/bench.py
+
+lab-up: $(STAMP)
+	$(PYTHON) $(LAB) up $(HOSTS)
+
+clean:
+	if [ -x $(PYTHON) ] && [ -e .lab/compose.env ]; then $(PYTHON) $(LAB) down --volumes; fi
+	rm -rf .venv .lab .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
