@@ -1,0 +1,153 @@
+"""Locks: every package of a Prefect release, pinned with hashes as of that release's own date.
+
+Resolved as of today most releases install and then fail at start, because a dependency moved on. ``make`` asks the
+index when a release came out and lets uv see nothing newer than a few days after that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from encamp import release_index
+from encamp.errors import EncampError, Origin, SettingsError
+from encamp.index import IndexConfig, controller_index
+
+#: Days after a release within which its dependencies had caught up with it: measured on 15 releases from 2.7 to 3.6.
+GRACE_DAYS = 5
+#: Releases that do not work as of their own date, and the date that does. 2.0.4: its aiohttp had no wheels for 3.11.
+DATES = {"2.0.4": "2022-12-15"}
+#: No host below this can run encamp's agent, so no lock has to care for it.
+OLDEST_PYTHON = (3, 9)
+HEADER = re.compile(r"# ([a-z-]+): (.+)")
+
+
+class LockError(EncampError):
+    """A lock could not be made. ``message`` holds the resolver's own reason."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lock:
+    """A committed lock. ``sha256`` is that of ``text``; ``date`` (ISO) is the day it was resolved as of;
+    ``requires_python`` a range such as ``>=3.10,<3.15``."""
+
+    version: str
+    text: str
+    sha256: str
+    date: str
+    requires_python: str
+
+    @property
+    def name(self) -> str:
+        """Name of the environment made from it: the release and the first digits of the hash."""
+        return f"{self.version}-{self.sha256[:12]}"
+
+
+def path_of(version: str, directory: Path) -> Path:
+    """Where the lock of a release is kept."""
+    return directory / f"prefect-{version}.txt"
+
+
+def available(directory: Path) -> list[str]:
+    """The releases that have a lock, oldest first."""
+    names = [path.name[len("prefect-") : -len(".txt")] for path in directory.glob("prefect-*.txt")]
+    return sorted(names, key=lambda version: [int(part) for part in re.findall(r"\d+", version)])
+
+
+def load(version: str, directory: Path) -> Lock:
+    """Read a committed lock. Raises SettingsError when there is none, or when it is no lock of that release."""
+    path = path_of(version, directory)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        have = ", ".join(available(directory)) or "none"
+        raise SettingsError(
+            f"there is no lock for Prefect {version} (locked: {have})", f"fab lock --prefect {version}"
+        ) from None
+    header = dict(HEADER.findall(text.partition("\n\n")[0]))
+    if header.get("prefect") != version or not {"resolved-as-of", "requires-python"} <= header.keys():
+        raise _damaged(path, "its header does not say that release, date and Python range", version)
+    if "--hash=sha256:" not in text or f"\nprefect=={version} " not in text:
+        raise _damaged(path, f"it does not pin prefect {version} with hashes", version)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Lock(version, text, digest, header["resolved-as-of"], header["requires-python"])
+
+
+def make(
+    prefect_version: str,
+    directory: Path,
+    exclude_newer: str | None = None,
+    index: IndexConfig | None = None,
+) -> Path:
+    """Resolve a release with hashes for every platform and Python, and write its lock. Returns the file.
+
+    ``exclude_newer`` is a date (ISO) to use instead of the release's own. Raises LockError, with uv's reason, when it
+    does not resolve: a dependency's floor is never lowered to make it.
+    """
+    index = index or controller_index()
+    release = release_index.find("prefect", prefect_version, index)
+    date = exclude_newer or DATES.get(prefect_version) or _own_date(release)
+    pins = _compile(prefect_version, date, _oldest(release.requires_python), index)
+    header = (
+        f"# prefect: {prefect_version}\n# resolved-as-of: {date}\n"
+        f"# requires-python: {release.requires_python}\n# made-by: fab lock --prefect {prefect_version}\n\n"
+    )
+    path = path_of(prefect_version, directory)
+    candidate = path.with_suffix(".new")
+    directory.mkdir(parents=True, exist_ok=True)
+    candidate.write_text(header + pins, encoding="utf-8")
+    os.replace(candidate, path)
+    return path
+
+
+def _own_date(release: release_index.Release) -> str:
+    if release.uploaded is None:
+        raise LockError(
+            f"the index does not say when prefect {release.version} was uploaded",
+            f"give the date yourself: fab lock --prefect {release.version} --exclude-newer YYYY-MM-DD",
+        )
+    return (release.uploaded + datetime.timedelta(days=GRACE_DAYS)).isoformat()
+
+
+def _oldest(requires_python: str) -> str:
+    """The oldest Python a lock has to work on: the release's lower bound, or the agent's where that is higher."""
+    bounds = [tuple(map(int, bound.split("."))) for bound in re.findall(r">=\s*(\d+\.\d+)", requires_python)]
+    return ".".join(map(str, max([*bounds, OLDEST_PYTHON])))
+
+
+def _compile(version: str, date: str, python: str, index: IndexConfig) -> str:
+    import uv
+
+    argv = [
+        *(uv.find_uv_bin(), "pip", "compile", "-", "--universal", "--python-version", python),
+        *("--python", sys.executable, "--generate-hashes", "--exclude-newer", f"{date}T00:00:00Z"),
+        *("--no-annotate", "--no-header", "--no-progress", "--color", "never", "--quiet"),
+    ]
+    done = subprocess.run(
+        argv, input=f"prefect=={version}\n", capture_output=True, text=True, env=_environment(os.environ, index)
+    )
+    if done.returncode:
+        raise LockError(
+            f"prefect {version} does not resolve as of {date}:\n{done.stderr.strip()}",
+            "choose another release, or another day with --exclude-newer; encamp lowers no floor to make it resolve",
+        )
+    return done.stdout
+
+
+def _environment(environ: Mapping[str, str], index: IndexConfig) -> dict[str, str]:
+    """The controller's own environment; index and certificates by variable, since an address may hold a password."""
+    chosen = {**environ, "UV_PYTHON_DOWNLOADS": "never", "UV_DEFAULT_INDEX": index.plain_url}
+    if index.ca_file:
+        chosen["SSL_CERT_FILE"] = index.ca_file
+    return chosen
+
+
+def _damaged(path: Path, reason: str, version: str) -> SettingsError:
+    return SettingsError(reason, f"make it again: fab lock --prefect {version}", Origin(str(path)))
