@@ -50,6 +50,6 @@ lab-up: $(STAMP)
 	$(PYTHON) $(LAB) up $(HOSTS)
 
 clean:
-	if [ -x $(PYTHON) ] && [ -e .lab/compose.env ]; then $(PYTHON) $(LAB) down --volumes; fi
+	if [ -x $(PYTHON) ] && [ -e .lab ]; then $(PYTHON) $(LAB) down --all; fi
 	rm -rf .venv .lab .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

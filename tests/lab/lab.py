@@ -6,7 +6,7 @@
     lab.py reboot HOST...     reboot hosts and wait until they are back
     lab.py status             what runs, where, and how it is
     lab.py ssh HOST [CMD...]  log in, or run a command
-    lab.py down [--volumes]   remove the hosts; with --volumes their download caches too
+    lab.py down [--all]       remove the hosts; with --all their download caches and what tests left behind, too
 
 Only the standard library is used, so this runs in a bare checkout with Python 3.10 or later. What is missing of Docker
 is installed and started by docker.sh. Keys, host keys and settings of the lab go to .lab/ in the checkout.
@@ -99,6 +99,18 @@ class Lab:
             state=Path(env.get("ENCAMP_LAB_STATE", str(CHECKOUT / ".lab"))).resolve(),
         )
 
+    @classmethod
+    def from_state(cls, state: Path) -> Lab:
+        """The lab that was started with a state directory."""
+        lines = (state / "compose.env").read_text("utf-8").splitlines()
+        variables = dict(line.split("=", 1) for line in lines)
+        return cls(
+            project=variables["ENCAMP_LAB_PROJECT"],
+            net=variables["ENCAMP_LAB_NET"],
+            ports=variables["ENCAMP_LAB_PORTS"],
+            state=state,
+        )
+
     @property
     def key(self) -> Path:
         """The private key that logs in to every host."""
@@ -187,9 +199,15 @@ def down(lab: Lab, *, volumes: bool = False) -> None:
     if not lab.env_file.exists():
         say("there is no lab in this checkout")
         return
-    say("removing the hosts")
+    say(f"removing the hosts of {lab.project}")
     run([*lab.compose, "down", "--timeout", "10", *(["--volumes"] if volumes else [])], env=_environment())
     lab.known_hosts.unlink(missing_ok=True)
+
+
+def down_all(lab: Lab) -> None:
+    """Remove this lab and those of test runs, download caches included."""
+    for env_file in sorted(lab.state.glob("**/compose.env")):
+        down(Lab.from_state(env_file.parent), volumes=True)
 
 
 def status(lab: Lab) -> list[str]:
@@ -543,8 +561,10 @@ def _dispatch(lab: Lab, options: argparse.Namespace) -> int:
             recreate(lab, options.hosts)
         elif options.command == "reboot":
             reboot(lab, options.hosts)
+        elif options.all:
+            down_all(lab)
         else:
-            down(lab, volumes=options.volumes)
+            down(lab)
     return 0
 
 
@@ -560,7 +580,7 @@ def _parser() -> argparse.ArgumentParser:
     login = commands.add_parser("ssh")
     login.add_argument("host", type=_host_name, metavar="HOST")
     login.add_argument("args", nargs=argparse.REMAINDER, metavar="CMD")
-    commands.add_parser("down").add_argument("--volumes", action="store_true")
+    commands.add_parser("down").add_argument("--all", action="store_true")
     return parser
 
 

@@ -1,0 +1,71 @@
+"""Integration tests deploy to real Debian hosts with systemd, in Docker; without Docker they fail."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
+
+import lab as machinery
+from live import LiveLab, free_slot
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder, so that ``-m "not integration"`` leaves them out."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def lab_slot() -> Iterator[machinery.Lab]:
+    """The lab of this test run, ready to start hosts; Docker is installed and started for it where it can be."""
+    try:
+        with free_slot() as slot:
+            machinery.prepare(slot, [])
+            yield slot
+    except machinery.LabError as error:
+        pytest.fail(f"integration tests need Docker: {error}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command(lab_slot: machinery.Lab) -> str:
+    """``docker compose`` or ``docker-compose``, with the variables of this run."""
+    return shlex.join(lab_slot.compose[: lab_slot.compose.index("-f")])
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file(lab_slot: machinery.Lab) -> list[str]:
+    """The lab's Compose files that fit this machine."""
+    options = lab_slot.compose
+    return [value for option, value in zip(options, options[1:]) if option == "-f"]
+
+
+@pytest.fixture(scope="session")
+def docker_compose_project_name(lab_slot: machinery.Lab) -> str:
+    """A project of this run's own."""
+    return lab_slot.project
+
+
+@pytest.fixture(scope="session")
+def docker_setup() -> list[str]:
+    """Hosts start when a test asks for them; here only what a killed run left behind is removed."""
+    return ["down --timeout 10"]
+
+
+@pytest.fixture(scope="session")
+def docker_cleanup() -> list[str]:
+    """Remove the hosts, keep their download caches. ENCAMP_TEST_KEEP=1 leaves the hosts up to look at."""
+    return [] if os.environ.get("ENCAMP_TEST_KEEP") else ["down --timeout 10"]
+
+
+@pytest.fixture(scope="session")
+def lab(lab_slot: machinery.Lab, docker_services: object, tmp_path_factory: pytest.TempPathFactory) -> LiveLab:
+    """The hosts of this test run."""
+    return LiveLab(lab_slot, tmp_path_factory.mktemp("lab"))
