@@ -1,0 +1,189 @@
+"""The inventory: which hosts there are, and what is said of each, read from YAML as Ansible reads it.
+
+Order in which variables count, the later the stronger: ``vars`` of all, ``vars`` of groups (outer before inner, then by
+``ansible_group_priority``, then by name), ``group_vars/all``, ``group_vars/<group>``, the host's own, ``host_vars``,
+``--set``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from encamp import patterns
+from encamp.errors import InventoryError, Origin
+from encamp.host import SUPPORTED, Host, unsupported
+from encamp.inventory_tree import Group, Tree, read_tree
+from encamp.inventory_vars import VarsFolder
+from encamp.inventory_yaml import Template, parse_file, typed
+from encamp.variables import Value, Variables
+
+__all__ = ["Host", "Inventory", "Origin", "Value", "Variables", "load", "select"]
+
+_NAMES = ("hosts.yml", "hosts.yaml")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ADHOC = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9_][\w.+-]*)@)?"
+    r"(?:(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)|\[(?P<boxed>[0-9A-Fa-f:.]+)\]|(?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*))"
+    r"(?::(?P<port>\d{1,5}))?"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """A loaded site. ``groups`` gives all hosts in and below each group; ``variables`` are those of an ad-hoc host.
+
+    ``notes`` are for the operator: files of variables that belong to no host or group.
+    """
+
+    path: Path
+    hosts: Mapping[str, Host]
+    groups: Mapping[str, tuple[str, ...]]
+    variables: Mapping[str, Value]
+    notes: tuple[str, ...] = ()
+    _site: _Site | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def adhoc(self) -> bool:
+        """Whether hosts that the inventory does not know may be named. Raises InventoryError unless true or false."""
+        value = self.variables.get("adhoc")
+        if value is None:
+            return False
+        if not isinstance(value.data, bool):
+            raise InventoryError("adhoc must be true or false", "write it without quotes", value.origin)
+        return value.data
+
+    def unlisted(self, name: str) -> Host:
+        """A host that the inventory does not list: it has the variables of all, and its file in host_vars if any."""
+        variables = self.variables
+        if self._site is not None:
+            variables = self._site.variables(name, [self._site.tree.groups["all"], self._site.tree.groups["ungrouped"]])
+        return Host(name, ("all", "ungrouped"), variables, True, str(self.path.parent))
+
+
+def load(path: Path, overrides: Mapping[str, str] | None = None) -> Inventory:
+    """Read a site: a directory with hosts.yml in it, or such a file. ``overrides`` (``--set``) beat everything.
+
+    Raises InventoryError, with file and line, for all that cannot be read.
+    """
+    file = _inventory_file(Path(path))
+    document = parse_file(str(file))
+    tree = read_tree(document)
+    site = _Site(tree, str(file.parent), document.references, _overrides(overrides or {}))
+    placed = tree.groups_by_host()
+    hosts = {name: site.host(name, groups) for name, groups in placed.items()}
+    members = {name: tree.members(name) for name in tree.groups}
+    variables = site.variables("", [tree.groups["all"], tree.groups["ungrouped"]])
+    inventory = Inventory(file, hosts, members, variables, (), site)
+    return dataclasses.replace(inventory, notes=tuple(site.notes(str(file), inventory.adhoc)))
+
+
+def select(inventory: Inventory, pattern: str) -> list[Host]:
+    """The hosts that an Ansible pattern names, in the pattern's order, their connection variables checked.
+
+    A plain name that is not in the inventory is accepted where the site says ``adhoc: true``; ``user@host:port`` sets
+    the login of that host. Raises InventoryError for a term that names nothing, and when no host is left.
+    """
+    chosen = dict(inventory.hosts)
+
+    def named(term: str) -> str | None:
+        host = _from_term(inventory, term)
+        if host is not None:
+            chosen[host.name] = host
+        return host.name if host else None
+
+    hosts = [chosen[name] for name in patterns.resolve(pattern, list(inventory.hosts), inventory.groups, named)]
+    if not hosts:
+        fix = f"add hosts to {Origin(str(inventory.path))}, or name others with -H"
+        raise InventoryError(f"no host matches {pattern!r}", fix)
+    for host in hosts:
+        host.check_connection()
+    return hosts
+
+
+class _Site:
+    """What load keeps while hosts get their variables."""
+
+    def __init__(self, tree: Tree, directory: str, references: set[str], overrides: dict[str, Value]) -> None:
+        self.tree, self.directory, self._references, self._overrides = tree, directory, references, overrides
+        self._group_vars = VarsFolder(os.path.join(directory, "group_vars"), references)
+        self._host_vars = VarsFolder(os.path.join(directory, "host_vars"), references)
+        self._of_group = {name: self._group_vars.read(name) for name in tree.groups}
+
+    def host(self, name: str, groups: list[Group]) -> Host:
+        return Host(name, tuple(group.name for group in groups), self.variables(name, groups), False, self.directory)
+
+    def variables(self, name: str, groups: list[Group]) -> Variables:
+        """All that is said of a host, the stronger over the weaker. ``groups``: weakest first, ``all`` among them."""
+        merged: dict[str, Value] = {}
+        for group in groups:
+            merged.update(group.variables)
+        for group in groups:
+            merged.update(self._of_group[group.name])
+        merged.update(self.tree.hosts.get(name, {}))
+        merged.update(self._host_vars.read(name) if name else {})
+        merged.update(self._overrides)
+        names = sorted(group.name for group in groups if group.name != "all")
+        magic = {"inventory_hostname": name, "inventory_hostname_short": name.split(".")[0], "group_names": names}
+        return Variables(merged, magic, self._references)
+
+    def notes(self, file: str, adhoc: bool) -> Iterable[str]:
+        """Files of variables that nothing reads, as a mistyped name leaves them."""
+        folders = [(self._group_vars, set(self.tree.groups), "group")]
+        if not adhoc:
+            folders.append((self._host_vars, set(self.tree.hosts), "host"))
+        for folder, known, kind in folders:
+            for entry in folder.strangers(known):
+                stranger = Origin(os.path.join(folder.path, entry))
+                yield f"{stranger} is read by nothing: {Origin(file)} has no {kind} of that name"
+
+
+def _inventory_file(path: Path) -> Path:
+    absolute = Path(os.path.abspath(path.expanduser()))
+    if absolute.is_file():
+        return absolute
+    if not absolute.exists():
+        fix = "name a directory that holds hosts.yml, or a YAML file (--inventory, ENCAMP_INVENTORY)"
+        raise InventoryError(f"there is no inventory at {path}", fix)
+    for name in _NAMES:
+        if (absolute / name).is_file():
+            return absolute / name
+    if (absolute / "hosts").is_file() or (absolute / "hosts.ini").is_file():
+        fix = "turn the INI file into YAML: ansible-inventory -i hosts --list --yaml > hosts.yml"
+        raise InventoryError(f"{path} holds an INI inventory, and only YAML is read", fix)
+    raise InventoryError(f"{path} holds no hosts.yml", "create it, or name another directory with --inventory")
+
+
+def _overrides(given: Mapping[str, str]) -> dict[str, Value]:
+    origin = Origin("--set")
+    found = {}
+    for name, text in given.items():
+        if not _IDENTIFIER.fullmatch(name):
+            raise InventoryError(f"{name!r} is no name of a setting", "write --set name=value", origin)
+        if name.startswith("ansible_") and (name not in SUPPORTED or name == "ansible_group_priority"):
+            raise unsupported(name, origin)
+        data = Template(text) if "{{" in text or "{%" in text else typed(text, f"--set {name}")
+        found[name] = Value(data, origin, text)
+    return found
+
+
+def _from_term(inventory: Inventory, term: str) -> Host | None:
+    """The host that ``[user@]name[:port]`` means; None when the inventory does not know it and may not accept it."""
+    found = _ADHOC.fullmatch(term)
+    if not found:
+        return None
+    name = found["name"] or found["boxed"] or found["bare"]
+    if name in inventory.groups or (name not in inventory.hosts and not inventory.adhoc):
+        return None
+    host = inventory.hosts.get(name) or inventory.unlisted(name)
+    origin, login = Origin("-H"), {}
+    if found["user"]:
+        login["ansible_user"] = Value(found["user"], origin)
+    if found["port"]:
+        login["ansible_port"] = Value(int(found["port"]), origin)
+    if not login or not isinstance(host.variables, Variables):
+        return host
+    return dataclasses.replace(host, variables=host.variables.extended(login))
