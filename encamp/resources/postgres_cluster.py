@@ -1,0 +1,134 @@
+"""A running Postgres cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Optional, Sequence
+
+from encamp.resources import postgres_layout as layout
+from encamp.resources import postgres_setup as setup
+from encamp.resources.base import Change, CommandFailed, Failure, Reader, Refused, Resource, System
+from encamp.resources.postgres_common import execute, read_state
+from encamp.resources.postgres_layout import Cluster
+from encamp.resources.postgres_sql import literal
+
+START_SECONDS = 300  # recovery after a crash takes its time
+
+
+@dataclasses.dataclass(frozen=True)
+class PostgresCluster(Resource):
+    """A cluster that runs and starts at boot, of the major version that the distribution brings.
+
+    An existing one is used, whatever its version (the one on port 5432 where there are several); only where there is
+    none one is made. Nothing is ever dropped. ``listen_addresses`` (None: leave; empty: the Unix socket only) and
+    ``port`` (0: leave) are set with ALTER SYSTEM and cost a restart. On RHEL (untested) the name must be main.
+    """
+
+    name: str = "main"
+    listen_addresses: Optional[tuple[str, ...]] = None
+    port: int = 0
+
+    def check(self, host: Reader) -> list[Change]:
+        cluster = layout.find(host, self.name)
+        if cluster is None:
+            self._require_none(host)
+            return [Change("cluster", "absent", "running")]
+        if setup.is_unfinished(host, cluster):
+            return [Change("cluster", "left unfinished", "running")]
+        changes = []
+        if not cluster.running:
+            changes.append(Change("service", cluster.status, "running"))
+        if not setup.starts_at_boot(host, cluster):
+            changes.append(Change("boot", "disabled", "enabled"))
+        return changes + (self._settings(host) if cluster.running else [])
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        cluster = layout.find(host, self.name)
+        if cluster is not None and setup.is_unfinished(host, cluster):
+            setup.move_aside(host, cluster)
+            cluster = None
+        if cluster is None:
+            setup.create(host, self.name)
+            cluster = self._found(host)
+        setup.enable(host, cluster)
+        if not cluster.running:
+            self._start(host, cluster)
+        self._apply_settings(host)
+
+    def _found(self, host: Reader) -> Cluster:
+        cluster = layout.find(host, self.name)
+        if cluster is None:
+            raise Failure(f"the Postgres cluster {self.name} was made and cannot be found", "this is a bug of encamp")
+        return cluster
+
+    def _require_none(self, host: Reader) -> None:
+        """Raise Refused where making a cluster would put a second one beside the site's own."""
+        others = layout.clusters(host)
+        if others:
+            labels = ", ".join(other.label for other in others)
+            raise Refused(
+                f"this host has the Postgres cluster {labels} but none called {self.name}",
+                "encamp makes no second cluster beside an existing one",
+                f"declare that one (name: {others[-1].name}), or make {self.name} by hand with pg_createcluster",
+            )
+
+    def _start(self, host: System, cluster: Cluster) -> None:
+        """Start (or restart) the server, or wait for one that is starting. Raises Failure with the end of its log."""
+        host.progress(f"starting Postgres {cluster.label}")
+        if cluster.status != "starting":
+            try:
+                host.run(["systemctl", "restart", cluster.unit], timeout=START_SECONDS)
+            except CommandFailed as error:
+                raise self._did_not_start(host, cluster) from error
+        host.wait(lambda: self._found(host).status != "starting", START_SECONDS)
+        if not self._found(host).running:
+            raise self._did_not_start(host, cluster)
+
+    def _did_not_start(self, host: Reader, cluster: Cluster) -> Failure:
+        return Failure(
+            f"Postgres {cluster.label} does not start",
+            "its log tells; often a full disk, a port that is taken, or a mistake in postgresql.conf",
+            f"repair that, try `systemctl restart {cluster.unit}`, then deploy again",
+            setup.last_log_lines(host, cluster),
+        )
+
+    # -- settings -----------------------------------------------------------------------------------------------
+
+    def _settings(self, host: Reader) -> list[Change]:
+        """The declared settings that the running server does not have."""
+        if self.listen_addresses is None and not self.port:
+            return []
+        state = read_state(host, self.name)
+        settings = state.settings if state else {}
+        changes = []
+        if self.listen_addresses is not None:
+            now = [word.strip() for word in settings.get("listen_addresses", "").split(",") if word.strip()]
+            if now != list(self.listen_addresses):
+                changes.append(Change("listen_addresses", ", ".join(now) or "none", ", ".join(self.listen_addresses)))
+        if self.port and settings.get("port") != str(self.port):
+            changes.append(Change("port", settings.get("port", ""), str(self.port)))
+        return changes
+
+    def _apply_settings(self, host: System) -> None:
+        """Write the settings that differ and restart. A server that then does not start gets its old settings back."""
+        changes = self._settings(host)
+        if not changes:
+            return
+        self._require_free_port(host)
+        cluster = self._found(host)
+        file = f"{cluster.data}/postgresql.auto.conf"
+        before, found = host.read(file), host.stat(file)
+        for change in changes:
+            execute(host, self.name, f"ALTER SYSTEM SET {change.what} = {literal(change.after)};")
+        try:
+            self._start(host, cluster)
+        except Failure:
+            if before is not None and found is not None:
+                host.write(file, before, found.owner, found.group, found.mode)
+                self._start(host, cluster)
+            raise
+
+    def _require_free_port(self, host: Reader) -> None:
+        for other in layout.clusters(host):
+            if other.name != self.name and other.port == self.port:
+                raise Refused(f"the Postgres cluster {other.label} has port {self.port}", fix="choose another port")
