@@ -72,7 +72,9 @@ def os_release() -> OsRelease:
     debian = any(name in ("debian", "ubuntu") for name in like)
     rhel = any(name in ("rhel", "fedora", "centos") for name in like)
     family = "debian" if debian else "rhel" if rhel else "other"
-    return OsRelease(values.get("ID", "linux"), values.get("VERSION_ID", ""), family, values.get("PRETTY_NAME", "Linux"))
+    return OsRelease(
+        values.get("ID", "linux"), values.get("VERSION_ID", ""), family, values.get("PRETTY_NAME", "Linux")
+    )
 
 
 def write_atomic(

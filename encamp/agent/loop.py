@@ -20,7 +20,9 @@ class Loop:
     ``counts`` holds ok, changed (or would change), unknown and failed steps.
     """
 
-    def __init__(self, host: Host, journal: Journal, send: Callable[[dict[str, Any]], None], job: dict[str, Any]) -> None:
+    def __init__(
+        self, host: Host, journal: Journal, send: Callable[[dict[str, Any]], None], job: dict[str, Any]
+    ) -> None:
         self._host, self._journal, self._send = host, journal, send
         self._check_only: bool = job["check"]
         self._steps: list[dict[str, Any]] = job["steps"]
@@ -33,9 +35,13 @@ class Loop:
         for number, step in enumerate(self._steps):
             if step.get("control") == FLUSH:
                 self._flush()
-            else:
+            elif not step.get("when_changed") or self._is_due(step["id"]):
                 self._step(number, step)
         self._flush()
+
+    def _is_due(self, step_id: str) -> bool:
+        """Whether a ``when_changed`` step is to be taken: something changed, in this run or in one cut short."""
+        return step_id in self._journal.ids() or (self._check_only and self.counts["changed"] > 0)
 
     # -- one step -----------------------------------------------------------------------------------------------
 
@@ -53,6 +59,8 @@ class Loop:
             bug = _bug(error)
             self._failed(step["id"], bug, started)
             raise bug from error
+        if step["id"] in self._journal.ids():
+            self._journal.clear(step["id"])
         self._report(step["id"], status, changes, started)
 
     def _converge(self, step: dict[str, Any]) -> tuple[str, list[Change]]:
@@ -68,9 +76,9 @@ class Loop:
             return "ok", []
         if self._check_only:
             self._would_notify.extend(step.get("notify", ()))
-            return "changed", changes
-        for handler_id in step.get("notify", ()):
-            self._journal.notify(handler_id, self._handlers[handler_id])
+            return ("changed" if resource.changes_host else "unknown"), changes
+        if resource.changes_host:
+            self._announce(step)
         resource.apply(self._host, changes)
         self._host.forget()
         left = resource.check(self._host)
@@ -79,7 +87,15 @@ class Loop:
                 "applied, and still not as declared: " + "; ".join(map(str, left)),
                 "something else on this host manages the same thing, or this is a bug of encamp",
             )
-        return "changed", changes
+        return ("changed" if resource.changes_host else "ok"), changes
+
+    def _announce(self, step: dict[str, Any]) -> None:
+        """Before a change: write down what will be due because of it, so that no crash can lose it."""
+        for handler_id in step.get("notify", ()):
+            self._journal.notify(handler_id, self._handlers[handler_id])
+        for later in self._steps:
+            if later.get("when_changed") and later["id"] not in self._journal.ids():
+                self._journal.notify(later["id"], None)
 
     # -- handlers -----------------------------------------------------------------------------------------------
 
@@ -87,12 +103,14 @@ class Loop:
         """Run every handler that is due, those of an earlier, interrupted run included."""
         if self._check_only:
             return self._foretell()
+        proofs = {step["id"] for step in self._steps if step.get("when_changed")}
         for handler_id in self._journal.ids():
-            self._handle(handler_id)
+            if handler_id not in proofs:
+                self._handle(handler_id)
 
     def _foretell(self) -> None:
         """In check mode: name the handlers that would run."""
-        marks = {handler_id: self._journal.handler(handler_id)[1] for handler_id in self._journal.ids()}
+        marks = {name: self._journal.handler(name)[1] for name in self._journal.ids() if name in self._handlers}
         marks.update((handler_id, mark_now()) for handler_id in self._would_notify)
         self._would_notify.clear()
         for handler_id, mark in marks.items():
@@ -103,6 +121,8 @@ class Loop:
     def _handle(self, handler_id: str) -> None:
         started = time.monotonic()
         wire, mark = self._journal.handler(handler_id)
+        if wire is None:  # a proof that this run was told to leave out
+            return
         try:
             handler: HandlerResource = from_wire(self._handlers.get(handler_id, wire))
             needed = handler.needed(self._host, mark)

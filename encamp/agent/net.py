@@ -12,9 +12,7 @@ from encamp.resources.base import Failure, HttpAnswer
 TRIES = 4
 
 
-def request(
-    method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str
-) -> HttpAnswer:
+def request(method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str) -> HttpAnswer:
     """One request, redirects followed. What went wrong on the network stands in ``error``, with status 0."""
     import http.client
     import ssl

@@ -229,7 +229,9 @@ def _execute(
     except PermissionError as error:
         return Result(argv, 126, "", f"{error.filename}: {error.strerror}")
     except subprocess.TimeoutExpired as error:
-        return Result(argv, 124, "", f"no end within {timeout:.0f} s\n{(error.stderr or b'').decode('utf-8', 'replace')}")
+        return Result(
+            argv, 124, "", f"no end within {timeout:.0f} s\n{(error.stderr or b'').decode('utf-8', 'replace')}"
+        )
     return Result(argv, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 

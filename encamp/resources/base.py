@@ -260,6 +260,8 @@ class Resource:
 
     #: True for kinds that act only when notified (restart, reload).
     is_handler: ClassVar[bool] = False
+    #: False for kinds that wait for something or prove it: what they do is never counted as a change.
+    changes_host: ClassVar[bool] = True
     #: Packages outside encamp, pure Python, whose sources travel with the kind.
     ships: ClassVar[tuple[str, ...]] = ()
 

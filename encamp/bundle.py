@@ -1,0 +1,92 @@
+"""What ships to the host: the sources a job needs and no more, packed with the job into one payload."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import re
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ("encamp.shared", "encamp.resources", "encamp.agent", "roles.kinds")
+ENTRY = "encamp.agent.main"
+IMPORT = re.compile(r"^[ \t]*(?:from ([\w.]+) import (\([^)]*\)|[^\n#]+)|import ([\w.]+))", re.MULTILINE)
+
+
+def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> bytes:
+    """The payload for stage 0: a header line with the length, then zlib of the sources and the job.
+
+    ``ships`` names pure Python packages outside encamp whose sources the job's kinds need.
+    """
+    kinds = set(_kind_modules(job))
+    data = json.dumps({"sources": sources(kinds, ships), "job": job}, separators=(",", ":")).encode()
+    packed = zlib.compress(data, 6)
+    return b"ENCAMP %d\n" % len(packed) + packed
+
+
+def sources(modules: Iterable[str], ships: Iterable[str] = ()) -> dict[str, tuple[bool, str]]:
+    """``{module: (is a package, source)}`` for the agent, the modules named, and all they import among what ships."""
+    found: dict[str, tuple[bool, str]] = {}
+    waiting = [ENTRY, *modules]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        is_package, source, imports = _module(name)
+        found[name] = (is_package, source)
+        parent = name.rpartition(".")[0]
+        waiting.extend([*imports, *([parent] if parent else [])])
+    for package in ships:
+        found.update(_third_party(package))
+    return found
+
+
+def _kind_modules(data: Any) -> Iterable[str]:
+    if isinstance(data, dict):
+        if "kind" in data and "fields" in data:
+            yield data["kind"].partition(":")[0]
+        for value in data.values():
+            yield from _kind_modules(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _kind_modules(value)
+
+
+@functools.lru_cache(maxsize=None)
+def _module(name: str) -> tuple[bool, str, tuple[str, ...]]:
+    """Read one shipped module: whether it is a package, its source, the shipped modules that it imports."""
+    path = ROOT.joinpath(*name.split("."))
+    is_package = path.is_dir()
+    source = (path / "__init__.py" if is_package else path.with_suffix(".py")).read_text()
+    if name in ("encamp", "roles"):
+        return is_package, "", ()
+    return is_package, source, tuple(_imports(source))
+
+
+def _imports(source: str) -> Iterable[str]:
+    for base, names, plain in IMPORT.findall(source):
+        module = base or plain
+        if not module.startswith(SHIPPED):
+            continue
+        yield module
+        for name in re.findall(r"\w+", names):
+            if ROOT.joinpath(*module.split("."), f"{name}.py").is_file():
+                yield f"{module}.{name}"
+
+
+@functools.lru_cache(maxsize=None)
+def _third_party(package: str) -> dict[str, tuple[bool, str]]:
+    """All modules of an installed pure Python package."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations, f"{package} is a dependency of encamp"
+    root = Path(next(iter(spec.submodule_search_locations)))
+    found = {}
+    for path in root.rglob("*.py"):
+        words = (package, *path.relative_to(root).with_suffix("").parts)
+        is_package = words[-1] == "__init__"
+        found[".".join(words[:-1] if is_package else words)] = (is_package, path.read_text())
+    return found

@@ -1,0 +1,1 @@
+"""What the tasks of fabfile.py do: each module one task, from its options to an exit code."""

@@ -1,0 +1,59 @@
+"""``fab deploy``: make the hosts what the files say, in stage order, and prove it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from encamp import plan
+from encamp.commands.options import Options, finish, listeners, load_site
+from encamp.plan import HostPlan
+from encamp.reach import SshReach
+from encamp.report import Outcome
+from encamp.run import Run
+from encamp.schedule import Wave, waves
+from encamp.site import Site, SiteHost
+from roles import prefect_server, prefect_worker, stages
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """All that a deploy will do, worked out and validated before any host is touched."""
+
+    waves: list[Wave]
+    plans: dict[tuple[str, tuple[str, ...]], HostPlan]
+
+
+def deploy(options: Options, verify: bool = True) -> int:
+    """Converge the selected hosts, or all servers and workers. Returns the exit code; raises EncampError."""
+    fleet, selected = load_site(options, (prefect_server.GROUP, prefect_worker.GROUP))
+    prepared = prepare(fleet, selected, verify)
+    told = listeners(options)
+    run = Run("deploy", options.mode, SshReach(fleet, options.config), told)
+    outcomes = run.converge(prepared.waves, prepared.plans)
+    code = finish(options, outcomes, told)
+    if code == 0 and not options.check:
+        _tell_address(fleet, selected, outcomes)
+    return code
+
+
+def prepare(fleet: Site, selected: list[SiteHost], verify: bool) -> Prepared:
+    """Plan every selected host. Raises PlanError, SettingsError, UsageError; touches nothing."""
+    by_name = {host.name: stages.taking_part(host) for host in selected}
+    order = [(stage.name, [name for name, taken in by_name.items() if stage in taken]) for stage in stages.STAGES]
+    made = waves(order)
+    plans = {}
+    for wave in made:
+        for name, names in wave.hosts.items():
+            taken = [stage for stage in stages.STAGES if stage.name in names]
+            plans[name, names] = plan.build(name, stages.items(fleet.host(name), fleet, taken, verify))
+    return Prepared(made, plans)
+
+
+def _tell_address(fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> None:
+    """What to do next, with the address that clients use."""
+    healthy = {outcome.host for outcome in outcomes if outcome.status == "ok"}
+    for host in selected:
+        if host.name in healthy and host.in_group(prefect_server.GROUP):
+            print(f"\n  UI of {host.name}:   {prefect_server.public_url(host)}")
+            print(f"  API of {host.name}:  {prefect_server.api_url(host)}")
+            print(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")

@@ -1,0 +1,99 @@
+"""What every fleet task takes, and what it opens with: site, listeners, reach."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from encamp import inventory, reach, report, site
+from encamp.errors import EncampError, UsageError
+from encamp.report import Listener, Outcome
+from encamp.run import Mode, exit_code
+from roles import stages
+
+if TYPE_CHECKING:
+    import fabric
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options that tasks share. ``hosts`` is the text of ``-H``; empty: the task's own group."""
+
+    config: fabric.Config
+    hosts: str = ""
+    inventory: str = ""
+    check: bool = False
+    diff: bool = False
+    want_exit_code: bool = False
+    overrides: Sequence[str] = ()
+    json_file: str = ""
+    verbose: bool = False
+    forks: int = 10
+
+    @property
+    def mode(self) -> Mode:
+        return Mode(self.check, self.diff, self.forks)
+
+
+def load_site(options: Options, groups: Sequence[str]) -> tuple[site.Site, list[site.SiteHost]]:
+    """Read the inventory whole, check every key, and select the hosts: ``-H``, or else all of ``groups``.
+
+    Raises InventoryError, SettingsError, UsageError.
+    """
+    loaded = inventory.load(site.locate(options.inventory), site.parse_overrides(options.overrides))
+    pattern = options.hosts or ",".join(group for group in groups if group in loaded.groups)
+    if not pattern:
+        raise UsageError(
+            f"no hosts: {loaded.path} has no group {' or '.join(groups)}", "name hosts with -H, or fill the inventory"
+        )
+    selected = inventory.select(loaded, pattern)
+    if not selected:
+        raise UsageError(f"no host matches {pattern}", "see the hosts in the inventory, or name one with -H")
+    fleet = site.Site(loaded, selected)
+    _check_settings(fleet)
+    return fleet, [fleet.host(host.name) for host in selected]
+
+
+def _check_settings(fleet: site.Site) -> None:
+    """Every host's settings, selected or not: peers read each other's. Unknown keys fail with the nearest name."""
+    from encamp.settings import check_hosts
+
+    check_hosts([host.inventory for host in fleet.hosts], (reach.Settings, *stages.SETTINGS))
+
+
+def listeners(options: Options) -> list[Listener]:
+    """The console, and a JSON-lines file where one was asked for."""
+    found: list[Listener] = [report.console(sys.stdout, options.check, options.verbose)]
+    if options.json_file:
+        try:
+            found.append(report.JsonLines(Path(options.json_file)))
+        except OSError as error:
+            raise UsageError(f"--json {options.json_file}: {error.strerror}") from None
+    return found
+
+
+def finish(options: Options, outcomes: Sequence[Outcome], told: Sequence[Listener]) -> int:
+    """Print the recap and return the exit code."""
+    for listener in told:
+        listener.close()
+    print("\nrecap")
+    for line in report.recap_lines(outcomes, options.check):
+        print(f"  {line}")
+    return exit_code(outcomes, options.check, options.want_exit_code)
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; an operator's mistake becomes a message and its exit code, never a traceback."""
+    try:
+        return command()
+    except EncampError as error:
+        print(f"error: {error}", file=sys.stderr)
+        if error.fix:
+            print(f"  fix: {error.fix}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped: hosts under way finish their step at hand; run again to continue", file=sys.stderr)
+        return 130

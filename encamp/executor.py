@@ -1,0 +1,33 @@
+"""How ``fab -H a,b`` reaches a fleet task: once, with the hosts as data, instead of once a host in series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fabric
+from invoke.tasks import Call, Task
+
+
+class FleetTask(fabric.Task):  # type: ignore[misc]
+    """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``."""
+
+
+class FleetExecutor(fabric.Executor):  # type: ignore[misc]
+    """Fabric's executor, except that a fleet task is not fanned out. Named in ``fabric.yaml``."""
+
+    def expand_calls(self, calls: list[Any], apply_hosts: bool = True) -> list[Any]:
+        """Give fleet tasks the host list as configuration, and leave every other call to Fabric."""
+        self.config.load_overrides({**self._overrides(), "encamp": {"hosts": self.core[0].args.hosts.value or ""}})
+        expanded = []
+        for item in calls:
+            call = Call(task=item) if isinstance(item, Task) else item
+            if isinstance(call.task, FleetTask):
+                expanded.append(call)
+            else:
+                expanded.extend(super().expand_calls([call], apply_hosts))
+        if not calls:
+            return list(super().expand_calls(calls, apply_hosts))
+        return expanded
+
+    def _overrides(self) -> dict[str, Any]:
+        return dict(self.config._overrides)

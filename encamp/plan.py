@@ -1,0 +1,122 @@
+"""From roles to what one host is sent. Everything wrong with the declarations is found here, with no host touched."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any, Union
+
+from encamp.errors import PlanError
+from encamp.resources.base import Content, HandlerResource, Resource
+from encamp.shared.secret import Secret
+from encamp.shared.wire import INLINE_LIMIT, PROTOCOL, BlobStore, kind_path, to_wire
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A resource in its place in a plan.
+
+    ``notify``: handlers that run when it changed. ``when_changed``: the step is taken only when something on the host
+    changed before it, in this run or in an interrupted earlier one.
+    """
+
+    resource: Resource
+    notify: tuple[HandlerResource, ...] = ()
+    when_changed: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Flush:
+    """Handlers due so far run here, so that what follows sees their effect."""
+
+
+FLUSH = Flush()
+Item = Union[Resource, Step, Flush]
+
+
+@dataclasses.dataclass(frozen=True)
+class HostPlan:
+    """All that one host is to be, in order. ``labels`` are the ids of its steps."""
+
+    host: str
+    items: tuple[Step | Flush, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps without the control items between them."""
+        return tuple(item for item in self.items if isinstance(item, Step))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(step.resource.id for step in self.steps)
+
+
+def build(host: str, items: Iterable[Item]) -> HostPlan:
+    """Order and validate what the roles declared for ``host``. Equal declarations merge.
+
+    Raises PlanError when two roles declare the same thing differently.
+    """
+    placed: dict[str, Step] = {}
+    order: list[Step | Flush] = []
+    for item in items:
+        if isinstance(item, Flush):
+            order.append(item)
+            continue
+        step = item if isinstance(item, Step) else Step(item)
+        earlier = placed.get(step.resource.id)
+        if earlier is None:
+            placed[step.resource.id] = step
+            order.append(step)
+        elif earlier != step:
+            raise PlanError(f"{host}: {step.resource.id} is declared twice, and not the same way")
+    return HostPlan(host, tuple(order))
+
+
+def job_for(
+    plan: HostPlan, run: dict[str, Any], store: BlobStore, check: bool = False, diff: bool = False
+) -> dict[str, Any]:
+    """The job that the agent carries out, as JSON data. Long content goes into ``store`` and travels as a hash."""
+    handlers = {handler.id: handler for step in plan.steps for handler in step.notify}
+    return {
+        "protocol": PROTOCOL,
+        "run": run,
+        "check": check,
+        "diff": diff,
+        "steps": [_step_wire(item, store) for item in plan.items],
+        "handlers": {handler_id: resource_wire(handler, store) for handler_id, handler in handlers.items()},
+    }
+
+
+def _step_wire(item: Step | Flush, store: BlobStore) -> dict[str, Any]:
+    if isinstance(item, Flush):
+        return {"control": "flush"}
+    wire: dict[str, Any] = {"id": item.resource.id, "resource": resource_wire(item.resource, store)}
+    if item.notify:
+        wire["notify"] = [handler.id for handler in item.notify]
+    if item.when_changed:
+        wire["when_changed"] = True
+    return wire
+
+
+def resource_wire(resource: Resource, store: BlobStore) -> dict[str, Any]:
+    """A resource as JSON data, with content above the inline limit replaced by its hash."""
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(resource):  # type: ignore[arg-type]
+        value = getattr(resource, field.name)
+        if field.type in ("Content", Content):
+            value = _stored(value, store)
+        if field.default is dataclasses.MISSING or value != field.default:
+            fields[field.name] = to_wire(value)
+    return {"kind": kind_path(type(resource)), "fields": fields}
+
+
+def _stored(content: Content, store: BlobStore) -> Content:
+    text = content.reveal() if isinstance(content, Secret) else content
+    if isinstance(text, str) and len(text) > INLINE_LIMIT:
+        return store.put(text.encode(), secret=isinstance(content, Secret))
+    return content
+
+
+def third_party(plan: HostPlan) -> Sequence[str]:
+    """Packages outside encamp whose sources the plan's kinds need on the host."""
+    return sorted({package for step in plan.steps for package in step.resource.ships})

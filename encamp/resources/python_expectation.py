@@ -1,0 +1,31 @@
+"""A Python on the host that a release supports, looked for before anything is changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Sequence
+
+from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.home import expand
+from encamp.resources.interpreters import choose
+
+
+@dataclasses.dataclass(frozen=True)
+class PythonExpectation(Resource):
+    """An interpreter within ``requires`` (such as ``>=3.10,<3.15``). Never changes anything.
+
+    ``python`` names one; empty: any on the host. ``unless``: a path whose presence means that it was found before.
+    """
+
+    name: str
+    requires: str = ""
+    python: str = ""
+    unless: str = ""
+
+    def check(self, host: Reader) -> list[Change]:
+        if not (self.unless and host.stat(expand(host, self.unless))):
+            choose(host, expand(host, self.python), self.requires)
+        return []
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        raise NotImplementedError("an expectation never changes a host")

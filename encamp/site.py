@@ -1,0 +1,84 @@
+"""The fleet as roles see it: hosts with typed settings, and each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from encamp import inventory, settings
+from encamp.errors import Origin, UsageError
+from encamp.inventory import Inventory
+
+T = TypeVar("T")
+DEFAULT_SITE = Path(__file__).resolve().parent.parent / "inventory"
+LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+class SiteHost:
+    """A host of the inventory with its settings read on demand, each set once."""
+
+    def __init__(self, host: inventory.Host) -> None:
+        self.inventory = host
+        self.name = host.name
+        self._read: dict[type, object] = {}
+
+    def settings(self, role: type[T]) -> T:
+        """The typed settings of a role for this host. Raises SettingsError with file and line."""
+        if role not in self._read:
+            self._read[role] = settings.read(role, self.inventory)
+        found = self._read[role]
+        assert isinstance(found, role)
+        return found
+
+    def origin(self, key: str) -> Origin | None:
+        """Where a setting of this host was written; None when it has its default."""
+        value = self.inventory.variables.get(key)
+        return value.origin if value else None
+
+    def in_group(self, group: str) -> bool:
+        return group in self.inventory.groups
+
+    @property
+    def client_address(self) -> str:
+        """The name or address that others would reach this host by; empty when only a loopback address is known."""
+        address = self.inventory.address
+        return "" if address.startswith(LOOPBACK) else address
+
+
+class Site:
+    """An inventory, read whole: peers' addresses and settings come from files, never from a host's facts."""
+
+    def __init__(self, loaded: Inventory, selected: Sequence[inventory.Host]) -> None:
+        self.inventory = loaded
+        hosts = {host.name: host for host in [*loaded.hosts.values(), *selected]}
+        self._hosts = {name: SiteHost(host) for name, host in hosts.items()}
+
+    def host(self, name: str) -> SiteHost:
+        return self._hosts[name]
+
+    def in_group(self, group: str) -> list[SiteHost]:
+        """Hosts of a group, in the inventory's order."""
+        return [host for host in self._hosts.values() if host.in_group(group)]
+
+    @property
+    def hosts(self) -> list[SiteHost]:
+        return list(self._hosts.values())
+
+
+def locate(option: str, environment: Mapping[str, str] | None = None) -> Path:
+    """The site to use: ``--inventory``, else ENCAMP_INVENTORY, else ``inventory/`` of the checkout."""
+    named = option or (os.environ if environment is None else environment).get("ENCAMP_INVENTORY", "")
+    return Path(named) if named else DEFAULT_SITE
+
+
+def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:
+    """``--set key=value`` pairs. Raises UsageError for one without ``=``."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {pair}: expected key=value", "for example --set port=4201")
+        found[key] = value
+    return found

@@ -1,0 +1,188 @@
+"""One exec on an open SSH connection: boots the agent and talks to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+import shlex
+import threading
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from encamp.agent.boot import STAGE0
+from encamp.errors import BecomeRefused, HostFailed, Unreachable
+from encamp.shared.secret import Secret
+from encamp.shared.wire import HEARTBEAT_SECONDS, PROTOCOL, BlobStore
+
+if TYPE_CHECKING:
+    from paramiko import Channel
+
+    from encamp.local import LocalChannel
+
+BOOT_TIMEOUT = 60.0
+SILENCE_LIMIT = HEARTBEAT_SECONDS * 3.0
+
+
+@dataclasses.dataclass
+class Traffic:
+    """What a run cost on the wire: execs, and bytes sent and received inside the SSH channel."""
+
+    execs: int = 0
+    sent: int = 0
+    received: int = 0
+
+
+class Link(Protocol):
+    """An open way to a host, SSH or local."""
+
+    def open_channel(self) -> Channel | LocalChannel: ...
+
+    def close(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Remote:
+    """How the agent is started on a host: which Python, whether as root, with which sudo password."""
+
+    name: str
+    python: str = "python3"
+    become: bool = True
+    password: Secret | None = None
+
+
+def converse(
+    link: Link, remote: Remote, payload: bytes, store: BlobStore, traffic: Traffic
+) -> Iterator[dict[str, Any]]:
+    """Boot the agent on an open link, send ``payload``, answer its requests for blobs, yield its events.
+
+    Raises Unreachable when the link dies or falls silent, BecomeRefused when root is not to be had, HostFailed when
+    there is no usable Python.
+    """
+    channel = link.open_channel()
+    session = _Session(channel, remote, traffic)
+    channel.exec_command(session.command)
+    traffic.execs += 1
+    try:
+        session.await_ready()
+        session.send(payload)
+        for line in session.lines():
+            event = json.loads(line)
+            if event["event"] == "need":
+                session.send_blob(store.get(event["sha256"]))
+            elif event["event"] != "alive":
+                yield event
+    finally:
+        channel.close()
+
+
+class _Session:
+    """The two streams of one exec. Standard error is drained in a thread: sudo prompts there."""
+
+    def __init__(self, channel: Channel | LocalChannel, remote: Remote, traffic: Traffic) -> None:
+        self._channel, self._remote, self._traffic = channel, remote, traffic
+        self._prompt = f"[encamp {secrets.token_hex(8)}] "
+        self._buffer = b""
+        self._errors = ""
+        self._refusal = ""
+        self._drain = threading.Thread(target=self._read_errors, daemon=True)
+
+    @property
+    def command(self) -> str:
+        """Stage 0 as a command line. It holds no data."""
+        argv = [self._remote.python, "-I", "-c", STAGE0]
+        if self._remote.become:
+            argv = ["sudo", "-S", "-p", self._prompt, "-H", "--", *argv]
+        return shlex.join(argv)
+
+    def await_ready(self) -> None:
+        """Wait for READY, giving the sudo password if, and only when, sudo asks with our own prompt."""
+        self._drain.start()
+        for line in self._lines(BOOT_TIMEOUT):
+            words = line.split()
+            if words[:1] == [b"READY"]:
+                return self._accept(int(words[1]), words[2].decode())
+        raise self._boot_failure()
+
+    def _accept(self, protocol: int, python: str) -> None:
+        if protocol != PROTOCOL:
+            raise HostFailed(f"the agent speaks protocol {protocol}, this encamp {PROTOCOL}")
+        if tuple(map(int, python.split(".")[:2])) < (3, 9):
+            raise HostFailed(
+                f"{self._remote.python} on the host is Python {python}; 3.9 is the oldest that works",
+                "install a newer Python there and name it with ansible_python_interpreter",
+            )
+
+    def send(self, data: bytes) -> None:
+        self._traffic.sent += len(data)
+        try:
+            self._channel.sendall(data)
+        except OSError as error:
+            raise Unreachable(f"the connection broke while sending: {error}") from error
+
+    def send_blob(self, data: bytes) -> None:
+        packed = zlib.compress(data)
+        self.send(b"%d\n" % len(packed) + packed)
+
+    def lines(self) -> Iterator[bytes]:
+        """Event lines until the agent ends. The agent says something at least every heartbeat."""
+        return self._lines(SILENCE_LIMIT)
+
+    def _lines(self, silence: float) -> Iterator[bytes]:
+        self._channel.settimeout(silence)
+        while True:
+            while b"\n" in self._buffer:
+                line, _, self._buffer = self._buffer.partition(b"\n")
+                yield line
+            try:
+                data = self._channel.recv(65536)
+            except TimeoutError:
+                reason = f"no word from the host for {silence:.0f} s"
+                raise Unreachable(reason, "check the network, then run again") from None
+            if not data:
+                return
+            self._traffic.received += len(data)
+            self._buffer += data
+
+    def _read_errors(self) -> None:
+        asked = 0
+        while data := self._channel.recv_stderr(4096):
+            self._traffic.received += len(data)
+            self._errors = (self._errors + data.decode("utf-8", "replace"))[-20000:]
+            prompts = self._errors.count(self._prompt)
+            if prompts > asked:
+                asked = prompts
+                self._answer_prompt(asked)
+
+    def _answer_prompt(self, times: int) -> None:
+        if times == 1 and self._remote.password is not None:
+            self._channel.sendall(self._remote.password.reveal().encode() + b"\n")
+            return
+        self._refusal = "wrong" if self._remote.password is not None else "asked"
+        self._channel.close()
+
+    @property
+    def errors(self) -> str:
+        """The last lines of standard error, without our own prompt."""
+        return "\n".join(self._errors.replace(self._prompt, "").strip().splitlines()[-8:])
+
+    def _boot_failure(self) -> HostFailed:
+        """Say why the agent did not start."""
+        self._drain.join(5)
+        errors, python = self.errors, self._remote.python
+        if self._refusal == "wrong":
+            return BecomeRefused("sudo does not accept the password", "give the right one (ENCAMP_BECOME_PASSWORD)")
+        if self._refusal == "asked" or "password is required" in errors:
+            return BecomeRefused(
+                "sudo asks for a password, or this user has no right to it",
+                "give a password (ENCAMP_BECOME_PASSWORD, or fab --prompt-for-sudo-password), "
+                "or allow the user `NOPASSWD: ALL` in /etc/sudoers.d",
+            )
+        if "sudoers" in errors or "not allowed to" in errors:
+            return BecomeRefused(f"sudo refuses: {errors}", "give this user the right to sudo on the host")
+        if "sudo" in errors and "not found" in errors:
+            return BecomeRefused("there is no sudo on the host", "install it, or log in as root")
+        if "not found" in errors or "No such file" in errors:
+            return HostFailed(f"there is no {python} on the host", "install python3 there (apt-get install python3)")
+        return HostFailed(f"the agent did not start: {errors or 'the session ended without a word'}")

@@ -1,0 +1,106 @@
+"""encamp's tasks. Each parses its options and calls one function; `fab --help TASK` explains them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabric import task as fabric_task
+from invoke import Exit
+
+from encamp.commands.options import Options, guarded
+from encamp.executor import FleetTask
+
+INVENTORY = "Site to use: a folder or a file (default: inventory/, or ENCAMP_INVENTORY)."
+CHECK = "Change nothing; say what would change."
+DIFF = "Show the contents that change."
+SET = "Override a setting, as KEY=VALUE. May be given several times."
+JSON = "Write every event to this file, one JSON object a line."
+VERBOSE = "Name what is in order, too."
+COMMON = {"inventory": INVENTORY, "set": SET, "json": JSON, "verbose": VERBOSE}
+
+
+def _options(c: Any, **given: Any) -> Options:
+    return Options(c.config, hosts=c.config.encamp.hosts, **given)
+
+
+def _end(code: int) -> None:
+    if code:
+        raise Exit(code=code)
+
+
+@fabric_task(
+    klass=FleetTask,
+    iterable=["set"],
+    help={
+        **COMMON,
+        "check": CHECK,
+        "diff": DIFF,
+        "exit-code": "With --check: exit 10 when something would change.",
+        "verify": "End with a real flow run on each host that changed.",
+        "forks": "How many hosts to work on at once.",
+    },
+)
+def deploy(
+    c, check=False, diff=False, exit_code=False, verify=True, inventory="", set=None, json="", verbose=False, forks=10
+):  # type: ignore[no-untyped-def] # noqa: E501
+    """Make the hosts (-H, or all servers and workers) be what the files say."""
+    from encamp.commands.deploy import deploy as run
+
+    options = _options(
+        c,
+        check=check,
+        diff=diff,
+        want_exit_code=exit_code,
+        inventory=inventory,
+        overrides=set or (),
+        json_file=json,
+        verbose=verbose,
+        forks=forks,
+    )
+    _end(guarded(lambda: run(options, verify)))
+
+
+@fabric_task(
+    klass=FleetTask,
+    iterable=["set"],
+    help={
+        **COMMON,
+        "check": CHECK,
+        "diff": DIFF,
+        "profile": "Name of the profile to write (default: hosted).",
+        "server": "Inventory name of the server to use, where the site has several.",
+        "api-url": "API to use, for a server that this inventory does not know.",
+        "undo": "Put back exactly what was there before.",
+        "install": "Give a client without Prefect the server's release, without root.",
+    },
+)
+def configure_client(  # type: ignore[no-untyped-def]
+    c, profile="", server="", api_url="", undo=False, install=False, check=False, diff=False, inventory="", set=None,
+    json="", verbose=False
+):  # fmt: skip
+    """Point clients (-H; without it, this machine) at the hosted API."""
+    from encamp.commands.configure_client import configure_client as run
+
+    options = _options(
+        c, check=check, diff=diff, inventory=inventory, overrides=set or (), json_file=json, verbose=verbose
+    )
+    _end(guarded(lambda: run(options, profile, server, api_url, undo, install)))
+
+
+@fabric_task(
+    klass=FleetTask, iterable=["set"], help={**COMMON, "server": "Server that clients are to be proved against."}
+)
+def verify(c, server="", inventory="", set=None, json="", verbose=False):  # type: ignore[no-untyped-def]
+    """Prove clients and workers (or -H) by a real flow run, read back from the hosted API."""
+    from encamp.commands.verify import verify as run
+
+    options = _options(c, inventory=inventory, overrides=set or (), json_file=json, verbose=verbose)
+    _end(guarded(lambda: run(options, server)))
+
+
+@fabric_task(help={"prefect": "The release, such as 3.8.8.", "exclude-newer": "Resolve as of this date (YYYY-MM-DD)."})
+def lock(c, prefect, exclude_newer=""):  # type: ignore[no-untyped-def]
+    """Resolve and hash the dependencies of a Prefect release as of its own date, into roles/locks."""
+    from encamp.commands.lock import lock as run
+
+    _end(guarded(lambda: run(prefect, exclude_newer)))

@@ -1,0 +1,166 @@
+"""What every host needs before Prefect: certificates of the operator, uv, and room to work in."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from encamp import index, locks, uv_release
+from encamp.errors import Origin, SettingsError
+from encamp.plan import Item
+from encamp.resources.base import Failure, Resource
+from encamp.resources.ca_bundle import CaBundle, bundle_path
+from encamp.resources.expectation import Expectation
+from encamp.resources.package import Packages
+from encamp.resources.pem import validate
+from encamp.resources.python_env import PythonEnv
+from encamp.resources.python_expectation import PythonExpectation
+from encamp.resources.uv_tool import UvTool
+from encamp.settings import setting
+from encamp.shared.secret import Secret
+from encamp.site import Site, SiteHost
+from roles import layout, versions
+
+LOCKS = Path(__file__).resolve().parent / "locks"
+DISK_MIB = 600
+MEMORY_MIB = 900
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings that every role shares."""
+
+    prefect_version: str = setting(
+        "3.8.8", "The Prefect release, quoted. It needs a lock in roles/locks (`fab lock --prefect VERSION` makes one)."
+    )
+    python: str = setting(
+        "", "Interpreter on the host to build Prefect's environment with. Empty: python3, or the newest that fits."
+    )
+    index_url: str | Secret = setting(
+        "", "Package index that hosts install from. Empty: the one in the controller's own pip or uv configuration."
+    )
+    ca_bundle: str = setting(
+        "",
+        "PEM file on the controller with your company's certificate authorities: installed in the trust store of "
+        "hosts and handed to uv and Prefect.",
+        example="files/company-ca.pem",
+    )
+    uv_source: Literal["index", "controller"] = setting(
+        "index", "Where hosts get uv from, pinned by hash: their package index, or sent by the controller."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """A Prefect release as installed: its lock, the environment's path, and the link that chooses it."""
+
+    lock: locks.Lock
+    path: str
+    version: str
+
+
+def release(settings: Settings, root: str = layout.ENVS) -> Release:
+    """The release that the settings ask for. Raises EncampError where there is no lock for it."""
+    if not versions.has(settings.prefect_version, versions.SUPPORTED_SINCE):
+        raise SettingsError(
+            f"prefect_version: {settings.prefect_version} is older than {versions.SUPPORTED_SINCE}, the oldest that "
+            "this encamp deploys",
+            "choose a 3.x release",
+        )
+    lock = locks.load(settings.prefect_version, LOCKS)
+    return Release(lock, f"{root}/{lock.name}", lock.version)
+
+
+def expectations(host: SiteHost) -> Iterator[Item]:
+    """What must hold before anything on the host is changed."""
+    settings = host.settings(Settings)
+    wanted = release(settings)
+    done = f"{wanted.path}/bin/prefect"
+    yield Expectation(
+        "host",
+        families=("debian", "rhel"),
+        systemd=True,
+        memory=MEMORY_MIB,
+        disk=((layout.ENVS, DISK_MIB), ("/var/lib", DISK_MIB)),
+        unless=done,
+    )
+    yield PythonExpectation(f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done)
+
+
+def resources(host: SiteHost, site: Site) -> Iterator[Item]:
+    """Certificates, uv, and the directories they live in."""
+    settings = host.settings(Settings)
+    yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
+    yield from ca_bundle(settings, site, host)
+    yield uv(settings, site, host, layout.UV_ROOT)
+
+
+def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resource]:
+    """The operator's certificate authorities, where the site names some."""
+    if settings.ca_bundle:
+        text = _read_bundle(settings.ca_bundle, site, host)
+        yield CaBundle("site", text, hashlib.sha256(text.encode()).hexdigest())
+
+
+def ca_file(settings: Settings, root: bool = True) -> str:
+    """Where the bundle is on the host, for programs that take a file; empty without one."""
+    return bundle_path("site", root) if settings.ca_bundle else ""
+
+
+def uv(settings: Settings, site: Site, host: SiteHost, root: str) -> UvTool:
+    """The uv tool below ``root``."""
+    where = controller_index(settings)
+    return UvTool(
+        uv_path(root),
+        uv_release.VERSION,
+        uv_release.WHEELS,
+        index_url=where,
+        ca_file=ca_file(settings, root=root.startswith("/")),
+    )
+
+
+def uv_path(root: str) -> str:
+    return f"{root}/{uv_release.VERSION}/uv"
+
+
+def environment(settings: Settings, wanted: Release, uv_root: str, cache: str) -> PythonEnv:
+    """Prefect and its locked dependencies at the release's path."""
+    return PythonEnv(
+        wanted.path,
+        wanted.lock.text,
+        wanted.lock.sha256,
+        uv_path(uv_root),
+        python=settings.python,
+        requires_python=wanted.lock.requires_python,
+        index_url=controller_index(settings),
+        ca_file=ca_file(settings, root=uv_root.startswith("/")),
+        cache_dir=cache,
+    )
+
+
+def controller_index(settings: Settings) -> str | Secret:
+    """The index named by the site, or else by the controller's own configuration."""
+    return settings.index_url or index.controller_index().index_url
+
+
+def _read_bundle(name: str, site: Site, host: SiteHost) -> str:
+    path = Path(name).expanduser()
+    if not path.is_absolute() and not path.exists():
+        path = site.inventory.path / name
+    where = host.origin("ca_bundle")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"ca_bundle: {path}: {error.strerror}", "name a PEM file", where) from None
+    _check_pem(text, path, where)
+    return text
+
+
+def _check_pem(text: str, path: Path, where: Origin | None) -> None:
+    try:
+        validate(text, f"ca_bundle: {path}")
+    except Failure as error:
+        raise SettingsError(error.reason, error.fix or error.cause, where) from None

@@ -1,0 +1,77 @@
+"""Names and paths of one environment ("instance") on a host. Two instances share nothing but the machine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+DEFAULT = "default"
+ENVS = "/opt/prefect/envs"
+UV_ROOT = "/opt/encamp/uv"
+UV_CACHE = "/var/cache/encamp/uv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where an instance lives. ``name`` is ``default`` or the environment's own name."""
+
+    name: str = DEFAULT
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.name == DEFAULT else f"-{self.name}"
+
+    @property
+    def user(self) -> str:
+        """Who the server runs as; also its database role, so that peer authentication needs no password."""
+        return f"prefect{self._suffix}"
+
+    @property
+    def worker_user(self) -> str:
+        """Who workers run as. Not the server's user: a worker runs whatever code the API hands it."""
+        return f"prefect-worker{self._suffix}"
+
+    @property
+    def database(self) -> str:
+        return self.user
+
+    @property
+    def home(self) -> str:
+        return f"/var/lib/prefect/{self.name}"
+
+    @property
+    def worker_home(self) -> str:
+        return f"/var/lib/prefect/{self.name}-worker"
+
+    @property
+    def ui(self) -> str:
+        """Prefect writes its UI assets here at each start."""
+        return f"{self.home}/ui"
+
+    @property
+    def config(self) -> str:
+        return f"/etc/prefect/{self.name}"
+
+    @property
+    def server_env(self) -> str:
+        return f"{self.config}/server.env"
+
+    @property
+    def worker_env(self) -> str:
+        return f"{self.config}/worker.env"
+
+    @property
+    def link(self) -> str:
+        """The symlink that chooses the installed environment."""
+        return f"/opt/prefect/{self.name}"
+
+    @property
+    def server_unit(self) -> str:
+        return f"prefect-server{self._suffix}.service"
+
+    def worker_unit(self, pool: str) -> str:
+        return f"prefect-worker{self._suffix}-{pool}.service"
+
+    @property
+    def profile(self) -> str:
+        """The profile that clients get: hosted, as opposed to ephemeral, or the instance's name."""
+        return "hosted" if self.name == DEFAULT else self.name

@@ -1,0 +1,30 @@
+"""Postgres on the server's own host: socket and peer authentication, so that no password exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from encamp.plan import Item
+from encamp.resources.package import Packages
+from encamp.resources.postgres_cluster import PostgresCluster
+from encamp.resources.postgres_database import PostgresDatabase
+from encamp.resources.postgres_extension import PostgresExtension
+from encamp.resources.postgres_role import PostgresRole
+from encamp.site import Site, SiteHost
+from roles import prefect_server
+from roles.layout import Layout
+
+SOCKET_DIRECTORY = "/var/run/postgresql"
+TRIGRAMS = "pg_trgm"
+
+
+def resources(host: SiteHost, site: Site) -> Iterator[Item]:
+    """Cluster, role, database and the trigram extension that Prefect's migrations need; nothing for SQLite."""
+    if host.settings(prefect_server.Settings).database != "postgres":
+        return
+    layout = Layout()
+    yield Packages("postgres", debian=("postgresql",), rhel=("postgresql-server", "postgresql-contrib"))
+    yield PostgresCluster()
+    yield PostgresRole(layout.user)
+    yield PostgresDatabase(layout.database, owner=layout.user)
+    yield PostgresExtension(TRIGRAMS, layout.database)

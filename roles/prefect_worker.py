@@ -1,0 +1,129 @@
+"""A process worker on a work pool. A worker runs whatever code the API hands it, so none is made unless declared."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from encamp.errors import SettingsError
+from encamp.plan import FLUSH, Item, Step
+from encamp.resources.base import Resource
+from encamp.resources.directory import Directory
+from encamp.resources.file import File
+from encamp.resources.group import Group
+from encamp.resources.restart import Restart
+from encamp.resources.service import Service
+from encamp.resources.systemd_probe import SystemdProbe
+from encamp.resources.systemd_unit import SystemdUnit
+from encamp.resources.user import User
+from encamp.settings import setting
+from encamp.site import Site, SiteHost
+from encamp.templates import render
+from roles import base, prefect_server, versions
+from roles.kinds.flow_proof import FlowProof
+from roles.kinds.work_pool import WorkPool
+from roles.layout import Layout
+
+GROUP = "workers"
+DEFAULT_POOL = "default"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A worker, and the server it works for."""
+
+    work_pool: str = setting(
+        "", "Work pool that a worker on this host polls. Hosts of the group workers poll `default` when it is empty."
+    )
+    work_pool_concurrency: int = setting(0, "Flow runs that the pool starts at once. 0: no limit.", minimum=0)
+    worker_limit: int = setting(0, "Flow runs that this worker runs at once. 0: no limit.", minimum=0)
+    worker_stop_timeout: int = setting(
+        600, "Seconds that a worker gets to finish its flow runs when it is stopped or restarted.", minimum=1
+    )
+    server: str = setting("", "Inventory name of the server to use, where the site has several.")
+
+
+def is_declared(host: SiteHost) -> bool:
+    """Whether this host is to run a worker."""
+    return host.in_group(GROUP) or bool(host.settings(Settings).work_pool)
+
+
+def pool_of(host: SiteHost) -> str:
+    return host.settings(Settings).work_pool or DEFAULT_POOL
+
+
+def server_for(host: SiteHost, site: Site) -> SiteHost:
+    """The server that a worker or client uses. Raises SettingsError when it is not clear which."""
+    named = host.settings(Settings).server
+    servers = [server for server in site.in_group(prefect_server.GROUP) if not named or server.name == named]
+    if len(servers) == 1:
+        return servers[0]
+    if host.inventory.adhoc:
+        return host
+    known = ", ".join(server.name for server in site.in_group(prefect_server.GROUP)) or "none"
+    reason = f"there is no server {named}" if named else "it is not clear which server to use"
+    raise SettingsError(
+        f"{host.name}: {reason} (servers of this site: {known})",
+        "set server: to one of them, or put one host into the group servers",
+        host.origin("server"),
+    )
+
+
+def expectations(host: SiteHost) -> Iterator[Item]:
+    """A worker needs what every host needs."""
+    yield from base.expectations(host)
+
+
+def resources(host: SiteHost, site: Site) -> Iterator[Item]:
+    """User, environment, settings, unit and service of the worker; its pool, through the API."""
+    layout, pool = Layout(), pool_of(host)
+    url = prefect_server.api_url(server_for(host, site))
+    restart = Restart(layout.worker_unit(pool))
+    yield Group(layout.worker_user)
+    yield User(layout.worker_user, layout.worker_user, layout.worker_home, comment="Prefect worker")
+    yield Directory("/etc/prefect")
+    yield Directory(layout.config)
+    yield Directory("/var/lib/prefect")
+    yield Directory(layout.worker_home, layout.worker_user, layout.worker_user, 0o750)
+    yield from prefect_server.install(host, layout, restart)
+    env = render("prefect_worker/worker.env.j2", settings=worker_settings(host, layout, url))
+    yield Step(File(layout.worker_env, env, "root", layout.worker_user, 0o640), (restart,))
+    yield WorkPool(pool, api_url=url, concurrency_limit=host.settings(Settings).work_pool_concurrency or None)
+    yield Step(SystemdUnit(layout.worker_unit(pool), _unit(host, layout, pool)), (restart,))
+    yield Service(layout.worker_unit(pool))
+    yield FLUSH
+    yield SystemdProbe(layout.worker_unit(pool))
+
+
+def proof(host: SiteHost, site: Site) -> Resource:
+    """A flow run that this host's worker takes from its pool and completes."""
+    layout = Layout()
+    return FlowProof(
+        f"worker {pool_of(host)}",
+        python=f"{layout.link}/bin/python",
+        api_url=prefect_server.api_url(server_for(host, site)),
+        as_user=layout.worker_user,
+        work_pool=pool_of(host),
+    )
+
+
+def worker_settings(host: SiteHost, layout: Layout, url: str) -> dict[str, str]:
+    """Prefect settings of the worker, by their names in the host's release."""
+    version = host.settings(base.Settings).prefect_version
+    return versions.environment({"home": layout.worker_home, "api_url": url, "ephemeral": "false"}, version)
+
+
+def _unit(host: SiteHost, layout: Layout, pool: str) -> Any:
+    settings = host.settings(Settings)
+    command = [f"{layout.link}/bin/prefect", "worker", "start", "--pool", pool, "--type", "process"]
+    if settings.worker_limit:
+        command += ["--limit", str(settings.worker_limit)]
+    return render(
+        "prefect_worker/prefect-worker.service.j2",
+        layout=layout,
+        pool=pool,
+        command=command,
+        stop_timeout=settings.worker_stop_timeout,
+        server_unit=layout.server_unit if host.in_group(prefect_server.GROUP) else "",
+    )
