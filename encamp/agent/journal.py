@@ -23,6 +23,11 @@ def state_directory(is_root: bool, home: str) -> str:
     return ROOT_STATE if is_root else os.path.join(home, ".local/state/encamp")
 
 
+def lock_path(is_root: bool, home: str) -> str:
+    """The lock file: in /run for root, so that it is gone with the boot; else with the user's state."""
+    return "/run/encamp.lock" if is_root else os.path.join(state_directory(False, home), "lock")
+
+
 def mark_now() -> Mark:
     """This moment, as a mark that later boots can tell from their own time."""
     boot = (files.read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()
@@ -79,8 +84,8 @@ class Journal:
 class HostLock:
     """One run at a time on a host. Hold it with :meth:`take`; it is released by the end of the process."""
 
-    def __init__(self, is_root: bool, home: str) -> None:
-        self._path = "/run/encamp.lock" if is_root else os.path.join(state_directory(False, home), "lock")
+    def __init__(self, path: str) -> None:
+        self._path = path
         self._handle: Optional[int] = None
 
     def take(self, holder: dict[str, Any]) -> Optional[dict[str, Any]]:

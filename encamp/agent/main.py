@@ -10,7 +10,7 @@ import traceback
 from typing import Any
 
 from encamp.agent.channel import Channel, ControllerGone
-from encamp.agent.journal import HostLock, Journal, state_directory
+from encamp.agent.journal import HostLock, Journal, lock_path, state_directory
 from encamp.agent.loop import Loop
 from encamp.agent.system import Host
 from encamp.resources.base import Failure
@@ -38,12 +38,13 @@ def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """Take the lock, then work through the steps. Returns the fields of the ``done`` event."""
     started = time.monotonic()
     host = Host(channel.fetch, channel.say, job["diff"])
+    state = job.get("state") or state_directory(host.is_root, host.home)
     if not job["check"]:
-        holder = HostLock(host.is_root, host.home).take(job["run"])
+        holder = HostLock(f"{state}/lock" if job.get("state") else lock_path(host.is_root, host.home)).take(job["run"])
         if holder is not None:
             return {"outcome": "locked", "holder": holder}
     channel.start_heartbeat()
-    journal = Journal(state_directory(host.is_root, host.home), read_only=job["check"])
+    journal = Journal(state, read_only=job["check"])
     loop = Loop(host, journal, channel.send, job)
     try:
         loop.run()

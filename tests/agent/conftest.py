@@ -1,0 +1,81 @@
+"""The real agent, as a subprocess over pipes: no SSH, no root."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from encamp import bundle, plan
+from encamp.agent.boot import STAGE0
+from encamp.local import LocalLink
+from encamp.plan import Item
+from encamp.shared.wire import BlobStore
+from encamp.transport import Remote, Traffic, converse
+
+Converge = Callable[..., list[dict[str, Any]]]
+
+
+@functools.cache
+def pythons() -> list[str]:
+    """Every interpreter from 3.9 on that runs here."""
+    found = {sys.executable}
+    for minor in range(9, 15):
+        path = shutil.which(f"python3.{minor}")
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            found.add(path)
+    return sorted(found)
+
+
+def job(items: Sequence[Item], state: Path, store: BlobStore, check: bool = False, diff: bool = False) -> dict[str, Any]:
+    """A job for this machine that keeps its state below ``state``."""
+    run = {"id": "test", "command": "test", "who": "tester", "from": "here"}
+    return {**plan.job_for(plan.build("here", items), run, store, check, diff), "state": str(state)}
+
+
+@pytest.fixture
+def converge(tmp_path: Path) -> Converge:
+    """Run items through the agent; returns its events."""
+
+    def run(
+        *items: Item, check: bool = False, diff: bool = False, python: str = sys.executable, traffic: Traffic | None = None
+    ) -> list[dict[str, Any]]:
+        store = BlobStore()
+        payload = bundle.pack(job(items, tmp_path / "state", store, check, diff))
+        remote = Remote("here", python, become=False)
+        return list(converse(LocalLink(), remote, payload, store, traffic or Traffic()))
+
+    return run
+
+
+@pytest.fixture
+def payload(tmp_path: Path) -> Callable[..., bytes]:
+    """What is sent to stage 0 for some items."""
+
+    def make(*items: Item) -> bytes:
+        return bundle.pack(job(items, tmp_path / "state", BlobStore()))
+
+    return make
+
+
+def start_agent() -> subprocess.Popen[bytes]:
+    """Stage 0 alone, with its pipes in the test's hands."""
+    argv = [sys.executable, "-I", "-c", STAGE0]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def events(output: bytes) -> list[dict[str, Any]]:
+    """The events in what an agent printed after READY."""
+    return [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
+
+
+def statuses(found: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Each step's status, by its id."""
+    return {event["step"]: event["status"] for event in found if event["event"] == "step"}

@@ -1,0 +1,103 @@
+"""Kinds for tests of the agent: they ship to it as any other kind does."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from typing import Sequence
+
+from encamp.resources.base import Change, Failure, HandlerResource, Reader, Resource, System
+
+
+@dataclasses.dataclass(frozen=True)
+class Append(HandlerResource):
+    """Adds a line to a file each time it runs."""
+
+    path: str
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        host.write(self.path, (host.read(self.path) or b"") + b"ran\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs(Resource):
+    """Fails as long as a path is missing."""
+
+    path: str
+
+    def check(self, host: Reader) -> list[Change]:
+        if host.stat(self.path) is None:
+            raise Failure(f"{self.path} is missing", "nobody made it", "make it")
+        return []
+
+
+@dataclasses.dataclass(frozen=True)
+class Stubborn(Resource):
+    """Never converges."""
+
+    name: str
+
+    def check(self, host: Reader) -> list[Change]:
+        return [Change("mood", "bad", "good")]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Broken(Resource):
+    """Has a bug."""
+
+    name: str
+
+    def check(self, host: Reader) -> list[Change]:
+        return [][0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Noisy(Resource):
+    """Prints where it must not, and starts a child that does, too."""
+
+    path: str
+
+    def check(self, host: Reader) -> list[Change]:
+        print("noise on standard output", flush=True)
+        os.system("echo more noise; read line && echo got $line")
+        return [] if host.stat(self.path) else [Change("file", "absent", "present")]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        host.write(self.path, "x")
+
+
+@dataclasses.dataclass(frozen=True)
+class Slow(Resource):
+    """Makes a file, then takes its time, so that a test can kill the agent in between."""
+
+    path: str
+    seconds: float = 60
+
+    def check(self, host: Reader) -> list[Change]:
+        return [] if host.stat(f"{self.path}.done") else [Change("file", "absent", "present")]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        if host.stat(self.path):
+            host.write(f"{self.path}.done", "x")
+            return
+        host.write(self.path, "x")
+        time.sleep(self.seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wait(Resource):
+    """A probe: waits for a file that it makes itself."""
+
+    path: str
+
+    changes_host = False
+
+    def check(self, host: Reader) -> list[Change]:
+        return [] if host.stat(self.path) else [Change("ready", "no", "yes")]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        host.write(self.path, "x")

@@ -1,0 +1,137 @@
+"""Check, apply, check again; check mode; handlers; what a failure says."""
+
+from __future__ import annotations
+
+import getpass
+import grp
+import os
+from pathlib import Path
+
+import pytest
+
+from encamp.plan import FLUSH, Step
+from encamp.resources.directory import Directory
+from encamp.resources.file import File
+from encamp.shared.secret import Secret
+from encamp.transport import Traffic
+from tests.agent.conftest import Converge, pythons, statuses
+from tests.agent.kinds import Append, Broken, Needs, Noisy, Stubborn, Wait
+
+ME = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_converges_then_changes_nothing(converge: Converge, tmp_path: Path, python: str) -> None:
+    items = [Directory(str(tmp_path / "d"), **ME), File(str(tmp_path / "d/f"), "content\n", mode=0o640, **ME)]
+    first = converge(*items, python=python)
+    assert set(statuses(first).values()) == {"changed"}
+    assert (tmp_path / "d/f").read_text() == "content\n"
+    assert (tmp_path / "d/f").stat().st_mode & 0o777 == 0o640
+    second = converge(*items, python=python)
+    assert set(statuses(second).values()) == {"ok"}
+    assert second[-1] == {**second[-1], "event": "done", "outcome": "ok"}
+
+
+def test_repairs_exactly_what_was_broken(converge: Converge, tmp_path: Path) -> None:
+    items = [File(str(tmp_path / name), name, **ME) for name in "abc"]
+    converge(*items)
+    (tmp_path / "b").chmod(0o600)
+    found = converge(*items)
+    assert [step for step, status in statuses(found).items() if status == "changed"] == [f"File:{tmp_path}/b"]
+    (change,) = next(event for event in found if event.get("status") == "changed")["changes"]
+    assert (change["what"], change["before"], change["after"]) == ("mode", "0600", "0644")
+
+
+def test_check_mode_changes_nothing_and_tells_all(converge: Converge, tmp_path: Path) -> None:
+    found = converge(
+        Directory(str(tmp_path / "d"), **ME), File(str(tmp_path / "d/f"), "new\n", **ME), check=True, diff=True
+    )
+    assert set(statuses(found).values()) == {"changed"}
+    assert list(tmp_path.iterdir()) == []
+    assert "+new" in found[-2]["changes"][0]["diff"]
+
+
+def test_check_mode_never_lies_about_what_depends_on_a_change(converge: Converge, tmp_path: Path) -> None:
+    target = str(tmp_path / "f")
+    assert statuses(converge(File(target, **ME), Needs(target), check=True))[f"Needs:{target}"] == "unknown"
+    assert statuses(converge(Needs(target), check=True))[f"Needs:{target}"] == "failed"
+
+
+def test_waiting_is_no_change(converge: Converge, tmp_path: Path) -> None:
+    assert statuses(converge(Wait(str(tmp_path / "w")))) == {f"Wait:{tmp_path}/w": "ok"}
+
+
+def test_a_handler_runs_once_for_several_changes_and_before_what_follows_the_flush(
+    converge: Converge, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    handler = Append(str(log))
+    files = [Step(File(str(tmp_path / name), **ME), notify=(handler,)) for name in "ab"]
+    found = converge(*files, FLUSH, Needs(str(log)))
+    assert list(statuses(found).values()) == ["changed", "changed", "changed", "ok"]
+    assert log.read_text() == "ran\n"
+    converge(*files, FLUSH, Needs(str(log)))
+    assert log.read_text() == "ran\n"
+
+
+def test_a_failure_does_not_lose_a_handler(converge: Converge, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    file = Step(File(str(tmp_path / "f"), **ME), notify=(Append(str(log)),))
+    failed = converge(file, Needs(str(tmp_path / "missing")))
+    assert failed[-1]["outcome"] == "failed" and not log.exists()
+    (tmp_path / "missing").touch()
+    second = converge(file, Needs(str(tmp_path / "missing")))
+    assert second[-1]["outcome"] == "ok" and log.read_text() == "ran\n"
+
+
+def test_a_proof_is_due_only_after_a_change_and_until_it_succeeded(converge: Converge, tmp_path: Path) -> None:
+    file = File(str(tmp_path / "f"), **ME)
+    proof = Step(Needs(str(tmp_path / "healthy")), when_changed=True)
+    assert statuses(converge(file, proof))[proof.resource.id] == "failed"
+    assert statuses(converge(file, proof))[proof.resource.id] == "failed", "an unproven change stays unproven"
+    (tmp_path / "healthy").touch()
+    assert statuses(converge(file, proof))[proof.resource.id] == "ok"
+    assert proof.resource.id not in statuses(converge(file, proof))
+
+
+def test_an_apply_that_does_not_converge_is_a_failure(converge: Converge) -> None:
+    event = converge(Stubborn("x"))[-2]
+    assert event["status"] == "failed" and "still not as declared: mood: bad -> good" in event["reason"]
+
+
+def test_a_failure_names_step_cause_and_fix_and_ends_the_run(converge: Converge, tmp_path: Path) -> None:
+    found = converge(Needs("/nowhere"), File(str(tmp_path / "f"), **ME))
+    event = found[-2]
+    assert (event["step"], event["reason"]) == ("Needs:/nowhere", "/nowhere is missing")
+    assert (event["cause"], event["fix"]) == ("nobody made it", "make it")
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_bug_in_a_kind_is_told_with_its_place(converge: Converge) -> None:
+    event = converge(Broken("x"))[-2]
+    assert event["status"] == "failed" and "IndexError" in event["reason"]
+    assert "tests/agent/kinds.py" in event["detail"] and "return [][0]" in event["detail"]
+
+
+def test_children_cannot_spoil_the_stream(converge: Converge, tmp_path: Path) -> None:
+    assert converge(Noisy(str(tmp_path / "n")))[-1]["outcome"] == "ok"
+
+
+def test_long_content_travels_only_when_the_host_lacks_it(converge: Converge, tmp_path: Path) -> None:
+    # Random text: what compresses away would prove nothing.
+    file = File(str(tmp_path / "big"), os.urandom(100_000).hex(), **ME)
+    first, second = Traffic(), Traffic()
+    converge(file, traffic=first)
+    converge(file, traffic=second)
+    assert (tmp_path / "big").read_text() == file.content
+    assert first.sent > 100_000 > 40_000 > second.sent
+    assert first.execs == second.execs == 1
+
+
+def test_a_secret_reaches_its_file_and_nothing_else(converge: Converge, tmp_path: Path) -> None:
+    secret = "p@ss %$\\\"' wörd"
+    file = File(str(tmp_path / "s"), Secret(f"PASSWORD={secret}\n"), mode=0o600, **ME)
+    found = converge(file, Needs(f"/nowhere/PASSWORD={secret}\n"), diff=True)
+    assert (tmp_path / "s").read_text() == f"PASSWORD={secret}\n"
+    assert secret not in repr(found)
+    assert "withheld" in repr(found)
