@@ -71,7 +71,7 @@ def read_tree(document: Document) -> Tree:
         fix = "begin it with `all:`, and below it `hosts:` with one `name:` a line"
         raise InventoryError("the inventory is empty", fix, Origin(document.file, 1))
     tree = Tree()
-    tree.group("all")
+    tree.group("all").children["ungrouped"] = None
     tree.group("ungrouped")
     for key, node in document.entries(document.root, "an inventory"):
         _read_group(tree, document, key, node)
@@ -175,7 +175,7 @@ def _complete(tree: Tree) -> None:
     """What Ansible adds: hosts without a group are ``ungrouped``, and every group without a parent is below ``all``."""
     grouped = {host for group in tree.groups.values() if group.name not in ("all", "ungrouped") for host in group.hosts}
     ungrouped = tree.groups["ungrouped"]
-    ungrouped.hosts = dict.fromkeys(host for host in tree.hosts if host not in grouped)
+    ungrouped.hosts = dict.fromkeys(host for host in [*ungrouped.hosts, *tree.hosts] if host not in grouped)
     parented = {child for group in tree.groups.values() for child in group.children}
     orphans = (name for name in tree.groups if name != "all" and name not in parented)
     tree.groups["all"].children.update(dict.fromkeys(orphans))
