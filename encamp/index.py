@@ -67,8 +67,7 @@ def _indexes(environ: Mapping[str, str], home: Path) -> Iterator[tuple[str, str]
             yield str(path), url
     if environ.get("PIP_INDEX_URL"):
         yield "PIP_INDEX_URL", environ["PIP_INDEX_URL"]
-    for source, option in _pip_options(environ, home, "index-url"):
-        yield source, option
+    yield from _pip_options(environ, home, "index-url")
 
 
 def _authorities(environ: Mapping[str, str], home: Path) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import ssl
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -14,6 +15,7 @@ from encamp.errors import EncampError
 from encamp.index import IndexConfig
 from encamp.resources.simple_index import split_credentials
 
+TRIES = 3
 JSON_PAGE = "application/vnd.pypi.simple.v1+json"
 
 
@@ -23,7 +25,7 @@ class IndexUnusable(EncampError):
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """A release. ``uploaded`` (UTC day) is None where the index keeps no upload times; ``requires_python`` e.g. >=3.10."""
+    """A release. ``uploaded`` (UTC day): None where the index keeps no times; ``requires_python``: e.g. >=3.10."""
 
     version: str
     uploaded: datetime.date | None
@@ -50,13 +52,21 @@ def _page(project: str, index: IndexConfig) -> dict[str, Any]:
     base, credentials = split_credentials(index.plain_url)
     url = f"{base.rstrip('/')}/{project}/"
     request = urllib.request.Request(url, headers={"Accept": JSON_PAGE, **credentials})
-    context = ssl.create_default_context(cafile=index.ca_file)
-    try:
-        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
-            page: dict[str, Any] = json.load(answer)
-            return page
-    except urllib.error.HTTPError as error:
-        raise IndexUnusable(f"{url}: HTTP {error.code}", "check index_url: and its credentials") from None
-    except (OSError, ValueError) as error:
-        fix = "the index must answer with the JSON form of the simple API (PEP 691), and be reachable from here"
-        raise IndexUnusable(f"{url}: {getattr(error, 'reason', error)}", fix) from None
+    for attempt in range(1, TRIES + 1):
+        try:
+            return _json(request, index.ca_file)
+        except urllib.error.HTTPError as error:
+            raise IndexUnusable(f"{url}: HTTP {error.code}", "check index_url: and its credentials") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            time.sleep(attempt if attempt < TRIES else 0)
+    fix = "the index must answer with the JSON form of the simple API (PEP 691), and be reachable from here"
+    raise IndexUnusable(f"{url}: {reason}", fix)
+
+
+def _json(request: urllib.request.Request, ca_file: str | None) -> dict[str, Any]:
+    """One try. Raises OSError for the network, ValueError for what is no JSON."""
+    context = ssl.create_default_context(cafile=ca_file)
+    with urllib.request.urlopen(request, timeout=60, context=context) as answer:
+        page: dict[str, Any] = json.load(answer)
+        return page

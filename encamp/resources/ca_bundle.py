@@ -8,7 +8,7 @@ from typing import Optional, Sequence
 
 from encamp.resources.base import Change, Content, Failure, Reader, Resource, System
 from encamp.resources.home import expand
-from encamp.resources.pem import certificates, decode_quietly, fingerprint, to_pem, validate
+from encamp.resources.pem import bodies, fingerprint, to_pem, validate
 
 MODE = 0o644
 
@@ -74,7 +74,7 @@ class CaBundle(Resource):
         store = _store(host)
         if store is not None:
             text = now.decode() if same and now is not None else host.text(self.content)
-            changes += self._store_changes(host, store, certificates(text, f"CA bundle {self.name}"))
+            changes += self._store_changes(host, store, bodies(text))
         return changes
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
@@ -88,15 +88,17 @@ class CaBundle(Resource):
                 host.mkdir(directory)
             host.write(path, text, mode=MODE)
         store = _store(host)
+        if host.is_root and store is None:
+            host.note(f"{path} is in place; how this system's own trust store takes certificates is unknown to encamp")
         if store is not None and "trust store" in aspects:
-            self._trust(host, store, certificates(text, f"CA bundle {self.name}"))
+            self._trust(host, store, bodies(text))
 
-    def _store_changes(self, host: Reader, store: TrustStore, wanted: list[bytes]) -> list[Change]:
+    def _store_changes(self, host: Reader, store: TrustStore, wanted: list[str]) -> list[Change]:
         missing, stale = _missing(host, store, wanted), self._stale(host, store, wanted)
         added = [Change("trust store", "", f"{_count(len(missing))} added")] if missing else []
         return added + ([Change("trust store", "", f"{_count(len(stale))} removed")] if stale else [])
 
-    def _trust(self, host: System, store: TrustStore, wanted: list[bytes]) -> None:
+    def _trust(self, host: System, store: TrustStore, wanted: list[str]) -> None:
         if host.which(store.update[0]) is None:
             raise Failure(
                 f"this host has no {store.update[0]}",
@@ -111,13 +113,14 @@ class CaBundle(Resource):
             host.remove(f"{store.directory}/{name}")
         host.run(store.update)
 
-    def _stale(self, host: Reader, store: TrustStore, wanted: list[bytes]) -> list[str]:
+    def _stale(self, host: Reader, store: TrustStore, wanted: list[str]) -> list[str]:
         """Pieces that an earlier version of this bundle brought and this one lacks."""
         ours = re.compile(rf"encamp-{re.escape(self.name)}-[0-9a-f]{{16}}{re.escape(store.suffix)}\Z")
-        current = {self._piece(store, certificate) for certificate in wanted}
-        return [name for name in host.listdir(store.directory) if ours.match(name) and name not in current]
+        pieces = [name for name in host.listdir(store.directory) if ours.match(name)]
+        current = {self._piece(store, certificate) for certificate in wanted} if pieces else set()
+        return [name for name in pieces if name not in current]
 
-    def _piece(self, store: TrustStore, certificate: bytes) -> str:
+    def _piece(self, store: TrustStore, certificate: str) -> str:
         return f"encamp-{self.name}-{fingerprint(certificate)[:16]}{store.suffix}"
 
 
@@ -125,10 +128,10 @@ def _store(host: Reader) -> Optional[TrustStore]:
     return STORES.get(host.os_release().family) if host.is_root else None
 
 
-def _missing(host: Reader, store: TrustStore, wanted: list[bytes]) -> list[bytes]:
+def _missing(host: Reader, store: TrustStore, wanted: list[str]) -> list[str]:
     """What the system does not trust yet, judged by the bundle that its programs read."""
     trusted = host.once(
-        f"trusted {store.bundle}", lambda: decode_quietly((host.read(store.bundle) or b"").decode("utf-8", "replace"))
+        f"trusted {store.bundle}", lambda: set(bodies((host.read(store.bundle) or b"").decode("utf-8", "replace")))
     )
     return [certificate for certificate in wanted if certificate not in trusted]
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
-import re
 
 from encamp.resources.base import Failure
 
-BLOCK = re.compile(r"-----BEGIN (?:X509 )?CERTIFICATE-----(.*?)-----END (?:X509 )?CERTIFICATE-----", re.S)
+BEGIN = "-----BEGIN CERTIFICATE-----"
 
 
-def certificates(text: str, name: str) -> list[bytes]:
-    """The certificates of a PEM text in DER form, in order, each once. ``name`` is for messages.
+def bodies(text: str) -> list[str]:
+    """The certificates of a PEM text as bare base64, in order, each once: quick to compare, nothing is decoded."""
+    blocks = (block.partition("-----END ")[0] for block in text.split(BEGIN)[1:])
+    return list(dict.fromkeys("".join(block.split()) for block in blocks))
 
-    Raises Failure when there is none, when one is damaged, or when a private key stands among them.
+
+def validate(text: str, name: str) -> int:
+    """Prove that a CA bundle can be used, before it is sent anywhere. Returns how many certificates it holds.
+
+    ``name`` is for messages. Raises Failure when there is none, when one is damaged, or when a private key stands
+    among them.
     """
+    import ssl
+
     if "PRIVATE KEY-----" in text:
         raise Failure(
             f"{name} holds a private key",
@@ -25,66 +31,30 @@ def certificates(text: str, name: str) -> list[bytes]:
         )
     if text.count("-----BEGIN ") != text.count("-----END "):
         raise Failure(f"{name} is cut off: a certificate begins and does not end", fix="copy the file again")
-    found = [_decoded(body, number, name) for number, body in enumerate(BLOCK.findall(text), 1)]
+    found = bodies(text)
     if not found:
         raise Failure(
             f"{name} holds no certificate",
             "it is empty or in another format",
             "give PEM text (-----BEGIN CERTIFICATE-----); from DER: openssl x509 -inform der -in FILE",
         )
-    return list(dict.fromkeys(found))
-
-
-def validate(text: str, name: str) -> int:
-    """Prove that a CA bundle can be used, before it is sent anywhere. Returns how many certificates it holds.
-
-    Raises Failure, as :func:`certificates` does, and for what OpenSSL cannot read as certificates.
-    """
-    import ssl
-
-    found = certificates(text, name)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for number, certificate in enumerate(found, 1):
+    for number, body in enumerate(found, 1):
         try:
-            context.load_verify_locations(cadata=certificate)
-        except ssl.SSLError as error:
+            context.load_verify_locations(cadata=base64.b64decode(body, validate=True))
+        except (ValueError, ssl.SSLError) as error:
             raise Failure(f"{name}: certificate {number} is damaged", str(error), "export it again") from None
     return len(found)
 
 
-def decode_quietly(text: str) -> set[bytes]:
-    """The certificates of a system's own bundle; damaged ones are left out."""
-    found = set()
-    for body in BLOCK.findall(text):
-        try:
-            found.add(_raw(body))
-        except ValueError:
-            continue
-    return found
+def fingerprint(body: str) -> str:
+    """sha256 of a certificate given as bare base64."""
+    import hashlib
+
+    return hashlib.sha256(base64.b64decode(body)).hexdigest()
 
 
-def fingerprint(certificate: bytes) -> str:
-    """sha256 of a certificate, as people compare it."""
-    return hashlib.sha256(certificate).hexdigest()
-
-
-def to_pem(certificate: bytes) -> str:
-    """One certificate as PEM text."""
-    import ssl
-
-    return ssl.DER_cert_to_PEM_cert(certificate)
-
-
-def _decoded(body: str, number: int, name: str) -> bytes:
-    try:
-        return _raw(body)
-    except ValueError:
-        raise Failure(f"{name}: certificate {number} is damaged: not base64", fix="copy the file again") from None
-
-
-def _raw(body: str) -> bytes:
-    """Raises ValueError (binascii.Error) for what is not base64, and for nothing at all."""
-    decoded = base64.b64decode("".join(body.split()), validate=True)
-    if not decoded.startswith(b"\x30"):  # a DER sequence
-        raise binascii.Error("not DER")
-    return decoded
+def to_pem(body: str) -> str:
+    """One certificate as PEM text, from bare base64."""
+    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+    return "\n".join([BEGIN, *lines, "-----END CERTIFICATE-----", ""])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
 from typing import Any, Optional, Sequence, Union
 
-from encamp.resources.base import Change, CommandFailed, Content, Reader, Resource, System
+from encamp.resources.base import Change, CommandFailed, Content, Failure, Reader, Resource, System
 from encamp.resources.home import expand
 from encamp.resources.interpreters import choose
+from encamp.resources.simple_index import ca_path
 from encamp.resources.uv_errors import explain, is_network
 from encamp.shared.secret import Secret
 
@@ -59,16 +61,23 @@ class PythonEnv(Resource):
         return []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        """Make it anew. Nothing is repaired in place: what has no mark is removed first."""
+        """Make it anew: nothing is repaired in place. What a failed attempt left is removed, since disks get full."""
         path = expand(host, self.path)
         python, version = choose(host, expand(host, self.python), self.requires_python)
         self._clear(host, path)
         self._parents(host, path)
+        try:
+            self._fill(host, path, python, version)
+        except Failure:
+            with contextlib.suppress(Failure):
+                self._clear(host, path)
+            raise
+
+    def _fill(self, host: System, path: str, python: str, version: str) -> None:
         host.progress(f"making the environment with Python {version}")
         self._uv(host, ["venv", "--no-project", "--python", python, path])
-        lock = host.text(self.lock)
         host.progress("downloading and installing the packages of the lock")
-        self._uv(host, self._install(path), stdin=lock)
+        self._uv(host, self._install(path), stdin=host.text(self.lock))
         # Wheels may bring files of mode 0600, and a service must be able to read but never to change its environment.
         host.run(["chmod", "-R", "u+rwX,go+rX,go-w", path])
         _flush(host, path)
@@ -102,9 +111,13 @@ class PythonEnv(Resource):
                 return
             except CommandFailed as failed:
                 if attempt == TRIES or not is_network(failed.result):
-                    raise explain(failed.result) from None
+                    raise explain(failed.result, self._space(host)) from None
             host.progress(f"the package index did not answer; try {attempt + 1} of {TRIES}")
             time.sleep(3 * attempt)
+
+    def _space(self, host: Reader) -> str:
+        """What is free where uv writes."""
+        return host.query(["df", "-Ph", expand(host, self.path), expand(host, self.cache_dir)]).out.strip()
 
     def _environment(self, host: Reader) -> dict[str, Union[str, Secret]]:
         """All that uv may know: no configuration, credentials or interpreters of the host's users come into play."""
@@ -114,14 +127,14 @@ class PythonEnv(Resource):
             "UV_CACHE_DIR": cache,
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_HTTP_TIMEOUT": "60",
-            "UV_HTTP_RETRIES": "5",
+            "UV_HTTP_RETRIES": "3",
             "UV_COMPILE_BYTECODE_TIMEOUT": "600",
             "UV_SYSTEM_CERTS": "true",
         }
         if self.index_url:
             chosen["UV_DEFAULT_INDEX"] = self.index_url
         if self.ca_file:
-            chosen["SSL_CERT_FILE"] = expand(host, self.ca_file)
+            chosen["SSL_CERT_FILE"] = ca_path(host, self.ca_file)
         return chosen
 
 

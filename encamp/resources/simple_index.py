@@ -6,6 +6,7 @@ import time
 from typing import Optional, Union
 
 from encamp.resources.base import Failure, HttpAnswer, Reader
+from encamp.resources.home import expand
 from encamp.shared.secret import Secret
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
@@ -25,8 +26,7 @@ def fetch(
 
     base, credentials = split_credentials(index_url.reveal() if isinstance(index_url, Secret) else index_url)
     page = f"{base.rstrip('/')}/{project}/"
-    answer = _get(host, page, {"Accept": ACCEPT, **credentials}, ca_file)
-    found = links(answer.body, answer.headers.get("Content-Type", ""), page)
+    found = _listed(host, page, {"Accept": ACCEPT, **credentials}, ca_file)
     if filename not in found:
         raise Failure(f"{page} does not offer {filename}", "the index lacks that release", "use an index that has it")
     url = found[filename]
@@ -38,6 +38,30 @@ def fetch(
             "find out what altered the file; encamp does not install it",
         )
     return data
+
+
+def _listed(host: Reader, page: str, headers: dict[str, str], ca_file: str) -> dict[str, str]:
+    """The links of a page, asked for again when what came cannot be read: proxies hand out empty and cut answers."""
+    for attempt in range(TRIES):
+        answer = _get(host, page, headers, ca_file)
+        content_type = next((value for name, value in answer.headers.items() if name.lower() == "content-type"), "")
+        try:
+            return links(answer.body, content_type, page)
+        except (ValueError, KeyError, TypeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            time.sleep(2**attempt)
+    raise Failure(f"{page}: not a page of a package index ({reason})", "another server answers", "check index_url:")
+
+
+def ca_path(host: Reader, ca_file: str) -> str:
+    """Where the file is that proves the index; empty for none. Raises Failure when it is missing: tools differ in what
+    they then trust."""
+    path = expand(host, ca_file)
+    if path and host.stat(path) is None:
+        raise Failure(
+            f"{path}: there is no such CA file", "the CA bundle was not installed before it is needed", CA_FIX
+        )
+    return path
 
 
 def links(body: bytes, content_type: str, page: str) -> dict[str, str]:

@@ -21,10 +21,11 @@ class _Symptom:
 
 
 NETWORK = "network"
+SPACE = "space"
 # The first that matches counts: a TLS failure also reads "error sending request", and a full disk may break anything.
 SYMPTOMS = (
     _Symptom(
-        "space",
+        SPACE,
         ("no space left on device", "os error 28)", "disk quota exceeded"),
         "no space left on this host",
         "an environment takes about 300 MB at its place, and as much again in the cache if that is another file system",
@@ -92,12 +93,13 @@ def is_network(result: Result) -> bool:
     return found is not None and found.name == NETWORK
 
 
-def explain(result: Result) -> Failure:
-    """The failure to raise for a uv that failed."""
+def explain(result: Result, space: str) -> Failure:
+    """The failure to raise for a uv that failed. ``space`` says what was free, and is told where that matters."""
     found = _match(result)
     if found is None:
         return CommandFailed(result)
-    return Failure(found.reason, found.cause, found.fix, result.tail)
+    detail = f"{result.tail}\n{space}" if found.name == SPACE else result.tail
+    return Failure(found.reason, found.cause, found.fix, detail)
 
 
 def _match(result: Result) -> Optional[_Symptom]:
