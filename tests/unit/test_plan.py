@@ -1,0 +1,55 @@
+"""Plans: order, duplicates, handlers, and what travels."""
+
+from __future__ import annotations
+
+import pytest
+
+from encamp import bundle, plan
+from encamp.errors import PlanError
+from encamp.plan import FLUSH, Step
+from encamp.resources.file import File
+from encamp.resources.restart import Restart
+from encamp.shared.secret import Secret
+from encamp.shared.wire import BlobStore, from_wire
+
+
+def test_equal_declarations_merge_and_the_first_place_counts() -> None:
+    built = plan.build("h", [File("/a"), File("/b"), FLUSH, File("/a")])
+    assert built.labels == ("File:/a", "File:/b")
+
+
+def test_contradicting_declarations_are_refused_with_host_and_id() -> None:
+    with pytest.raises(PlanError, match="h: File:/a is declared twice"):
+        plan.build("h", [File("/a", "x"), File("/a", "y")])
+
+
+def test_a_job_carries_handlers_by_id_and_leaves_defaults_out() -> None:
+    step = Step(File("/a", mode=0o600), notify=(Restart("x.service"),))
+    job = plan.job_for(plan.build("h", [step]), {}, BlobStore())
+    assert job["handlers"]["Restart:x.service"]["fields"] == {"unit": "x.service"}
+    assert job["steps"][0]["resource"]["fields"] == {"path": "/a", "mode": 0o600}
+    assert job["steps"][0]["notify"] == ["Restart:x.service"]
+
+
+def test_long_content_is_replaced_by_its_hash_and_kept_for_the_asking() -> None:
+    store = BlobStore()
+    wire = plan.resource_wire(File("/a", Secret("s" * 5000)), store)
+    arrived = from_wire(wire)
+    assert "sss" not in repr(wire)
+    assert arrived.content.secret and store.get(arrived.content.sha256) == b"s" * 5000
+
+
+def test_a_resource_arrives_as_it_left() -> None:
+    file = File("/a", Secret("p%40\n"), "o", "g", 0o400, ("visudo", "-c", "{}"))
+    assert from_wire(plan.resource_wire(file, BlobStore())) == file
+
+
+def test_the_bundle_holds_what_the_job_needs_and_no_more() -> None:
+    found = bundle.sources(["encamp.resources.file"], [])
+    assert {"encamp", "encamp.agent.main", "encamp.resources.file", "encamp.shared.wire"} <= set(found)
+    assert not any("service" in name or "inventory" in name for name in found)
+
+
+def test_third_party_packages_travel_whole_where_a_kind_needs_them() -> None:
+    found = bundle.sources([], ["tomlkit"])
+    assert found["tomlkit"][0] and "tomlkit.parser" in found
