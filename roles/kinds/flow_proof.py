@@ -1,0 +1,183 @@
+"""A proof that flow runs arrive: one is run, and read back from the hosted server."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+import uuid
+from typing import ClassVar, Mapping, Optional, Sequence, Union
+
+from encamp.resources.base import Change, CommandFailed, Failure, Reader, Resource, Result, System
+from encamp.resources.systemd_common import journal_tail
+from encamp.shared.secret import Secret
+from roles.kinds import proof_api
+from roles.kinds.known_failures import explain_client
+from roles.kinds.memory import memory_of
+from roles.kinds.prefect_api import Api
+from roles.kinds.prefect_install import installed
+from roles.kinds.proof_api import PREFIX, Traces
+from roles.kinds.proof_flow import FILE, OTHER_API, script
+from roles.kinds.user_environment import names_in, profiles_path
+
+STALE_SECONDS = proof_api.STALE_HOURS * 3600
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowProof(Resource):
+    """A throw-away flow with a task and a log line ran, and flow run, task run and log came back from the server.
+
+    ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
+    ``auth`` is ``user:password`` where the server asks for it. ``as_user`` runs the flow ("": the agent's user).
+    ``work_pool``: a worker of that pool on this host must run it. ``through`` is "profile" (just the settings that the
+    user's own flows get) or "environment" (PREFECT_API_URL and the rest given by encamp, a home of its own).
+    ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
+    for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
+
+    ``check`` asks for the proof once a run of encamp; the object remembers that it was given (see ``memory``).
+    """
+
+    changes_host: ClassVar[bool] = False
+
+    name: str
+    python: str = ""
+    api_url: str = ""
+    auth: Optional[Secret] = None
+    as_user: str = ""
+    work_pool: str = ""
+    through: str = "profile"
+    workdir: str = ""
+    timeout: int = 180
+    ca_file: str = ""
+    unit: str = ""
+
+    def check(self, host: Reader) -> list[Change]:
+        if memory_of(self).get("proven"):
+            return []
+        return [Change("prove", after=f"a flow run reaches {self.api_url}")]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        flow = PREFIX + uuid.uuid4().hex
+        directory = os.path.join(self._place(host), flow)
+        self._sweep(host)
+        try:
+            host.mkdir(directory, self.as_user, mode=0o700)
+            token = f"encamp proof {uuid.uuid4().hex}"
+            host.write(os.path.join(directory, FILE), script(flow, token), self.as_user, mode=0o600)
+            started = time.monotonic()
+            if self.work_pool:
+                self._by_worker(host, flow, directory)
+            else:
+                self._by_itself(host, directory)
+            self._judge(host, proof_api.read_back(host, self._api, flow, token), started)
+        finally:
+            host.remove(directory)
+            self._remove(host, flow)
+        memory_of(self)["proven"] = True
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def _by_itself(self, host: System, directory: str) -> None:
+        """Run the script as a user would run a flow."""
+        argv = [self._interpreter(host), "-B", os.path.join(directory, FILE), self.api_url]
+        host.progress("running a throw-away flow")
+        result = host.query(argv, "", self._environment(host, directory), self.as_user, self.timeout, directory)
+        if result.ok:
+            return
+        other = [line for line in result.out.splitlines() if line.startswith(OTHER_API)]
+        if other:
+            raise Failure(
+                f"Prefect talks to {other[-1].partition(' ')[2]} here, not to {self.api_url}",
+                "another profile is active, or a variable or file wins over the profile",
+                "run `fab configure-client` and read its notes",
+            )
+        raise self._flow_failed(result)
+
+    def _flow_failed(self, result: Result) -> Failure:
+        known = explain_client(result.err + result.out)
+        failed = CommandFailed(result, *((known.cause, known.fix) if known else ()))
+        return Failure("the throw-away flow failed", failed.cause, failed.fix, failed.detail)
+
+    def _by_worker(self, host: System, flow: str, directory: str) -> None:
+        """Have a worker of the pool run the script. Another host's worker lacks it: then ask again."""
+        deployment = proof_api.deploy(host, self._api, flow, self.work_pool, directory)
+        deadline = time.monotonic() + self.timeout
+        host.progress(f"waiting for a worker of pool {self.work_pool} to run a throw-away flow")
+        while True:
+            run = proof_api.start(host, self._api, deployment)
+            state = proof_api.wait_for_end(host, self._api, run, max(1.0, deadline - time.monotonic()))
+            lines = proof_api.log_lines(host, self._api, run)
+            if state == "COMPLETED":
+                return
+            if state not in proof_api.ENDED:
+                problem = proof_api.why_not_taken(host, self._api, self.work_pool, state, self.timeout)
+                raise problem.failure(journal_tail(host, self.unit) if self.unit else "")
+            elsewhere = any("No such file or directory" in line and flow in line for line in lines)
+            if not elsewhere or time.monotonic() > deadline:
+                known = explain_client("\n".join(lines))
+                cause = known.cause if known else "a worker on another host took it" if elsewhere else ""
+                raise Failure(f"the worker's flow run {run} ended as {state}", cause, detail="\n".join(lines[-20:]))
+
+    def _judge(self, host: Reader, traces: Traces, started: float) -> None:
+        problem = traces.missing()
+        if problem:
+            raise problem.failure()
+        seconds = time.monotonic() - started
+        host.note(
+            f"flow run {traces.flow_run}, task run {traces.task_run}, log line read back in {seconds:.1f} s "
+            f"({self.name})"
+        )
+
+    # -- around it ----------------------------------------------------------------------------------------------
+
+    @property
+    def _api(self) -> Api:
+        return Api(self.api_url, self.auth, self.ca_file)
+
+    def _place(self, host: Reader) -> str:
+        if self.workdir:
+            return self.workdir
+        own = self.through == "profile" and not self.as_user
+        return os.path.join(host.home, ".local/state/encamp") if own else "/tmp"
+
+    def _interpreter(self, host: Reader) -> str:
+        if self.python:
+            return self.python
+        found = installed(host)
+        if not found:
+            raise Failure(
+                "no Prefect is installed for this user, so no flow can run here",
+                fix="`fab configure-client --install` gives this user one of the server's release",
+            )
+        return found[0].python
+
+    def _environment(self, host: Reader, directory: str) -> Mapping[str, Union[str, Secret]]:
+        """The child's environment: nothing of the caller's but where the profiles are, or all that encamp gives."""
+        environment: dict[str, Union[str, Secret]] = {"DO_NOT_TRACK": "1"}
+        if self.through == "profile":
+            path = profiles_path(host)
+            if path != os.path.join(host.home, ".prefect/profiles.toml"):
+                environment["PREFECT_PROFILES_PATH"] = path
+            return environment
+        environment.update({"PREFECT_API_URL": self.api_url, "PREFECT_HOME": os.path.join(directory, "home")})
+        if self.auth is not None:
+            environment["PREFECT_API_AUTH_STRING"] = self.auth
+        if self.ca_file:
+            environment["PREFECT_API_SSL_CERT_FILE"] = self.ca_file
+        return environment
+
+    def _sweep(self, host: System) -> None:
+        """Remove what proofs left that were cut off."""
+        place = self._place(host)
+        for name in names_in(host, place):
+            found = host.stat(os.path.join(place, name)) if proof_api.OWN_NAME.match(name) else None
+            if found and found.kind == "directory" and time.time() - found.mtime > STALE_SECONDS:
+                host.remove(os.path.join(place, name))
+        proof_api.remove_stale(host, self._api)
+
+    def _remove(self, host: Reader, flow: str) -> None:
+        """Leave nothing on the server. A failure here must not hide the one that a proof is for."""
+        try:
+            proof_api.remove(host, self._api, flow)
+        except Failure as failure:
+            host.note(f"the throw-away flow {flow} could not be removed: {failure.reason}")

@@ -1,0 +1,198 @@
+"""What a Prefect server's log says when it does not come up, and what that means.
+
+Every text was seen by provoking the fault on a real server; order matters, the first match wins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Optional, Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A fault known by its text: ``pattern`` is a regular expression for one or more lines of a log."""
+
+    pattern: str
+    cause: str
+    fix: str
+
+
+KNOWN = (
+    # -- the program itself ------------------------------------------------------------------------------------
+    Known(
+        r"Body\(\) got an unexpected keyword argument|No module named 'griffe\.dataclasses'"
+        r"|cannot import name 'SecretField'|skip_on_failure|No module named 'importlib_metadata'"
+        r"|'PrefectRouter' object has no attribute|'type' object is not iterable|ResultRecordMetadata",
+        "a dependency is newer than this Prefect release: it was resolved without a date",
+        "install from a lock made as of the release's own date (`fab lock --prefect VERSION`)",
+    ),
+    Known(
+        r"FileNotFoundError: .*'uvicorn'",
+        "Prefect before 2.19 finds uvicorn by PATH, and the environment's bin is not in it",
+        "put the environment's bin directory first in the unit's PATH",
+    ),
+    Known(
+        r"Extra inputs are not permitted|validation errors? for Settings|Unknown setting|Invalid (?:isoformat|duration)"
+        r"|validation error for \w*Settings",
+        "a setting has a name or a value that this release does not accept",
+        "correct that setting; the lines below name it",
+    ),
+    Known(r"MemoryError|Out of memory|oom-kill", "the host ran out of memory", "give the host more memory, or swap"),
+    # -- the port ----------------------------------------------------------------------------------------------
+    Known(
+        r"Port \d+ is already in use|\[Errno 98\]|[Aa]ddress already in use",
+        "another program listens on that port",
+        "find it with `ss -ltnp`, stop it, or choose another port",
+    ),
+    Known(
+        r"\[Errno 99\]|[Cc]annot assign requested address",
+        "the bind address does not belong to this host",
+        "bind 0.0.0.0 or an address of this host",
+    ),
+    # -- places it must write ----------------------------------------------------------------------------------
+    Known(
+        r"Read-only file system.*ui_build|ui_build.*Read-only file system"
+        r"|Failed to create .*UI static directory|Read-only file system.*ui",
+        "Prefect writes its UI assets at start, and the directory for them is read-only under this unit",
+        "set PREFECT_UI_STATIC_DIRECTORY to a directory in the unit's StateDirectory",
+    ),
+    Known(
+        r"no such table: _alembic_tmp_",
+        "SQLite had no writable directory for temporary files during a migration",
+        "set PrivateTmp=yes in the unit",
+    ),
+    Known(
+        r"unable to open database file|attempt to write a readonly database|readonly database",
+        "the SQLite file or its directory cannot be written by the service's user",
+        "give the directory to the service's user",
+    ),
+    Known(
+        r"No space left on device|database or disk is full", "the disk is full", "free some space, then deploy again"
+    ),
+    Known(
+        r"Read-only file system|\[Errno 30\]",
+        "the unit's hardening makes a place read-only that Prefect writes to",
+        "let PREFECT_HOME and the UI directory lie in the unit's StateDirectory",
+    ),
+    Known(
+        r"Permission denied|\[Errno 13\]",
+        "a file or directory is not readable or writable for the service's user",
+        "see which in the lines below, and give it the right owner",
+    ),
+    # -- the database ------------------------------------------------------------------------------------------
+    Known(
+        r"Can't locate revision identified by",
+        "the database was upgraded by a newer Prefect than this one",
+        "deploy the newer release again, or restore the dump made before the upgrade",
+    ),
+    Known(
+        r"No module named 'psycopg2?'",
+        "the database URL names a driver that Prefect does not use",
+        "write postgresql+asyncpg:// in the database URL",
+    ),
+    Known(r"password authentication failed", "Postgres refuses the password", "deploy again so that both sides agree"),
+    Known(
+        r"Peer authentication failed|Ident authentication failed",
+        "Postgres maps the system user to another role, or the service runs as another user",
+        "the database role must be named like the service's user, or pg_hba needs a rule or a map for it",
+    ),
+    Known(
+        r"no pg_hba\.conf entry|pg_hba\.conf rejects",
+        "Postgres does not accept this user, database or address",
+        "add a rule to pg_hba (the postgres role does so for the server's host)",
+    ),
+    Known(r'role ".*" does not exist', "the database role is missing", "run the postgres role (`fab deploy`)"),
+    Known(r'database ".*" does not exist', "the database is missing", "run the postgres role (`fab deploy`)"),
+    Known(
+        r"permission denied for (?:schema|table|relation|database)|must be owner of",
+        "the database belongs to another role",
+        "make the service's role the owner of the database",
+    ),
+    Known(
+        r"pg_type_typname_nsp_index|duplicate key value violates unique constraint",
+        "two servers migrated one empty database at the same time",
+        "migrate once, then start the others with MIGRATE_ON_START=false",
+    ),
+    Known(
+        r"too many connections|remaining connection slots",
+        "Postgres has no connection left",
+        "raise max_connections, or lower the server's pool",
+    ),
+    Known(
+        r"Name or service not known|Temporary failure in name resolution",
+        "the database's host name cannot be resolved, or a special character in the URL's password is not encoded",
+        "check the host name; percent-encode the password",
+    ),
+    Known(
+        r"Connect call failed|Connection refused|ConnectionRefusedError|could not connect to server",
+        "the database (or Redis) does not listen where the URL points",
+        "see that it runs and listens there: `systemctl status postgresql`, `ss -ltnp`",
+    ),
+    Known(
+        r"connect\S* .*\.s\.PGSQL|\[Errno 2\] No such file or directory(?!:)",
+        "there is no Postgres socket where the URL points",
+        "see that Postgres runs and where its socket is (unix_socket_directories)",
+    ),
+    Known(
+        r"error while attempting to bind|Application startup failed",
+        "the server ended while it started",
+        "the lines below say where",
+    ),
+)
+
+
+#: What a client prints when a flow does not run, before the faults of a server.
+KNOWN_CLIENT = (
+    Known(
+        r"No module named 'prefect'",
+        "that Python has no Prefect",
+        "name the interpreter of the environment that has it, or `fab configure-client --install`",
+    ),
+    Known(
+        r"incompatible versions",
+        "client and server are of different major versions",
+        "bring both to one major version; the server must be at least as new",
+    ),
+    Known(
+        r"extra_forbidden",
+        "the client is newer than the server",
+        "upgrade the server: it must be at least as new as every client",
+    ),
+    Known(
+        r"401 Unauthorized|\b401\b.*Unauthorized",
+        "the client gives no user and password, or wrong ones (Prefect 2 clients cannot authenticate at all)",
+        "give the profile PREFECT_API_AUTH_STRING as the server has it",
+    ),
+    Known(
+        r"Failed to reach API at",
+        "the server does not answer at that URL, or /api is missing in it",
+        "the URL must end in /api; see `fab status` for the server",
+    ),
+    Known(
+        r"No Prefect API URL provided",
+        "no API URL is set for this user",
+        "run `fab configure-client`",
+    ),
+    Known(
+        r"Unknown setting|TOMLDecodeError",
+        "the profiles file has a name or a line that this Prefect does not accept",
+        "correct it as the lines below say",
+    ),
+    *KNOWN,
+)
+
+
+def explain(log: str) -> Optional[Known]:
+    """The first known fault of a server in ``log`` (several lines); None where nothing matches."""
+    return _first(KNOWN, log)
+
+
+def explain_client(output: str) -> Optional[Known]:
+    """The first known fault of a client in the output of a flow; None where nothing matches."""
+    return _first(KNOWN_CLIENT, output)
+
+
+def _first(table: Sequence[Known], text: str) -> Optional[Known]:
+    return next((known for known in table if re.search(known.pattern, text)), None)

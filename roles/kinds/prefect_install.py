@@ -1,0 +1,164 @@
+"""Which Prefect is installed for this user, and where: found without starting it (a start costs seconds)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from typing import Iterator, Optional, Sequence
+
+from encamp.resources.base import Change, Reader, Resource
+from roles.kinds.memory import note_once
+from roles.kinds.user_environment import names_in, session, text_of
+
+DIST_INFO = re.compile(r"^prefect-(\d[^-]*)\.dist-info$")
+PYTHON_FOLDER = re.compile(r"^python(\d+\.\d+)$")
+#: Environments by habit, relative to the home directory; ``*`` stands for every name.
+HABITS = (
+    ".venv",
+    "venv",
+    "env",
+    "*/.venv",
+    "*/venv",
+    ".virtualenvs/*",
+    ".local/share/encamp/*",
+    ".local/share/encamp/envs/*",
+    ".local/share/pipx/venvs/*",
+    ".local/pipx/venvs/*",
+    ".local/share/uv/tools/*",
+    ".pyenv/versions/*",
+    ".local",
+    "miniconda3",
+    "anaconda3",
+    "miniforge3",
+    "mambaforge",
+    "miniconda3/envs/*",
+    "anaconda3/envs/*",
+    "miniforge3/envs/*",
+    "mambaforge/envs/*",
+)
+SYSTEM_PREFIXES = ("/usr/local", "/opt/homebrew", "/usr")
+
+
+@dataclasses.dataclass(frozen=True)
+class Installed:
+    """A Prefect found: its ``version``, the environment's ``path``, and the interpreter that imports it."""
+
+    version: str
+    path: str
+    python: str
+
+
+def installed(host: Reader) -> list[Installed]:
+    """Every Prefect of this user, the one that ``prefect`` on the PATH means first."""
+    return host.once("prefect-installed", lambda: _found(host))
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """A version to compare by: its leading numbers (3.8.8rc1 counts as 3.8.8)."""
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    parts = [int(part) for part in numbers[0].split(".")] if numbers else [0]
+    return tuple((parts + [0, 0, 0])[:3])
+
+
+def _found(host: Reader) -> list[Installed]:
+    unique: dict[str, Installed] = {}
+    for prefix in dict.fromkeys(_prefixes(host)):
+        for found in _in_prefix(host, prefix):
+            unique.setdefault(found.path + found.python, found)
+    return list(unique.values())
+
+
+def _prefixes(host: Reader) -> Iterator[str]:
+    """Environments, in the order a shell of the user would find them."""
+    environment = session(host)
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        if environment.get(name):
+            yield environment[name].rstrip("/")
+    for folder in environment.get("PATH", "").split(":"):
+        prefix = _prefix_of_script(host, os.path.join(folder, "prefect")) if folder else None
+        if prefix:
+            yield prefix
+    for habit in HABITS:
+        yield from _expand(host, host.home, habit.split("/"))
+    yield from SYSTEM_PREFIXES
+
+
+def _expand(host: Reader, folder: str, names: Sequence[str]) -> Iterator[str]:
+    """Folders that a habit means; those that are not there cost one look."""
+    if not names:
+        yield folder
+    elif names[0] == "*":
+        for name in names_in(host, folder):
+            if len(names) == 1 or not name.startswith("."):
+                yield from _expand(host, os.path.join(folder, name), names[1:])
+    else:
+        yield from _expand(host, os.path.join(folder, names[0]), names[1:])
+
+
+def _prefix_of_script(host: Reader, path: str) -> Optional[str]:
+    """The environment a ``prefect`` script belongs to: that of the interpreter in its first lines."""
+    if host.stat(path) is None:
+        return None
+    head = "\n".join(text_of(host, path)[:2000].splitlines()[:3])
+    interpreter = re.search(r"(/[^\s'\"]*)/bin/python[\d.]*", head)
+    return interpreter[1] if interpreter else None
+
+
+def _in_prefix(host: Reader, prefix: str) -> Iterator[Installed]:
+    for folder in names_in(host, os.path.join(prefix, "lib")):
+        python = PYTHON_FOLDER.match(folder)
+        if python or (folder == "python3" and prefix == "/usr"):
+            for packages in ("site-packages", "dist-packages"):
+                version = _version_in(host, os.path.join(prefix, "lib", folder, packages))
+                if version:
+                    yield Installed(version, prefix, _interpreter(host, prefix, folder))
+
+
+def _version_in(host: Reader, packages: str) -> Optional[str]:
+    names = (DIST_INFO.match(name) for name in names_in(host, packages))
+    return next((name[1] for name in names if name), None)
+
+
+def _interpreter(host: Reader, prefix: str, folder: str) -> str:
+    """The environment's own interpreter; for a user's or the system's packages the system's of that version."""
+    own = os.path.join(prefix, "bin", "python")
+    if host.stat(own) is not None and not prefix.endswith("/.local"):
+        return own
+    versioned = os.path.join(prefix, "bin", folder)
+    if host.stat(versioned) is not None:
+        return versioned
+    return host.which(folder) or host.which("python3") or "python3"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClientPrefect(Resource):
+    """Tells which Prefect this user has and whether it fits the server. Changes nothing.
+
+    ``server_version`` is the server's release: it must be at least as new as every client, with the same major version.
+    """
+
+    name: str
+    server_version: str = ""
+
+    def check(self, host: Reader) -> list[Change]:
+        found = installed(host)
+        if not found:
+            note_once(
+                self,
+                host,
+                "no Prefect found for this user; `fab configure-client --install` gives it one of the server's release",
+            )
+        for one in found:
+            note_once(self, host, f"Prefect {one.version} in {one.path}" + self._verdict(one.version))
+        return []
+
+    def _verdict(self, version: str) -> str:
+        client, server = version_key(version), version_key(self.server_version)
+        if not self.server_version or client == server:
+            return ""
+        if client[0] != server[0]:
+            return f": its major version is not that of the server ({self.server_version}); flows may be refused"
+        if client > server:
+            return f": newer than the server ({self.server_version}); upgrade the server first"
+        return ""

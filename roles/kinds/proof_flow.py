@@ -1,0 +1,51 @@
+"""The throw-away flow of a proof: one task, one log line, and a look at which API it would talk to."""
+
+from __future__ import annotations
+
+#: File that holds the flow, and its entry point for a worker.
+FILE = "encamp_proof.py"
+ENTRYPOINT = f"{FILE}:proof"
+#: What the script prints, before a URL, when Prefect would talk to another API than the one to prove.
+OTHER_API = "ENCAMP-OTHER-API"
+OTHER_API_CODE = 3
+
+SCRIPT = '''\
+"""Written by encamp to prove that flow runs arrive; removed after it ran."""
+import sys
+
+from prefect import flow, get_run_logger, task
+
+
+@task(name="encamp proof task", persist_result=False)
+def prove():
+    return "proven"
+
+
+@flow(name=%(name)r, persist_result=False)
+def proof():
+    get_run_logger().info(%(token)r)
+    return prove()
+
+
+def main():
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value() or ""
+    if url.rstrip("/") != sys.argv[1].rstrip("/"):
+        print(%(marker)r, url or "none")
+        sys.exit(%(code)d)
+    proof()
+
+
+if __name__ == "__main__":
+    main()
+'''
+
+
+def script(name: str, token: str) -> str:
+    """The flow as Python source. ``name`` is the flow's name on the server, ``token`` its log line.
+
+    Run as ``python FILE API_URL`` it first compares the URL that Prefect resolved, so that no run strays to a
+    temporary server; imported by a worker it only defines the flow.
+    """
+    return SCRIPT % {"name": name, "token": token, "marker": OTHER_API, "code": OTHER_API_CODE}

@@ -1,0 +1,281 @@
+"""What must hold for a Prefect server to be healthy, one function a fact, in the order in which faults show best.
+
+``/api/health`` alone proves little: it answers true on servers where every POST fails, where the UI is missing, and
+where another program's server sits on the port.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from typing import Any, Callable, Iterator, Mapping, Optional
+
+from encamp.resources.base import HttpAnswer, Reader, Refused
+from encamp.resources.free_port import FreePort
+from encamp.resources.systemd_common import unit_name, unit_state
+from roles.kinds.prefect_api import Api, Problem, problem_of
+from roles.kinds.prefect_install import version_key
+
+TIMEOUT = 5.0
+READY_SINCE = (2, 10, 11)
+CRASH_LOOP = 3
+MASKED = re.compile(r"^\*+$")
+SCRIPT = re.compile(r"<script[^>]*\ssrc=\"([^\"]+\.js)\"")
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """The server to look at: ``base`` without ``/api``; the rest as in ServerHealth."""
+
+    base: str
+    api: Api
+    public_api_url: str = ""
+    unit: str = ""
+    ui: bool = True
+    expected: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    version: str = ""
+    database: str = ""
+
+
+Probe = Callable[[Reader, Server], Optional[Problem]]
+
+
+def first_problem(host: Reader, server: Server) -> Optional[tuple[str, Problem]]:
+    """The first fact that does not hold, by name, and why; None for a healthy server."""
+    for name, probe in PROBES:
+        problem = probe(host, server)
+        if problem:
+            return name, problem
+    return None
+
+
+def hopeless(host: Reader, server: Server) -> bool:
+    """Whether waiting is no use: the unit failed, or systemd restarts it over and over."""
+    if not server.unit:
+        return False
+    state = unit_state(host, server.unit)
+    return state.active_state == "failed" or (state.broken and state.restarts >= CRASH_LOOP)
+
+
+def unit_runs(host: Reader, server: Server) -> Optional[Problem]:
+    """The unit is active."""
+    if not server.unit:
+        return None
+    state = unit_state(host, server.unit)
+    if state.active:
+        return None
+    return Problem(f"{server.unit} is {state}", state.why(), f"read its log: journalctl -u {server.unit} -e")
+
+
+def health(host: Reader, server: Server) -> Optional[Problem]:
+    """GET /health answers true."""
+    answer = server.api.call(host, "GET", "health", timeout=TIMEOUT)
+    problem = _problem(server, answer, "GET", "health")
+    if problem or answer.body.strip() == b"true":
+        return problem
+    return Problem(f"{server.api.address('health')} answers, but not `true`", "another program answers on that port")
+
+
+def own_port(host: Reader, server: Server) -> Optional[Problem]:
+    """The port is held by the unit's own processes, not by another program that happens to be healthy."""
+    port = re.search(r":(\d+)$", server.base)
+    if not server.unit or not host.is_root or not port:
+        return None
+    try:
+        FreePort(int(port[1]), unit_name(server.unit)).check(host)
+    except Refused as refused:
+        return Problem(f"{server.unit} does not hold its port: {refused.reason}", "an older server?", refused.fix)
+    return None
+
+
+def ready(host: Reader, server: Server) -> Optional[Problem]:
+    """GET /ready answers 200 (it asks the database); releases before 2.10.11 have none."""
+    answer = server.api.call(host, "GET", "ready", timeout=TIMEOUT)
+    if answer.status == 404 and server.version and version_key(server.version) < READY_SINCE:
+        return None
+    return _problem(server, answer, "GET", "ready")
+
+
+def post(host: Reader, server: Server) -> Optional[Problem]:
+    """A real POST works: health is true on servers where every POST fails."""
+    answer = server.api.call(host, "POST", "flow_runs/filter", {"limit": 1}, timeout=TIMEOUT)
+    problem = _problem(server, answer, "POST", "flow_runs/filter")
+    if problem or isinstance(_json(answer), list):
+        return problem
+    return Problem("POST flow_runs/filter answers, but no list of flow runs", "another program answers on that port")
+
+
+def release(host: Reader, server: Server) -> Optional[Problem]:
+    """The release that runs is the one that was deployed."""
+    if not server.version:
+        return None
+    answer = server.api.call(host, "GET", "admin/version", timeout=TIMEOUT)
+    problem = _problem(server, answer, "GET", "admin/version")
+    running = _json(answer)
+    if problem or running == server.version:
+        return problem
+    return Problem(
+        f"the server runs Prefect {running}, not {server.version}",
+        "it was not restarted since the release changed, or another server answers",
+        f"restart {server.unit or 'it'}",
+        settled=True,
+    )
+
+
+def settings(host: Reader, server: Server) -> Optional[Problem]:
+    """The settings that the server resolved are those that were written: it ignores a wrong name without a word."""
+    if not server.expected:
+        return None
+    answer = server.api.call(host, "GET", "admin/settings", timeout=TIMEOUT)
+    problem = _problem(server, answer, "GET", "admin/settings")
+    resolved = _json(answer)
+    wrong = [] if problem else list(_differing(resolved, server.expected))
+    if not wrong:
+        return problem
+    return Problem(
+        "the server runs with other settings than those written: " + "; ".join(wrong),
+        "this release does not know the name that was written, something overrides it (a .env, prefect.toml or profile "
+        "in the service's home), or the server was not restarted since",
+        "compare with `fab settings`",
+        settled=True,
+    )
+
+
+def database(host: Reader, server: Server) -> Optional[Problem]:
+    """The server is on the database it was given, and has not fallen back on SQLite.
+
+    ``/admin/settings`` hides the whole URL, and Prefect knows two databases: a server that answered a query with no
+    SQLite file open is on Postgres.
+    """
+    if not server.database or not server.unit or not host.is_root:
+        return None
+    files = [name for name in _open_files(host, unit_state(host, server.unit).main_pid) if name.endswith(".db")]
+    if server.database.startswith("sqlite") == bool(files):
+        return None
+    found = f"SQLite ({files[0]})" if files else "no SQLite file"
+    return Problem(
+        f"the server uses {found}, where {server.database} was written",
+        "this release does not know the name of the database setting, and fell back on its default",
+        "use the name of this release: PREFECT_SERVER_DATABASE_CONNECTION_URL in 3.x",
+        settled=True,
+    )
+
+
+def ui_address(host: Reader, server: Server) -> Optional[Problem]:
+    """The UI tells browsers the public API URL."""
+    if not server.ui:
+        return None
+    answer = host.http("GET", f"{server.base}/ui-settings", timeout=TIMEOUT)
+    problem = problem_of(answer, "GET", f"{server.base}/ui-settings")
+    told = str((_json(answer) or {}).get("api_url", "")) if not problem else ""
+    if problem or not server.public_api_url or told.rstrip("/") == server.public_api_url.rstrip("/"):
+        return problem
+    return Problem(
+        f"the UI tells browsers to use {told or 'no API URL'}, not {server.public_api_url}",
+        "PREFECT_UI_API_URL is not set, or not under the name this release knows",
+        "set public_url",
+        settled=True,
+    )
+
+
+def ui_page(host: Reader, server: Server) -> Optional[Problem]:
+    """The UI's pages are there, and the program that each of them loads."""
+    if not server.ui:
+        return None
+    told = _json(host.http("GET", f"{server.base}/ui-settings", timeout=TIMEOUT)) or {}
+    pages = {"/", *(str(told[key]) for key in ("v1_base_url", "v2_base_url") if told.get(key))}
+    for page in sorted(page.rstrip("/") + "/" for page in pages):
+        problem = _page(host, server, page)
+        if problem:
+            return problem
+    return None
+
+
+def _page(host: Reader, server: Server, page: str) -> Optional[Problem]:
+    address = server.base + page
+    answer = host.http("GET", address, timeout=TIMEOUT)
+    script = SCRIPT.search(answer.body.decode("utf-8", "replace"))
+    if answer.status == 200 and script:
+        asset = server.base + script[1] if script[1].startswith("/") else address + script[1]
+        status = host.http("HEAD", asset, timeout=TIMEOUT).status
+        if status == 200:
+            return None
+        address, answer = asset, HttpAnswer(status)
+    return Problem(
+        f"the UI is missing: {address} gives {f'HTTP {answer.status}' if answer.status else answer.error or 'nothing'}",
+        "Prefect copies its UI at start, and could not write there",
+        "set PREFECT_UI_STATIC_DIRECTORY to a directory that the service may write",
+        settled=True,
+    )
+
+
+PROBES: tuple[tuple[str, Probe], ...] = (
+    ("unit", unit_runs),
+    ("health", health),
+    ("port", own_port),
+    ("ready", ready),
+    ("POST", post),
+    ("version", release),
+    ("settings", settings),
+    ("database", database),
+    ("UI settings", ui_address),
+    ("UI page", ui_page),
+)
+
+
+# -- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _problem(server: Server, answer: HttpAnswer, method: str, path: str) -> Optional[Problem]:
+    return problem_of(answer, method, server.api.address(path))
+
+
+def _json(answer: HttpAnswer) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
+def _differing(resolved: Any, expected: Mapping[str, str]) -> Iterator[str]:
+    for path, wanted in expected.items():
+        found = resolved
+        for name in path.split("."):
+            found = found.get(name, KeyError) if isinstance(found, dict) else KeyError
+        if found is KeyError:
+            yield f"{path} is unknown to this release (written: {wanted})"
+        elif not same_value(found, wanted):
+            yield f"{path} is {as_text(found) or 'unset'} (written: {wanted})"
+
+
+def as_text(value: Any) -> str:
+    """A resolved setting as one would write it: true, 4200, the text itself; None is empty."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def same_value(found: Any, wanted: str) -> bool:
+    """Whether a resolved value is the one written. Numbers compare as numbers; a masked secret counts when set."""
+    text = as_text(found)
+    if MASKED.match(text) and wanted:
+        return True
+    try:
+        return float(text) == float(wanted)
+    except ValueError:
+        return text.rstrip("/").lower() == wanted.rstrip("/").lower()
+
+
+def _open_files(host: Reader, pid: int) -> list[str]:
+    """Paths of what a process and its children have open."""
+    if not pid:
+        return []
+    children = (host.read(f"/proc/{pid}/task/{pid}/children") or b"").split()
+    found: list[str] = []
+    for number in (pid, *map(int, children)):
+        folder = f"/proc/{number}/fd"
+        links = (host.stat(os.path.join(folder, name)) for name in host.listdir(folder))
+        found.extend(link.target for link in links if link)
+    return found
