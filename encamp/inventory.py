@@ -56,6 +56,10 @@ class Inventory:
             raise InventoryError("adhoc must be true or false", "write it without quotes", value.origin)
         return value.data
 
+    def group_variables(self, group: str) -> Mapping[str, Value]:
+        """Variables of a host that is in ``group`` only, such as this machine as one more client. Raises KeyError."""
+        return self._site.variables("", self._site.tree.above(group)) if self._site else self.variables
+
     def unlisted(self, name: str) -> Host:
         """A host that the inventory does not list: it has the variables of all, and its file in host_vars if any."""
         variables = self.variables

@@ -56,10 +56,17 @@ class Tree:
             order.update(dict.fromkeys(level))
         return list(order)
 
+    def above(self, name: str) -> list[Group]:
+        """A group and all groups that it is in, the weakest first. Raises KeyError."""
+        return [group for group in self._ranked() if group is self.groups[name] or name in self._below(group.name)]
+
+    def _ranked(self) -> list[Group]:
+        return sorted(self.groups.values(), key=lambda group: (group.depth, group.priority, group.name))
+
     def groups_by_host(self) -> dict[str, list[Group]]:
         """For each host all groups that it is in, the weakest first: by depth, then priority, then name."""
         found: dict[str, list[Group]] = {host: [] for host in self.hosts}
-        for group in sorted(self.groups.values(), key=lambda group: (group.depth, group.priority, group.name)):
+        for group in self._ranked():
             for host in self.members(group.name):
                 found[host].append(group)
         return found

@@ -1,0 +1,257 @@
+"""From what YAML gave to the type that a setting declares. Nothing is guessed; each refusal says what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+from encamp import secret_sources
+from encamp.errors import InventoryError, Origin
+from encamp.inventory_yaml import LocatedDict, LocatedList, typed
+from encamp.shared.secret import Secret
+from encamp.variables import Rendered
+
+if TYPE_CHECKING:
+    from encamp.settings import Spec
+
+#: Stands for a secret that was looked at but not fetched.
+UNREAD = Secret("not fetched")
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Which value is looked at: its key, such as ``pools[0].name``, its line, and its text where it came untyped."""
+
+    key: str
+    origin: Origin
+    text: str | None = None
+
+    def below(self, key: str, line: int = 0) -> Place:
+        """A value inside this one."""
+        return Place(self.key + key, Origin(self.origin.file, line or self.origin.line))
+
+
+class Invalid(Exception):
+    """A value that does not fit."""
+
+    def __init__(self, place: Place, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.message, self.fix, self.origin = f"{place.key} {message}", fix, place.origin
+
+
+class Converter:
+    """Converts values for one host. ``directory`` is its inventory's, ``fetch`` whether secrets are fetched."""
+
+    def __init__(self, directory: str = "", fetch: bool = True) -> None:
+        self._directory, self._fetch = directory, fetch
+
+    def setting(self, hint: Any, data: Any, place: Place, spec: Spec) -> Any:
+        """One setting, its limits and its own check applied. Raises Invalid."""
+        value = self.convert(hint, data, place)
+        _check_limits(value, place, spec)
+        problem = spec.check(value) if spec.check and not isinstance(value, Secret) else None
+        if problem:
+            fix = f"for example {place.key}: {spec.example}" if spec.example else spec.help
+            raise Invalid(place, f"is {_shown(value)}: {problem}", fix)
+        return value
+
+    def convert(self, hint: Any, data: Any, place: Place) -> Any:
+        """``data`` as ``hint`` says. Raises Invalid."""
+        origin = typing.get_origin(hint)
+        if hint is Any:
+            return data
+        if hint is Secret:
+            return self._secret(data, place)
+        if origin in (Union, types.UnionType):
+            return self._union(typing.get_args(hint), data, place)
+        if hint is str:
+            return _text(data, place)
+        data = _retyped(data, place)
+        if data is None:
+            raise Invalid(place, "has no value", "give it one, or remove the line")
+        if origin is Literal:
+            return _choice(typing.get_args(hint), data, place)
+        if origin is tuple:
+            return self._items(typing.get_args(hint)[0], data, place)
+        if origin in (dict, Mapping) or hint is dict:
+            return self._mapping((typing.get_args(hint) or (str, Any))[1], data, place)
+        if dataclasses.is_dataclass(hint):
+            return self._nested(hint, data, place)
+        return _scalar(hint, data, place)
+
+    def _union(self, hints: tuple[Any, ...], data: Any, place: Place) -> Any:
+        """The first type that fits. A mapping can only be a secret's source where a secret is among the types."""
+        rest = [hint for hint in hints if hint is not type(None)]
+        if data is None and len(rest) < len(hints):
+            return None
+        if Secret in rest and isinstance(data, dict):
+            return self._secret(data, place)
+        rest = [hint for hint in rest if hint is not Secret] or rest
+        for hint in rest[:-1]:
+            try:
+                return self.convert(hint, data, place)
+            except Invalid:
+                continue
+        return self.convert(rest[-1], data, place)
+
+    def _secret(self, data: Any, place: Place) -> Any:
+        try:
+            source = secret_sources.parse(data)
+            return secret_sources.fetch(source, self._directory) if self._fetch else UNREAD
+        except ValueError as error:
+            raise Invalid(place, str(error), secret_sources.HOW) from None
+
+    def _items(self, hint: Any, data: Any, place: Place) -> tuple[Any, ...]:
+        if isinstance(data, str):
+            raise Invalid(place, f"must be a list, not the text {data!r}", f"write it as [{data}]")
+        if not isinstance(data, (list, tuple)):
+            raise Invalid(
+                place, f"must be a list, not {_shown(data)}", "write it as [one, two], or as lines with a dash"
+            )
+        lines = data.lines if isinstance(data, LocatedList) else [0] * len(data)
+        return tuple(
+            self.convert(hint, item, place.below(f"[{at}]", line))
+            for at, (item, line) in enumerate(zip(data, lines, strict=True))
+        )
+
+    def _mapping(self, hint: Any, data: Any, place: Place) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise Invalid(place, f"must be a mapping, not {_shown(data)}", "write it as `name: value` lines below it")
+        found = {}
+        for key, item in data.items():
+            here = place.below(f".{key}", _line(data, key))
+            found[_text(key, here)] = self.convert(hint, item, here)
+        return found
+
+    def _nested(self, cls: Any, data: Any, place: Place) -> Any:
+        """A dataclass inside a setting: the same rules for its fields."""
+        from encamp.settings import hints_of, spec_of
+
+        if not isinstance(data, dict):
+            raise Invalid(place, f"must be a mapping, not {_shown(data)}", "write it as `name: value` lines below it")
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        values = {}
+        for key, item in data.items():
+            here = place.below(f".{key}", _line(data, key))
+            if key not in fields:
+                raise Invalid(here, "is unknown", _nearest(str(key), fields))
+            values[key] = self.setting(hints_of(cls)[key], item, here, spec_of(fields[key]))
+        for name, field in fields.items():
+            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            if required and name not in data:
+                raise Invalid(place, f"needs {name}", spec_of(field).help)
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise Invalid(place, f"is wrong: {error}") from None
+
+
+def _line(data: Any, key: Any) -> int:
+    return data.lines.get(key, 0) if isinstance(data, LocatedDict) else 0
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+
+
+def _retyped(data: Any, place: Place) -> Any:
+    """A text that a template made has no type of its own: read it as YAML would."""
+    if not isinstance(data, Rendered):
+        return data
+    try:
+        return typed(str(data), place.origin.file)
+    except InventoryError:
+        return str(data)
+
+
+def _text(data: Any, place: Place) -> str:
+    if place.text is not None and not isinstance(data, (str, dict, list)):
+        return place.text
+    if isinstance(data, str):
+        return str(data)
+    if data is None:
+        raise Invalid(place, "has no value", 'give it one, write "" for none, or remove the line')
+    if isinstance(data, (bool, int, float, datetime.date)):
+        fix = f'write it in quotes, as in {place.key}: "..."'
+        raise Invalid(place, f"must be a text, but YAML reads it as {_kind(data)} {_shown(data)}", fix)
+    raise Invalid(place, f"must be a text, not {_kind(data)}", f"write it as {place.key}: value")
+
+
+def _choice(choices: tuple[Any, ...], data: Any, place: Place) -> Any:
+    for choice in choices:
+        if data == choice and isinstance(data, bool) == isinstance(choice, bool):
+            return choice
+    listed = ", ".join(str(choice) for choice in choices)
+    near = _nearest(str(data), dict.fromkeys(str(choice) for choice in choices))
+    fix = near if isinstance(data, str) and near.startswith("did") else ""
+    if isinstance(choices[0], str) and not isinstance(data, (str, dict, list)):
+        fix = f'write it in quotes, as in {place.key}: "..."'
+    raise Invalid(place, f"must be one of {listed}, not {_shown(data)}", fix)
+
+
+def _scalar(hint: Any, data: Any, place: Place) -> Any:
+    kinds: dict[Any, Callable[[Any, Place], Any]] = {bool: _bool, int: _int, float: _float}
+    if hint not in kinds:
+        raise TypeError(f"no setting can be of type {hint}")
+    return kinds[hint](data, place)
+
+
+def _bool(data: Any, place: Place) -> bool:
+    if isinstance(data, bool):
+        return data
+    fix = f"write {place.key}: true or {place.key}: false, without quotes"
+    raise Invalid(place, f"must be true or false, not {_kind(data)} {_shown(data)}", fix)
+
+
+def _int(data: Any, place: Place) -> int:
+    if isinstance(data, int) and not isinstance(data, bool):
+        return data
+    fix = f"write {place.key}: {data}, without quotes" if isinstance(data, str) and data.isdecimal() else ""
+    raise Invalid(place, f"must be a whole number, not {_kind(data)} {_shown(data)}", fix)
+
+
+def _float(data: Any, place: Place) -> float:
+    if isinstance(data, (int, float)) and not isinstance(data, bool):
+        return float(data)
+    raise Invalid(place, f"must be a number, not {_kind(data)} {_shown(data)}", "write it without quotes")
+
+
+def _check_limits(value: Any, place: Place, spec: Spec) -> None:
+    numbers = value if isinstance(value, tuple) else (value,)
+    for number in numbers:
+        if not isinstance(number, (int, float)) or isinstance(number, bool):
+            continue
+        if spec.minimum is not None and number < spec.minimum:
+            raise Invalid(place, f"is {number}, but must be {_range(spec)}")
+        if spec.maximum is not None and number > spec.maximum:
+            raise Invalid(place, f"is {number}, but must be {_range(spec)}")
+
+
+def _range(spec: Spec) -> str:
+    if spec.minimum is not None and spec.maximum is not None:
+        return f"from {spec.minimum} to {spec.maximum}"
+    return f"{spec.minimum} or more" if spec.minimum is not None else f"{spec.maximum} or less"
+
+
+def _kind(data: Any) -> str:
+    kinds = {bool: "the truth value", int: "the number", float: "the number", dict: "the mapping", list: "the list"}
+    for kind, name in kinds.items():
+        if isinstance(data, kind):
+            return name
+    return "the date" if isinstance(data, datetime.date) else "the text"
+
+
+def _shown(data: Any) -> str:
+    """A value as YAML writes it."""
+    if isinstance(data, bool):
+        return "true" if data else "false"
+    if isinstance(data, str):
+        return repr(str(data))
+    return "nothing" if data is None else str(data)

@@ -1,0 +1,189 @@
+"""Typed settings: a role declares a frozen dataclass, the inventory gives the values, mistakes name file and line.
+
+A class of settings is a role's documented API: ``port: int = setting(4200, "TCP port", minimum=1, maximum=65535)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from encamp.convert import Converter, Invalid, Place
+from encamp.errors import EncampError, InventoryError, Origin, SettingsError
+from encamp.host import SUPPORTED, Host
+from encamp.type_names import default_text, inner_classes, limits, type_name
+from encamp.variables import Value, Variables
+
+T = TypeVar("T")
+Check = Callable[[Any], "str | None"]
+
+#: Variables that encamp itself reads, and the prefix of names that an inventory may use as it likes.
+SITE_KEYS = ("adhoc",)
+FREE_PREFIX = "x_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What is said of a setting beside its type."""
+
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    check: Check | None = None
+    example: str = ""
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    help: str = "",
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    check: Check | None = None,
+    example: str = "",
+) -> Any:
+    """Declare a setting. Without a default it must be given. ``check`` returns what is wrong with a value, or None."""
+    metadata = {"spec": Spec(help, minimum, maximum, check, example)}
+    if isinstance(default, (dict, list)):
+        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def spec_of(field: dataclasses.Field[Any]) -> Spec:
+    """What :func:`setting` was told."""
+    spec: Spec = field.metadata.get("spec") or Spec("")
+    return spec
+
+
+@functools.cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, annotations resolved."""
+    return typing.get_type_hints(cls)
+
+
+def read(cls: type[T], host: Host) -> T:
+    """The settings of one class for ``host``, secrets fetched. Raises SettingsError with everything that is wrong."""
+    values, errors = _values(cls, host, Converter(host.directory))
+    if errors:
+        raise combined(errors)
+    return _made(cls, values, host)
+
+
+def check_hosts(hosts: Iterable[Host], classes: Sequence[type]) -> None:
+    """Look at every setting of every host, without fetching a secret. Raises SettingsError with all that is wrong."""
+    errors: list[EncampError] = []
+    for host in hosts:
+        errors += unknown_keys(host, classes)
+        for cls in classes:
+            values, found = _values(cls, host, Converter(host.directory, fetch=False))
+            errors += found
+            if not found:
+                try:
+                    _made(cls, values, host)
+                except SettingsError as error:
+                    errors.append(error)
+    if errors:
+        raise combined(errors)
+
+
+def unknown_keys(host: Host, classes: Sequence[type]) -> list[SettingsError]:
+    """An error for each variable of ``host`` that nothing reads, with the nearest name.
+
+    Known are settings, ``ansible_`` variables, names that a template in the inventory uses, and names beginning x_.
+    """
+    settings = [field.name for cls in classes for field in dataclasses.fields(cls)]
+    known = {*settings, *SUPPORTED, *SITE_KEYS}
+    variables = host.variables
+    known |= variables.references if isinstance(variables, Variables) else set()
+    errors = []
+    for name in variables:
+        if name in known or name.startswith(FREE_PREFIX):
+            continue
+        import difflib
+
+        near = difflib.get_close_matches(name, [*settings, *SITE_KEYS], 1)
+        fix = f"did you mean {near[0]}?" if near else f"remove it, or call it {FREE_PREFIX}{name} to keep it"
+        errors.append(SettingsError(f"there is no setting {name}", fix, _origin(host, name)))
+    return errors
+
+
+@dataclasses.dataclass(frozen=True)
+class SettingDoc:
+    """One setting for people: ``name`` (of a field inside a list or mapping: ``pools[].name``), type and default as
+    YAML writes them, the role that declares it."""
+
+    name: str
+    type: str
+    default: str
+    help: str
+    role: str
+    example: str = ""
+
+
+def describe(classes: Sequence[type]) -> list[SettingDoc]:
+    """All settings of some classes in the order they were declared, those inside lists and mappings after their own."""
+    return [doc for cls in classes for doc in _describe(cls, cls.__module__.rpartition(".")[2], "")]
+
+
+def _describe(cls: type, role: str, prefix: str) -> Iterator[SettingDoc]:
+    for field in dataclasses.fields(cls):
+        spec, hint, name = spec_of(field), hints_of(cls)[field.name], prefix + field.name
+        kind = type_name(hint) + limits(spec.minimum, spec.maximum)
+        yield SettingDoc(name, kind, default_text(field), spec.help, role, spec.example)
+        for mark, inner in inner_classes(hint):
+            yield from _describe(inner, role, f"{name}{mark}.")
+
+
+def combined(errors: Sequence[EncampError]) -> SettingsError:
+    """All mistakes as one error: each place once, in the order of files and lines."""
+    unique = {(str(error), error.fix): error for error in errors}
+    ordered = sorted(unique.values(), key=_by_place)
+    if len(ordered) == 1:
+        return SettingsError(ordered[0].message, ordered[0].fix, ordered[0].where)
+    lines = [f"{len(ordered)} settings are wrong:"]
+    lines += [f"  {error}" + (f" ({error.fix})" if error.fix else "") for error in ordered]
+    return SettingsError("\n".join(lines), "correct them and run again")
+
+
+def _by_place(error: EncampError) -> tuple[str, int, str]:
+    where = error.where or Origin("")
+    return where.file, where.line, str(error)
+
+
+def _values(cls: type, host: Host, converter: Converter) -> tuple[dict[str, Any], list[EncampError]]:
+    """Converted values of the settings that the inventory gives, and what is wrong with the rest."""
+    values: dict[str, Any] = {}
+    errors: list[EncampError] = []
+    for field in dataclasses.fields(cls):
+        if field.name not in host.variables:
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                errors.append(SettingsError(f"{host.name}: {field.name} must be set", spec_of(field).help))
+            continue
+        try:
+            value = host.variables[field.name]
+            place = Place(field.name, value.origin, value.text)
+            values[field.name] = converter.setting(hints_of(cls)[field.name], value.data, place, spec_of(field))
+        except Invalid as error:
+            errors.append(SettingsError(error.message, error.fix, error.origin))
+        except InventoryError as error:
+            errors.append(error)
+    return values, errors
+
+
+def _made(cls: type[T], values: dict[str, Any], host: Host) -> T:
+    """The instance. A class may look at its fields together in ``__post_init__`` and raise ValueError."""
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise SettingsError(f"{host.name}: {error}") from None
+
+
+def _origin(host: Host, name: str) -> Origin:
+    variables = host.variables
+    if isinstance(variables, Variables):
+        return variables.origin(name)
+    value: Value = variables[name]
+    return value.origin
