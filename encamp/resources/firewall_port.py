@@ -1,0 +1,71 @@
+"""A port open on whatever firewall the host has."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Sequence
+
+from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.firewall_firewalld import Firewalld
+from encamp.resources.firewall_nftables import Nftables, unmanaged
+from encamp.resources.firewall_rule import Firewall, Opening, parse_sources
+from encamp.resources.firewall_ufw import Ufw
+
+SSH_PORT = 22
+
+
+@dataclasses.dataclass(frozen=True)
+class FirewallPort(Resource):
+    """A port open on the host's active firewall: ufw or firewalld (both, if both are active), else nftables.
+
+    ``name`` marks our rules (letters, digits, ``.``, ``_``, ``-``), so that a change of port or sources replaces them
+    and leaves all others alone. ``port``: 1 to 65535, never ssh's 22. ``protocol``: tcp or udp. ``sources``: addresses
+    or networks, IPv4 and IPv6; none means anywhere. ``purpose``: what the port is for, told to people. ``ensure``:
+    present or absent. Without an active firewall nothing is opened, and a note says so. Untested on RHEL.
+    """
+
+    name: str
+    port: int
+    protocol: str = "tcp"
+    sources: tuple[str, ...] = ()
+    purpose: str = ""
+    ensure: str = "present"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
+            raise ValueError(f"firewall rule name {self.name!r}: letters, digits, '.', '_' and '-' only, 64 at most")
+        if not 1 <= self.port <= 65535 or self.port == SSH_PORT:
+            raise ValueError(f"port {self.port}: must be 1 to 65535 and not {SSH_PORT}, which is ssh's")
+        if self.protocol not in ("tcp", "udp"):
+            raise ValueError(f"protocol {self.protocol!r}: must be tcp or udp")
+        if self.ensure not in ("present", "absent"):
+            raise ValueError(f"ensure {self.ensure!r}: must be present or absent")
+        parse_sources(self.sources)
+
+    def check(self, host: Reader) -> list[Change]:
+        firewalls = self._firewalls(host)
+        if not firewalls:
+            beyond = unmanaged(host)
+            found = f"encamp does not manage {beyond}; open it by hand" if beyond else "no active firewall on this host"
+            host.note(f"{found}: nothing opened for {self._opening}")
+        return [change for firewall in firewalls for change in firewall.check(host, self._opening)]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        for firewall in self._firewalls(host):
+            if firewall.check(host, self._opening):
+                firewall.apply(host, self._opening)
+
+    @property
+    def _opening(self) -> Opening:
+        networks = parse_sources(self.sources) if self.ensure == "present" else ()
+        return Opening(self.name, self.port, self.protocol, networks, self.purpose)
+
+    def _firewalls(self, host: Reader) -> list[Firewall]:
+        """Where the port must be open; to close it, wherever a rule of ours may have been left."""
+        managers: list[Firewall] = [Ufw(), Firewalld()]
+        if self.ensure == "absent":
+            return [*managers, Nftables()]
+        # ufw and firewalld load rules into nftables themselves: those are theirs to change.
+        active = [manager for manager in managers if manager.active(host, self._opening)]
+        return active or [plain for plain in (Nftables(),) if plain.active(host, self._opening)]
