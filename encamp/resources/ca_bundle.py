@@ -15,11 +15,13 @@ MODE = 0o644
 
 @dataclasses.dataclass(frozen=True)
 class TrustStore:
-    """How a family of systems takes certificates: pieces in ``directory``, made into ``bundle`` by ``update``."""
+    """How a family of systems takes certificates: pieces in ``directory``, made into ``bundle`` by ``update``, or by
+    ``renew`` where some were taken away."""
 
     directory: str
     suffix: str
     update: tuple[str, ...]
+    renew: tuple[str, ...]
     bundle: str
 
 
@@ -28,11 +30,13 @@ STORES = {
         "/usr/local/share/ca-certificates",
         ".crt",
         ("update-ca-certificates",),
+        ("update-ca-certificates", "--fresh"),
         "/etc/ssl/certs/ca-certificates.crt",
     ),
     "rhel": TrustStore(
         "/etc/pki/ca-trust/source/anchors",
         ".pem",
+        ("update-ca-trust", "extract"),
         ("update-ca-trust", "extract"),
         "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     ),
@@ -111,7 +115,7 @@ class CaBundle(Resource):
             host.write(f"{store.directory}/{self._piece(store, certificate)}", to_pem(certificate), mode=MODE)
         for name in stale:
             host.remove(f"{store.directory}/{name}")
-        host.run(store.update)
+        host.run(store.renew if stale else store.update)
 
     def _stale(self, host: Reader, store: TrustStore, wanted: list[str]) -> list[str]:
         """Pieces that an earlier version of this bundle brought and this one lacks."""

@@ -58,6 +58,8 @@ class PythonEnv(Resource):
         base = _base(host, f"{path}/bin/python")
         if base != mark.get("base"):
             return [Change("environment", f"its Python is gone ({mark.get('base')})", "to be made again")]
+        if self.python not in ("", mark.get("asked")) and _base(host, expand(host, self.python)) != base:
+            return [Change("environment", f"made with {base}", f"to be made again with {self.python}")]
         return []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
@@ -81,7 +83,8 @@ class PythonEnv(Resource):
         # Wheels may bring files of mode 0600, and a service must be able to read but never to change its environment.
         host.run(["chmod", "-R", "u+rwX,go+rX,go-w", path])
         _flush(host, path)
-        mark = {"lock": self.lock_sha256, "python": version, "base": _base(host, f"{path}/bin/python")}
+        base = _base(host, f"{path}/bin/python")
+        mark = {"lock": self.lock_sha256, "python": version, "base": base, "asked": self.python}
         host.write(f"{path}/{MARKER}", json.dumps(mark) + "\n")
 
     @staticmethod
@@ -104,7 +107,8 @@ class PythonEnv(Resource):
 
     def _uv(self, host: System, arguments: Sequence[str], stdin: str = "") -> None:
         """Run uv; again when the network failed. Raises Failure in plain words."""
-        argv = [expand(host, self.uv), *arguments, "--no-config", "--no-progress", "--color", "never"]
+        options = ("--no-config", "--no-progress", "--color", "never")
+        argv = [*_dies_with_us(host), expand(host, self.uv), *arguments, *options]
         for attempt in range(1, TRIES + 1):
             try:
                 host.run(argv, stdin, self._environment(host), timeout=1800)
@@ -156,6 +160,12 @@ def _base(host: Reader, path: str) -> str:
             return path
         path = found.target if found.target.startswith("/") else f"{path.rpartition('/')[0]}/{found.target}"
     return ""
+
+
+def _dies_with_us(host: Reader) -> tuple[str, ...]:
+    """A prefix that ends uv with the agent: a uv left over would write into what the next run makes anew."""
+    setpriv = host.which("setpriv")
+    return (setpriv, "--pdeathsig", "KILL") if setpriv else ()
 
 
 def _flush(host: System, path: str) -> None:

@@ -65,8 +65,8 @@ class ReleaseLink(Resource):
                 mark = host.stat(f"{envs}/{name}/{MARKER}")
                 finished[name] = mark.mtime if mark else 0.0
         newest = sorted(finished, key=lambda name: (name in used, finished[name]), reverse=True)
-        return sorted(name for name in newest[self.keep :] if name not in used) + sorted(
-            name for name in newest[: self.keep] if name not in used and not finished[name]
+        return sorted(
+            name for rank, name in enumerate(newest) if name not in used and (rank >= self.keep or not finished[name])
         )
 
 
