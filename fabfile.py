@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fabric import task as fabric_task
-from invoke import Exit
+from invoke.exceptions import Exit
 
 from encamp.commands.options import Options, guarded
 from encamp.executor import FleetTask
@@ -30,6 +30,7 @@ def _end(code: int) -> None:
 
 @fabric_task(
     klass=FleetTask,
+    auto_shortflags=False,
     iterable=["set"],
     help={
         **COMMON,
@@ -62,6 +63,7 @@ def deploy(
 
 @fabric_task(
     klass=FleetTask,
+    auto_shortflags=False,
     iterable=["set"],
     help={
         **COMMON,
@@ -74,10 +76,20 @@ def deploy(
         "install": "Give a client without Prefect the server's release, without root.",
     },
 )
-def configure_client(  # type: ignore[no-untyped-def]
-    c, profile="", server="", api_url="", undo=False, install=False, check=False, diff=False, inventory="", set=None,
-    json="", verbose=False
-):  # fmt: skip
+def configure_client(
+    c: Any,
+    profile: str = "",
+    server: str = "",
+    api_url: str = "",
+    undo: bool = False,
+    install: bool = False,
+    check: bool = False,
+    diff: bool = False,
+    inventory: str = "",
+    set: Any = None,
+    json: str = "",
+    verbose: bool = False,
+) -> None:
     """Point clients (-H; without it, this machine) at the hosted API."""
     from encamp.commands.configure_client import configure_client as run
 
@@ -90,7 +102,7 @@ def configure_client(  # type: ignore[no-untyped-def]
 @fabric_task(
     klass=FleetTask, iterable=["set"], help={**COMMON, "server": "Server that clients are to be proved against."}
 )
-def verify(c, server="", inventory="", set=None, json="", verbose=False):  # type: ignore[no-untyped-def]
+def verify(c: Any, server: str = "", inventory: str = "", set: Any = None, json: str = "", verbose: bool = False) -> None:
     """Prove clients and workers (or -H) by a real flow run, read back from the hosted API."""
     from encamp.commands.verify import verify as run
 
@@ -98,8 +110,8 @@ def verify(c, server="", inventory="", set=None, json="", verbose=False):  # typ
     _end(guarded(lambda: run(options, server)))
 
 
-@fabric_task(help={"prefect": "The release, such as 3.8.8.", "exclude-newer": "Resolve as of this date (YYYY-MM-DD)."})
-def lock(c, prefect, exclude_newer=""):  # type: ignore[no-untyped-def]
+@fabric_task(auto_shortflags=False, help={"prefect": "The release, such as 3.8.8.", "exclude-newer": "Resolve as of this date (YYYY-MM-DD)."})
+def lock(c: Any, prefect: str, exclude_newer: str = "") -> None:
     """Resolve and hash the dependencies of a Prefect release as of its own date, into roles/locks."""
     from encamp.commands.lock import lock as run
 

@@ -32,6 +32,12 @@ class SiteHost:
         assert isinstance(found, role)
         return found
 
+    @property
+    def adhoc(self) -> bool:
+        """Whether the site lets hosts be deployed to that stand in no group."""
+        value = self.inventory.variables.get("adhoc")
+        return self.inventory.adhoc or (value is not None and value.data is True)
+
     def origin(self, key: str) -> Origin | None:
         """Where a setting of this host was written; None when it has its default."""
         value = self.inventory.variables.get(key)

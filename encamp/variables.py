@@ -85,7 +85,7 @@ class Variables(Mapping[str, Value]):
             raise InventoryError(f"{name} refers to itself: {chain}", "break the circle", value.origin)
         self._open.append(name)
         try:
-            return dataclasses.replace(value, data=self._render(value.data, name, value.origin))
+            return Value(self._render(value.data, name, value.origin), value.origin)
         finally:
             self._open.pop()
 

@@ -137,6 +137,7 @@ def proof(host: SiteHost) -> Resource:
         python=f"{layout.link}/bin/python",
         api_url=f"{local_url(host)}/api",
         as_user=layout.user,
+        through="environment",
     )
 
 

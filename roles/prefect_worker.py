@@ -59,7 +59,7 @@ def server_for(host: SiteHost, site: Site) -> SiteHost:
     servers = [server for server in site.in_group(prefect_server.GROUP) if not named or server.name == named]
     if len(servers) == 1:
         return servers[0]
-    if host.inventory.adhoc:
+    if host.adhoc and not host.in_group(GROUP):
         return host
     known = ", ".join(server.name for server in site.in_group(prefect_server.GROUP)) or "none"
     reason = f"there is no server {named}" if named else "it is not clear which server to use"
@@ -105,6 +105,9 @@ def proof(host: SiteHost, site: Site) -> Resource:
         api_url=prefect_server.api_url(server_for(host, site)),
         as_user=layout.worker_user,
         work_pool=pool_of(host),
+        through="environment",
+        unit=layout.worker_unit(pool_of(host)),
+        workdir=layout.worker_home,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from encamp.errors import UsageError
 from encamp.plan import Item, Step
+from encamp.resources.base import Resource
 from encamp.site import Site, SiteHost
 from roles import base, firewall, postgres, prefect_client, prefect_server, prefect_worker
 
@@ -27,11 +28,13 @@ class Stage:
     name: str
     takes: Callable[[SiteHost], bool]
     items: Callable[[SiteHost, Site], Iterator[Item]]
-    proof: Callable[[SiteHost, Site], Item]
+    proof: Callable[[SiteHost, Site], Resource]
 
 
 def _is_server(host: SiteHost) -> bool:
-    return host.in_group(prefect_server.GROUP) or host.inventory.adhoc
+    """Members of servers; and, where the site says ``adhoc: true``, hosts that are in none of encamp's groups."""
+    groups = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+    return host.in_group(prefect_server.GROUP) or (host.adhoc and not any(map(host.in_group, groups)))
 
 
 def _server(host: SiteHost, site: Site) -> Iterator[Item]:
@@ -68,4 +71,4 @@ def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool) -> Itera
     for stage in stages:
         yield from stage.items(host, site)
     if prove:
-        yield Step(stages[-1].proof(host, site), when_changed=True)  # type: ignore[arg-type]
+        yield Step(stages[-1].proof(host, site), when_changed=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from encamp import inventory, plan
 from encamp.commands.options import Options, finish, listeners, load_site
 from encamp.errors import UsageError
-from encamp.plan import Item
+from encamp.plan import HostPlan, Item
 from encamp.reach import LocalReach, Reach, SshReach
 from encamp.run import Run
 from encamp.schedule import Wave
@@ -27,7 +27,7 @@ def configure_client(
     """
     fleet, selected, reach = clients(options)
     api = Api("") if undo else api_for(fleet, server, api_url)
-    plans = {}
+    plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {}
     for host in selected:
         name = prefect_client.profile_name(host, profile)
         items: Sequence[Item]
@@ -48,7 +48,7 @@ def clients(options: Options) -> tuple[Site, list[SiteHost], Reach]:
         fleet, selected = load_site(options, (prefect_client.GROUP,))
         return fleet, selected, SshReach(fleet, options.config, become=False)
     fleet, _ = load_site(_everyone(options), ("all",))
-    local = SiteHost(inventory.Host(LOCAL, ("all", prefect_client.GROUP), fleet.inventory.group_variables("all")))
+    local = SiteHost(inventory.Host(LOCAL, ("all", prefect_client.GROUP), fleet.inventory.variables))
     return fleet, [local], LocalReach()
 
 

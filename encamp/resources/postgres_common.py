@@ -86,12 +86,12 @@ def _read_state(host: Reader, name: str) -> Optional[State]:
 
 
 def ask(host: Reader, cluster: Cluster, sql: str, database: str = "postgres") -> Any:
-    """Run a query that gives one JSON value. Raises Failure."""
+    """Run a query that gives one JSON value; None for NULL. Raises Failure."""
     answer = host.query(_psql(cluster, database), stdin=sql, env=_ENVIRONMENT, as_user=cluster.owner)
     if not answer.ok:
         raise _unanswered(cluster, answer)
     try:
-        return json.loads(answer.out)
+        return json.loads(answer.out.strip() or "null")
     except ValueError:
         raise Failure(f"the Postgres cluster {cluster.label} gave an answer that is not JSON") from None
 

@@ -26,8 +26,9 @@ class PostgresHbaRule(Resource):
     ``connection`` is local, host, hostssl or hostnossl. ``database`` and ``user`` are one name each, or the words that
     Postgres knows (all, sameuser, samerole, replication; ``+group`` for users). ``address`` (host types only) is a
     network such as 10.0.0.0/8, an address, a host name, all, samehost or samenet. ``options`` are texts such as
-    ``map=site``. Nothing is written where the rules that are there have the same effect. Lines of others are left
-    as they are. Postgres reads the new file before it counts; one that it refuses is taken back.
+    ``map=site``. Nothing is written where the rules of others have the same effect already; their lines are left as
+    they are. In the block rules stand in the order in which they were first written. Postgres reads a new file before
+    it counts; one that it refuses is taken back.
     """
 
     name: str
@@ -86,8 +87,9 @@ class PostgresHbaRule(Resource):
                     "correct that line, then deploy again",
                 )
         own = block.rules.get(self.name)
-        if own is None and hba.in_effect(self._rule, _rules(state.hba)):
-            return []
+        foreign = [row for row in state.hba if not _is_ours(row, path, block)]
+        if own is None and hba.in_effect(self._rule, _rules(foreign)):
+            return []  # behind our block, where a new line of ours would stand, too
         if own != self.line.encode():
             before = own.decode("utf-8", "replace") if own else "absent"
             return [Change("rule", before, self.line, self._diff(host, path, data))]

@@ -17,8 +17,8 @@ from roles.kinds.memory import memory_of
 from roles.kinds.prefect_api import Api
 from roles.kinds.prefect_install import installed
 from roles.kinds.proof_api import PREFIX, Traces
-from roles.kinds.proof_flow import FILE, OTHER_API, script
-from roles.kinds.user_environment import names_in, profiles_path
+from roles.kinds.proof_flow import FILE, NO_URL, OTHER_API, script
+from roles.kinds.user_environment import exists, names_in, profiles_path
 
 STALE_SECONDS = proof_api.STALE_HOURS * 3600
 
@@ -59,6 +59,8 @@ class FlowProof(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         flow = PREFIX + uuid.uuid4().hex
         directory = os.path.join(self._place(host), flow)
+        prefect_home = os.path.join(host.home, ".prefect")
+        had_home = exists(host, prefect_home)
         self._sweep(host)
         try:
             host.mkdir(directory, self.as_user, mode=0o700)
@@ -73,6 +75,8 @@ class FlowProof(Resource):
         finally:
             host.remove(directory)
             self._remove(host, flow)
+            if not had_home and exists(host, prefect_home) and not host.listdir(prefect_home):
+                host.remove(prefect_home)  # Prefect makes it when it is imported
         memory_of(self)["proven"] = True
 
     # -- running ------------------------------------------------------------------------------------------------
@@ -86,8 +90,9 @@ class FlowProof(Resource):
             return
         other = [line for line in result.out.splitlines() if line.startswith(OTHER_API)]
         if other:
+            found = other[-1].partition(" ")[2]
             raise Failure(
-                f"Prefect talks to {other[-1].partition(' ')[2]} here, not to {self.api_url}",
+                f"Prefect uses {'no API URL' if found == NO_URL else found} here, not {self.api_url}",
                 "another profile is active, or a variable or file wins over the profile",
                 "run `fab configure-client` and read its notes",
             )

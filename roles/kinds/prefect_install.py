@@ -9,7 +9,7 @@ from typing import Iterator, Optional, Sequence
 
 from encamp.resources.base import Change, Reader, Resource
 from roles.kinds.memory import note_once
-from roles.kinds.user_environment import names_in, session, text_of
+from roles.kinds.user_environment import exists, names_in, session, text_of
 
 DIST_INFO = re.compile(r"^prefect-(\d[^-]*)\.dist-info$")
 PYTHON_FOLDER = re.compile(r"^python(\d+\.\d+)$")
@@ -98,7 +98,7 @@ def _expand(host: Reader, folder: str, names: Sequence[str]) -> Iterator[str]:
 
 def _prefix_of_script(host: Reader, path: str) -> Optional[str]:
     """The environment a ``prefect`` script belongs to: that of the interpreter in its first lines."""
-    if host.stat(path) is None:
+    if not exists(host, path):
         return None
     head = "\n".join(text_of(host, path)[:2000].splitlines()[:3])
     interpreter = re.search(r"(/[^\s'\"]*)/bin/python[\d.]*", head)
@@ -123,10 +123,10 @@ def _version_in(host: Reader, packages: str) -> Optional[str]:
 def _interpreter(host: Reader, prefix: str, folder: str) -> str:
     """The environment's own interpreter; for a user's or the system's packages the system's of that version."""
     own = os.path.join(prefix, "bin", "python")
-    if host.stat(own) is not None and not prefix.endswith("/.local"):
+    if exists(host, own) and not prefix.endswith("/.local"):
         return own
     versioned = os.path.join(prefix, "bin", folder)
-    if host.stat(versioned) is not None:
+    if exists(host, versioned):
         return versioned
     return host.which(folder) or host.which("python3") or "python3"
 

@@ -7,6 +7,7 @@ FILE = "encamp_proof.py"
 ENTRYPOINT = f"{FILE}:proof"
 #: What the script prints, before a URL, when Prefect would talk to another API than the one to prove.
 OTHER_API = "ENCAMP-OTHER-API"
+NO_URL = "none"
 OTHER_API_CODE = 3
 
 SCRIPT = '''\
@@ -32,7 +33,7 @@ def main():
 
     url = PREFECT_API_URL.value() or ""
     if url.rstrip("/") != sys.argv[1].rstrip("/"):
-        print(%(marker)r, url or "none")
+        print(%(marker)r, url or %(no_url)r)
         sys.exit(%(code)d)
     proof()
 
@@ -48,4 +49,4 @@ def script(name: str, token: str) -> str:
     Run as ``python FILE API_URL`` it first compares the URL that Prefect resolved, so that no run strays to a
     temporary server; imported by a worker it only defines the flow.
     """
-    return SCRIPT % {"name": name, "token": token, "marker": OTHER_API, "code": OTHER_API_CODE}
+    return SCRIPT % {"name": name, "token": token, "marker": OTHER_API, "no_url": NO_URL, "code": OTHER_API_CODE}

@@ -42,6 +42,14 @@ def names_in(host: Reader, path: str) -> list[str]:
         return []
 
 
+def exists(host: Reader, path: str) -> bool:
+    """Whether something is there that this user may see."""
+    try:
+        return host.stat(path) is not None
+    except OSError:
+        return False
+
+
 def text_of(host: Reader, path: str) -> str:
     """A text file, odd bytes replaced; empty where there is none or it may not be read."""
     try:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The lab: real Debian hosts in Docker to deploy to, for the demo and the integration tests.
 
-    lab.py up [HOST...]       start hosts (all of them by default) and wait until they have booted
+    lab.py up [HOST...]       start hosts (by default all but the odd ones) and wait until they have booted
     lab.py recreate HOST...   replace hosts by fresh ones; downloads in their caches are kept
     lab.py reboot HOST...     reboot hosts and wait until they are back
     lab.py status             what runs, where, and how it is
@@ -37,13 +37,9 @@ CHECKOUT = HERE.parent.parent
 IMAGES = HERE / "images"
 DOCKER_SH = HERE / "docker.sh"
 
-BASE_IMAGE = "debian:12"
-BOOTSTRAP_SUITE = "bookworm"
-BOOTSTRAP_SOURCES = (
-    "deb http://deb.debian.org/debian bookworm main",
-    "deb http://deb.debian.org/debian bookworm-updates main",
-    "deb http://deb.debian.org/debian-security bookworm-security main",
-)
+SUITES = {"bullseye": "debian:11", "bookworm": "debian:12", "trixie": "debian:13"}
+MIRROR = "http://deb.debian.org"
+NASTY_PASSWORD = """p%s w"o'r$HOME\\d;&|<é>"""  # of user deploy on nasty1
 PULL_SECONDS = 60
 BOOT_SECONDS = 120
 REBOOT_SECONDS = 180
@@ -55,13 +51,27 @@ class LabError(Exception):
 
 
 @dataclass(frozen=True)
+class Image:
+    """What a host is made from: a target of the Dockerfile, on a release of Debian."""
+
+    target: str = "host"
+    suite: str = "bookworm"
+
+    @property
+    def name(self) -> str:
+        """The image's name, without its tag."""
+        return f"encamp-lab/{self.target}" + ("" if self.suite == "bookworm" else f"-{self.suite}")
+
+
+@dataclass(frozen=True)
 class Host:
-    """One host of the lab; ``number`` ends its address and its published port."""
+    """One host of the lab; ``number`` ends its address and its published port. Odd ones start only when named."""
 
     name: str
     number: int
-    image: str = "host"
+    image: Image = Image()
     user: str = "deploy"
+    odd: bool = False
 
 
 HOSTS: dict[str, Host] = {
@@ -71,10 +81,14 @@ HOSTS: dict[str, Host] = {
         Host("vm2", 12),
         Host("laptop1", 13, user="dev"),
         Host("laptop2", 14, user="dev"),
-        Host("ufw1", 15, image="ufw"),
-        Host("firewalld1", 16, image="firewalld"),
-        Host("nft1", 17, image="nft"),
+        Host("ufw1", 15, image=Image("ufw")),
+        Host("firewalld1", 16, image=Image("firewalld")),
+        Host("nft1", 17, image=Image("nft")),
         Host("tiny1", 18),
+        Host("nasty1", 19, image=Image("nasty"), odd=True),
+        Host("bare1", 20, image=Image("bare"), odd=True),
+        Host("old1", 21, image=Image(suite="bullseye"), odd=True),
+        Host("new1", 22, image=Image(suite="trixie"), odd=True),
     )
 }
 
@@ -326,15 +340,15 @@ def recipe_tag() -> str:
     digest = hashlib.sha256()
     for file in sorted(path for path in IMAGES.rglob("*") if path.is_file()):
         digest.update(file.relative_to(IMAGES).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    digest.update("\n".join(BOOTSTRAP_SOURCES).encode())
+    digest.update(repr((NASTY_PASSWORD, [_sources(suite) for suite in SUITES])).encode())
     return digest.hexdigest()[:12]
 
 
-def ensure_images(tag: str, targets: Iterable[str]) -> None:
-    """Build the images that are not there yet."""
-    for target in sorted(targets, key=lambda target: target != "host"):
-        if not image_exists(f"encamp-lab/{target}:{tag}"):
-            build_image(tag, target)
+def ensure_images(tag: str, images: Iterable[Image]) -> None:
+    """Build the images that are not there yet; the plain host first, the others build on it."""
+    for image in sorted(images, key=lambda image: (image.target != "host", image.name)):
+        if not image_exists(f"{image.name}:{tag}"):
+            build_image(tag, image)
 
 
 def image_exists(image: str) -> bool:
@@ -342,40 +356,53 @@ def image_exists(image: str) -> bool:
     return succeeds(["docker", "image", "inspect", image])
 
 
-def build_image(tag: str, target: str) -> None:
+def build_image(tag: str, image: Image) -> None:
     """Build one target of the Dockerfile; a dropped connection gets further attempts."""
-    say(f"building the image of {target} hosts; this is done once")
-    proxies = [name for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ]
-    arguments = [option for name in proxies for option in ("--build-arg", name)]
-    command = ["docker", "build", "--quiet", "--network", "host", "--target", target, *arguments]
-    command += ["--build-arg", f"BASE={base_image()}", "--tag", f"encamp-lab/{target}:{tag}", str(IMAGES)]
-    retry(lambda: run(command), f"building the image of {target} hosts")
+    say(f"building the image {image.name}; this is done once")
+    arguments = {"BASE": base_image(image.suite)}
+    arguments |= {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ}
+    if image.target == "nasty":
+        arguments["PASSWORD"] = NASTY_PASSWORD
+    options = [option for name, value in arguments.items() for option in ("--build-arg", f"{name}={value}")]
+    command = ["docker", "build", "--quiet", "--network", "host", "--target", image.target, *options]
+    command += ["--tag", f"{image.name}:{tag}", str(IMAGES)]
+    retry(lambda: run(command), f"building {image.name}")
 
 
-def base_image() -> str:
-    """Debian 12 without anything: the official image, or one made from the Debian mirror where no registry answers."""
-    if image_exists(BASE_IMAGE):
-        return BASE_IMAGE
-    digest = hashlib.sha256("\n".join(BOOTSTRAP_SOURCES).encode()).hexdigest()[:12]
-    image = f"encamp-lab/debian:{digest}"
+def base_image(suite: str) -> str:
+    """A bare Debian: the official image, or one made from the Debian mirror where no registry answers."""
+    official = SUITES[suite]
+    if image_exists(official):
+        return official
+    digest = hashlib.sha256(repr(_sources(suite)).encode()).hexdigest()[:12]
+    image = f"encamp-lab/debian-{suite}:{digest}"
     if image_exists(image):
         return image
-    if succeeds(["docker", "pull", "--quiet", BASE_IMAGE], timeout=PULL_SECONDS):
-        return BASE_IMAGE
-    say(f"no registry has {BASE_IMAGE}; making it with mmdebstrap")
-    retry(lambda: bootstrap_image(image), "mmdebstrap")
+    if succeeds(["docker", "pull", "--quiet", official], timeout=PULL_SECONDS):
+        return official
+    say(f"no registry has {official}; making it with mmdebstrap")
+    retry(lambda: bootstrap_image(suite, image), "mmdebstrap")
     return image
 
 
-def bootstrap_image(image: str) -> None:
+def bootstrap_image(suite: str, image: str) -> None:
     """Make a Debian image out of packages."""
     run([str(DOCKER_SH), "need", "mmdebstrap", "mmdebstrap", "debian-archive-keyring"], show=True)
     with tempfile.TemporaryDirectory(prefix="encamp-lab-") as folder:
         tarball = Path(folder) / "debian.tar"
         options = ["--variant=minbase", "--include=ca-certificates", "--quiet"]
         options += ['--aptopt=Acquire::Retries "5"', '--aptopt=Acquire::Check-Valid-Until "false"']
-        run(["mmdebstrap", *options, BOOTSTRAP_SUITE, str(tarball), *BOOTSTRAP_SOURCES])
+        run(["mmdebstrap", *options, suite, str(tarball), *_sources(suite)])
         run(["docker", "import", str(tarball), image])
+
+
+def _sources(suite: str) -> list[str]:
+    """The lines of a Debian release's sources.list."""
+    return [
+        f"deb {MIRROR}/debian {suite} main",
+        f"deb {MIRROR}/debian {suite}-updates main",
+        f"deb {MIRROR}/debian-security {suite}-security main",
+    ]
 
 
 # -- Hosts ----------------------------------------------------------------------------------------------------------
@@ -556,7 +583,7 @@ def _dispatch(lab: Lab, options: argparse.Namespace) -> int:
         return 0
     with locked(lab):
         if options.command == "up":
-            up(lab, options.hosts or list(HOSTS))
+            up(lab, options.hosts or [host.name for host in HOSTS.values() if not host.odd])
         elif options.command == "recreate":
             recreate(lab, options.hosts)
         elif options.command == "reboot":

@@ -1,0 +1,2 @@
+echo "Bienvenue ! [sudo] password for nobody:"
+umask 077
