@@ -64,7 +64,7 @@ class Inventory:
         """A host that the inventory does not list: it has the variables of all, and its file in host_vars if any."""
         variables = self.variables
         if self._site is not None:
-            variables = self._site.variables(name, [self._site.tree.groups["all"], self._site.tree.groups["ungrouped"]])
+            variables = self._site.variables(name, self._site.tree.above("ungrouped"))
         return Host(name, ("all", "ungrouped"), variables, True, str(self.path.parent))
 
 
@@ -74,14 +74,19 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Inventory:
     Raises InventoryError, with file and line, for all that cannot be read.
     """
     file = _inventory_file(Path(path))
+    try:
+        return _load(file, _overrides(overrides or {}))
+    except RecursionError:
+        raise InventoryError("the inventory is nested too deeply", "flatten it", Origin(str(file))) from None
+
+
+def _load(file: Path, overrides: dict[str, Value]) -> Inventory:
     document = parse_file(str(file))
     tree = read_tree(document)
-    site = _Site(tree, str(file.parent), document.references, _overrides(overrides or {}))
-    placed = tree.groups_by_host()
-    hosts = {name: site.host(name, groups) for name, groups in placed.items()}
+    site = _Site(tree, str(file.parent), document.references, overrides)
+    hosts = {name: site.host(name, groups) for name, groups in tree.groups_by_host().items()}
     members = {name: tree.members(name) for name in tree.groups}
-    variables = site.variables("", [tree.groups["all"], tree.groups["ungrouped"]])
-    inventory = Inventory(file, hosts, members, variables, (), site)
+    inventory = Inventory(file, hosts, members, site.variables("", tree.above("ungrouped")), (), site)
     return dataclasses.replace(inventory, notes=tuple(site.notes(str(file), inventory.adhoc)))
 
 

@@ -37,9 +37,10 @@ def stat(path: str) -> Optional[Stat]:
     """lstat with names for owner and group (the number where there is no name)."""
     try:
         found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    kind = next((name for test, name in KINDS if test(found.st_mode)), "other")
+        kind = next((name for test, name in KINDS if test(found.st_mode)), "other")
+        target = os.readlink(path) if kind == "symlink" else ""
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+        return None  # gone, perhaps between the two calls, as entries of /proc do
     return Stat(
         kind,
         stat_module.S_IMODE(found.st_mode),
@@ -47,7 +48,7 @@ def stat(path: str) -> Optional[Stat]:
         _group_name(found.st_gid),
         found.st_size,
         found.st_mtime,
-        os.readlink(path) if kind == "symlink" else "",
+        target,
     )
 
 
@@ -56,7 +57,7 @@ def read(path: str) -> Optional[bytes]:
     try:
         with open(path, "rb") as handle:
             return handle.read()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
         return None
     except OSError as error:
         raise Failure(f"{path}: {error.strerror}") from error
