@@ -18,8 +18,8 @@ class ReleaseLink(Resource):
 
     path: the link, such as /opt/prefect/default; ``~/`` is the user's home.
     target: the environment, such as /opt/prefect/envs/3.8.8-1f0c9a4b2d3e.
-    keep: how many complete environments to keep beside each other, for rollback. What a link in the directory of
-        ``path`` points to (another instance's release) stays in any case.
+    keep: how many complete environments to keep for rollback, the one in use included. What another link in the
+        directory of ``path`` points to (another instance's release) stays in any case and is not counted.
     """
 
     path: str
@@ -57,17 +57,16 @@ class ReleaseLink(Resource):
     def _old(self, host: Reader) -> list[str]:
         """Names of the environments to remove: all but the newest ``keep``, and leftovers of interrupted runs."""
         target = expand(host, self.target)
-        envs = _parent(target)
-        used = {target.rsplit("/", 1)[1], *_linked(host, _parent(expand(host, self.path)), envs)}
+        envs, current = _parent(target), target.rsplit("/", 1)[1]
+        linked = _linked(host, _parent(expand(host, self.path)), envs) - {current}
         finished = {}
         for name in host.listdir(envs):
-            if host.stat(f"{envs}/{name}/pyvenv.cfg") or name in used:
+            if name not in linked and name != current and host.stat(f"{envs}/{name}/pyvenv.cfg"):
                 mark = host.stat(f"{envs}/{name}/{MARKER}")
                 finished[name] = mark.mtime if mark else 0.0
-        newest = sorted(finished, key=lambda name: (name in used, finished[name]), reverse=True)
-        return sorted(
-            name for rank, name in enumerate(newest) if name not in used and (rank >= self.keep or not finished[name])
-        )
+        newest = sorted((name for name in finished if finished[name]), key=lambda name: -finished[name])
+        kept = newest[: max(self.keep - 1, 0)]
+        return sorted(name for name in finished if name not in kept)
 
 
 def _linked(host: Reader, directory: str, envs: str) -> set[str]:
