@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lab import HOSTS
+from lab import HOSTS, NASTY_PASSWORD
 from live import LiveLab
 
 SERVER = "vm2"
@@ -85,3 +85,26 @@ def test_a_site_of_a_test_points_at_this_lab(lab: LiveLab, tmp_path: Path) -> No
     assert named == set(HOSTS)
     assert site["all"]["children"]["servers"]["hosts"]["vm1"]["ansible_port"] == lab.port("vm1")
     assert yaml.safe_load((folder / "host_vars/vm1.yml").read_text()) == {"port": 4300}
+
+
+@pytest.mark.parametrize(
+    ("name", "release", "python"),
+    [("old1", "11", "3.9"), (SERVER, "12", "3.11"), ("new1", "13", "3.13"), ("bare1", "12", "")],
+)
+def test_releases_of_debian_have_their_python(lab: LiveLab, name: str, release: str, python: str) -> None:
+    host = lab.host(name)
+    assert host.check_output("systemctl is-system-running") == "running"
+    assert host.system_info.release.split(".")[0] == release
+    assert host.exists("python3") is bool(python)
+    if python:
+        assert host.check_output("python3 --version").startswith(f"Python {python}.")
+
+
+def test_a_nasty_host_is_nasty(lab: LiveLab) -> None:
+    lab.up("nasty1")
+    assert lab.ssh("nasty1", "true").stdout == "bonjour de .bashrc\n"
+    assert lab.ssh("nasty1", "sudo -n true", check=False).returncode == 1
+    assert lab.ssh("nasty1", "sudo -S -p '' id -u", text=f"{NASTY_PASSWORD}\n").stdout.split()[-1] == "0"
+    assert lab.ssh("nasty1", "sudo -S -p '' id -u", "ttyonly", text=f"{NASTY_PASSWORD}\n", check=False).returncode == 1
+    assert lab.ssh("nasty1", "locale charmap").stdout.split()[-1] == "ISO-8859-1"
+    assert "noexec" in lab.host("nasty1").mount_point("/tmp").options

@@ -39,7 +39,7 @@ DOCKER_SH = HERE / "docker.sh"
 
 SUITES = {"bullseye": "debian:11", "bookworm": "debian:12", "trixie": "debian:13"}
 MIRROR = "http://deb.debian.org"
-NASTY_PASSWORD = """p%s w"o'r$HOME\\d;&|<é>"""  # of user deploy on nasty1
+NASTY_PASSWORD = (IMAGES / "files" / "nasty" / "password").read_text("utf-8").strip()  # of deploy on nasty1
 PULL_SECONDS = 60
 BOOT_SECONDS = 120
 REBOOT_SECONDS = 180
@@ -340,7 +340,7 @@ def recipe_tag() -> str:
     digest = hashlib.sha256()
     for file in sorted(path for path in IMAGES.rglob("*") if path.is_file()):
         digest.update(file.relative_to(IMAGES).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    digest.update(repr((NASTY_PASSWORD, [_sources(suite) for suite in SUITES])).encode())
+    digest.update(repr([_sources(suite) for suite in SUITES]).encode())
     return digest.hexdigest()[:12]
 
 
@@ -361,8 +361,6 @@ def build_image(tag: str, image: Image) -> None:
     say(f"building the image {image.name}; this is done once")
     arguments = {"BASE": base_image(image.suite)}
     arguments |= {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ}
-    if image.target == "nasty":
-        arguments["PASSWORD"] = NASTY_PASSWORD
     options = [option for name, value in arguments.items() for option in ("--build-arg", f"{name}={value}")]
     command = ["docker", "build", "--quiet", "--network", "host", "--target", image.target, *options]
     command += ["--tag", f"{image.name}:{tag}", str(IMAGES)]

@@ -93,7 +93,8 @@ class LiveLab:
             ["ssh", "-F", str(self.lab.ssh_config), *login, name, command],
             input=text,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
             check=False,
         )
         if check and result.returncode != 0:
