@@ -77,4 +77,4 @@ def _letters(begin: str, end: str, step: int, body: str) -> Sequence[str]:
 
 
 def _is_ipv6(body: str) -> bool:
-    return "::" in body or body.count(":") > 2
+    return "::" in body or body.count(":") == 7

@@ -156,7 +156,7 @@ def _environment() -> Environment:
 
 def _new_environment() -> Environment:
     from jinja2 import StrictUndefined
-    from jinja2.nativetypes import NativeEnvironment
+    from jinja2.nativetypes import NativeEnvironment, NativeTemplate
     from jinja2.runtime import Context
 
     class LazyContext(Context):
@@ -174,6 +174,10 @@ def _new_environment() -> Environment:
         context_class = LazyContext
         concat = staticmethod(_joined)  # type: ignore[assignment]
 
+    class ValueTemplate(NativeTemplate):
+        environment_class = Values
+
+    Values.template_class = ValueTemplate
     return Values(undefined=StrictUndefined)
 
 
