@@ -14,7 +14,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ("encamp.shared", "encamp.resources", "encamp.agent", "roles.kinds")
 ENTRY = "encamp.agent.main"
-IMPORT = re.compile(r"^[ \t]*(?:from ([\w.]+) import (\([^)]*\)|[^\n#]+)|import ([\w.]+))", re.MULTILINE)
+#: In this project a line that begins with three quotes begins a docstring. A test compares the syntax trees.
+PROSE = re.compile(r'(^[ \t]*)?r?"""(?:[^"\\]|\\[\s\S]|"(?!""))*"""|\'\'\'[\s\S]*?\'\'\'|^[ \t]*#.*$', re.MULTILINE)
+#: Top-level imports only: what is imported within a function travels when it is first needed.
+IMPORT = re.compile(r"^(?:from ([\w.]+) import (\([^)]*\)|[^\n#]+)|import ([\w.]+))", re.MULTILINE)
 
 
 def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> bytes:
@@ -24,7 +27,7 @@ def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> bytes:
     """
     kinds = set(_kind_modules(job))
     data = json.dumps({"sources": sources(kinds, ships), "job": job}, separators=(",", ":")).encode()
-    packed = zlib.compress(data, 6)
+    packed = zlib.compress(data, 9)
     return b"ENCAMP %d\n" % len(packed) + packed
 
 
@@ -45,8 +48,37 @@ def sources(modules: Iterable[str], ships: Iterable[str] = ()) -> dict[str, tupl
     return found
 
 
+def on_demand(name: str) -> tuple[bool, str] | None:
+    """The source of a module that an agent asks for while it works; None for what does not ship."""
+    if not name.startswith(SHIPPED) and name not in ("encamp", "roles"):
+        return None
+    try:
+        return _module(name)[:2]
+    except OSError:
+        return None
+
+
+def stripped(source: str) -> str:
+    """A source without docstrings and comments, line for line where it was, so that tracebacks stay true.
+
+    A program (it begins with ``#!``) is left whole: a kind installs it on the host as it is.
+    """
+    if source.startswith("#!"):
+        return source
+    return PROSE.sub(_without_prose, source)
+
+
+def _without_prose(found: re.Match[str]) -> str:
+    text = found[0]
+    if found[1] is not None:
+        return f'{found[1]}""' + "\n" * text.count("\n")
+    return "" if text.lstrip().startswith("#") else text  # a comment, or a text within a statement
+
+
 def _kind_modules(data: Any) -> Iterable[str]:
     if isinstance(data, dict):
+        if data.get("when_changed"):
+            return  # seldom taken: its modules travel when it is
         if "kind" in data and "fields" in data:
             yield data["kind"].partition(":")[0]
         for value in data.values():
@@ -64,7 +96,7 @@ def _module(name: str) -> tuple[bool, str, tuple[str, ...]]:
     source = (path / "__init__.py" if is_package else path.with_suffix(".py")).read_text()
     if name in ("encamp", "roles"):
         return is_package, "", ()
-    return is_package, source, tuple(_imports(source))
+    return is_package, stripped(source), tuple(_imports(source))
 
 
 def _imports(source: str) -> Iterable[str]:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
+from encamp import bundle
 from encamp.agent.boot import STAGE0
 from encamp.errors import BecomeRefused, HostFailed, Unreachable
 from encamp.shared.secret import Secret
@@ -71,6 +72,8 @@ def converse(
             event = json.loads(line)
             if event["event"] == "need":
                 session.send_blob(store.get(event["sha256"]))
+            elif event["event"] == "import":
+                session.send_blob(json.dumps(bundle.on_demand(event["module"])).encode())
             elif event["event"] != "alive":
                 yield event
     finally:

@@ -29,13 +29,16 @@ load=json.loads(zlib.decompress(b"".join(parts)))
 src=load["sources"]
 import importlib.abc,importlib.util,linecache
 class Memory(importlib.abc.MetaPathFinder,importlib.abc.Loader):
+    ask=None
     def find_spec(self,name,path=None,target=None):
-        if name in src: return importlib.util.spec_from_loader(name,self,is_package=src[name][0])
+        if name not in src and Memory.ask and name.split(".")[0] in src:
+            src[name]=Memory.ask(name)
+        if src.get(name): return importlib.util.spec_from_loader(name,self,is_package=src[name][0])
     def exec_module(self,m):
         n=m.__name__;f="<encamp>/"+n.replace(".","/")+".py";t=src[n][1]
         linecache.cache[f]=(len(t),None,t.splitlines(True),f);m.__file__=f
         exec(compile(t,f,"exec",dont_inherit=True),m.__dict__)
 sys.meta_path.insert(0,Memory())
 from encamp.agent.main import main
-main(load["job"])
+main(load["job"],Memory)
 """

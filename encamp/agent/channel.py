@@ -54,10 +54,20 @@ class Channel:
         self.send({"event": kind, "text": text})
 
     def fetch(self, blob: Blob) -> bytes:
-        """Ask for a blob and read the answer: a header line with its length, then zlib data. Proves the hash."""
+        """Ask for a blob and prove its hash. The answer is a header line with its length, then zlib data."""
         import hashlib
 
-        self.send({"event": "need", "sha256": blob.sha256})
+        data = self._answer({"event": "need", "sha256": blob.sha256})
+        if hashlib.sha256(data).hexdigest() != blob.sha256:
+            raise ControllerGone
+        return data
+
+    def source(self, module: str) -> Any:
+        """Ask for a module that did not come with the job: whether it is a package, and its source; None without."""
+        return json.loads(self._answer({"event": "import", "module": module}))
+
+    def _answer(self, question: dict[str, Any]) -> bytes:
+        self.send(question)
         header = b""
         while not header.endswith(b"\n"):
             header += self._take(1)
@@ -66,10 +76,7 @@ class Channel:
             part = self._take(min(left, 65536))
             parts.append(part)
             left -= len(part)
-        data = zlib.decompress(b"".join(parts))
-        if hashlib.sha256(data).hexdigest() != blob.sha256:
-            raise ControllerGone
-        return data
+        return zlib.decompress(b"".join(parts))
 
     def _take(self, count: int) -> bytes:
         data = os.read(self._source, count)

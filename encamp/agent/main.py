@@ -17,11 +17,15 @@ from encamp.resources.base import Failure
 from encamp.shared.secret import Redactor, Secret
 
 
-def main(job: dict[str, Any]) -> None:
-    """Carry out ``job`` (see ``encamp.plan.job_for``). Ends the process; the last event is ``done``."""
+def main(job: dict[str, Any], importer: Any) -> None:
+    """Carry out ``job`` (see ``encamp.plan.job_for``). Ends the process; the last event is ``done``.
+
+    ``importer`` is stage 0's importer of sources: it is told how to ask the controller for modules it lacks.
+    """
     os.umask(0o022)
     channel = Channel.private(Redactor(secrets_in(job)))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    importer.ask = channel.source
     try:
         result = _run(job, channel)
         channel.send({"event": "done", **result})

@@ -185,10 +185,6 @@ class Host:
         with files.explained(target):
             os.replace(source, target)
 
-    def download(self, url: str, sha256: str, path: str, ca_file: str = "") -> None:
-        self.forget()
-        files.write_atomic(path, net.download(url, sha256, ca_file), "", "", 0o644, None)
-
     def progress(self, text: str) -> None:
         self._say("progress", text)
 

@@ -242,10 +242,6 @@ class System(Reader, Protocol):
 
     def rename(self, source: str, target: str) -> None: ...
 
-    def download(self, url: str, sha256: str, path: str, ca_file: str = "") -> None:
-        """Fetch ``url`` into ``path`` and prove its hash. Retries what a network may drop. Raises Failure."""
-        ...
-
     def progress(self, text: str) -> None:
         """Say what a long step is doing."""
         ...

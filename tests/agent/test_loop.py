@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from encamp.plan import FLUSH, Step
+from encamp.resources.command import Command
 from encamp.resources.directory import Directory
 from encamp.resources.file import File
 from encamp.shared.secret import Secret
@@ -86,7 +87,7 @@ def test_a_failure_does_not_lose_a_handler(converge: Converge, tmp_path: Path) -
 
 def test_a_proof_is_due_only_after_a_change_and_until_it_succeeded(converge: Converge, tmp_path: Path) -> None:
     file = File(str(tmp_path / "f"), **ME)
-    proof = Step(Needs(str(tmp_path / "healthy")), when_changed=True)
+    proof = Step(Command("proof", ("false",), creates=str(tmp_path / "healthy")), when_changed=True)
     assert statuses(converge(file, proof))[proof.resource.id] == "failed"
     assert statuses(converge(file, proof))[proof.resource.id] == "failed", "an unproven change stays unproven"
     (tmp_path / "healthy").touch()

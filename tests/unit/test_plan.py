@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from encamp import bundle, plan
@@ -53,3 +55,28 @@ def test_the_bundle_holds_what_the_job_needs_and_no_more() -> None:
 def test_third_party_packages_travel_whole_where_a_kind_needs_them() -> None:
     found = bundle.sources([], ["tomlkit"])
     assert found["tomlkit"][0] and "tomlkit.parser" in found
+
+
+def test_stripped_sources_mean_the_same_on_the_same_lines() -> None:
+    for path in [*bundle.ROOT.glob("encamp/**/*.py"), *bundle.ROOT.glob("roles/kinds/*.py")]:
+        text = path.read_text()
+        plain = ast.parse(bundle.stripped(text))
+        assert _shape(plain) == _shape(ast.parse(text)), path
+        assert text.count("\n") == bundle.stripped(text).count("\n"), path
+
+
+def _shape(tree: ast.Module) -> list[tuple[object, ...]]:
+    """Every node but docstrings, with its line."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            body[0].value = ast.Constant("")
+    return [(type(node), getattr(node, "lineno", 0), getattr(node, "value", 0) if isinstance(node, ast.Constant) else 0)
+            for node in ast.walk(tree)]
+
+
+def test_what_a_function_imports_travels_on_demand_only() -> None:
+    assert bundle.on_demand("encamp.resources.file")[0] is False  # type: ignore[index]
+    assert bundle.on_demand("encamp.resources") == (True, '""\n')
+    assert bundle.on_demand("encamp.inventory") is None
+    assert bundle.on_demand("encamp.resources.nothing") is None
