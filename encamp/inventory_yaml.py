@@ -86,10 +86,10 @@ class Document:
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         found: dict[tuple[str, str], tuple[yaml.Node, yaml.Node]] = {}
         for source in sources:
-            with_guard = self._guarded(source)
+            guard = self._guarded(source)
             for key, value in self.entries(source, "what << merges"):
                 found.setdefault((key.tag, str(key.value)), (key, value))
-            self._open.discard(with_guard)
+            self._open.discard(guard)
         return list(found.values())
 
     def data(self, node: yaml.Node) -> Any:

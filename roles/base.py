@@ -106,8 +106,8 @@ def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resour
 
 
 def ca_file(settings: Settings, root: bool = True) -> str:
-    """Where the bundle is on the host, for programs that take a file; empty without one."""
-    return bundle_path("site", root) if settings.ca_bundle else ""
+    """The file that proves servers to programs on the host; empty: the system's trust store, which root adds to."""
+    return bundle_path("site", root) if settings.ca_bundle and not root else ""
 
 
 def uv(settings: Settings, site: Site, host: SiteHost, root: str) -> UvTool:

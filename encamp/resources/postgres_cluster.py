@@ -7,6 +7,7 @@ from typing import Optional, Sequence
 
 from encamp.resources import postgres_layout as layout
 from encamp.resources import postgres_setup as setup
+from encamp.resources import postgres_unfinished as unfinished
 from encamp.resources.base import Change, CommandFailed, Failure, Reader, Refused, Resource, System
 from encamp.resources.postgres_common import execute, read_state
 from encamp.resources.postgres_layout import Cluster
@@ -33,7 +34,7 @@ class PostgresCluster(Resource):
         if cluster is None:
             self._require_none(host)
             return [Change("cluster", "absent", "running")]
-        if setup.is_unfinished(host, cluster):
+        if unfinished.is_unfinished(host, cluster):
             return [Change("cluster", "left unfinished", "running")]
         changes = []
         if not cluster.running:
@@ -43,9 +44,16 @@ class PostgresCluster(Resource):
         return changes + (self._settings(host) if cluster.running else [])
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
+        self._bring_up(host)
+        if unfinished.is_unfinished(host, self._found(host)):
+            self._bring_up(host)  # only a running server tells that it is hollow
+        self._apply_settings(host)
+
+    def _bring_up(self, host: System) -> None:
+        """Make the cluster where there is no whole one, and start it."""
         cluster = layout.find(host, self.name)
-        if cluster is not None and setup.is_unfinished(host, cluster):
-            setup.move_aside(host, cluster)
+        if cluster is not None and unfinished.is_unfinished(host, cluster):
+            unfinished.move_aside(host, cluster)
             cluster = None
         if cluster is None:
             setup.create(host, self.name)
@@ -53,7 +61,6 @@ class PostgresCluster(Resource):
         setup.enable(host, cluster)
         if not cluster.running:
             self._start(host, cluster)
-        self._apply_settings(host)
 
     def _found(self, host: Reader) -> Cluster:
         cluster = layout.find(host, self.name)

@@ -10,6 +10,7 @@ from encamp.resources.base import Reader
 
 DEFAULT_PORT = 5432
 DEBIAN_CONFIG = "/etc/postgresql"
+DEBIAN_DATA = "/var/lib/postgresql"
 DEBIAN_PROGRAMS = "/usr/lib/postgresql"
 RHEL_HOME = "/var/lib/pgsql"
 
@@ -58,14 +59,14 @@ def clusters(host: Reader) -> list[Cluster]:
 
 
 def find(host: Reader, name: str) -> Optional[Cluster]:
-    """The cluster called ``name`` (on RHEL, where clusters have no names: the one there is); None where there is none.
+    """The cluster called ``name`` (on RHEL, where clusters have no names: main); None where there is none.
 
     Of several versions the one on port 5432 counts, otherwise the newest: after a release upgrade Debian puts a new,
     empty cluster on another port beside the one that holds the data.
     """
     named = [cluster for cluster in clusters(host) if cluster.name == name]
     standard = [cluster for cluster in named if cluster.port == DEFAULT_PORT]
-    return (standard or named)[-1] if named else None
+    return (standard or named)[-1] if named else _without_config(host, name)
 
 
 def versions(host: Reader) -> list[str]:
@@ -77,12 +78,26 @@ def versions(host: Reader) -> list[str]:
 def _debian(host: Reader) -> Iterator[Cluster]:
     for version in versions(host):
         for name in host.listdir(f"{DEBIAN_CONFIG}/{version}"):
-            config = f"{DEBIAN_CONFIG}/{version}/{name}"
-            settings = _settings(host, f"{config}/postgresql.conf")
-            data = settings.get("data_directory", f"/var/lib/postgresql/{version}/{name}")
-            programs, unit = f"{DEBIAN_PROGRAMS}/{version}/bin", f"postgresql@{version}-{name}.service"
-            log = f"/var/log/postgresql/postgresql-{version}-{name}.log"
-            yield _cluster(host, Cluster(name, version, config, data, programs, unit, log, "", _port(settings)))
+            yield _debian_cluster(host, version, name)
+
+
+def _debian_cluster(host: Reader, version: str, name: str) -> Cluster:
+    config = f"{DEBIAN_CONFIG}/{version}/{name}"
+    settings = _settings(host, f"{config}/postgresql.conf")
+    for part in host.listdir(f"{config}/conf.d"):
+        settings.update(_settings(host, f"{config}/conf.d/{part}") if part.endswith(".conf") else {})
+    data = settings.get("data_directory", f"{DEBIAN_DATA}/{version}/{name}")
+    programs, unit = f"{DEBIAN_PROGRAMS}/{version}/bin", f"postgresql@{version}-{name}.service"
+    log = f"/var/log/postgresql/postgresql-{version}-{name}.log"
+    return _cluster(host, Cluster(name, version, config, data, programs, unit, log, "", _port(settings)))
+
+
+def _without_config(host: Reader, name: str) -> Optional[Cluster]:
+    """A cluster of which there is only a data directory in Debian's place: its making was cut off, or worse."""
+    for version in reversed(versions(host)):
+        if host.listdir(f"{DEBIAN_DATA}/{version}/{name}"):
+            return _debian_cluster(host, version, name)
+    return None
 
 
 def _rhel(host: Reader) -> Iterator[Cluster]:

@@ -7,13 +7,12 @@ from encamp.resources.base import Failure, Reader, Refused, System
 from encamp.resources.postgres_layout import Cluster
 
 WANTS = "/etc/systemd/system/multi-user.target.wants"
-FIRST_USER_OID = 16384  # objects that people made have numbers from here on
 LOCALE = "C.UTF-8"
 LOG_LINES = 15
 
 
 def create(host: System, name: str) -> None:
-    """Make the cluster ``name`` of the newest installed version, UTF-8, with data checksums left to the default.
+    """Make the cluster ``name`` of the newest installed version, in UTF-8.
 
     Raises Failure where no server is installed.
     """
@@ -33,51 +32,6 @@ def create(host: System, name: str) -> None:
         )
     argv = ["pg_createcluster", "--encoding", "UTF8", "--locale", LOCALE, "--start-conf", "auto", installed[-1], name]
     host.run(argv)
-
-
-def is_unfinished(host: Reader, cluster: Cluster) -> bool:
-    """Whether a power cut or kill stopped the cluster's making, so that it can never run and holds no data.
-
-    Raises Refused where its configuration is gone and it may hold data.
-    """
-    if cluster.status != "down" or host.os_release().family == "rhel":
-        return False
-    configured = host.stat(f"{cluster.config}/postgresql.conf") and host.stat(f"{cluster.config}/environment")
-    made = host.stat(f"{cluster.data}/global/pg_control") and len(host.listdir(f"{cluster.data}/base")) >= 3
-    if configured and made:
-        return False
-    if not _was_used(host, cluster):
-        return True
-    if host.stat(f"{cluster.config}/postgresql.conf"):
-        return False
-    raise Refused(
-        f"the Postgres cluster {cluster.label} has data in {cluster.data} but no {cluster.config}/postgresql.conf",
-        "somebody removed its configuration",
-        f"restore {cluster.config} from a backup",
-    )
-
-
-def _was_used(host: Reader, cluster: Cluster) -> bool:
-    """Whether the server ever ran on this data, or a backup was put there."""
-    traces = ("postmaster.opts", "backup_label", "standby.signal", "recovery.signal")
-    if any(host.stat(f"{cluster.data}/{trace}") for trace in traces):
-        return True
-    numbers = [int(name) for name in host.listdir(f"{cluster.data}/base") if name.isdigit()]
-    return any(number >= FIRST_USER_OID for number in numbers) or bool(host.listdir(f"{cluster.data}/pg_tblspc"))
-
-
-def move_aside(host: System, cluster: Cluster) -> None:
-    """Keep the remains of an unfinished cluster under another name, so that a whole one can be made."""
-    place = f"{cluster.data}.unfinished"
-    number = 1
-    while host.stat(f"{place}-{number}"):
-        number += 1
-    if host.stat(cluster.data):
-        host.rename(cluster.data, f"{place}-{number}")
-    else:
-        host.mkdir(f"{place}-{number}", cluster.owner, cluster.owner, 0o700)
-    host.rename(cluster.config, f"{place}-{number}/etc")
-    host.note(f"the making of Postgres {cluster.label} had been cut off; what it left is in {place}-{number}")
 
 
 def starts_at_boot(host: Reader, cluster: Cluster) -> bool:

@@ -13,6 +13,8 @@ from encamp.resources.systemd_common import unit_state
 DIRECTORY = "/etc/systemd/system"
 LOADED = "loaded by systemd"
 VERIFY = ("systemd-analyze", "verify", "--man=no")
+# Older versions colour their lines even where no terminal reads them.
+PLAIN = {"SYSTEMD_LOG_COLOR": "0"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,26 +94,34 @@ def verify_unit(host: System, name: str, text: str) -> None:
     if complaints:
         raise Failure(
             f"systemd refuses the new {name}: the old one stays",
-            complaints.splitlines()[0],
+            complaints[0],
             "correct the unit's template or settings; every program it names must be installed first",
-            complaints,
+            "\n".join(complaints),
         )
 
 
-def _complaints(host: Reader, name: str, candidate: str) -> str:
-    """What systemd has against this unit itself, one complaint a line."""
-    # What is wrong with other units that this one pulls in is no reason to refuse it.
-    result = host.query([*VERIFY, "--recursive-errors=no", candidate])
-    by_status = "unrecognized option" not in result.err
-    if not by_status:
-        # Before systemd 250 (Debian 11) the exit status speaks for all units read; only the lines tell which.
-        result = host.query([*VERIFY, candidate])
-    if result.ok and by_status:
-        return ""
+def _complaints(host: Reader, name: str, candidate: str) -> list[str]:
+    """What systemd has against this unit itself; what is wrong with others that it pulls in is no reason to refuse it."""
+    result = host.query([*VERIFY, "--recursive-errors=no", candidate], env=PLAIN)
+    if "unrecognized option" in result.err:
+        # Before systemd 250 (Debian 11) it speaks of all units that it read.
+        result = host.query([*VERIFY, candidate], env=PLAIN)
+    elif result.ok:
+        return []
+    lines = complaints_about(name, candidate, result.err)
+    if not lines and not result.ok and name not in result.err:
+        last = result.tail.rpartition("\n")[2]
+        host.note(f"systemd-analyze could not verify {name} ({last}): its start will tell")
+    return lines
+
+
+def complaints_about(name: str, candidate: str, said: str) -> list[str]:
+    """Those lines of ``systemd-analyze verify`` that concern the unit ``name``, whose new file is ``candidate``."""
     # A template is verified as an instance of systemd's choosing: its name goes on after the @.
-    ours = (candidate, f"{name}:", f"Unit {name} ", name.partition("@")[0] + "@")
-    lines = [line.replace(candidate, name) for line in result.err.splitlines() if line.startswith(ours)]
-    return "\n".join(lines) or (result.tail if by_status else "")
+    prefix = name.partition("@")[0] + "@" if "@." in name else f"{name}:"
+    lines = [line for line in said.splitlines() if line.startswith((candidate, prefix, f"Unit {name} "))]
+    # "Failed to create x.service/start" is about a unit that x requires.
+    return [line.replace(candidate, name) for line in lines if ": Failed to create " not in line]
 
 
 def check_accounts(host: Reader, name: str, text: str) -> None:

@@ -111,17 +111,27 @@ class FlowProof(Resource):
         while True:
             run = proof_api.start(host, self._api, deployment)
             state = proof_api.wait_for_end(host, self._api, run, max(1.0, deadline - time.monotonic()))
-            lines = proof_api.log_lines(host, self._api, run)
             if state == "COMPLETED":
                 return
             if state not in proof_api.ENDED:
                 problem = proof_api.why_not_taken(host, self._api, self.work_pool, state, self.timeout)
                 raise problem.failure(journal_tail(host, self.unit) if self.unit else "")
-            elsewhere = any("No such file or directory" in line and flow in line for line in lines)
-            if not elsewhere or time.monotonic() > deadline:
-                known = explain_client("\n".join(lines))
-                cause = known.cause if known else "a worker on another host took it" if elsewhere else ""
-                raise Failure(f"the worker's flow run {run} ended as {state}", cause, detail="\n".join(lines[-20:]))
+            lines = proof_api.log_lines(host, self._api, run)
+            others = len(proof_api.online_workers(host, self._api, self.work_pool)) > 1
+            if not (proof_api.unseen(lines, flow) and others and time.monotonic() < deadline):
+                raise self._worker_failed(run, state, lines, directory)
+
+    def _worker_failed(self, run: str, state: str, lines: list[str], directory: str) -> Failure:
+        reason, detail = f"the worker's flow run {run} ended as {state}", "\n".join(lines[-20:])
+        if proof_api.unseen(lines, os.path.basename(directory)):
+            return Failure(
+                f"{reason}: its worker does not find {directory}",
+                "a worker on another host took it, or the worker's unit hides that place (ProtectHome, PrivateTmp)",
+                "see which workers the pool has; workdir must be a place that this host's worker sees",
+                detail,
+            )
+        known = explain_client("\n".join(lines))
+        return Failure(reason, known.cause if known else "", known.fix if known else "", detail)
 
     def _judge(self, host: Reader, traces: Traces, started: float) -> None:
         problem = traces.missing()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import re
+import time
 import uuid
 from typing import Any, Mapping, Optional
 
@@ -12,6 +13,9 @@ from encamp.resources.base import Failure, HttpAnswer, Reader
 from encamp.shared.secret import Secret
 
 BODY_SHOWN = 300
+BUSY = (429, 502, 503)
+#: Seconds between the tries of a patient call.
+PAUSES = (0.3, 0.6, 1.2, 2.4, 4.8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +49,19 @@ class Api:
             answer = host.http(method, self.address(path), body, headers, timeout, self.ca_file)
         return answer
 
-    def must(self, host: Reader, method: str, path: str, body: Any = None) -> Any:
-        """A call that has to succeed; its JSON (None where the body is empty). Raises Failure."""
+    def patient(self, host: Reader, method: str, path: str, body: Any = None) -> HttpAnswer:
+        """A call, tried again as Prefect's own client does: a server on SQLite says 503 while its file is locked."""
         answer = self.call(host, method, path, body)
+        for pause in PAUSES:
+            if answer.status not in BUSY:
+                break
+            time.sleep(pause)
+            answer = self.call(host, method, path, body)
+        return answer
+
+    def must(self, host: Reader, method: str, path: str, body: Any = None) -> Any:
+        """A patient call that has to succeed; its JSON (None where the body is empty). Raises Failure."""
+        answer = self.patient(host, method, path, body)
         problem = problem_of(answer, method, self.address(path))
         if problem:
             raise problem.failure()

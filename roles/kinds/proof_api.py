@@ -19,7 +19,8 @@ ARRIVAL = 30.0
 #: A proof's traces older than this belong to one that was cut off.
 STALE_HOURS = 2
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-PROCESS_ENDED = re.compile(r"exited cleanly|exited with status")
+#: Seconds without a new line after which a run's log counts as complete.
+QUIET = 2.0
 
 
 @dataclasses.dataclass
@@ -122,20 +123,46 @@ def wait_for_end(host: System, api: Api, flow_run: str, seconds: float) -> str:
         state[0] = str(api.must(host, "GET", f"flow_runs/{flow_run}").get("state_type") or "")
         return state[0] in ENDED
 
-    def quiet() -> bool:
-        return any(PROCESS_ENDED.search(line) for line in log_lines(host, api, flow_run))
-
     if host.wait(ended, seconds):
-        # The worker logs the end of the process after the run's: lines that came after the deletion would stay.
-        host.wait(quiet, 5, every=0.25)
+        _wait_for_quiet(host, api, flow_run)
     return state[0]
+
+
+def _wait_for_quiet(host: System, api: Api, flow_run: str) -> None:
+    """Wait until a run's log grows no more: some releases' workers log the end of the process after that of the run,
+    and a line that came after the deletion would stay for ever."""
+    lines, since = [-1], [time.monotonic()]
+
+    def quiet() -> bool:
+        count = len(log_lines(host, api, flow_run))
+        if count != lines[0]:
+            lines[0], since[0] = count, time.monotonic()
+        return time.monotonic() - since[0] >= QUIET
+
+    host.wait(quiet, 4 * QUIET, every=0.5)
+
+
+def unseen(lines: list[str], flow: str) -> bool:
+    """Whether a run's log says that its worker did not find the proof's directory.
+
+    Prefect 3.8 logs only that the step began, earlier releases also the error.
+    """
+    began = any("Executing deployment step: set_working_directory" in line for line in lines)
+    done = any("set_working_directory' completed" in line or "All deployment steps" in line for line in lines)
+    missing = any("No such file or directory" in line and flow in line for line in lines)
+    return missing or (began and not done)
+
+
+def online_workers(host: Reader, api: Api, pool: str) -> list[str]:
+    """Names of the pool's workers that the server has heard from lately."""
+    workers = api.must(host, "POST", f"work_pools/{pool}/workers/filter", {})
+    return [str(worker["name"]) for worker in workers if worker.get("status") == "ONLINE"]
 
 
 def why_not_taken(host: Reader, api: Api, pool: str, state: str, seconds: float) -> Problem:
     """Why no worker finished a run in time."""
     found = api.must(host, "GET", f"work_pools/{pool}")
-    workers = api.must(host, "POST", f"work_pools/{pool}/workers/filter", {})
-    online = [worker["name"] for worker in workers if worker.get("status") == "ONLINE"]
+    online = online_workers(host, api, pool)
     reason = f"no worker of pool {pool} finished the proof within {seconds:.0f} s; it is {state or 'unknown'}"
     if found.get("is_paused"):
         return Problem(reason, "the pool is paused", f"prefect work-pool resume {pool}")
@@ -172,7 +199,7 @@ def remove_stale(host: Reader, api: Api) -> None:
 
 
 def _delete(host: Reader, api: Api, path: str) -> None:
-    answer = api.call(host, "DELETE", path)
+    answer = api.patient(host, "DELETE", path)
     if answer.status not in (200, 204, 404):
         raise Failure(f"DELETE {path}: HTTP {answer.status} {answer.error}".rstrip())
 

@@ -49,7 +49,7 @@ class WorkPool(Resource):
                 "concurrency_limit": self.concurrency_limit,
                 "base_job_template": self._template(host),
             }
-            answer = self._api.call(host, "POST", "work_pools/", body)
+            answer = self._api.patient(host, "POST", "work_pools/", body)
             problem = problem_of(answer, "POST", self._api.address("work_pools/"))
             if problem and answer.status != 409:  # 409: someone else, a worker perhaps, made it meanwhile
                 raise problem.failure()

@@ -108,6 +108,31 @@ all:
     assert data(loaded(tmp_path, text).hosts["h"]) == {"who": "low"}
 
 
+def test_depth_counts_more_than_priority(tmp_path: Path) -> None:
+    text = """\
+outer:
+  vars: {who: outer, ansible_group_priority: 9}
+  children:
+    inner: {vars: {who: inner}, hosts: {h: }}
+"""
+    assert data(loaded(tmp_path, text).hosts["h"]) == {"who": "inner"}
+
+
+def test_anchors_may_be_used_again_and_merged(tmp_path: Path) -> None:
+    text = """\
+all:
+  vars:
+    one: &one {a: 1, b: 1}
+    two: *one
+    three: {<<: *one, b: 2}
+    four: {<<: *one}
+  hosts: {h: }
+"""
+    found = data(loaded(tmp_path, text).hosts["h"])
+    assert found["two"] == {"a": 1, "b": 1} and found["three"] == {"a": 1, "b": 2}
+    assert found["four"] == found["one"]
+
+
 def test_folders_of_variables_are_read_in_order_of_names(tmp_path: Path) -> None:
     files = {
         "hosts.yml": "web: {hosts: {h: }}\n",
@@ -207,6 +232,12 @@ def test_jinja_is_imported_only_for_templates(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_template_inside_a_list_is_pointed_at_itself(tmp_path: Path) -> None:
+    inventory = loaded(tmp_path, "all:\n  vars:\n    a:\n      - one\n      - '{{ two }}'\n  hosts: {h: }\n")
+    with pytest.raises(InventoryError, match=r"hosts\.yml:5: a: the template uses two"):
+        inventory.hosts["h"].variables["a"]
 
 
 @pytest.mark.parametrize(
