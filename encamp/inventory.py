@@ -24,10 +24,11 @@ from encamp.variables import Value, Variables
 __all__ = ["Host", "Inventory", "Origin", "Value", "Variables", "load", "select"]
 
 _NAMES = ("hosts.yml", "hosts.yaml")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ADHOC = re.compile(
+# Texts, not compiled: most runs need no such pattern, and compiling takes longer than loading the hosts.
+_ADHOC = (
     r"(?:(?P<user>[A-Za-z0-9_][\w.+-]*)@)?"
-    r"(?:(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)|\[(?P<boxed>[0-9A-Fa-f:.]+)\]|(?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*))"
+    r"(?:(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)|\[(?P<boxed>[0-9A-Fa-f:.]+)\]"
+    r"|(?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*))"
     r"(?::(?P<port>\d{1,5}))?"
 )
 
@@ -170,7 +171,7 @@ def _overrides(given: Mapping[str, str]) -> dict[str, Value]:
     origin = Origin("--set")
     found = {}
     for name, text in given.items():
-        if not _IDENTIFIER.fullmatch(name):
+        if not (name.isascii() and name.isidentifier()):
             raise InventoryError(f"{name!r} is no name of a setting", "write --set name=value", origin)
         if name.startswith("ansible_") and (name not in SUPPORTED or name == "ansible_group_priority"):
             raise unsupported(name, origin)
@@ -181,7 +182,7 @@ def _overrides(given: Mapping[str, str]) -> dict[str, Value]:
 
 def _from_term(inventory: Inventory, term: str) -> Host | None:
     """The host that ``[user@]name[:port]`` means; None when the inventory does not know it and may not accept it."""
-    found = _ADHOC.fullmatch(term)
+    found = re.fullmatch(_ADHOC, term)
     if not found:
         return None
     name = found["name"] or found["boxed"] or found["bare"]

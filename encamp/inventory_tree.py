@@ -15,7 +15,7 @@ from encamp.ranges import expand, has_range
 from encamp.variables import Value
 
 _SECTIONS = ("vars", "children", "hosts")
-_PORT = re.compile(r"^(?P<host>[^:]+|\[[0-9A-Fa-f:.%]+\]):(?P<port>\d{1,5})$")
+_PORT = r"(?P<host>[^:]+|\[[0-9A-Fa-f:.%]+\]):(?P<port>\d{1,5})"
 
 
 @dataclasses.dataclass
@@ -121,7 +121,7 @@ def _read_hosts(tree: Tree, document: Document, group: Group, node: yaml.Node) -
     for key, below in _members(document, node, f"hosts of group {group.name}"):
         written = _name(document, key, "host")
         own = {} if is_null(below) else read_variables(document, below, f"host {written}")
-        port = _PORT.match(written)
+        port = re.fullmatch(_PORT, written) if ":" in written else None
         if port:
             written = port["host"].strip("[]")
             own = {"ansible_port": Value(int(port["port"]), document.origin(key)), **own}

@@ -18,7 +18,7 @@ from encamp.errors import InventoryError, Origin
 # The C parser is an order of magnitude faster; wheels of PyYAML have it, some distributions' builds do not.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 _KINDS = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
 
 
@@ -134,7 +134,7 @@ class Document:
         if kind == "str":
             text: str = node.value
             if "{{" in text or "{%" in text:
-                self.references.update(_WORD.findall(text))
+                self.references.update(re.findall(_WORD, text))
                 return Template(text)
             return text
         self._check_tag(node, "null", "bool", "int", "float", "timestamp", "value")

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from encamp.errors import InventoryError
 
-_SUBSCRIPT = re.compile(r"(?P<name>.+)\[(?:(?P<index>-?\d+)|(?P<first>\d*):(?P<last>\d*))\]")
+_SUBSCRIPT = r"(?P<name>.+)\[(?:(?P<index>-?\d+)|(?P<first>\d*):(?P<last>\d*))\]"
 # A colon between terms: outside brackets, not in (?:...), and not before a port.
-_COLON = re.compile(r"(?<!\?):(?!\d+(?:[:,]|$))(?![^\[]*\])")
-_IPV6 = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
+_COLON = r"(?<!\?):(?!\d+(?:[:,]|$))(?![^\[]*\])"
 _GLOB = "?*["
 
 Named = Callable[[str], "str | None"]
@@ -51,7 +50,7 @@ def split(pattern: str) -> list[str]:
     terms: list[str] = []
     for piece in re.split(r",(?![^\[]*\])(?![^{]*\})", pattern):
         piece = piece.strip()
-        terms += [piece] if _IPV6.fullmatch(piece.lstrip("&!")) else _COLON.split(piece)
+        terms += re.split(_COLON, piece) if ":" in piece and not _is_ipv6(piece.lstrip("&!")) else [piece]
     terms = [term.strip() for term in terms if term.strip()]
     empty = [term for term in terms if term in ("&", "!", "~", "&~", "!~")]
     if empty or not terms:
@@ -66,7 +65,7 @@ def _match(term: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]])
         return _matching(_regex(term), hosts, groups)
     if term in hosts and term not in groups:
         return [term]
-    part = _SUBSCRIPT.fullmatch(term)
+    part = re.fullmatch(_SUBSCRIPT, term) if "[" in term else None
     name = part["name"] if part else term
     if any(character in name for character in _GLOB):
         matched = _matching(re.compile(fnmatch.translate(name)), hosts, groups)
@@ -75,6 +74,10 @@ def _match(term: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]])
     else:
         matched = [name] if name in hosts else None
     return matched if matched is None or part is None else _sliced(term, part, matched)
+
+
+def _is_ipv6(piece: str) -> bool:
+    return ("::" in piece or piece.count(":") == 7) and re.fullmatch("[0-9A-Fa-f:.]+", piece) is not None
 
 
 def _regex(term: str) -> re.Pattern[str]:

@@ -7,13 +7,13 @@ import string
 from collections.abc import Iterator, Sequence
 
 LIMIT = 65536
-_RANGE = re.compile(r"\[([^\[\]]*:[^\[\]]*)\]")
+_RANGE = r"\[([^\[\]]*:[^\[\]]*)\]"
 _LETTERS = string.ascii_lowercase + string.ascii_uppercase
 
 
 def has_range(name: str) -> bool:
     """Whether ``name`` stands for several hosts. ``[::1]`` and ``[fe80::2]`` are addresses, not ranges."""
-    found = _RANGE.search(name)
+    found = re.search(_RANGE, name) if "[" in name else None
     return found is not None and not _is_ipv6(found.group(1))
 
 
@@ -26,7 +26,7 @@ def expand(name: str) -> list[str]:
 
 
 def _expand(name: str, limit: int) -> Iterator[str]:
-    found = _RANGE.search(name) if has_range(name) else None
+    found = re.search(_RANGE, name) if has_range(name) else None
     if not found:
         yield name
         return

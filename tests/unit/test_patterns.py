@@ -73,6 +73,7 @@ def test_patterns(pattern: str, hosts: list[str]) -> None:
         ("vm1:22,vm2:23", ["vm1:22", "vm2:23"]),
         ("vm1:22:vm2:23", ["vm1:22", "vm2:23"]),
         ("[fe80::1]:22", ["[fe80::1]:22"]),
+        ("a:b:c", ["a", "b", "c"]),
         ("fe80::1,!fe80::2", ["fe80::1", "!fe80::2"]),
         ("web[0:2]:&prod", ["web[0:2]", "&prod"]),
     ],
