@@ -127,7 +127,7 @@ def _unread(host: Reader) -> bool:
 def _parts(host: Reader, opening: Opening) -> list[Part]:
     command = " ".join(_command(host))
     parts: list[Part] = [
-        # Read as a text, for it may have come over the wire and stand in no file.
+        # Its own text: it came over the wire and stands in no file (its "#!" keeps it whole on the way).
         File(PROGRAM, "".join(linecache.getlines(loader.__file__)), mode=0o755),
         File(_file(opening), json.dumps(described(opening), indent=2) + "\n"),
     ]

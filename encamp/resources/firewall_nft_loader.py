@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Puts encamp's openings into the nftables chains that filter a host's input. A program of its own.
 
 The deploy installs this file on hosts with a plain nftables ruleset; systemd runs it whenever the owner's rules have
@@ -109,8 +110,10 @@ def covers(left: Any, operator: str, right: Any, opening: Opening) -> bool:
     """
     if not isinstance(left, dict):
         return False
-    field = left.get("meta", {}).get("key") or left.get("ct", {}).get("key") or left.get("payload", {}).get("field", "")
-    protocol = left.get("payload", {}).get("protocol", "")
+    field: str = (
+        left.get("meta", {}).get("key") or left.get("ct", {}).get("key") or left.get("payload", {}).get("field", "")
+    )
+    protocol: str = left.get("payload", {}).get("protocol", "")
     if field in ("l4proto", "protocol", "nexthdr") and protocol in ("", "ip", "ip6"):
         found = contains(right, opening["protocol"])
     elif field == "dport" and protocol in (opening["protocol"], "th"):
@@ -119,10 +122,8 @@ def covers(left: Any, operator: str, right: Any, opening: Opening) -> bool:
         found = contains(right, "new")
     elif field in ("iif", "iifname", "iiftype"):
         return operator == "!=" or not (contains(right, "lo") or contains(right, "loopback"))
-    elif field == "nfproto":
-        return True
     else:
-        return False
+        return field == "nfproto"
     return found != (operator == "!=")
 
 

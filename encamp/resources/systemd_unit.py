@@ -101,7 +101,7 @@ def verify_unit(host: System, name: str, text: str) -> None:
 
 
 def _complaints(host: Reader, name: str, candidate: str) -> list[str]:
-    """What systemd has against this unit itself; what is wrong with others that it pulls in is no reason to refuse it."""
+    """What systemd has against this unit itself. Mistakes in units that it pulls in are no reason to refuse it."""
     result = host.query([*VERIFY, "--recursive-errors=no", candidate], env=PLAIN)
     if "unrecognized option" in result.err:
         # Before systemd 250 (Debian 11) it speaks of all units that it read.
