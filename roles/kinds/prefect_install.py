@@ -63,10 +63,20 @@ def version_key(version: str) -> tuple[int, ...]:
 
 def _found(host: Reader) -> list[Installed]:
     unique: dict[str, Installed] = {}
-    for prefix in dict.fromkeys(_prefixes(host)):
+    for prefix in dict.fromkeys(_without_link(host, prefix) for prefix in _prefixes(host)):
         for found in _in_prefix(host, prefix):
             unique.setdefault(found.path + found.python, found)
     return list(unique.values())
+
+
+def _without_link(host: Reader, prefix: str) -> str:
+    """The environment itself, where ``prefix`` is a link to it: one that is chosen by a link counts once."""
+    try:
+        found = host.stat(prefix)
+    except OSError:
+        return prefix
+    target = found.target if found else ""
+    return os.path.normpath(os.path.join(os.path.dirname(prefix), target)) if target else prefix
 
 
 def _prefixes(host: Reader) -> Iterator[str]:
