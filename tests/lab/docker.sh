@@ -124,6 +124,16 @@ wait_for_engine() {
     done
 }
 
+# Every systemd and journald watches files; a kernel's default allows about fifteen hosts, and the next one never
+# finishes booting, without a word why.
+raise_limits() {
+    local limit=/proc/sys/fs/inotify/max_user_instances wanted=1024
+    [ -r "$limit" ] && [ "$(cat "$limit")" -lt "$wanted" ] || return 0
+    if ! { echo "$wanted" >"$limit"; } 2>/dev/null; then
+        say "only $(cat "$limit") inotify instances are allowed; for many hosts: sudo sysctl fs.inotify.max_user_instances=$wanted"
+    fi
+}
+
 ensure_engine() {
     command -v docker >/dev/null && engine_answers && return 0
     if [ -n "${DOCKER_HOST:-}" ]; then
@@ -144,10 +154,12 @@ case "${1:-}" in
 "")
     ensure_engine
     ensure_compose
+    raise_limits
     ;;
 compose)
     ensure_engine
     ensure_compose
+    raise_limits
     compose_command
     ;;
 need)
