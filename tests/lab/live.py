@@ -7,8 +7,8 @@ each with its own network, ports and download caches.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,10 @@ SITE = CHECKOUT / "inventory" / "lab" / "hosts.yml"
 
 @contextlib.contextmanager
 def free_slot() -> Iterator[Lab]:
-    """A lab no other test run uses, for as long as the context lasts."""
+    """A lab no other test run uses, for as long as the context lasts.
+
+    A bound port is the claim: it holds for the whole machine, whatever the checkout, and ends with the process.
+    """
     for slot in range(SLOTS):
         lab = Lab(
             project=f"encamp-test{slot}",
@@ -34,15 +37,14 @@ def free_slot() -> Iterator[Lab]:
             ports=str(222 + slot),
             state=CHECKOUT / ".lab" / f"test{slot}",
         )
-        lab.state.mkdir(parents=True, exist_ok=True)
-        with (lab.state / "slot.lock").open("w") as file:
+        with socket.socket() as claim:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                claim.bind(("127.0.0.1", int(f"{lab.ports}10")))
+            except OSError:
                 continue
             yield lab
             return
-    raise LabError(f"{SLOTS} test runs use this checkout's lab already")
+    raise LabError(f"{SLOTS} test runs use this machine's labs already")
 
 
 class LiveLab:
