@@ -7,21 +7,20 @@ where another program's server sits on the port.
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import re
-from typing import Any, Callable, Iterator, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional
 
 from encamp.resources.base import HttpAnswer, Reader, Refused
 from encamp.resources.free_port import FreePort
 from encamp.resources.systemd_common import unit_name, unit_state
 from roles.kinds.prefect_api import Api, Problem, problem_of
 from roles.kinds.prefect_install import version_key
+from roles.kinds.process_files import listening_sockets, open_files
+from roles.kinds.resolved_settings import differing
 
 TIMEOUT = 5.0
 READY_SINCE = (2, 10, 11)
 CRASH_LOOP = 3
-MASKED = re.compile(r"^\*+$")
 SCRIPT = re.compile(r"<script[^>]*\ssrc=\"([^\"]+\.js)\"")
 
 
@@ -83,10 +82,16 @@ def own_port(host: Reader, server: Server) -> Optional[Problem]:
     port = re.search(r":(\d+)$", server.base)
     if not server.unit or not host.is_root or not port:
         return None
-    try:
+    if listening_sockets(host, int(port[1])) & set(open_files(host, unit_state(host, server.unit).main_pid)):
+        return None
+    try:  # The costly look through all processes, for a child of the unit that listens, or for the stranger's name.
         FreePort(int(port[1]), unit_name(server.unit)).check(host)
     except Refused as refused:
-        return Problem(f"{server.unit} does not hold its port: {refused.reason}", "an older server?", refused.fix)
+        return Problem(
+            f"{server.unit} does not hold its port: {refused.reason}",
+            "another server, perhaps one started by hand",
+            refused.fix,
+        )
     return None
 
 
@@ -131,7 +136,7 @@ def settings(host: Reader, server: Server) -> Optional[Problem]:
     answer = server.api.call(host, "GET", "admin/settings", timeout=TIMEOUT)
     problem = _problem(server, answer, "GET", "admin/settings")
     resolved = _json(answer)
-    wrong = [] if problem else list(_differing(resolved, server.expected))
+    wrong = [] if problem else list(differing(resolved, server.expected))
     if not wrong:
         return problem
     return Problem(
@@ -151,7 +156,7 @@ def database(host: Reader, server: Server) -> Optional[Problem]:
     """
     if not server.database or not server.unit or not host.is_root:
         return None
-    files = [name for name in _open_files(host, unit_state(host, server.unit).main_pid) if name.endswith(".db")]
+    files = [name for name in open_files(host, unit_state(host, server.unit).main_pid) if name.endswith(".db")]
     if server.database.startswith("sqlite") == bool(files):
         return None
     found = f"SQLite ({files[0]})" if files else "no SQLite file"
@@ -237,45 +242,3 @@ def _json(answer: HttpAnswer) -> Any:
         return answer.json()
     except ValueError:
         return None
-
-
-def _differing(resolved: Any, expected: Mapping[str, str]) -> Iterator[str]:
-    for path, wanted in expected.items():
-        found = resolved
-        for name in path.split("."):
-            found = found.get(name, KeyError) if isinstance(found, dict) else KeyError
-        if found is KeyError:
-            yield f"{path} is unknown to this release (written: {wanted})"
-        elif not same_value(found, wanted):
-            yield f"{path} is {as_text(found) or 'unset'} (written: {wanted})"
-
-
-def as_text(value: Any) -> str:
-    """A resolved setting as one would write it: true, 4200, the text itself; None is empty."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def same_value(found: Any, wanted: str) -> bool:
-    """Whether a resolved value is the one written. Numbers compare as numbers; a masked secret counts when set."""
-    text = as_text(found)
-    if MASKED.match(text) and wanted:
-        return True
-    try:
-        return float(text) == float(wanted)
-    except ValueError:
-        return text.rstrip("/").lower() == wanted.rstrip("/").lower()
-
-
-def _open_files(host: Reader, pid: int) -> list[str]:
-    """Paths of what a process and its children have open."""
-    if not pid:
-        return []
-    children = (host.read(f"/proc/{pid}/task/{pid}/children") or b"").split()
-    found: list[str] = []
-    for number in (pid, *map(int, children)):
-        folder = f"/proc/{number}/fd"
-        links = (host.stat(os.path.join(folder, name)) for name in host.listdir(folder))
-        found.extend(link.target for link in links if link)
-    return found

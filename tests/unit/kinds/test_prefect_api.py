@@ -15,7 +15,7 @@ from encamp.resources.base import Failure, HttpAnswer
 from encamp.shared.secret import Secret
 from roles.kinds.client_api import ClientApi
 from roles.kinds.prefect_api import Api, problem_of, without_password
-from roles.kinds.server_probes import same_value
+from roles.kinds.resolved_settings import same_value
 from roles.kinds.work_pool import WorkPool
 from tests.unit.kinds.laptop import Laptop
 

@@ -166,7 +166,7 @@ def test_a_secret_shows_nowhere_and_closes_the_file(host: Laptop, file: Path) ->
     changes = converge(profile, host)
     shown = "".join(f"{change} {change.diff}" for change in changes) + "".join(host.notes)
     assert "PREFECT_API_AUTH_STRING" in shown
-    assert not [part for part in ("pnu_other", 'u:p"', 'u:p\\"', "ss\"") if part in shown]
+    assert not [part for part in ("pnu_other", 'u:p"', 'u:p\\"', 'ss"') if part in shown]
     assert mode(file) == 0o600
     converge(undone(profile), host)
     assert mode(file) == 0o644

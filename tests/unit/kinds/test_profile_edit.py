@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roles.kinds.profile_edit import Edit, InvalidToml, edited, plain, quoted, read
@@ -105,6 +105,7 @@ def test_bad_files_are_refused_with_the_line(text: str, line: int) -> None:
     assert caught.value.line == line
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_every_text_survives_quoting(value: str) -> None:
     value = value.encode("utf-8", "ignore").decode()
@@ -131,6 +132,7 @@ def files(draw: st.DrawFn) -> str:
     return "\n".join(lines + draw(GAPS))
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(files(), NAMES, st.dictionaries(KEYS, st.one_of(st.none(), st.text(string.printable, max_size=9)), max_size=3))
 def test_any_edit_gives_what_was_asked_and_moves_no_other_line(
     text: str, name: str, wanted: dict[str, str | None]

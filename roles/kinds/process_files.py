@@ -1,0 +1,28 @@
+"""What a process has open, and which sockets listen, from /proc (see proc(5))."""
+
+from __future__ import annotations
+
+import os
+
+from encamp.resources.base import Reader
+from encamp.resources.free_port import LISTEN
+
+
+def listening_sockets(host: Reader, port: int) -> set[str]:
+    """Sockets that listen on ``port``, as ``socket:[inode]``."""
+    tables = (host.read("/proc/net/tcp") or b"", host.read("/proc/net/tcp6") or b"")
+    rows = (line.split() for table in tables for line in table.decode().splitlines())
+    return {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == LISTEN}
+
+
+def open_files(host: Reader, pid: int) -> list[str]:
+    """What a process and its children have open: paths, and sockets as ``socket:[inode]``."""
+    if not pid:
+        return []
+    children = (host.read(f"/proc/{pid}/task/{pid}/children") or b"").split()
+    found: list[str] = []
+    for number in (pid, *map(int, children)):
+        folder = f"/proc/{number}/fd"
+        links = (host.stat(os.path.join(folder, name)) for name in host.listdir(folder))
+        found.extend(link.target for link in links if link)
+    return found
