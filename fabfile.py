@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fabric import task as fabric_task
 from invoke.exceptions import Exit
 
 from encamp.commands.options import Options, guarded
-from encamp.executor import FleetTask
+from encamp.executor import fleet_task
 
 INVENTORY = "Site to use: a folder or a file (default: inventory/, or ENCAMP_INVENTORY)."
 CHECK = "Change nothing; say what would change."
@@ -28,9 +27,7 @@ def _end(code: int) -> None:
         raise Exit(code=code)
 
 
-@fabric_task(
-    klass=FleetTask,
-    auto_shortflags=False,
+@fleet_task(
     iterable=["set"],
     help={
         **COMMON,
@@ -43,7 +40,7 @@ def _end(code: int) -> None:
 )
 def deploy(
     c, check=False, diff=False, exit_code=False, verify=True, inventory="", set=None, json="", verbose=False, forks=10
-):  # type: ignore[no-untyped-def] # noqa: E501
+):  # type: ignore[no-untyped-def]
     """Make the hosts (-H, or all servers and workers) be what the files say."""
     from encamp.commands.deploy import deploy as run
 
@@ -61,9 +58,7 @@ def deploy(
     _end(guarded(lambda: run(options, verify)))
 
 
-@fabric_task(
-    klass=FleetTask,
-    auto_shortflags=False,
+@fleet_task(
     iterable=["set"],
     help={
         **COMMON,
@@ -99,10 +94,10 @@ def configure_client(
     _end(guarded(lambda: run(options, profile, server, api_url, undo, install)))
 
 
-@fabric_task(
-    klass=FleetTask, iterable=["set"], help={**COMMON, "server": "Server that clients are to be proved against."}
-)
-def verify(c: Any, server: str = "", inventory: str = "", set: Any = None, json: str = "", verbose: bool = False) -> None:
+@fleet_task(iterable=["set"], help={**COMMON, "server": "Server that clients are to be proved against."})
+def verify(
+    c: Any, server: str = "", inventory: str = "", set: Any = None, json: str = "", verbose: bool = False
+) -> None:
     """Prove clients and workers (or -H) by a real flow run, read back from the hosted API."""
     from encamp.commands.verify import verify as run
 
@@ -110,7 +105,9 @@ def verify(c: Any, server: str = "", inventory: str = "", set: Any = None, json:
     _end(guarded(lambda: run(options, server)))
 
 
-@fabric_task(auto_shortflags=False, help={"prefect": "The release, such as 3.8.8.", "exclude-newer": "Resolve as of this date (YYYY-MM-DD)."})
+@fleet_task(
+    help={"prefect": "The release, such as 3.8.8.", "exclude-newer": "Resolve as of this date (YYYY-MM-DD)."},
+)
 def lock(c: Any, prefect: str, exclude_newer: str = "") -> None:
     """Resolve and hash the dependencies of a Prefect release as of its own date, into roles/locks."""
     from encamp.commands.lock import lock as run

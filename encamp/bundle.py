@@ -88,7 +88,7 @@ def _kind_modules(data: Any) -> Iterable[str]:
             yield from _kind_modules(value)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _module(name: str) -> tuple[bool, str, tuple[str, ...]]:
     """Read one shipped module: whether it is a package, its source, the shipped modules that it imports."""
     path = ROOT.joinpath(*name.split("."))
@@ -110,7 +110,7 @@ def _imports(source: str) -> Iterable[str]:
                 yield f"{module}.{name}"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _third_party(package: str) -> dict[str, tuple[bool, str]]:
     """All modules of an installed pure Python package."""
     spec = importlib.util.find_spec(package)

@@ -1,7 +1,7 @@
 """Opening SSH connections: ~/.ssh/config through Fabric, host keys by our own policy, retries, keepalive.
 
-Fabric alone accepts any host key, a changed one too (fabric issues 1804 and 2071). Here known hosts are always loaded, an
-unknown key is refused unless ``accept-new`` was asked for, and a changed key is always refused.
+Fabric alone accepts any host key, a changed one too (fabric issues 1804 and 2071). Here known hosts are always loaded,
+an unknown key is refused unless ``accept-new`` was asked for, and a changed key is always refused.
 """
 
 from __future__ import annotations

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import fabric
 from invoke.tasks import Call, Task
 
+Body = TypeVar("Body", bound=Callable[..., None])
+
 
 class FleetTask(fabric.Task):  # type: ignore[misc]
     """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``."""
+
+
+def fleet_task(**options: Any) -> Callable[[Body], Body]:
+    """Fabric's ``@task`` for a fleet task. No short flags: ``-i`` and others stay Fabric's own."""
+    decorate: Callable[[Body], Body] = fabric.task(klass=FleetTask, auto_shortflags=False, **options)
+    return decorate
 
 
 class FleetExecutor(fabric.Executor):  # type: ignore[misc]

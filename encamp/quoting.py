@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def env_value(value: str) -> str:
-    """A value for an ``EnvironmentFile=`` (systemd.exec(5)): double-quoted, with ``"``, ``\\``, `` ` `` and ``$`` escaped.
+    """A value for an ``EnvironmentFile=`` (systemd.exec(5)): double-quoted where it must be, special letters escaped.
 
     Raises ValueError for a line break, which would start another variable.
     """

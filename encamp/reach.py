@@ -26,7 +26,7 @@ class Settings:
 
     host_key_checking: Literal["strict", "accept-new"] = setting(
         "strict",
-        "Refuse unknown host keys, or record the key of a host seen for the first time. A changed key is always refused.",
+        "Refuse an unknown host key, or record it at the first contact. A changed key is always refused.",
     )
     known_hosts: str = setting("", "A known_hosts file of the project, read beside the user's own.")
     connect_timeout: int = setting(10, "Seconds to wait for a TCP connection.", minimum=1)

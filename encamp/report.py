@@ -160,5 +160,5 @@ def _recap_line(outcome: Outcome, width: int, check: bool) -> str:
     words.append(f"failed={counts['failed']}")
     if outcome.status not in ("ok", "failed"):
         words.insert(0, outcome.status)
-    sent = outcome.traffic.sent / 1024
-    return f"{outcome.host:<{width}}  {' '.join(words)}  {outcome.seconds:.1f} s  execs={outcome.traffic.execs} sent={sent:.1f} KiB"
+    traffic = f"execs={outcome.traffic.execs} sent={outcome.traffic.sent / 1024:.1f} KiB"
+    return f"{outcome.host:<{width}}  {' '.join(words)}  {outcome.seconds:.1f} s  {traffic}"

@@ -45,7 +45,7 @@ def render(name: str, root: Path = ROOT, **variables: Any) -> str | Secret:
     return Secret(text) if used else text
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _environment(root: Path) -> jinja2.Environment:
     import jinja2
 

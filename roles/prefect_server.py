@@ -27,7 +27,7 @@ from encamp.templates import render
 from roles import base, versions
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.server_health import ServerHealth
-from roles.layout import ENVS, UV_CACHE, UV_ROOT, Layout
+from roles.layout import UV_CACHE, UV_ROOT, Layout
 
 GROUP = "servers"
 NOT_AN_ADDRESS = ("0.0.0.0", "::", "*", "")

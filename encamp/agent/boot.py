@@ -1,7 +1,7 @@
 """Stage 0: the text given to ``python3 -I -c``. It holds no data, so nothing secret stands in a process table.
 
-It says READY with its protocol and Python version, skips stray lines until the announced header, reads exactly that many
-bytes, and hands the sources to an importer in memory: nothing of the agent is ever written to the host's disk.
+It says READY with its protocol and Python version, skips stray lines until the announced header, reads exactly that
+many bytes, and hands the sources to an importer in memory: nothing of the agent is ever written to the host's disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The loop: check, apply what differs, check again. Check mode, diffs, handlers and reporting live here and nowhere else."""
+"""The loop: check, apply what differs, check again. Check mode, handlers and reporting live here and nowhere else."""
 
 from __future__ import annotations
 

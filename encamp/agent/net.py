@@ -36,9 +36,7 @@ def request(method: str, url: str, body: Any, headers: Mapping[str, str], timeou
         return HttpAnswer(0, error=str(error) if known else f"{type(error).__name__}: {error}")
 
 
-def _exchange(
-    method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str
-) -> HttpAnswer:
+def _exchange(method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str) -> HttpAnswer:
     """One request on a connection of its own. Raises what the network raises."""
     data = None if body is None else json.dumps(body).encode()
     sent = {"User-Agent": "encamp", **({"Content-Type": "application/json"} if data is not None else {}), **headers}

@@ -212,8 +212,7 @@ def _execute(
         done = subprocess.run(
             argv,
             input=text.encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env=environment,
             cwd=cwd,
             timeout=timeout,

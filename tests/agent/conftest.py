@@ -34,7 +34,9 @@ def pythons() -> list[str]:
     return sorted(found)
 
 
-def job(items: Sequence[Item], state: Path, store: BlobStore, check: bool = False, diff: bool = False) -> dict[str, Any]:
+def job(
+    items: Sequence[Item], state: Path, store: BlobStore, check: bool = False, diff: bool = False
+) -> dict[str, Any]:
     """A job for this machine that keeps its state below ``state``."""
     run = {"id": "test", "command": "test", "who": "tester", "from": "here"}
     return {**plan.job_for(plan.build("here", items), run, store, check, diff), "state": str(state)}
@@ -45,7 +47,11 @@ def converge(tmp_path: Path) -> Converge:
     """Run items through the agent; returns its events."""
 
     def run(
-        *items: Item, check: bool = False, diff: bool = False, python: str = sys.executable, traffic: Traffic | None = None
+        *items: Item,
+        check: bool = False,
+        diff: bool = False,
+        python: str = sys.executable,
+        traffic: Traffic | None = None,
     ) -> list[dict[str, Any]]:
         store = BlobStore()
         payload = bundle.pack(job(items, tmp_path / "state", store, check, diff))

@@ -69,3 +69,18 @@ def docker_cleanup() -> list[str]:
 def lab(lab_slot: machinery.Lab, docker_services: object, tmp_path_factory: pytest.TempPathFactory) -> LiveLab:
     """The hosts of this test run."""
     return LiveLab(lab_slot, tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture(scope="session")
+def server_output(lab: LiveLab) -> str:
+    """What the first deploy of vm1 printed: Prefect with Postgres, on a host that was fresh."""
+    lab.up("vm1", "laptop1")
+    done = lab.fab("-H", "vm1", "deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def server(lab: LiveLab, server_output: str) -> LiveLab:
+    """The lab, with a healthy server on vm1."""
+    return lab

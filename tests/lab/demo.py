@@ -17,7 +17,7 @@ SERVER, CLIENT = "vm1", "laptop1"
 FAB = str(CHECKOUT / ".venv" / "bin" / "fab")
 SITE = "inventory/lab"
 PYTHON = ".local/share/encamp/prefect/bin/python"
-FLOW = '''
+FLOW = """
 from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
 
@@ -31,7 +31,7 @@ def hello_from_the_laptop():
     print("flow run id:", flow_run.get_id())
 
 hello_from_the_laptop()
-'''
+"""
 
 
 def main() -> int:

@@ -69,10 +69,17 @@ def _shape(tree: ast.Module) -> list[tuple[object, ...]]:
     """Every node but docstrings, with its line."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             body[0].value = ast.Constant("")
-    return [(type(node), getattr(node, "lineno", 0), getattr(node, "value", 0) if isinstance(node, ast.Constant) else 0)
-            for node in ast.walk(tree)]
+    return [
+        (type(node), getattr(node, "lineno", 0), getattr(node, "value", 0) if isinstance(node, ast.Constant) else 0)
+        for node in ast.walk(tree)
+    ]
 
 
 def test_what_a_function_imports_travels_on_demand_only() -> None:

@@ -53,6 +53,8 @@ def test_a_line_break_cannot_smuggle_in_another_variable() -> None:
         env_value("a\nPREFECT_API_URL=x")
 
 
-@pytest.mark.parametrize(("word", "written"), [("/bin/x", "/bin/x"), ("50%", "50%%"), ("a b", '"a b"'), ("$HOME", "$$HOME")])
+@pytest.mark.parametrize(
+    ("word", "written"), [("/bin/x", "/bin/x"), ("50%", "50%%"), ("a b", '"a b"'), ("$HOME", "$$HOME")]
+)
 def test_unit_words(word: str, written: str) -> None:
     assert unit_word(word) == written

@@ -45,7 +45,7 @@ def mode(file: Path) -> int:
 
 
 def test_nothing_there_and_back(host: Laptop, file: Path) -> None:
-    assert [change.what for change in converge(PROFILE, host)][0] == "file"
+    assert next(change.what for change in converge(PROFILE, host)) == "file"
     assert file.read_text() == f'active = "encamp"\n\n[profiles.encamp]\nPREFECT_API_URL = "{URL}"\n'
     assert mode(file) == 0o600
     assert PROFILE.check(host) == []
