@@ -63,7 +63,7 @@ def resources(host: SiteHost, site: Site, api: Api, name: str, install: bool) ->
         yield from _install(host, site, settings)
     yield ClientPrefect("installed", server_version=api.version)
     yield PrefectProfile(name, client_settings(api), minimum_versions=_minimum_versions())
-    yield ClientEnvironment("overrides")
+    yield ClientEnvironment("overrides", api_url=api.url, profile=name)
     yield ClientApi(api.url, ca_file=base.ca_file(settings, root=False) if api.url.startswith("https:") else "")
 
 

@@ -200,3 +200,14 @@ def _gid(group: str) -> int:
         return grp.getgrnam(group).gr_gid
     except KeyError:
         raise Failure(f"there is no group {group} on this host") from None
+
+
+def own_home() -> str:
+    """This user's home: HOME, as every program takes it, unless it is someone else's (sudo may keep the caller's)."""
+    named = os.environ.get("HOME", "")
+    try:
+        if os.path.isabs(named) and os.stat(named).st_uid == os.geteuid():
+            return os.path.normpath(named)
+    except OSError:
+        pass
+    return pwd.getpwuid(os.geteuid()).pw_dir

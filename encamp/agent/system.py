@@ -47,7 +47,7 @@ class Host:
 
     @property
     def home(self) -> str:
-        return pwd.getpwuid(os.geteuid()).pw_dir
+        return files.own_home()
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -245,6 +245,6 @@ def _identity(as_user: str) -> tuple[dict[str, str], dict[str, Any]]:
         "LOGNAME": entry.pw_name,
     }
     if not as_user or entry.pw_uid == os.geteuid():
-        return environment, {}
+        return {**environment, "HOME": files.own_home()}, {}
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return environment, {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from encamp import inventory, plan
-from encamp.commands.options import Options, finish, listeners, load_site
+from encamp.commands.options import Options, finish, listeners, load_site, load_this_machine
 from encamp.errors import UsageError
 from encamp.plan import HostPlan, Item
 from encamp.reach import LocalReach, Reach, SshReach
 from encamp.run import Run
 from encamp.schedule import Wave
 from encamp.site import Site, SiteHost
-from roles import base, prefect_client, prefect_server
+from roles import base, prefect_client, prefect_server, prefect_worker
 from roles.prefect_client import Api
 
-LOCAL = "localhost"
+STAGE: tuple[str, ...] = ("client",)
 
 
 def configure_client(
@@ -25,19 +25,21 @@ def configure_client(
 
     Returns the exit code; raises EncampError.
     """
+    if api_url and server:
+        raise UsageError("--server and --api-url exclude each other", "give one of them")
     fleet, selected, reach = clients(options)
-    api = Api("") if undo else api_for(fleet, server, api_url)
     plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {}
     for host in selected:
         name = prefect_client.profile_name(host, profile)
-        items: Sequence[Item]
+        items: Iterable[Item]
         if undo:
-            items = list(prefect_client.undo(name))
+            items = prefect_client.undo(name)
         else:
-            items = list(prefect_client.resources(host, fleet, api, name, install))
-        plans[host.name, ("client",)] = plan.build(host.name, items)
+            api = Api(_normal(api_url)) if api_url else api_of(host, fleet, server)
+            items = prefect_client.resources(host, fleet, api, name, install)
+        plans[host.name, STAGE] = plan.build(host.name, items)
     told = listeners(options)
-    wave = Wave("client", {host.name: ("client",) for host in selected})
+    wave = Wave("client", {host.name: STAGE for host in selected})
     outcomes = Run("configure-client", options.mode, reach, told).converge([wave], plans)
     return finish(options, outcomes, told)
 
@@ -47,31 +49,31 @@ def clients(options: Options) -> tuple[Site, list[SiteHost], Reach]:
     if options.hosts:
         fleet, selected = load_site(options, (prefect_client.GROUP,))
         return fleet, selected, SshReach(fleet, options.config, become=False)
-    fleet, _ = load_site(_everyone(options), ("all",))
-    local = SiteHost(inventory.Host(LOCAL, ("all", prefect_client.GROUP), fleet.inventory.variables))
-    return fleet, [local], LocalReach()
+    fleet, this = load_this_machine(options, prefect_client.GROUP)
+    return fleet, [this], LocalReach()
 
 
-def _everyone(options: Options) -> Options:
-    import dataclasses
+def api_of(host: SiteHost, fleet: Site, server: str = "") -> Api:
+    """The API that a client is pointed at: of ``server``, of the client's own setting, or of the site's one server.
 
-    return dataclasses.replace(options, hosts="all")
+    Raises UsageError when it is not clear which.
+    """
+    named = server or host.settings(prefect_worker.Settings).server
+    known = fleet.in_group(prefect_server.GROUP)
+    found = [one for one in known if not named or one.name == named] or _other(fleet, named)
+    if len(found) != 1:
+        names = ", ".join(one.name for one in known) or "none"
+        raise UsageError(
+            f"{host.name}: which server? The site's servers: {names}" + (f"; not {named}" if named else ""),
+            "say --server HOST or --api-url URL",
+        )
+    return Api(prefect_server.api_url(found[0]), found[0].settings(base.Settings).prefect_version)
 
 
-def api_for(fleet: Site, server: str, api_url: str) -> Api:
-    """The API to point clients at. Raises UsageError when it is not clear which."""
-    if api_url and server:
-        raise UsageError("--server and --api-url exclude each other", "give one of them")
-    if api_url:
-        return Api(_normal(api_url))
-    servers = [host for host in fleet.in_group(prefect_server.GROUP) if not server or host.name == server]
-    if server and not servers:
-        selected = inventory.select(fleet.inventory, server)
-        servers = [SiteHost(host) for host in selected]
-    if len(servers) != 1:
-        known = ", ".join(host.name for host in servers) or "none"
-        raise UsageError(f"which server? The inventory has: {known}", "say --server HOST or --api-url URL")
-    return Api(prefect_server.api_url(servers[0]), servers[0].settings(base.Settings).prefect_version)
+def _other(fleet: Site, name: str) -> list[SiteHost]:
+    """A server outside the group servers: any host of the site, or one that the site lets be named ad hoc."""
+    known = name in fleet.inventory.hosts or fleet.inventory.adhoc
+    return [SiteHost(host) for host in inventory.select(fleet.inventory, name)] if name and known else []
 
 
 def _normal(url: str) -> str:

@@ -17,6 +17,8 @@ from roles import stages
 if TYPE_CHECKING:
     import fabric
 
+THIS_MACHINE = "localhost"
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -43,7 +45,7 @@ def load_site(options: Options, groups: Sequence[str]) -> tuple[site.Site, list[
 
     Raises InventoryError, SettingsError, UsageError.
     """
-    loaded = inventory.load(site.locate(options.inventory), site.parse_overrides(options.overrides))
+    loaded = _load(options)
     pattern = options.hosts or ",".join(group for group in groups if group in loaded.groups)
     if not pattern:
         raise UsageError(
@@ -55,6 +57,23 @@ def load_site(options: Options, groups: Sequence[str]) -> tuple[site.Site, list[
     fleet = site.Site(loaded, selected)
     _check_settings(fleet)
     return fleet, [fleet.host(host.name) for host in selected]
+
+
+def load_this_machine(options: Options, group: str) -> tuple[site.Site, site.SiteHost]:
+    """Read the inventory whole, check every key, and take this machine as one more host of ``group``.
+
+    Raises InventoryError, SettingsError.
+    """
+    loaded = _load(options)
+    variables = loaded.group_variables(group) if group in loaded.groups else loaded.variables
+    this = inventory.Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.path.parent))
+    fleet = site.Site(loaded, [this])
+    _check_settings(fleet)
+    return fleet, fleet.host(this.name)
+
+
+def _load(options: Options) -> inventory.Inventory:
+    return inventory.load(site.locate(options.inventory), site.parse_overrides(options.overrides))
 
 
 def _check_settings(fleet: site.Site) -> None:

@@ -10,7 +10,7 @@ from typing import Iterator
 from encamp.resources.base import Change, Reader, Resource
 from roles.kinds.memory import note_once
 from roles.kinds.prefect_api import without_password
-from roles.kinds.user_environment import Variable, assignments, profiles_path, text_of, variables
+from roles.kinds.user_environment import Variable, assignments, profiles_path, session, text_of, variables
 
 EFFECTS = {
     "PREFECT_API_URL": "wins over the profile's API URL",
@@ -38,8 +38,8 @@ class ClientEnvironment(Resource):
     """Tells what would win over the Prefect profile: variables, .env and prefect.toml, Cloud keys. Changes nothing.
 
     ``api_url`` is what the profile says: a variable with the same value does no harm and is not told. ``profile`` is
-    the profile encamp writes. ``projects`` are directories to look into besides the home. ``path`` is the profiles
-    file, where it is not Prefect's default.
+    the profile encamp writes. ``projects`` are directories to look into besides the home and the one that encamp was
+    started in (on this machine). ``path`` is the profiles file, where it is not Prefect's default.
     """
 
     name: str
@@ -51,7 +51,8 @@ class ClientEnvironment(Resource):
     def check(self, host: Reader) -> list[Change]:
         for variable in variables(host):
             self._tell(host, variable, "")
-        for folder in dict.fromkeys((host.home, *self.projects)):
+        here = session(host).get("PWD") or host.home
+        for folder in dict.fromkeys((host.home, here, *self.projects)):
             for variable in in_project(host, folder):
                 self._tell(host, variable, f" for what is started in {folder}")
         for name, source in cloud_keys(text_of(host, profiles_path(host, self.path)), profiles_path(host, self.path)):

@@ -11,7 +11,6 @@ from typing import Any, Optional
 
 from encamp.resources.base import Failure, Reader, System
 
-ROOT_STATE = "/var/lib/encamp"
 FILE = "profiles-undo.json"
 #: Stands for the hash of a value that encamp took away again.
 REMOVED = ""
@@ -62,9 +61,8 @@ class FileRecord:
 
 
 def record_path(host: Reader) -> str:
-    """Where the records of this user lie."""
-    state = ROOT_STATE if host.is_root else os.path.join(host.home, ".local/state/encamp")
-    return os.path.join(state, FILE)
+    """Where the records of this user lie: root's, too, go with its home, since the profiles do."""
+    return os.path.join(host.home, ".local/state/encamp", FILE)
 
 
 def load(host: Reader) -> dict[str, FileRecord]:
