@@ -39,8 +39,17 @@ def _end(code: int) -> None:
     },
 )
 def deploy(
-    c, check=False, diff=False, exit_code=False, verify=True, inventory="", set=None, json="", verbose=False, forks=10
-):  # type: ignore[no-untyped-def]
+    c: Any,
+    check: bool = False,
+    diff: bool = False,
+    exit_code: bool = False,
+    verify: bool = True,
+    inventory: str = "",
+    set: Any = None,
+    json: str = "",
+    verbose: bool = False,
+    forks: int = 10,
+) -> None:
     """Make the hosts (-H, or all servers and workers) be what the files say."""
     from encamp.commands.deploy import deploy as run
 

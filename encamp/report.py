@@ -18,7 +18,10 @@ STATUSES = ("ok", "changed", "unknown", "failed")
 
 @dataclasses.dataclass(eq=False)
 class Outcome:
-    """How a run ended on one host. ``status``: ok, failed, unreachable, locked, or not reached. Times in seconds."""
+    """How a run ended on one host. Times in seconds.
+
+    ``status``: ok, failed, unreachable, locked, interrupted, or not reached. ``step`` is the last one that was begun.
+    """
 
     host: str
     status: str = "not reached"
@@ -27,6 +30,7 @@ class Outcome:
     traffic: Traffic = dataclasses.field(default_factory=Traffic)
     failure: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
+    step: str = ""
 
 
 class Listener(Protocol):

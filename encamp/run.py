@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import datetime
 import getpass
+import queue
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,15 @@ from encamp.plan import HostPlan
 from encamp.report import Listener, Outcome
 from encamp.schedule import Wave
 from encamp.shared.wire import BlobStore
-from encamp.transport import converse
+from encamp.transport import Link, converse
 
 if TYPE_CHECKING:
     from encamp.reach import Reach
+
+#: Statuses of hosts that need nothing more.
+ENDED = ("ok", "failed", "unreachable", "locked")
+#: How long an interrupted run waits for its threads, which stand in a connect at worst, before it prints the recap.
+PATIENCE_SECONDS = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Run:
     def __init__(self, command: str, mode: Mode, reach: Reach, listeners: Sequence[Listener]) -> None:
         self._mode, self._reach, self._listeners = mode, reach, listeners
         self._store = BlobStore()
+        self._links: dict[str, Link] = {}
+        self._stopped = threading.Event()
         self._identity: dict[str, Any] = {
             "id": uuid.uuid4().hex[:12],
             "command": command,
@@ -50,7 +58,8 @@ class Run:
     def converge(self, waves: Sequence[Wave], plans: Mapping[tuple[str, tuple[str, ...]], HostPlan]) -> list[Outcome]:
         """Work through the waves. A host that fails stops later waves; hosts under way finish.
 
-        ``plans`` holds a plan for each (host, stages) of the waves.
+        ``plans`` holds a plan for each (host, stages) of the waves. An interrupt (Ctrl-C) hangs up on the hosts under
+        way, which end their step at hand by themselves; their outcome is ``interrupted``, and the recap is still told.
         """
         outcomes = {host: Outcome(host) for wave in waves for host in wave.hosts}
         for wave in waves:
@@ -61,34 +70,71 @@ class Run:
         return list(outcomes.values())
 
     def _parallel(self, jobs: Mapping[Outcome, HostPlan]) -> None:
-        if len(jobs) == 1:
-            for outcome, host_plan in jobs.items():
-                self._host(outcome, host_plan)
-            return
-        with concurrent.futures.ThreadPoolExecutor(self._mode.forks) as pool:
-            for done in [pool.submit(self._host, outcome, host_plan) for outcome, host_plan in jobs.items()]:
-                done.result()
+        """Converge hosts, as many at once as the mode says. Always in threads: an interrupt then reaches this one."""
+        waiting: queue.SimpleQueue[tuple[Outcome, HostPlan]] = queue.SimpleQueue()
+        for job in jobs.items():
+            waiting.put(job)
+        count = min(self._mode.forks, len(jobs))
+        threads = [threading.Thread(target=self._work, args=(waiting,), daemon=True) for _ in range(count)]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self._hang_up(threads)
+            if all(outcome.status in ENDED for outcome in jobs):
+                raise
+
+    def _work(self, waiting: queue.SimpleQueue[tuple[Outcome, HostPlan]]) -> None:
+        """One of the threads: takes host after host until none is left, or the run is stopped."""
+        while not self._stopped.is_set():
+            try:
+                outcome, host_plan = waiting.get_nowait()
+            except queue.Empty:
+                return
+            self._host(outcome, host_plan)
+
+    def _hang_up(self, threads: Sequence[threading.Thread]) -> None:
+        """Stop: no host is begun any more, and those under way lose their connection."""
+        self._stopped.set()
+        for link in list(self._links.values()):
+            link.close()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _host(self, outcome: Outcome, host_plan: HostPlan) -> None:
-        """Converge one host and fill in its outcome. Never raises for what the host does."""
+        """Converge one host and fill in its outcome. Never raises: no host may hide another's result."""
         started = time.monotonic()
+        outcome.status = "interrupted"  # until it ends otherwise
         try:
             self._talk(outcome, host_plan)
-        except Unreachable as error:
-            outcome.status, outcome.failure = "unreachable", _failure_data(error)
-        except EncampError as error:
-            step = "become root" if isinstance(error, BecomeRefused) else "start the agent"
-            outcome.status, outcome.failure = "failed", {"step": step, **_failure_data(error)}
+        except Exception as error:
+            outcome.status, outcome.failure = self._ended_by(error, outcome)
         outcome.seconds += time.monotonic() - started
         for listener in self._listeners:
             listener.ended(outcome)
 
+    def _ended_by(self, error: Exception, outcome: Outcome) -> tuple[str, dict[str, Any]]:
+        """Status and failure of a host whose run raised."""
+        if self._stopped.is_set():
+            return "interrupted", _interruption(outcome)
+        if isinstance(error, Unreachable):
+            return "unreachable", {"step": outcome.step, **_failure_data(error)}
+        if isinstance(error, EncampError):
+            step = "become root" if isinstance(error, BecomeRefused) else "start the agent"
+            return "failed", {"step": step, **_failure_data(error)}
+        return "failed", _bug(error)
+
     def _talk(self, outcome: Outcome, host_plan: HostPlan) -> None:
         job = plan.job_for(host_plan, self._identity, self._store, self._mode.check, self._mode.diff)
         payload = bundle.pack(job, plan.third_party(host_plan))
-        link = self._reach.open(outcome.host)
+        link = self._links[outcome.host] = self._reach.open(outcome.host)
         ended = False
         try:
+            if self._stopped.is_set():
+                raise Unreachable("stopped")
             for event in converse(link, self._reach.remote(outcome.host), payload, self._store, outcome.traffic):
                 ended = self._take(outcome, event) or ended
                 for listener in self._listeners:
@@ -101,7 +147,9 @@ class Run:
     def _take(self, outcome: Outcome, event: dict[str, Any]) -> bool:
         """Keep what the recap needs of an event. True for the one that ends a run."""
         kind = event["event"]
-        if kind == "step" and event["status"] == "failed":
+        if kind == "start":
+            outcome.step = event["step"]
+        elif kind == "step" and event["status"] == "failed":
             outcome.failure = event
         elif kind == "note":
             outcome.notes.append(event["text"])
@@ -121,6 +169,29 @@ def _failure_data(error: EncampError) -> dict[str, Any]:
     return {"reason": error.message, "fix": error.fix}
 
 
+def _interruption(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "step": outcome.step,
+        "reason": "stopped by you; the host ends this step by itself and begins no other"
+        if outcome.step
+        else "stopped by you before anything was begun",
+        "fix": "run again: it continues where it was stopped",
+    }
+
+
+def _bug(error: Exception) -> dict[str, Any]:
+    """What encamp did not foresee on the controller, told with its place; other hosts go on."""
+    import traceback
+
+    return {
+        "step": "controller",
+        "reason": f"{type(error).__name__}: {error}",
+        "cause": "a bug of encamp",
+        "fix": "report it with the lines below",
+        "detail": "".join(traceback.format_exception(error)),
+    }
+
+
 def _lock_failure(holder: Mapping[str, Any]) -> dict[str, Any]:
     since = datetime.datetime.fromtimestamp(holder.get("since", 0)).astimezone().isoformat(timespec="seconds")
     return {
@@ -131,9 +202,10 @@ def _lock_failure(holder: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exit_code(outcomes: Sequence[Outcome], check: bool, want_exit_code: bool) -> int:
-    """0 fine, 2 a host failed, 3 unreachable, 5 locked, 10 with ``--check --exit-code`` when something would change."""
+    """0 fine, 2 a host failed, 3 unreachable, 5 locked, 10 with ``--check --exit-code`` when something would change,
+    130 interrupted."""
     statuses = {outcome.status for outcome in outcomes}
-    for status, code in (("failed", 2), ("unreachable", 3), ("locked", 5)):
+    for status, code in (("interrupted", 130), ("failed", 2), ("unreachable", 3), ("locked", 5)):
         if status in statuses:
             return code
     if check and want_exit_code and any(outcome.counts["changed"] for outcome in outcomes):

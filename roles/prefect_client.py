@@ -27,6 +27,8 @@ LINK = f"{SHARE}/prefect"
 UV_ROOT = f"{SHARE}/uv"
 CACHE = "~/.cache/encamp/uv"
 PROGRAM = "~/.local/bin/prefect"
+#: Seconds that the API may take to answer a client: the server runs already.
+PATIENCE = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +59,18 @@ def client_settings(api: Api) -> dict[str, str]:
 
 
 def resources(host: SiteHost, site: Site, api: Api, name: str, install: bool) -> Iterator[Item]:
-    """Prefect itself where asked for, the profile, and the proof that the API answers from here."""
+    """Prefect itself where asked for; then, once the API has answered from here, the profile that points to it.
+
+    In that order: a mistyped address must not replace a profile that works.
+    """
     settings = host.settings(base.Settings)
     if install:
         yield from _install(host, site, settings)
+    ca_file = base.ca_file(settings, root=False) if api.url.startswith("https:") else ""
+    yield ClientApi(api.url, ca_file=ca_file, timeout=PATIENCE)
     yield ClientPrefect("installed", server_version=api.version)
     yield PrefectProfile(name, client_settings(api), minimum_versions=_minimum_versions())
     yield ClientEnvironment("overrides", api_url=api.url, profile=name)
-    yield ClientApi(api.url, ca_file=base.ca_file(settings, root=False) if api.url.startswith("https:") else "")
 
 
 def undo(name: str) -> Iterator[Item]:

@@ -13,8 +13,10 @@ ABSENT = "absent"
 DPKG = "/var/lib/dpkg"
 LISTS = "/var/lib/apt/lists"
 LISTS_MAX_AGE = 24 * 3600  # seconds
+HALF_UNPACKED = ("reinstreq", "half-installed")
 LOCK_SECONDS = 300
 INSTALL_SECONDS = 1800
+DETAIL_LINES = 15
 
 #: No question is ever asked. needrestart only lists what it would restart: other services are not ours to touch.
 ENVIRONMENT = {
@@ -95,6 +97,8 @@ def install(host: System, names: Sequence[str]) -> None:
         _update(host)
     host.progress(f"installing {', '.join(names)}")
     argv = [*APT, *INSTALL]
+    if any(known.get(name) in HALF_UNPACKED for name in names):
+        argv.append("--reinstall")
     try:
         _patiently(host, [*argv, *names])
     except CommandFailed as error:
@@ -196,7 +200,8 @@ EXPLANATIONS = (
 def explained(error: CommandFailed, names: Sequence[str]) -> Failure:
     """Tell in plain words why installing failed."""
     output = error.result.out + error.result.err
+    reason, detail = f"could not install {', '.join(names)}", "\n".join(output.splitlines()[-DETAIL_LINES:])
     for pattern, cause, fix in EXPLANATIONS:
         if re.search(pattern, output):
-            return Failure(f"could not install {', '.join(names)}: {cause}", cause, fix, error.result.tail)
-    return Failure(f"could not install {', '.join(names)}", error.reason, "see the lines below", error.result.tail)
+            return Failure(reason, cause, fix, detail)
+    return Failure(reason, error.reason, "see the lines below", detail)

@@ -129,11 +129,18 @@ class PostgresCluster(Resource):
             execute(host, self.name, f"ALTER SYSTEM SET {change.what} = {literal(change.after)};")
         try:
             self._start(host, cluster)
-        except Failure:
-            if before is not None and found is not None:
-                host.write(file, before, found.owner, found.group, found.mode)
-                self._start(host, cluster)
-            raise
+        except Failure as failure:
+            if before is None or found is None:
+                raise
+            host.write(file, before, found.owner, found.group, found.mode)
+            self._start(host, cluster)
+            wanted = ", ".join(f"{change.what} = {change.after!r}" for change in changes)
+            raise Failure(
+                f"Postgres {cluster.label} does not start with {wanted}; it runs with its old settings again",
+                "its log tells; often an address or port that this host does not have to give",
+                "correct the setting",
+                failure.detail,
+            ) from None
 
     def _require_free_port(self, host: Reader) -> None:
         for other in layout.clusters(host):

@@ -143,7 +143,7 @@ def _unanswered(cluster: Cluster, answer: Result) -> Failure:
     cause = fix = ""
     if answer.code == 127:
         cause, fix = "the Postgres client programs are missing", "install them (postgresql-client)"
-    elif "authentication failed" in answer.err or "no pg_hba.conf entry" in answer.err:
+    elif "authentication failed" in answer.err or "pg_hba.conf" in answer.err:
         cause = f"pg_hba.conf does not let the user {cluster.owner} in over the Unix socket"
         fix = f"put `local all {cluster.owner} peer` first in its pg_hba.conf and reload it"
     elif "too many clients" in answer.err or "remaining connection slots" in answer.err:

@@ -125,12 +125,16 @@ def _cluster(host: Reader, cluster: Cluster) -> Cluster:
         return cluster
     if len(lines) < 8 or lines[7].strip() not in ("ready", "standby"):
         return dataclasses.replace(cluster, status="starting")
-    return dataclasses.replace(cluster, status="ready", port=int(lines[3]), socket=lines[4].strip())
+    port, socket = int(lines[3]), lines[4].strip()
+    if socket and not host.stat(f"{socket}/.s.PGSQL.{port}"):
+        return cluster  # somebody removed the socket: only a restart brings it back
+    return dataclasses.replace(cluster, status="ready", port=port, socket=socket)
 
 
 def _is_server(host: Reader, pid: str) -> bool:
-    """Whether a process id belongs to a Postgres server: after a crash the file may name another program's."""
-    return pid.isdigit() and (host.read(f"/proc/{pid}/comm") or b"").strip() in (b"postgres", b"postmaster")
+    """Whether a process id belongs to a living Postgres server: after a crash the file may name another program's."""
+    words = (host.read(f"/proc/{pid}/stat") or b"").split() if pid.isdigit() else []
+    return len(words) > 2 and words[1] in (b"(postgres)", b"(postmaster)") and words[2] != b"Z"
 
 
 def _settings(host: Reader, path: str) -> dict[str, str]:
