@@ -6,7 +6,6 @@ import dataclasses
 import secrets
 from typing import Optional, Sequence
 
-from encamp.resources import postgres_scram
 from encamp.resources.base import Change, Failure, Reader, Resource, System
 from encamp.resources.postgres_common import execute, read_state, scram_iterations
 from encamp.resources.postgres_sql import identifier, literal, require_name
@@ -64,9 +63,13 @@ class PostgresRole(Resource):
         state = read_state(host, self.cluster)
         if state is None:
             raise Failure(f"there is no Postgres cluster {self.cluster} on this host")
+        from encamp.resources import postgres_scram
+
         salt = secrets.token_bytes(postgres_scram.SALT_BYTES)
         return postgres_scram.verifier(password.reveal(), salt, scram_iterations(state))
 
 
 def _has_password(verifier: Optional[Secret], password: Secret) -> bool:
+    from encamp.resources import postgres_scram
+
     return verifier is not None and postgres_scram.matches(verifier.reveal(), password.reveal())
