@@ -23,6 +23,14 @@ Package: libc6
 Status: install ok installed
 Architecture: amd64
 
+Package: zlib1g
+Status: install ok installed
+Architecture: amd64
+
+Package: zlib1g
+Status: install ok unpacked
+Architecture: i386
+
 Package: gone
 Status: deinstall ok config-files
 
@@ -74,7 +82,7 @@ def changes(host: FakeHost, **fields: Any) -> list[str]:
 
 def test_status_of_every_kind_of_package() -> None:
     states = parse_status(STATUS)
-    assert states["libc6"] == states["kept"] == "installed"
+    assert states["libc6"] == states["zlib1g"] == states["kept"] == "installed"
     assert states["gone"] == "absent"
     assert states["torn"] == "reinstreq"
     assert states["postgresql"] == "half-configured"
