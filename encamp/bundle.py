@@ -33,8 +33,16 @@ def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> bytes:
 
 def sources(modules: Iterable[str], ships: Iterable[str] = ()) -> dict[str, tuple[bool, str]]:
     """``{module: (is a package, source)}`` for the agent, the modules named, and all they import among what ships."""
+    found = _closure([ENTRY, *modules])
+    for package in ships:
+        found.update(_third_party(package))
+    return found
+
+
+def _closure(modules: Iterable[str]) -> dict[str, tuple[bool, str]]:
+    """The modules, all they import at the top among what ships, and the packages they are in."""
     found: dict[str, tuple[bool, str]] = {}
-    waiting = [ENTRY, *modules]
+    waiting = list(modules)
     while waiting:
         name = waiting.pop()
         if name in found:
@@ -43,19 +51,15 @@ def sources(modules: Iterable[str], ships: Iterable[str] = ()) -> dict[str, tupl
         found[name] = (is_package, source)
         parent = name.rpartition(".")[0]
         waiting.extend([*imports, *([parent] if parent else [])])
-    for package in ships:
-        found.update(_third_party(package))
     return found
 
 
-def on_demand(name: str) -> tuple[bool, str] | None:
-    """The source of a module that an agent asks for while it works; None for what does not ship."""
-    if not name.startswith(SHIPPED) and name not in ("encamp", "roles"):
-        return None
-    try:
-        return _module(name)[:2]
-    except OSError:
-        return None
+def on_demand(name: str) -> dict[str, tuple[bool, str]]:
+    """What an agent is sent for a module that it lacks: its source, and those of all it imports; empty without one."""
+    path = ROOT.joinpath(*name.split("."))
+    if not name.startswith(SHIPPED) or not (path.is_dir() or path.with_suffix(".py").is_file()):
+        return {}
+    return _closure([name])
 
 
 def stripped(source: str) -> str:

@@ -32,8 +32,8 @@ class Memory(importlib.abc.MetaPathFinder,importlib.abc.Loader):
     ask=None
     def find_spec(self,name,path=None,target=None):
         if name not in src and Memory.ask and name.split(".")[0] in src:
-            src[name]=Memory.ask(name)
-        if src.get(name): return importlib.util.spec_from_loader(name,self,is_package=src[name][0])
+            src.update(Memory.ask(name))
+        if name in src: return importlib.util.spec_from_loader(name,self,is_package=src[name][0])
     def exec_module(self,m):
         n=m.__name__;f="<encamp>/"+n.replace(".","/")+".py";t=src[n][1]
         linecache.cache[f]=(len(t),None,t.splitlines(True),f);m.__file__=f

@@ -62,8 +62,8 @@ class Channel:
             raise ControllerGone
         return data
 
-    def source(self, module: str) -> Any:
-        """Ask for a module that did not come with the job: whether it is a package, and its source; None without."""
+    def sources(self, module: str) -> Any:
+        """Ask for a module that did not come along: ``{name: (is a package, source)}`` of it and what it needs."""
         return json.loads(self._answer({"event": "import", "module": module}))
 
     def _answer(self, question: dict[str, Any]) -> bytes:

@@ -25,7 +25,7 @@ def main(job: dict[str, Any], importer: Any) -> None:
     os.umask(0o022)
     channel = Channel.private(Redactor(secrets_in(job)))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    importer.ask = channel.source
+    importer.ask = channel.sources
     try:
         result = _run(job, channel)
         channel.send({"event": "done", **result})

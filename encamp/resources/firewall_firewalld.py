@@ -37,6 +37,8 @@ class Firewalld:
     call, so it runs only to change something. Nothing is reloaded, for that would drop rules the owner added by hand.
     """
 
+    manages_nftables = True
+
     def active(self, host: Reader, opening: Opening) -> bool:
         return bool(host.which("firewall-cmd")) and unit_state(host, "firewalld.service").active
 

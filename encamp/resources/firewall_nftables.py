@@ -9,7 +9,7 @@ from typing import Any
 from encamp.resources import firewall_nft_boot as boot
 from encamp.resources import firewall_nft_loader as loader
 from encamp.resources.base import Change, Failure, Reader, System
-from encamp.resources.firewall_rule import Opening
+from encamp.resources.firewall_rule import Opening, nftables_listing
 from encamp.resources.systemd_common import unit_state
 
 CONFIGURATIONS = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
@@ -21,6 +21,8 @@ class Nftables:
     Our accept goes into the owner's own chains (see ``firewall_nft_loader``). An owner who loads rules by hand, with
     ``nft -f`` and a flush, drops it until the firewall's service starts or reloads, or until the next deploy.
     """
+
+    manages_nftables = False
 
     def active(self, host: Reader, opening: Opening) -> bool:
         if not host.which("nft"):
@@ -52,22 +54,11 @@ class Nftables:
             boot.remove(host, opening)
 
 
-def unmanaged(host: Reader) -> str:
-    """What filters on this host out of encamp's reach; empty when nothing does."""
-    if b"filter" in (host.read("/proc/net/ip_tables_names") or b""):
-        return "iptables-legacy"
-    if not host.which("nft") and host.which("iptables"):
-        rules = host.once("iptables:INPUT", lambda: host.query(["iptables", "-w", "-S", "INPUT"])).out
-        if re.search(r"-P INPUT DROP|-j (DROP|REJECT)", rules):
-            return "iptables without the nft program"
-    return ""
-
-
 def _listing(host: Reader) -> dict[str, Any]:
     """The rules in the kernel. Raises Failure when nft cannot tell."""
 
     def read() -> dict[str, Any]:
-        result = host.query(loader.LIST)
+        result = nftables_listing(host)
         if "not supported" in result.err and not result.out:
             # A kernel without nf_tables.
             return {"nftables": []}

@@ -7,10 +7,7 @@ import re
 from typing import Sequence
 
 from encamp.resources.base import Change, Reader, Resource, System
-from encamp.resources.firewall_firewalld import Firewalld
-from encamp.resources.firewall_nftables import Nftables, unmanaged
-from encamp.resources.firewall_rule import Firewall, Opening, parse_sources
-from encamp.resources.firewall_ufw import Ufw
+from encamp.resources.firewall_rule import Firewall, Opening, nftables_may_filter, parse_sources
 
 SSH_PORT = 22
 
@@ -46,6 +43,8 @@ class FirewallPort(Resource):
     def check(self, host: Reader) -> list[Change]:
         firewalls = self._firewalls(host)
         if not firewalls:
+            from encamp.resources.firewall_rule import unmanaged
+
             beyond = unmanaged(host)
             found = f"encamp does not manage {beyond}; open it by hand" if beyond else "no active firewall on this host"
             host.note(f"{found}: nothing opened for {self._opening}")
@@ -63,9 +62,31 @@ class FirewallPort(Resource):
 
     def _firewalls(self, host: Reader) -> list[Firewall]:
         """Where the port must be open; to close it, wherever a rule of ours may have been left."""
-        managers: list[Firewall] = [Ufw(), Firewalld()]
+        installed = _installed(host, thorough=self.ensure == "absent")
         if self.ensure == "absent":
-            return [*managers, Nftables()]
+            return installed
+        active = [firewall for firewall in installed if firewall.active(host, self._opening)]
         # ufw and firewalld load rules into nftables themselves: those are theirs to change.
-        active = [manager for manager in managers if manager.active(host, self._opening)]
-        return active or [plain for plain in (Nftables(),) if plain.active(host, self._opening)]
+        managers = [firewall for firewall in active if firewall.manages_nftables]
+        return managers or active
+
+
+def _installed(host: Reader, thorough: bool) -> list[Firewall]:
+    """The back ends whose program is on the host. Imported here: a host has one of them, if any.
+
+    Plain nftables is left out where its rules filter nothing, unless ``thorough``.
+    """
+    found: list[Firewall] = []
+    if host.which("ufw"):
+        from encamp.resources.firewall_ufw import Ufw
+
+        found.append(Ufw())
+    if host.which("firewall-cmd"):
+        from encamp.resources.firewall_firewalld import Firewalld
+
+        found.append(Firewalld())
+    if host.which("nft") and (thorough or nftables_may_filter(host)):
+        from encamp.resources.firewall_nftables import Nftables
+
+        found.append(Nftables())
+    return found

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 from typing import Protocol, Sequence, Union
 
-from encamp.resources.base import Change, Reader, System
+from encamp.resources.base import Change, Reader, Result, System
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+NFT_LIST = ("nft", "-j", "list", "ruleset")
+NFT_AT_BOOT = (
+    "/etc/systemd/system/sysinit.target.wants/nftables.service",
+    "/etc/systemd/system/multi-user.target.wants/nftables.service",
+)
 EVERYWHERE: tuple[Network, ...] = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
 
 
@@ -44,7 +50,12 @@ class Opening:
 
 
 class Firewall(Protocol):
-    """A back end. ``check`` also finds what is left of us in a firewall that is not active."""
+    """A back end. ``check`` also finds what is left of us in a firewall that is not active.
+
+    ``manages_nftables``: it loads its own rules into nftables, which are then its to change.
+    """
+
+    manages_nftables: bool
 
     def active(self, host: Reader, opening: Opening) -> bool: ...
 
@@ -69,3 +80,24 @@ def parse_sources(sources: Sequence[str]) -> tuple[Network, ...]:
 def address(network: Network) -> str:
     """A network as firewalls print it: a single host without its prefix length."""
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+
+
+def nftables_listing(host: Reader) -> Result:
+    """The rules in the kernel, as ``nft -j`` tells them."""
+    return host.once("nftables:listing", lambda: host.query(NFT_LIST))
+
+
+def nftables_may_filter(host: Reader) -> bool:
+    """Whether rules hook into the kernel's input now, or a rules file is loaded at boot."""
+    return '"hook"' in nftables_listing(host).out or any(host.stat(link) for link in NFT_AT_BOOT)
+
+
+def unmanaged(host: Reader) -> str:
+    """What filters on this host out of encamp's reach; empty when nothing does."""
+    if b"filter" in (host.read("/proc/net/ip_tables_names") or b""):
+        return "iptables-legacy"
+    if not host.which("nft") and host.which("iptables"):
+        rules = host.once("iptables:INPUT", lambda: host.query(["iptables", "-w", "-S", "INPUT"])).out
+        if re.search(r"-P INPUT DROP|-j (DROP|REJECT)", rules):
+            return "iptables without the nft program"
+    return ""

@@ -31,6 +31,8 @@ class Tuple:
 class Ufw:
     """The back end for ufw. The rules files are read; ufw itself (Python, slow) runs only to change something."""
 
+    manages_nftables = True
+
     def active(self, host: Reader, opening: Opening) -> bool:
         return bool(host.which("ufw")) and _setting(host, "/etc/ufw/ufw.conf", "ENABLED") == "yes"
 

@@ -10,9 +10,6 @@ from typing import Any, Optional, Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Content, Failure, Reader, Resource, System
 from encamp.resources.home import expand
-from encamp.resources.interpreters import choose
-from encamp.resources.simple_index import ca_path
-from encamp.resources.uv_errors import explain, is_network
 from encamp.shared.secret import Secret
 
 MARKER = ".encamp.json"
@@ -65,6 +62,8 @@ class PythonEnv(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         """Make it anew: nothing is repaired in place. What a failed attempt left is removed, since disks get full."""
         path = expand(host, self.path)
+        from encamp.resources.interpreters import choose
+
         python, version = choose(host, expand(host, self.python), self.requires_python)
         self._clear(host, path)
         self._parents(host, path)
@@ -114,6 +113,8 @@ class PythonEnv(Resource):
                 host.run(argv, stdin, self._environment(host), timeout=1800)
                 return
             except CommandFailed as failed:
+                from encamp.resources.uv_errors import explain, is_network
+
                 if attempt == TRIES or not is_network(failed.result):
                     raise explain(failed.result, self._space(host)) from None
             host.progress(f"the package index did not answer; try {attempt + 1} of {TRIES}")
@@ -138,6 +139,8 @@ class PythonEnv(Resource):
         if self.index_url:
             chosen["UV_DEFAULT_INDEX"] = self.index_url
         if self.ca_file:
+            from encamp.resources.simple_index import ca_path
+
             chosen["SSL_CERT_FILE"] = ca_path(host, self.ca_file)
         return chosen
 

@@ -7,7 +7,6 @@ from typing import Sequence
 
 from encamp.resources.base import Change, Reader, Resource, System
 from encamp.resources.home import expand
-from encamp.resources.interpreters import choose
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +23,8 @@ class PythonExpectation(Resource):
 
     def check(self, host: Reader) -> list[Change]:
         if not (self.unless and host.stat(expand(host, self.unless))):
+            from encamp.resources.interpreters import choose
+
             choose(host, expand(host, self.python), self.requires)
         return []
 

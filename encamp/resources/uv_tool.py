@@ -7,7 +7,6 @@ from typing import Optional, Sequence, Union
 
 from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System
 from encamp.resources.home import expand
-from encamp.resources.simple_index import ca_path, fetch
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 
@@ -78,6 +77,8 @@ class UvTool(Resource):
     def _wheel_bytes(self, host: System, filename: str, sha256: str) -> bytes:
         if self.wheel is None:
             host.progress(f"fetching uv {self.version}")
+            from encamp.resources.simple_index import ca_path, fetch
+
             return fetch(host, self.index_url, "uv", filename, sha256, ca_path(host, self.ca_file))
         if self.wheel.sha256 != sha256:
             raise Failure(f"the wheel sent is not {filename}", "the controller sent another platform's wheel")

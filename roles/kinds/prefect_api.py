@@ -156,7 +156,11 @@ def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Proble
     cause, fix = STATUS_MEANINGS.get(answer.status, ("", ""))
     if answer.status >= 500 and not cause:
         cause, fix = "the server failed: often its database", "read the server's log (`fab logs`)"
-    said = answer.body[:BODY_SHOWN].decode("utf-8", "replace").strip()
+    said = (
+        ""
+        if answer.body.lstrip()[:1] == b"<"
+        else " ".join(answer.body[:BODY_SHOWN].decode("utf-8", "replace").split())
+    )
     return Problem(f"{call}: HTTP {answer.status} {said}".rstrip(), cause, fix, settled=answer.status < 500)
 
 

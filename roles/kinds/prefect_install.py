@@ -10,6 +10,7 @@ from typing import Iterator, Optional, Sequence
 from encamp.resources.base import Change, Reader, Resource
 from roles.kinds.memory import note_once
 from roles.kinds.user_environment import exists, names_in, session, text_of
+from roles.kinds.version_key import version_key
 
 DIST_INFO = re.compile(r"^prefect-(\d[^-]*)\.dist-info$")
 PYTHON_FOLDER = re.compile(r"^python(\d+\.\d+)$")
@@ -52,13 +53,6 @@ class Installed:
 def installed(host: Reader) -> list[Installed]:
     """Every Prefect of this user, the one that ``prefect`` on the PATH means first."""
     return host.once("prefect-installed", lambda: _found(host))
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """A version to compare by: its leading numbers (3.8.8rc1 counts as 3.8.8)."""
-    numbers = re.match(r"\d+(?:\.\d+)*", version)
-    parts = [int(part) for part in numbers[0].split(".")] if numbers else [0]
-    return tuple([*parts, 0, 0, 0][:3])
 
 
 def _found(host: Reader) -> list[Installed]:

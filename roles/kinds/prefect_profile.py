@@ -10,13 +10,14 @@ from encamp.resources.base import Change, Reader, Resource, System, octal, unifi
 from encamp.shared.secret import Secret
 from roles.kinds import profile_edit, profile_undo
 from roles.kinds.memory import note_once
-from roles.kinds.prefect_install import installed, version_key
+from roles.kinds.prefect_install import installed
 from roles.kinds.profile_edit import Edit, Keep, plain, quoted
 from roles.kinds.profile_file import ProfileFile, find, readable
 from roles.kinds.profile_record import REMOVED, FileRecord, ProfileRecord, digest, load, save
 from roles.kinds.profile_report import describe, redacted
 from roles.kinds.profile_undo import Restored
 from roles.kinds.user_environment import profiles_path
+from roles.kinds.version_key import version_key
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,13 @@ from typing import ClassVar, Mapping, Optional, Sequence
 from encamp.resources.base import Change, Failure, Reader, Resource, System
 from encamp.resources.systemd_common import journal_tail
 from encamp.shared.secret import Secret
-from roles.kinds.known_failures import explain
 from roles.kinds.prefect_api import Api, Problem
 from roles.kinds.server_probes import Server, first_problem, hopeless
 
 #: Seconds that a server may give wrong answers after a restart: the old process may still be the one that answers.
 GRACE = 10.0
+#: Facts that do not hold while a server does not come up.
+NOT_UP = ("unit", "port", "health", "ready", "POST")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +74,11 @@ class ServerHealth(Resource):
         )
 
     def _failure(self, host: Reader, name: str, problem: Problem) -> Failure:
-        """The first fact that does not hold; what the journal says of it wins over what the outside looks like."""
+        """The first fact that does not hold. Where the server did not come up, its journal knows more than the outside;
+        where it did, the journal's last lines may tell of an earlier fault."""
         log = journal_tail(host, self.unit) if self.unit else ""
-        known = explain(log)
+        from roles.kinds.known_failures import explain
+
+        known = explain(log) if name in NOT_UP else None
         cause, fix = (known.cause, known.fix) if known else (problem.cause, problem.fix)
         return Failure(f"the server is not healthy ({name}): {problem.reason}", cause, fix, log)

@@ -14,9 +14,9 @@ from encamp.resources.base import HttpAnswer, Reader, Refused
 from encamp.resources.free_port import FreePort
 from encamp.resources.systemd_common import unit_name, unit_state
 from roles.kinds.prefect_api import Api, Problem, problem_of
-from roles.kinds.prefect_install import version_key
 from roles.kinds.process_files import listening_sockets, open_files
 from roles.kinds.resolved_settings import differing
+from roles.kinds.version_key import version_key
 
 TIMEOUT = 5.0
 READY_SINCE = (2, 10, 11)
@@ -218,8 +218,8 @@ def _page(host: Reader, server: Server, page: str) -> Optional[Problem]:
 
 PROBES: tuple[tuple[str, Probe], ...] = (
     ("unit", unit_runs),
-    ("health", health),
     ("port", own_port),
+    ("health", health),
     ("ready", ready),
     ("POST", post),
     ("version", release),

@@ -83,7 +83,9 @@ def _shape(tree: ast.Module) -> list[tuple[object, ...]]:
 
 
 def test_what_a_function_imports_travels_on_demand_only() -> None:
-    assert bundle.on_demand("encamp.resources.file")[0] is False  # type: ignore[index]
-    assert bundle.on_demand("encamp.resources") == (True, '""\n')
-    assert bundle.on_demand("encamp.inventory") is None
-    assert bundle.on_demand("encamp.resources.nothing") is None
+    assert "encamp.resources.simple_index" not in bundle.sources(["encamp.resources.uv_tool"])
+    assert {"encamp.resources.simple_index", "encamp.resources.base"} <= set(
+        bundle.on_demand("encamp.resources.simple_index")
+    )
+    assert bundle.on_demand("encamp.inventory") == {}
+    assert bundle.on_demand("encamp.resources.nothing") == {}

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from roles.kinds.client_environment import ClientEnvironment, cloud_keys, toml_settings
-from roles.kinds.prefect_install import ClientPrefect, installed, version_key
+from roles.kinds.prefect_install import ClientPrefect, installed
 from roles.kinds.user_environment import assignments, exports, profiles_path
+from roles.kinds.version_key import version_key
 from tests.unit.kinds.laptop import Laptop
 
 URL = "http://vm1:4200/api"

@@ -30,10 +30,11 @@ def test_a_chain_that_drops_nothing_is_none():
 def test_rules_for_the_next_boot_count():
     conf = "table inet filter {\n chain input {\n type filter hook input priority 0; policy drop;\n }\n}\n"
     empty = {"nft": '{"nftables": []}'}
-    assert what(Answers({"/etc/nftables.conf": conf}, {**empty, **show()})) == ["nftables, at boot"]
+    enabled = {"/etc/systemd/system/sysinit.target.wants/nftables.service": ""}
+    assert what(Answers({"/etc/nftables.conf": conf, **enabled}, {**empty, **show()})) == ["nftables, at boot"]
     assert what(Answers({"/etc/nftables.conf": conf}, {**empty, **show(UnitFileState="disabled")})) == []
     commented = "#" + conf.replace("\n", "\n#")
-    assert what(Answers({"/etc/nftables.conf": commented}, {**empty, **show()})) == []
+    assert what(Answers({"/etc/nftables.conf": commented, **enabled}, {**empty, **show()})) == []
 
 
 def test_the_loader_stands_alone():
