@@ -18,7 +18,8 @@ VERBOSE = "Name what is in order, too."
 COMMON = {"inventory": INVENTORY, "set": SET, "json": JSON, "verbose": VERBOSE}
 
 
-def _options(c: Any, **given: Any) -> Options:
+def _options(c: Any, forks: str = "10", **given: Any) -> Options:
+    given["forks"] = int(forks) if forks.isdecimal() else 0
     return Options(c.config, hosts=c.config.encamp.hosts, **given)
 
 
@@ -35,7 +36,7 @@ def _end(code: int) -> None:
         "diff": DIFF,
         "exit-code": "With --check: exit 10 when something would change.",
         "verify": "End with a real flow run on each host that changed.",
-        "forks": "How many hosts to work on at once.",
+        "forks": "How many hosts to work on at once (default: 10).",
     },
 )
 def deploy(
@@ -48,13 +49,14 @@ def deploy(
     set: Any = None,
     json: str = "",
     verbose: bool = False,
-    forks: int = 10,
+    forks: str = "10",
 ) -> None:
     """Make the hosts (-H, or all servers and workers) be what the files say."""
     from encamp.commands.deploy import deploy as run
 
     options = _options(
         c,
+        forks,
         check=check,
         diff=diff,
         want_exit_code=exit_code,
@@ -62,7 +64,6 @@ def deploy(
         overrides=set or (),
         json_file=json,
         verbose=verbose,
-        forks=forks,
     )
     _end(guarded(lambda: run(options, verify)))
 
@@ -122,3 +123,12 @@ def lock(c: Any, prefect: str, exclude_newer: str = "") -> None:
     from encamp.commands.lock import lock as run
 
     _end(guarded(lambda: run(prefect, exclude_newer)))
+
+
+@fleet_task(iterable=["set"], help={"inventory": INVENTORY, "set": SET})
+def settings(c: Any, inventory: str = "", set: Any = None) -> None:
+    """Show every effective setting of the hosts (-H, or all), and the file and line that set it."""
+    from encamp.commands.settings import settings as run
+
+    options = _options(c, inventory=inventory, overrides=set or ())
+    _end(guarded(lambda: run(options)))

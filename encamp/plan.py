@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, Union
 
-from encamp.errors import PlanError
+from encamp.errors import EncampError, PlanError
 from encamp.resources.base import Content, HandlerResource, Resource
 from encamp.shared.secret import Secret
 from encamp.shared.wire import INLINE_LIMIT, PROTOCOL, BlobStore, kind_path, to_wire
@@ -54,8 +54,17 @@ class HostPlan:
 def build(host: str, items: Iterable[Item]) -> HostPlan:
     """Order and validate what the roles declared for ``host``. Equal declarations merge.
 
-    Raises PlanError when two roles declare the same thing differently.
+    Raises PlanError when two roles declare the same thing differently, or a kind cannot be what it was declared.
     """
+    try:
+        return _placed(host, items)
+    except EncampError:
+        raise
+    except ValueError as error:
+        raise PlanError(f"{host}: {error}", "correct the setting that it comes from") from None
+
+
+def _placed(host: str, items: Iterable[Item]) -> HostPlan:
     placed: dict[str, Step] = {}
     order: list[Step | Flush] = []
     for item in items:
@@ -103,7 +112,9 @@ def resource_wire(resource: Resource, store: BlobStore) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(resource):  # type: ignore[arg-type]
         value = getattr(resource, field.name)
-        if field.type in ("Content", Content):
+        if isinstance(value, bytes):
+            value = store.put(value)
+        elif field.type in ("Content", Content):
             value = _stored(value, store)
         if field.default is dataclasses.MISSING or value != field.default:
             fields[field.name] = to_wire(value)

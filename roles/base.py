@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from encamp import index, locks, uv_release
 from encamp.errors import Origin, SettingsError
+from encamp.host import locate
 from encamp.plan import Item
 from encamp.resources.base import Failure, Resource
 from encamp.resources.ca_bundle import CaBundle, bundle_path
@@ -29,12 +30,24 @@ DISK_MIB = 600
 MEMORY_MIB = 900
 
 
+def _check_version(value: str) -> str | None:
+    """What is wrong with ``prefect_version``, if anything."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", value):
+        return "a release has three numbers, such as 3.8.8"
+    if not versions.has(value, versions.SUPPORTED_SINCE):
+        return f"older than {versions.SUPPORTED_SINCE}, the oldest that this encamp deploys"
+    return None
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Settings that every role shares."""
 
     prefect_version: str = setting(
-        "3.8.8", "The Prefect release, quoted. It needs a lock in roles/locks (`fab lock --prefect VERSION` makes one)."
+        "3.8.8",
+        "The Prefect release, quoted. It needs a lock in roles/locks (`fab lock --prefect VERSION` makes one).",
+        check=_check_version,
+        example="'3.8.8'",
     )
     python: str = setting(
         "", "Interpreter on the host to build Prefect's environment with. Empty: python3, or the newest that fits."
@@ -48,8 +61,10 @@ class Settings:
         "hosts and handed to uv and Prefect.",
         example="files/company-ca.pem",
     )
-    uv_source: Literal["index", "controller"] = setting(
-        "index", "Where hosts get uv from, pinned by hash: their package index, or sent by the controller."
+    uv_wheel: str = setting(
+        "",
+        "Wheel of the pinned uv release on the controller, sent to hosts. Empty: hosts fetch it from their index.",
+        example="files/uv-0.13.9-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
     )
 
 
@@ -63,13 +78,7 @@ class Release:
 
 
 def release(settings: Settings, root: str = layout.ENVS) -> Release:
-    """The release that the settings ask for. Raises EncampError where there is no lock for it."""
-    if not versions.has(settings.prefect_version, versions.SUPPORTED_SINCE):
-        raise SettingsError(
-            f"prefect_version: {settings.prefect_version} is older than {versions.SUPPORTED_SINCE}, the oldest that "
-            "this encamp deploys",
-            "choose a 3.x release",
-        )
+    """The release that the settings ask for. Raises SettingsError where there is no lock for it."""
     lock = locks.load(settings.prefect_version, LOCKS)
     return Release(lock, f"{root}/{lock.name}", lock.version)
 
@@ -77,7 +86,10 @@ def release(settings: Settings, root: str = layout.ENVS) -> Release:
 def expectations(host: SiteHost) -> Iterator[Item]:
     """What must hold before anything on the host is changed."""
     settings = host.settings(Settings)
-    wanted = release(settings)
+    try:
+        wanted = release(settings)
+    except SettingsError as error:
+        raise SettingsError(error.message, error.fix, error.where or host.origin("prefect_version")) from None
     done = f"{wanted.path}/bin/prefect"
     yield Expectation(
         "host",
@@ -119,6 +131,7 @@ def uv(settings: Settings, site: Site, host: SiteHost, root: str) -> UvTool:
         uv_release.WHEELS,
         index_url=where,
         ca_file=ca_file(settings, root=root.startswith("/")),
+        wheel=_read_wheel(settings.uv_wheel, host) if settings.uv_wheel else None,
     )
 
 
@@ -147,16 +160,30 @@ def controller_index(settings: Settings) -> str | Secret:
 
 
 def _read_bundle(name: str, site: Site, host: SiteHost) -> str:
-    path = Path(name).expanduser()
-    if not path.is_absolute() and not path.exists():
-        path = site.inventory.path / name
-    where = host.origin("ca_bundle")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"ca_bundle: {path}: {error.strerror}", "name a PEM file", where) from None
-    _check_pem(text, path, where)
+    path, data = _read_file("ca_bundle", name, host)
+    text = data.decode("utf-8", "replace")
+    _check_pem(text, path, host.origin("ca_bundle"))
     return text
+
+
+def _read_wheel(name: str, host: SiteHost) -> bytes:
+    """The wheel, if it is one of those that are pinned. Raises SettingsError."""
+    path, data = _read_file("uv_wheel", name, host)
+    if hashlib.sha256(data).hexdigest() not in {sha256 for _, _, sha256 in uv_release.WHEELS}:
+        wanted = ", ".join(filename for _, filename, _ in uv_release.WHEELS)
+        reason = f"uv_wheel: {path} is none of the pinned wheels of uv {uv_release.VERSION}"
+        raise SettingsError(reason, f"download one of: {wanted}", host.origin("uv_wheel"))
+    return data
+
+
+def _read_file(key: str, name: str, host: SiteHost) -> tuple[Path, bytes]:
+    """A file that a setting names: below the current directory if it is there, else the inventory's."""
+    path = Path(locate(name, host.inventory.directory))
+    try:
+        return path, path.read_bytes()
+    except OSError as error:
+        reason = f"{key}: {path}: {error.strerror}"
+        raise SettingsError(reason, "name a file on this machine", host.origin(key)) from None
 
 
 def _check_pem(text: str, path: Path, where: Origin | None) -> None:

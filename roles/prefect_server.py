@@ -6,7 +6,7 @@ import dataclasses
 import ipaddress
 from collections.abc import Iterator
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from encamp.errors import SettingsError
 from encamp.plan import FLUSH, Item, Step
@@ -42,7 +42,38 @@ def check_public_url(value: Any) -> str | None:
         return "must be an address such as http://prefect.example.com:4200"
     if parts.hostname in NOT_AN_ADDRESS:
         return f"{parts.hostname} is an address to listen on, not one that clients can reach"
+    if parts.query or parts.fragment or parts.username is not None:
+        return "must be an address alone: no user, no ? and no #"
+    return _port_problem(parts)
+
+
+def _port_problem(parts: SplitResult) -> str | None:
+    try:
+        return None if parts.port != 0 else "0 is no port"
+    except ValueError:
+        return "its port must be a number from 1 to 65535"
+
+
+def _check_public_url(value: Any) -> str | None:
+    """What is wrong with the setting ``public_url``: besides, a loopback address is each client's own machine."""
+    problem = check_public_url(value)
+    if problem or not value:
+        return problem
+    name = urlsplit(str(value)).hostname or ""
+    if name == "localhost" or name.endswith(".localhost") or _is_loopback(name):
+        return f"{name} is every client's own machine, not this server"
     return None
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_port(value: int) -> str | None:
+    return "that port is ssh's" if value == 22 else None
 
 
 def _host_address(value: Any) -> str | None:
@@ -58,12 +89,12 @@ class Settings:
     """The API, its UI and its database."""
 
     bind: str = setting("0.0.0.0", "Address that the server listens on.", check=_host_address)
-    port: int = setting(4200, "TCP port of the API and the UI.", minimum=1, maximum=65535)
+    port: int = setting(4200, "TCP port of the API and the UI.", minimum=1, maximum=65535, check=_check_port)
     public_url: str = setting(
         "",
         "Address that clients really use, without /api. Gives the UI's API URL, the profiles, and what the recap "
         "prints. Empty: http://<the host's address in the inventory>:<port>.",
-        check=check_public_url,
+        check=_check_public_url,
         example="http://prefect.example.com:4200",
     )
     database: Literal["postgres", "sqlite"] = setting(
@@ -76,7 +107,6 @@ class Settings:
         "Further PREFECT_* settings for the server's environment file.",
         example="{PREFECT_SERVER_LOGGING_LEVEL: DEBUG}",
     )
-    proof: bool = setting(True, "Whether a deploy that changed something ends with a real flow run, read back.")
 
 
 def public_url(host: SiteHost) -> str:
@@ -92,6 +122,7 @@ def public_url(host: SiteHost) -> str:
         raise SettingsError(
             f"{host.name}: public_url is not set, and {host.inventory.address} is no address that clients can use",
             "set public_url: http://<name or address of the server>:<port> for this host",
+            host.origin("public_url") or host.origin("ansible_host"),
         )
     address = host.client_address
     return f"http://{f'[{address}]' if ':' in address else address}:{settings.port}"

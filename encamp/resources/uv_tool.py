@@ -31,7 +31,7 @@ class UvTool(Resource):
     wheels: tuple[tuple[str, str, str], ...]
     index_url: Union[str, Secret] = ""
     ca_file: str = ""
-    wheel: Optional[Blob] = None
+    wheel: Optional[Union[Blob, bytes]] = None
 
     def check(self, host: Reader) -> list[Change]:
         """Cheap: the size and the wheel's hash stand in a file beside the binary; 50 MB are not hashed at each run."""
@@ -80,6 +80,7 @@ class UvTool(Resource):
             from encamp.resources.simple_index import ca_path, fetch
 
             return fetch(host, self.index_url, "uv", filename, sha256, ca_path(host, self.ca_file))
+        assert isinstance(self.wheel, Blob), "bytes travel as a blob"
         if self.wheel.sha256 != sha256:
             raise Failure(f"the wheel sent is not {filename}", "the controller sent another platform's wheel")
         host.progress(f"taking uv {self.version} from the controller")
