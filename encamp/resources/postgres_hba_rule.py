@@ -80,20 +80,20 @@ class PostgresHbaRule(Resource):
             return [Change("rule", "absent", self.line)]
         path, data, block = _block(host, state)
         for row in state.hba:
-            if row["type"] is None and not _is_ours(row, path, block):
+            if row["type"] is None and not _is_ours(row, state, block):
                 raise Refused(
                     f"{row.get('file_name') or path}, line {row['line_number']}: {row['error']}",
                     "somebody edited it; Postgres goes on with the rules it last could read",
                     "correct that line, then deploy again",
                 )
         own = block.rules.get(self.name)
-        foreign = [row for row in state.hba if not _is_ours(row, path, block)]
+        foreign = [row for row in state.hba if not _is_ours(row, state, block)]
         if own is None and hba.in_effect(self._rule, _rules(foreign)):
             return []  # behind our block, where a new line of ours would stand, too
         if own != self.line.encode():
             before = own.decode("utf-8", "replace") if own else "absent"
             return [Change("rule", before, self.line, self._diff(host, path, data))]
-        if hba.in_the_way(self._rule, _rules(self._earlier(state, path, block))):
+        if hba.in_the_way(self._rule, _rules(self._earlier(state, block))):
             return [Change("position", "after rules that catch the same connections", "first")]
         return [Change("reload", "pending", "done")] if _waits_for_reload(host, state, path) else []
 
@@ -138,11 +138,11 @@ class PostgresHbaRule(Resource):
             self.connection, frozenset([self.database]), frozenset([self.user]), address, self.method, options
         )
 
-    def _earlier(self, state: State, path: str, block: hba.Block) -> list[hba.Row]:
+    def _earlier(self, state: State, block: hba.Block) -> list[hba.Row]:
         """The rows of others that Postgres meets before ours. Our own block's order is the declarations' order."""
         earlier = []
         for row in state.hba:
-            if _is_ours(row, path, block):
+            if _is_ours(row, state, block):
                 if row["line_number"] == block.numbers[self.name]:
                     break
             else:
@@ -160,10 +160,10 @@ def _rules(rows: Sequence[hba.Row]) -> list[hba.Rule]:
     return [rule for rule in map(hba.rule_from_row, rows) if rule is not None]
 
 
-def _is_ours(row: hba.Row, path: str, block: hba.Block) -> bool:
+def _is_ours(row: hba.Row, state: State, block: hba.Block) -> bool:
     """Whether a row comes from our block. ``file_name`` is known from version 16 on, where files may be included."""
-    in_file = os.path.basename(row.get("file_name") or path) == os.path.basename(path)
-    return in_file and row["line_number"] in block.numbers.values()
+    included = row.get("file_name") not in (None, state.settings["hba_file"])
+    return not included and row["line_number"] in block.numbers.values()
 
 
 def _block(host: Reader, state: State) -> tuple[str, bytes, hba.Block]:

@@ -203,6 +203,14 @@ def test_a_rule_of_others_that_came_before_the_block() -> None:
     assert change.startswith("position: ")
 
 
+def test_a_line_of_an_included_file_is_not_ours() -> None:
+    included = {**ROW, "auth_method": "reject", "line_number": 3, "file_name": "/etc/postgresql/site_hba.conf"}
+    host = with_block(rows_above=(included,))
+    assert hba.parse(host.files[f"{CONFIG}/pg_hba.conf"].encode()).numbers["net"] == 3
+    (change,) = changes(RULE, host)
+    assert change.startswith("position: ")
+
+
 def test_a_line_of_others_that_postgres_cannot_read() -> None:
     broken = {**ROW, "type": None, "line_number": 7, "error": "end-of-line before role specification"}
     with pytest.raises(Refused, match="line 7: end-of-line"):
