@@ -65,20 +65,27 @@ def build(host: str, items: Iterable[Item]) -> HostPlan:
 
 
 def _placed(host: str, items: Iterable[Item]) -> HostPlan:
-    placed: dict[str, Step] = {}
+    places: dict[str, int] = {}
     order: list[Step | Flush] = []
     for item in items:
         if isinstance(item, Flush):
             order.append(item)
             continue
         step = item if isinstance(item, Step) else Step(item)
-        earlier = placed.get(step.resource.id)
-        if earlier is None:
-            placed[step.resource.id] = step
+        place = places.setdefault(step.resource.id, len(order))
+        if place == len(order):
             order.append(step)
-        elif earlier != step:
-            raise PlanError(f"{host}: {step.resource.id} is declared twice, and not the same way")
+        else:
+            order[place] = _merged(host, order[place], step)
     return HostPlan(host, tuple(order))
+
+
+def _merged(host: str, earlier: Step | Flush, later: Step) -> Step:
+    """One step for a resource that two roles declare alike: it notifies what either wants."""
+    assert isinstance(earlier, Step)
+    if (earlier.resource, earlier.when_changed) != (later.resource, later.when_changed):
+        raise PlanError(f"{host}: {later.resource.id} is declared twice, and not the same way")
+    return dataclasses.replace(earlier, notify=tuple(dict.fromkeys([*earlier.notify, *later.notify])))
 
 
 def job_for(

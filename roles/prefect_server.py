@@ -176,7 +176,7 @@ def install(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
     """The release's environment, and the link that chooses it."""
     settings = host.settings(base.Settings)
     wanted = base.release(settings)
-    yield base.environment(settings, wanted, UV_ROOT, UV_CACHE)
+    yield Step(base.environment(settings, wanted, UV_ROOT, UV_CACHE), (restart,))
     yield Step(ReleaseLink(layout.link, wanted.path), (restart,))
 
 

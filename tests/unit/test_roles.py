@@ -1,0 +1,98 @@
+"""The plan of the shipped roles, against a golden file; ENCAMP_GOLDEN=write makes it anew, to be reviewed as a diff."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from encamp import inventory
+from encamp.bundle import ROOT
+from encamp.commands.deploy import prepare
+from encamp.errors import EncampError, SettingsError
+from encamp.plan import HostPlan, Step
+from encamp.resources.file import File
+from encamp.resources.systemd_unit import SystemdUnit
+from encamp.site import Site
+from roles import prefect_server
+
+GOLDEN = ROOT / "tests" / "golden"
+CASES = {
+    "server": {"vm1": "ansible_host: prefect.example.com"},
+    "server-sqlite-and-worker": {"vm1": "{ansible_host: 192.0.2.7, database: sqlite, port: 4300, work_pool: etl}"},
+}
+
+
+def planned(tmp_path: Path, hosts: dict[str, str]) -> tuple[Site, HostPlan]:
+    """The plan of the first host of a site whose hosts are all servers."""
+    lines = [
+        f"        {name}: {values if values.startswith('{') else '{' + values + '}'}" for name, values in hosts.items()
+    ]
+    text = "all:\n  children:\n    servers:\n      hosts:\n" + "\n".join(lines) + "\n"
+    (tmp_path / "hosts.yml").write_text(text)
+    loaded = inventory.load(tmp_path)
+    site = Site(loaded, [])
+    prepared = prepare(site, [site.host(next(iter(hosts)))], verify=True)
+    return site, next(iter(prepared.plans.values()))
+
+
+def described(plan: HostPlan) -> str:
+    """Order, ids and notifications of a plan, then every text that it writes."""
+    lines = []
+    for item in plan.items:
+        if isinstance(item, Step):
+            notified = "".join(f" -> {handler.id}" for handler in item.notify)
+            lines.append(f"{item.resource.id}{notified}{' (when changed)' if item.when_changed else ''}")
+        else:
+            lines.append("-- handlers --")
+    for step in plan.steps:
+        if isinstance(step.resource, (File, SystemdUnit)):
+            lines += ["", f"=== {step.resource.id}", str(step.resource.content).rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_is_the_reviewed_one(tmp_path: Path, name: str) -> None:
+    found = described(planned(tmp_path, CASES[name])[1])
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("ENCAMP_GOLDEN") == "write":
+        golden.write_text(found)
+    assert found == golden.read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ("ansible_host: 192.0.2.7", "http://192.0.2.7:4200/api"),
+        ("{ansible_host: 192.0.2.7, port: 4300}", "http://192.0.2.7:4300/api"),
+        ("ansible_host: '2001:db8::7'", "http://[2001:db8::7]:4200/api"),
+        ("{ansible_host: 127.0.0.1, public_url: 'https://p.example.com/api/'}", "https://p.example.com/api"),
+    ],
+)
+def test_one_public_address_from_which_all_others_follow(tmp_path: Path, values: str, url: str) -> None:
+    site, plan = planned(tmp_path, {"vm1": values})
+    assert prefect_server.api_url(site.host("vm1")) == url
+    assert f"PREFECT_SERVER_UI_API_URL={url}" in described(plan).replace('"', "")
+
+
+@pytest.mark.parametrize(
+    "values",
+    ["ansible_host: 127.0.0.1", "ansible_host: '::1'", "public_url: 'http://0.0.0.0:4200'", "public_url: vm1:4200"],
+)
+def test_no_address_that_clients_cannot_use(tmp_path: Path, values: str) -> None:
+    with pytest.raises(SettingsError, match="public_url"):
+        planned(tmp_path, {"vm1": values})
+
+
+def test_a_release_without_a_lock_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(EncampError) as caught:
+        planned(tmp_path, {"vm1": "{ansible_host: h, prefect_version: '3.8.7'}"})
+    assert "fab lock --prefect 3.8.7" in caught.value.fix
+
+
+def test_the_references_are_up_to_date() -> None:
+    done = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
