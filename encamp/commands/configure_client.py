@@ -60,7 +60,7 @@ def api_of(host: SiteHost, fleet: Site, server: str = "") -> Api:
     """
     named = server or host.settings(prefect_worker.Settings).server
     known = fleet.in_group(prefect_server.GROUP)
-    found = [one for one in known if not named or one.name == named] or _other(fleet, named)
+    found = [one for one in known if not named or one.name == named] or _other(fleet, named, adhoc=not known)
     if len(found) != 1:
         names = ", ".join(one.name for one in known) or "none"
         raise UsageError(
@@ -70,9 +70,12 @@ def api_of(host: SiteHost, fleet: Site, server: str = "") -> Api:
     return Api(prefect_server.api_url(found[0]), found[0].settings(base.Settings).prefect_version)
 
 
-def _other(fleet: Site, name: str) -> list[SiteHost]:
-    """A server outside the group servers: any host of the site, or one that the site lets be named ad hoc."""
-    known = name in fleet.inventory.hosts or fleet.inventory.adhoc
+def _other(fleet: Site, name: str, adhoc: bool) -> list[SiteHost]:
+    """A server outside the group servers: a host of the site, or (``adhoc``) one that the site lets be named.
+
+    A site that lists its servers takes no other name: it would be a mistyped one.
+    """
+    known = name in fleet.inventory.hosts or (adhoc and fleet.inventory.adhoc)
     return [SiteHost(host) for host in inventory.select(fleet.inventory, name)] if name and known else []
 
 
