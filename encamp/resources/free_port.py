@@ -21,10 +21,11 @@ class FreePort(Resource):
         sockets = _listening_sockets(host, self.port)
         if not sockets:
             return []
-        for pid in host.listdir("/proc"):
-            if pid.isdigit() and _owns(host, pid, sockets):
-                if self.unit and f"/{self.unit}" in (host.read(f"/proc/{pid}/cgroup") or b"").decode():
-                    return []
+        processes = list(filter(str.isdigit, host.listdir("/proc")))
+        if self.unit and any(_in_unit(host, pid, self.unit) and _owns(host, pid, sockets) for pid in processes):
+            return []
+        for pid in processes:
+            if _owns(host, pid, sockets):
                 name = (host.read(f"/proc/{pid}/comm") or b"?").decode().strip()
                 raise self._taken(f"{name} (pid {pid})")
         raise self._taken("another program")
@@ -37,6 +38,10 @@ class FreePort(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         raise NotImplementedError("a port is never freed by encamp")
+
+
+def _in_unit(host: Reader, pid: str, unit: str) -> bool:
+    return f"/{unit}" in (host.read(f"/proc/{pid}/cgroup") or b"").decode("utf-8", "replace")
 
 
 def _listening_sockets(host: Reader, port: int) -> set[str]:
