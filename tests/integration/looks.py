@@ -10,8 +10,10 @@ from typing import Any
 from live import LiveLab
 
 #: What changes on any running host by itself: journals, sshd's and sudo's own records, clocks.
-RESTLESS = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/var/lib/systemd", "/var/cache")
-RESTLESS += ("/var/lib/postgresql", "/var/lib/prefect")
+RESTLESS = (
+    *("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/var/lib/systemd", "/var/cache"),
+    *("/var/lib/postgresql", "/var/lib/prefect"),
+)
 Fab = subprocess.CompletedProcess[str]
 
 
@@ -60,3 +62,9 @@ def api(lab: LiveLab, source: str, url: str, body: Any = None) -> Any:
 def psql(lab: LiveLab, name: str, query: str, database: str = "prefect") -> str:
     """A query as the superuser, over the socket."""
     return str(lab.host(name).check_output("runuser -u postgres -- psql -XAtq -d %s -c %s", database, query))
+
+
+def traces(lab: LiveLab, name: str) -> str:
+    """How many flows, deployments, runs and log lines a server's database holds."""
+    tables = ("flow", "deployment", "flow_run", "task_run", "log")
+    return psql(lab, name, "SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables))

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from live import LiveLab
 
-from tests.integration.looks import Fab, api, changed, counts, psql, succeeded
+from tests.integration.looks import Fab, api, changed, counts, psql, succeeded, traces
 
 SERVER = "vm1"
 LAPTOPS = ("laptop1", "laptop2")
@@ -111,12 +111,6 @@ def state_of(lab: LiveLab, laptop: str, path: str = PROFILES) -> tuple[str, str]
     return (file.content.decode(), f"{file.mode:04o} {file.user}") if file.exists else (NO_PROFILE, "")
 
 
-def traces(lab: LiveLab) -> str:
-    """How many flows, deployments, runs and log lines the server's database holds."""
-    tables = ("flow", "deployment", "flow_run", "task_run", "log")
-    return psql(lab, SERVER, "SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables))
-
-
 @pytest.fixture(scope="module")
 def lab_with_server(server: LiveLab) -> Iterator[LiveLab]:
     """The lab with two laptops on which nothing was configured; they are left as they were found."""
@@ -208,7 +202,7 @@ def test_a_flow_started_on_the_laptop_is_found_on_the_server(laptops: LiveLab) -
 
 
 def test_verify_proves_every_client_and_leaves_nothing(laptops: LiveLab) -> None:
-    before = traces(laptops)
+    before = traces(laptops, SERVER)
     done = laptops.fab("verify")
     succeeded(done)
     for laptop in LAPTOPS:
@@ -220,7 +214,7 @@ def test_verify_proves_every_client_and_leaves_nothing(laptops: LiveLab) -> None
         left = laptops.ssh(laptop, f"ls {STATE}").stdout.split()
         assert set(left) <= {"lock", "profiles-undo.json"}
     assert re.search(r"^  vm1 ", done.stdout, re.MULTILINE) is None, "a server proves nothing where clients do"
-    assert traces(laptops) == before
+    assert traces(laptops, SERVER) == before
 
 
 def test_check_and_diff_change_nothing(laptops: LiveLab) -> None:
@@ -309,14 +303,14 @@ def through_a_proxy(laptops: LiveLab, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_verify_tells_that_task_runs_get_lost(laptops: LiveLab, through_a_proxy: Path) -> None:
-    before, text = traces(laptops), state_of(laptops, "laptop1")
+    before, text = traces(laptops, SERVER), state_of(laptops, "laptop1")
     configure = ("-H", "laptop1", "configure-client", "--profile", "proxied")
     succeeded(laptops.fab(*configure, inventory=through_a_proxy))
     done = laptops.fab("-H", "laptop1", "verify", inventory=through_a_proxy)
     assert done.returncode == 2, done.stdout
     assert re.search(r"flow run [0-9a-f-]{36} arrived, its task run did not", done.stdout)
     assert "WebSocket" in done.stdout and "let the proxy upgrade connections" in done.stdout
-    assert traces(laptops) == before
+    assert traces(laptops, SERVER) == before
     succeeded(laptops.fab(*configure, "--undo", inventory=through_a_proxy))
     assert state_of(laptops, "laptop1") == text, "the profile written before, and its being active, come back"
 
