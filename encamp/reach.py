@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from encamp.host import locate
 from encamp.local import LocalLink
 from encamp.settings import setting
 from encamp.shared.secret import Secret
@@ -62,6 +63,8 @@ class SshReach:
         from encamp.connection import Address, connect
 
         found = self._site.host(host)
+        if found.inventory.local:
+            return LocalLink()
         options = found.settings(Settings)
         return connect(
             Address(
@@ -71,7 +74,7 @@ class SshReach:
                 user=found.inventory.user,
                 key_file=found.inventory.key_file,
                 host_key_checking=options.host_key_checking,
-                known_hosts=options.known_hosts,
+                known_hosts=locate(options.known_hosts, found.inventory.directory) if options.known_hosts else "",
                 timeout=options.connect_timeout,
                 tries=options.connect_tries,
             ),

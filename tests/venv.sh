@@ -49,4 +49,5 @@ retry() {
 }
 
 retry "$VENV/bin/python" -m pip install --quiet uv
-retry "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" -e '.[dev]'
+# Bytecode now: where PYTHONDONTWRITEBYTECODE is set, every start of fab would compile all it imports.
+retry "$VENV/bin/uv" pip install --quiet --compile-bytecode --python "$VENV/bin/python" -e '.[dev]'
