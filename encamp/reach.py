@@ -87,6 +87,8 @@ class SshReach:
         return Remote(host, found.inventory.python, become and not self._is_root(found), self._password())
 
     def _is_root(self, host: SiteHost) -> bool:
+        if host.inventory.local:
+            return os.geteuid() == 0
         user = host.inventory.user or self._config.base_ssh_config.lookup(host.inventory.address).get("user")
         return bool(user == "root")
 
