@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import shlex
 import socket
 import threading
 import time
@@ -53,12 +54,15 @@ class Link:
     def user(self) -> str:
         return str(self._connection.user)
 
-    def open_channel(self) -> paramiko.Channel:
-        """A new session on the connection. Raises Unreachable when the link is gone."""
+    def execute(self, command: str) -> paramiko.Channel:
+        """Start a command in a session of its own. Raises Unreachable when the link is gone or the host refuses."""
         try:
             channel: paramiko.Channel = self._connection.create_session()
+            channel.exec_command(command)
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise Unreachable(f"the connection does not open a session: {error}") from error
+            raise Unreachable(
+                f"the connection opens no session: {error or 'it is closed'}", "see what `ssh HOST true` says"
+            ) from error
         return channel
 
     def close(self) -> None:
@@ -94,6 +98,9 @@ def _open(address: Address, config: fabric.Config) -> fabric.Connection:
         keywords.update(key_filename=address.key_file, look_for_keys=False)
     if address.password is not None:
         keywords["password"] = address.password.reveal()
+    # What the command line says (-i, --prompt-for-login-password) counts most.
+    given = {name: config.connect_kwargs.get(name) for name in ("key_filename", "password", "passphrase")}
+    keywords.update({name: value for name, value in given.items() if value})
     connection = fabric.Connection(
         address.host,
         user=address.user,
@@ -102,9 +109,13 @@ def _open(address: Address, config: fabric.Config) -> fabric.Connection:
         connect_timeout=int(address.timeout),
         connect_kwargs=keywords,
     )
-    for hop in _chain(connection):
+    hops = _chain(connection)
+    for hop in hops:
         _guard(hop, address)
-    connection.open()
+    try:
+        connection.open()
+    except paramiko.BadHostKeyException as error:
+        raise _changed(next((hop for hop in hops if hop.host == error.hostname), connection), address, error) from error
     connection.transport.set_keepalive(KEEPALIVE_SECONDS)
     return connection
 
@@ -146,9 +157,30 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         raise HostKeyRejected(
             f"the host key of {hostname} is not known ({key.get_name()} {key.fingerprint})",
-            f"compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), then `ssh {hostname}` once "
-            "to record it, or set host_key_checking: accept-new",
+            "compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), then connect once to record "
+            f"it (`{_login(hostname)}`), or set host_key_checking: accept-new",
         )
+
+
+def _login(recorded: str) -> str:
+    """The ssh command for a name as known-hosts files record it: ``vm1``, or ``[vm1]:2222`` for another port."""
+    name, _, port = recorded.removeprefix("[").partition("]:")
+    return f"ssh -p {port} {name}" if port else f"ssh {name}"
+
+
+def _changed(connection: fabric.Connection, address: Address, error: paramiko.BadHostKeyException) -> HostKeyRejected:
+    """A changed key, with both fingerprints and the command that forgets the old one in the file that holds it."""
+    recorded = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
+    command = ["ssh-keygen", "-R", recorded]
+    extra = Path(address.known_hosts).expanduser()
+    if extra.is_file() and paramiko.HostKeys(str(extra)).lookup(recorded):
+        command += ["-f", address.known_hosts]
+    return HostKeyRejected(
+        f"the host key of {recorded} has changed: on record {error.expected_key.get_name()} "
+        f"{error.expected_key.fingerprint}, presented {error.key.get_name()} {error.key.fingerprint}",
+        f"if the host was reinstalled, forget the old key (`{shlex.join(command)}`) and connect once to record the new "
+        f"one (`{_login(recorded)}`); if it was not, someone may be in the middle: do not connect",
+    )
 
 
 def _is_transient(error: paramiko.SSHException) -> bool:
@@ -162,13 +194,6 @@ def _is_transient(error: paramiko.SSHException) -> bool:
 def _explained(address: Address, error: Exception) -> Unreachable:
     """The error as an operator reads it, with what to do."""
     place = f"{address.host}:{address.port or 22}"
-    if isinstance(error, paramiko.BadHostKeyException):
-        return HostKeyRejected(
-            f"the host key of {address.host} has changed: on record {error.expected_key.fingerprint}, "
-            f"presented {error.key.fingerprint}",
-            f"if the host was reinstalled, `ssh-keygen -R {address.host}` and connect once; if not, someone may be "
-            "in the middle: do not connect",
-        )
     if isinstance(error, paramiko.PasswordRequiredException):
         return Unreachable("the private key is encrypted", "load it into ssh-agent (ssh-add), then run again")
     if isinstance(error, paramiko.AuthenticationException):
@@ -180,7 +205,12 @@ def _explained(address: Address, error: Exception) -> Unreachable:
     if isinstance(error, socket.gaierror):
         return Unreachable(f"no address for {address.host}: {error.strerror}", "check the name, or set ansible_host")
     if isinstance(error, FileNotFoundError):
-        return Unreachable(f"{error.filename}: no such file", "check ansible_ssh_private_key_file")
+        return Unreachable(f"{error.filename}: {error.strerror}", "check ansible_ssh_private_key_file")
+    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
+        causes = "; ".join(sorted({getattr(cause, "strerror", None) or str(cause) for cause in error.errors.values()}))
+        return Unreachable(f"{place}: {causes}", "check that sshd runs there and that the port is right")
+    if "private key" in str(error):
+        return Unreachable(f"{address.key_file}: {error}", "name a private key in ansible_ssh_private_key_file")
     if isinstance(error, TimeoutError):
         return Unreachable(f"{place} does not answer within {address.timeout:g} s", "check address, network, firewall")
     return Unreachable(f"cannot connect to {place}: {error}", "check that sshd runs there and that the port is right")

@@ -11,8 +11,9 @@ import subprocess
 class LocalLink:
     """Stands where an SSH connection would. Each channel is one child process."""
 
-    def open_channel(self) -> LocalChannel:
-        return LocalChannel()
+    def execute(self, command: str) -> LocalChannel:
+        """Start a command."""
+        return LocalChannel(command)
 
     def close(self) -> None:
         """Nothing to close: children end with their channel."""
@@ -21,11 +22,8 @@ class LocalLink:
 class LocalChannel:
     """One child. Reads honour the time-out as a socket would (TimeoutError)."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: str) -> None:
         self._timeout: float | None = None
-        self._child: subprocess.Popen[bytes] | None = None
-
-    def exec_command(self, command: str) -> None:
         self._child = subprocess.Popen(
             shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
         )
@@ -34,25 +32,24 @@ class LocalChannel:
         self._timeout = seconds
 
     def sendall(self, data: bytes) -> None:
-        assert self._child is not None and self._child.stdin is not None
+        assert self._child.stdin is not None
         left = memoryview(data)
         while left:
             left = left[self._child.stdin.write(left) or 0 :]
 
     def recv(self, size: int) -> bytes:
-        assert self._child is not None and self._child.stdout is not None
+        assert self._child.stdout is not None
         if not select.select([self._child.stdout], [], [], self._timeout)[0]:
             raise TimeoutError
         return os.read(self._child.stdout.fileno(), size)
 
     def recv_stderr(self, size: int) -> bytes:
-        assert self._child is not None and self._child.stderr is not None
+        assert self._child.stderr is not None
         return os.read(self._child.stderr.fileno(), size)
 
     def close(self) -> None:
         """Close the child's input, which ends an agent that waits for it, and reap it."""
-        if self._child is None or self._child.stdin is None:
-            return
+        assert self._child.stdin is not None
         self._child.stdin.close()
         try:
             self._child.wait(10)

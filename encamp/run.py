@@ -24,8 +24,6 @@ from encamp.transport import Link, converse
 if TYPE_CHECKING:
     from encamp.reach import Reach
 
-#: Statuses of hosts that need nothing more.
-ENDED = ("ok", "failed", "unreachable", "locked")
 #: How long an interrupted run waits for its threads, which stand in a connect at worst, before it prints the recap.
 PATIENCE_SECONDS = 3.0
 
@@ -46,7 +44,7 @@ class Run:
         self._mode, self._reach, self._listeners = mode, reach, listeners
         self._store = BlobStore()
         self._links: dict[str, Link] = {}
-        self._stopped = threading.Event()
+        self._stopped, self._closed = threading.Event(), threading.Event()
         self._identity: dict[str, Any] = {
             "id": uuid.uuid4().hex[:12],
             "command": command,
@@ -75,34 +73,41 @@ class Run:
         for job in jobs.items():
             waiting.put(job)
         count = min(self._mode.forks, len(jobs))
-        threads = [threading.Thread(target=self._work, args=(waiting,), daemon=True) for _ in range(count)]
+        ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(count):
+            threading.Thread(target=self._work, args=(waiting, ended), daemon=True).start()
+        running = count
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            while running:
+                ended.get()  # not Thread.join: interrupted, that takes a thread which still runs for ended
+                running -= 1
         except KeyboardInterrupt:
-            self._hang_up(threads)
-            if all(outcome.status in ENDED for outcome in jobs):
+            self._hang_up(running, ended)
+            if all(outcome.status in ("ok", "not reached") for outcome in jobs):
                 raise
 
-    def _work(self, waiting: queue.SimpleQueue[tuple[Outcome, HostPlan]]) -> None:
+    def _work(self, waiting: queue.SimpleQueue[tuple[Outcome, HostPlan]], ended: queue.SimpleQueue[None]) -> None:
         """One of the threads: takes host after host until none is left, or the run is stopped."""
-        while not self._stopped.is_set():
-            try:
-                outcome, host_plan = waiting.get_nowait()
-            except queue.Empty:
-                return
-            self._host(outcome, host_plan)
+        try:
+            while not self._stopped.is_set():
+                self._host(*waiting.get_nowait())
+        except queue.Empty:
+            pass
+        finally:
+            ended.put(None)
 
-    def _hang_up(self, threads: Sequence[threading.Thread]) -> None:
+    def _hang_up(self, running: int, ended: queue.SimpleQueue[None]) -> None:
         """Stop: no host is begun any more, and those under way lose their connection."""
         self._stopped.set()
         for link in list(self._links.values()):
             link.close()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        try:
+            for _ in range(running):
+                ended.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            pass
+        self._closed.set()
 
     def _host(self, outcome: Outcome, host_plan: HostPlan) -> None:
         """Converge one host and fill in its outcome. Never raises: no host may hide another's result."""
@@ -113,8 +118,9 @@ class Run:
         except Exception as error:
             outcome.status, outcome.failure = self._ended_by(error, outcome)
         outcome.seconds += time.monotonic() - started
-        for listener in self._listeners:
-            listener.ended(outcome)
+        if not self._closed.is_set():
+            for listener in self._listeners:
+                listener.ended(outcome)
 
     def _ended_by(self, error: Exception, outcome: Outcome) -> tuple[str, dict[str, Any]]:
         """Status and failure of a host whose run raised."""
@@ -122,6 +128,7 @@ class Run:
             return "interrupted", _interruption(outcome)
         if isinstance(error, Unreachable):
             return "unreachable", {"step": outcome.step, **_failure_data(error)}
+        outcome.counts["failed"] += 1
         if isinstance(error, EncampError):
             step = "become root" if isinstance(error, BecomeRefused) else "start the agent"
             return "failed", {"step": step, **_failure_data(error)}
@@ -149,17 +156,18 @@ class Run:
         kind = event["event"]
         if kind == "start":
             outcome.step = event["step"]
-        elif kind == "step" and event["status"] == "failed":
-            outcome.failure = event
+        elif kind == "step":
+            outcome.counts[event["status"]] += 1
+            if event["status"] == "failed":
+                outcome.failure = event
         elif kind == "note":
             outcome.notes.append(event["text"])
         elif kind == "crash":
             outcome.status = "failed"
+            outcome.counts["failed"] += 1
             outcome.failure = {"step": "agent", "cause": "a bug of encamp", **event}
         elif kind == "done":
             outcome.status = event["outcome"]
-            for status, count in event.get("counts", {}).items():
-                outcome.counts[status] += count
             if event["outcome"] == "locked":
                 outcome.failure = _lock_failure(event["holder"])
         return kind in ("done", "crash")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import secrets
 import shlex
 import threading
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 BOOT_TIMEOUT = 60.0
 SILENCE_LIMIT = HEARTBEAT_SECONDS * 3.0
+READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+\s*\Z")
+#: What shells and sudo say of a program that is not there.
+MISSING = re.compile("not found|No such file|Unknown command")
+TAIL_LINES = 8
 
 
 @dataclasses.dataclass
@@ -38,7 +43,9 @@ class Traffic:
 class Link(Protocol):
     """An open way to a host, SSH or local."""
 
-    def open_channel(self) -> Channel | LocalChannel: ...
+    def execute(self, command: str) -> Channel | LocalChannel:
+        """Start a command in a session of its own."""
+        ...
 
     def close(self) -> None: ...
 
@@ -61,10 +68,10 @@ def converse(
     Raises Unreachable when the link dies or falls silent, BecomeRefused when root is not to be had, HostFailed when
     there is no usable Python.
     """
-    channel = link.open_channel()
-    session = _Session(channel, remote, traffic)
-    channel.exec_command(session.command)
+    prompt = f"[encamp {secrets.token_hex(8)}] "
+    channel = link.execute(command_line(remote, prompt))
     traffic.execs += 1
+    session = _Session(channel, remote, prompt, traffic)
     try:
         session.await_ready()
         session.send(payload)
@@ -80,40 +87,41 @@ def converse(
         channel.close()
 
 
+def command_line(remote: Remote, prompt: str) -> str:
+    """Stage 0 as a command line. It holds no data."""
+    argv = [remote.python, "-I", "-c", STAGE0]
+    if remote.become:
+        argv = ["sudo", "-S", "-p", prompt, "-H", "--", *argv]
+    return shlex.join(argv)
+
+
 class _Session:
     """The two streams of one exec. Standard error is drained in a thread: sudo prompts there."""
 
-    def __init__(self, channel: Channel | LocalChannel, remote: Remote, traffic: Traffic) -> None:
-        self._channel, self._remote, self._traffic = channel, remote, traffic
-        self._prompt = f"[encamp {secrets.token_hex(8)}] "
+    def __init__(self, channel: Channel | LocalChannel, remote: Remote, prompt: str, traffic: Traffic) -> None:
+        self._channel, self._remote, self._prompt, self._traffic = channel, remote, prompt, traffic
         self._buffer = b""
         self._errors = ""
+        self._heard: list[str] = []
         self._refusal = ""
         self._drain = threading.Thread(target=self._read_errors, daemon=True)
-
-    @property
-    def command(self) -> str:
-        """Stage 0 as a command line. It holds no data."""
-        argv = [self._remote.python, "-I", "-c", STAGE0]
-        if self._remote.become:
-            argv = ["sudo", "-S", "-p", self._prompt, "-H", "--", *argv]
-        return shlex.join(argv)
 
     def await_ready(self) -> None:
         """Wait for READY, giving the sudo password if, and only when, sudo asks with our own prompt."""
         self._drain.start()
         for line in self._lines(BOOT_TIMEOUT):
-            words = line.split()
-            if words[:1] == [b"READY"]:
-                return self._accept(int(words[1]), words[2].decode())
+            found = READY.match(line)
+            if found:
+                return self._accept(*map(int, found.groups()))
+            self._heard = [*self._heard, line.decode("utf-8", "replace").strip()][-TAIL_LINES:]
         raise self._boot_failure()
 
-    def _accept(self, protocol: int, python: str) -> None:
+    def _accept(self, protocol: int, major: int, minor: int) -> None:
         if protocol != PROTOCOL:
             raise HostFailed(f"the agent speaks protocol {protocol}, this encamp {PROTOCOL}")
-        if tuple(map(int, python.split(".")[:2])) < (3, 9):
+        if (major, minor) < (3, 9):
             raise HostFailed(
-                f"{self._remote.python} on the host is Python {python}; 3.9 is the oldest that works",
+                f"{self._remote.python} on the host is Python {major}.{minor}; 3.9 is the oldest that works",
                 "install a newer Python there and name it with ansible_python_interpreter",
             )
 
@@ -149,8 +157,17 @@ class _Session:
             self._buffer += data
 
     def _read_errors(self) -> None:
+        """Drain standard error for as long as the session lasts; a time-out only means that nothing was said."""
         asked = 0
-        while data := self._channel.recv_stderr(4096):
+        while True:
+            try:
+                data = self._channel.recv_stderr(4096)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            if not data:
+                return
             self._traffic.received += len(data)
             self._errors = (self._errors + data.decode("utf-8", "replace"))[-20000:]
             prompts = self._errors.count(self._prompt)
@@ -160,7 +177,10 @@ class _Session:
 
     def _answer_prompt(self, times: int) -> None:
         if times == 1 and self._remote.password is not None:
-            self._channel.sendall(self._remote.password.reveal().encode() + b"\n")
+            try:
+                self._channel.sendall(self._remote.password.reveal().encode() + b"\n")
+            except OSError:
+                pass  # the reading side tells what became of the connection
             return
         self._refusal = "wrong" if self._remote.password is not None else "asked"
         self._channel.close()
@@ -168,7 +188,7 @@ class _Session:
     @property
     def errors(self) -> str:
         """The last lines of standard error, without our own prompt."""
-        return "\n".join(self._errors.replace(self._prompt, "").strip().splitlines()[-8:])
+        return "\n".join(self._errors.replace(self._prompt, "").strip().splitlines()[-TAIL_LINES:])
 
     def _boot_failure(self) -> HostFailed:
         """Say why the agent did not start."""
@@ -184,8 +204,9 @@ class _Session:
             )
         if "sudoers" in errors or "not allowed to" in errors:
             return BecomeRefused(f"sudo refuses: {errors}", "give this user the right to sudo on the host")
-        if "sudo" in errors and "not found" in errors:
+        if re.search(r"sudo: (command )?not found", errors):
             return BecomeRefused("there is no sudo on the host", "install it, or log in as root")
-        if "not found" in errors or "No such file" in errors:
+        if any(python in line and MISSING.search(line) for line in errors.splitlines()):
             return HostFailed(f"there is no {python} on the host", "install python3 there (apt-get install python3)")
-        return HostFailed(f"the agent did not start: {errors or 'the session ended without a word'}")
+        said = "\n".join(filter(None, [errors, *self._heard])) or "the session ended without a word"
+        return HostFailed(f"the agent did not start: {said}", "see what `ssh HOST python3 --version` says")
