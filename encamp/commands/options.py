@@ -45,6 +45,7 @@ def load_site(options: Options, groups: Sequence[str]) -> tuple[site.Site, list[
 
     Raises InventoryError, SettingsError, UsageError.
     """
+    _check_options(options)
     loaded = _load(options)
     pattern = options.hosts or ",".join(group for group in groups if group in loaded.groups)
     if not pattern:
@@ -70,6 +71,14 @@ def load_this_machine(options: Options, group: str) -> tuple[site.Site, site.Sit
     fleet = site.Site(loaded, [this])
     _check_settings(fleet)
     return fleet, fleet.host(this.name)
+
+
+def _check_options(options: Options) -> None:
+    """Raises UsageError for what an option cannot be, and for options that do not go together."""
+    if options.forks < 1:
+        raise UsageError("--forks must be a number from 1", "for example --forks 10")
+    if options.want_exit_code and not options.check:
+        raise UsageError("--exit-code tells what --check found", "give --check, too; without it hosts are changed")
 
 
 def _load(options: Options) -> inventory.Inventory:
