@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import json
+import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from encamp import cache
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ("encamp.shared", "encamp.resources", "encamp.agent", "roles.kinds")
@@ -21,14 +25,36 @@ IMPORT = re.compile(r"^(?:from ([\w.]+) import (\([^)]*\)|[^\n#]+)|import ([\w.]
 
 
 def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> bytes:
-    """The payload for stage 0: a header line with the length, then zlib of the sources and the job.
+    """The payload for stage 0: a header line with two lengths, then the sources and the job, each as zlib of JSON.
 
     ``ships`` names pure Python packages outside encamp whose sources the job's kinds need.
     """
-    kinds = set(_kind_modules(job))
-    data = json.dumps({"sources": sources(kinds, ships), "job": job}, separators=(",", ":")).encode()
-    packed = zlib.compress(data, 9)
-    return b"ENCAMP %d\n" % len(packed) + packed
+    code = _packed_sources(sorted(set(_kind_modules(job))), sorted(ships))
+    work = _packed(job)
+    return b"ENCAMP %d %d\n" % (len(code), len(work)) + code + work
+
+
+def _packed(data: Any) -> bytes:
+    return zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 9)
+
+
+def _packed_sources(kinds: Sequence[str], ships: Sequence[str]) -> bytes:
+    """The sources for some kinds; kept from the last run as long as no file of what ships has changed."""
+    key = hashlib.sha256(repr((kinds, ships, _state(kinds, ships))).encode()).hexdigest()
+    kept = cache.read(f"sources-{key}")
+    if kept is None:
+        kept = _packed(sources(kinds, ships))
+        cache.write(f"sources-{key}", kept)
+    return kept
+
+
+def _state(kinds: Sequence[str], ships: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of every file that might travel."""
+    folders = [ROOT.joinpath(*package.split(".")) for package in SHIPPED]
+    folders += {ROOT.joinpath(*kind.split(".")).parent for kind in kinds}
+    files = [entry for folder in folders for entry in os.scandir(folder) if entry.name.endswith(".py")]
+    third_party = [(package, len(_third_party(package)), 0) for package in ships]
+    return sorted((entry.path, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in files) + third_party
 
 
 def sources(modules: Iterable[str], ships: Iterable[str] = ()) -> dict[str, tuple[bool, str]]:

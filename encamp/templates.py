@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from encamp import cache
 from encamp.errors import Origin, PlanError
 from encamp.quoting import env_value, unit_word
 from encamp.shared.secret import Secret
@@ -51,6 +52,7 @@ def _environment(root: Path) -> jinja2.Environment:
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(root),
+        bytecode_cache=_bytecode_cache(),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -60,6 +62,22 @@ def _environment(root: Path) -> jinja2.Environment:
     )
     environment.filters.update(env_value=env_value, unit_word=unit_word)
     return environment
+
+
+def _bytecode_cache() -> jinja2.BytecodeCache:
+    """Compiled templates, kept between runs; jinja2 itself checks that they are those of the sources."""
+    import jinja2
+
+    class Kept(jinja2.BytecodeCache):
+        def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+            kept = cache.read(f"template-{bucket.key}")
+            if kept is not None:
+                bucket.bytecode_from_string(kept)
+
+        def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+            cache.write(f"template-{bucket.key}", bucket.bytecode_to_string())
+
+    return Kept()
 
 
 def _line_of(error: Exception, file: str) -> int:

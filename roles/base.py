@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from encamp import index, locks, uv_release
+from encamp import cache, index, locks, uv_release
 from encamp.errors import Origin, SettingsError
 from encamp.host import locate
 from encamp.plan import Item
@@ -162,7 +162,10 @@ def controller_index(settings: Settings) -> str | Secret:
 def _read_bundle(name: str, site: Site, host: SiteHost) -> str:
     path, data = _read_file("ca_bundle", name, host)
     text = data.decode("utf-8", "replace")
-    _check_pem(text, path, host.origin("ca_bundle"))
+    checked = f"pem-{hashlib.sha256(data).hexdigest()}"
+    if cache.read(checked) is None:
+        _check_pem(text, path, host.origin("ca_bundle"))
+        cache.write(checked, b"")
     return text
 
 

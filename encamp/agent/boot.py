@@ -20,25 +20,28 @@ while not line.startswith(b"ENCAMP "):
         c=take(1)
         if not c: sys.exit(3)
         line+=c
-left=int(line.split()[1]);parts=[]
-while left:
-    c=take(min(left,65536))
-    if not c: sys.exit(3)
-    parts.append(c);left-=len(c)
-load=json.loads(zlib.decompress(b"".join(parts)))
-src=load["sources"]
-import importlib.abc,importlib.util,linecache
-class Memory(importlib.abc.MetaPathFinder,importlib.abc.Loader):
+def load(left):
+    parts=[]
+    while left:
+        c=take(min(left,65536))
+        if not c: sys.exit(3)
+        parts.append(c);left-=len(c)
+    return json.loads(zlib.decompress(b"".join(parts)))
+src,job=map(load,map(int,line.split()[1:]))
+class Memory:
     ask=None
     def find_spec(self,name,path=None,target=None):
-        if name not in src and Memory.ask and name.split(".")[0] in src:
-            src.update(Memory.ask(name))
-        if name in src: return importlib.util.spec_from_loader(name,self,is_package=src[name][0])
+        if name not in src and self.ask and name.split(".")[0] in src:
+            src.update(self.ask(name))
+        if name in src: return spec(name,self,is_package=src[name][0])
+    def create_module(self,s): pass
     def exec_module(self,m):
-        n=m.__name__;f="<encamp>/"+n.replace(".","/")+".py";t=src[n][1]
-        linecache.cache[f]=(len(t),None,t.splitlines(True),f);m.__file__=f
-        exec(compile(t,f,"exec",dont_inherit=True),m.__dict__)
-sys.meta_path.insert(0,Memory())
+        n=m.__name__;m.__file__=f="<encamp>/"+n.replace(".","/")+".py"
+        exec(compile(src[n][1],f,"exec",dont_inherit=True),m.__dict__)
+    def get_source(self,n): return src[n][1]
+spec=type(sys.__spec__)
+memory=Memory()
+sys.meta_path.insert(0,memory)
 from encamp.agent.main import main
-main(load["job"],Memory)
+main(job,memory)
 """
