@@ -82,7 +82,10 @@ def _check_options(options: Options) -> None:
 
 
 def _load(options: Options) -> inventory.Inventory:
-    return inventory.load(site.locate(options.inventory), site.parse_overrides(options.overrides))
+    loaded = inventory.load(site.locate(options.inventory), site.parse_overrides(options.overrides))
+    for note in loaded.notes:
+        print(f"warning: {note}", file=sys.stderr)
+    return loaded
 
 
 def _check_settings(fleet: site.Site) -> None:

@@ -1,8 +1,9 @@
 """What a resource is, and what it may ask of the host.
 
-A kind is a frozen dataclass in a file of its own. Its first field names it on the host (its identity). ``check`` gets a
-:class:`Reader`, which has no method that writes, and returns what differs. ``apply`` gets a :class:`System` and makes
-exactly those changes. The loop in ``encamp.agent`` owns check mode, diffs, redaction, handlers and the second check.
+A kind is a class of fields in a file of its own, decorated with :func:`kind`. Its first field names it on the host (its
+identity). ``check`` gets a :class:`Reader`, which has no method that writes, and returns what differs. ``apply`` gets a
+:class:`System` and makes exactly those changes. The loop in ``encamp.agent`` owns check mode, diffs, redaction, handlers
+and the second check.
 
 Shipped to hosts: Python 3.9 syntax, standard library only.
 """
@@ -10,12 +11,21 @@ Shipped to hosts: Python 3.9 syntax, standard library only.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, ClassVar, Mapping, Optional, Protocol, Sequence, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Mapping, Optional, Protocol, Sequence, TypeVar, Union
 
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**options: bool) -> Callable[[Any], Any]:
+        return lambda function: function
+
+
 T = TypeVar("T")
+K = TypeVar("K")
 Content = Union[str, Secret, Blob]
 
 
@@ -251,8 +261,18 @@ class System(Reader, Protocol):
         ...
 
 
+@dataclass_transform(frozen_default=True)
+def kind(cls: type[K]) -> type[K]:
+    """Make a kind of a class with annotated fields: a dataclass, frozen to the type checker.
+
+    A real frozen dataclass costs three times as much to define, and a host defines some thirty kinds at each run;
+    equality and ``repr`` are :class:`Resource`'s, once for all.
+    """
+    return dataclasses.dataclass(eq=False, repr=False)(cls)
+
+
 class Resource:
-    """Base of all kinds. Subclasses are frozen dataclasses; the first field is the identity."""
+    """Base of all kinds. Subclasses are decorated with :func:`kind`; the first field is the identity."""
 
     #: True for kinds that act only when notified (restart, reload).
     is_handler: ClassVar[bool] = False
@@ -260,6 +280,15 @@ class Resource:
     changes_host: ClassVar[bool] = True
     #: Packages outside encamp, pure Python, whose sources travel with the kind.
     ships: ClassVar[tuple[str, ...]] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and _values(self) == _values(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.identity))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{_values(self)}"
 
     @property
     def identity(self) -> str:
@@ -279,6 +308,10 @@ class Resource:
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         """Make exactly ``changes``. Raises Failure."""
         raise NotImplementedError
+
+
+def _values(resource: Resource) -> tuple[Any, ...]:
+    return tuple(getattr(resource, field.name) for field in dataclasses.fields(resource))  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass(frozen=True)

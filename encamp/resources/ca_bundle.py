@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Optional, Sequence
 
-from encamp.resources.base import Change, Content, Failure, Reader, Resource, System
+from encamp.resources.base import Change, Content, Failure, Reader, Resource, System, kind
 from encamp.resources.home import expand
 from encamp.resources.pem import bodies, fingerprint, to_pem, validate
 
@@ -48,7 +48,7 @@ def bundle_path(name: str, root: bool = True) -> str:
     return f"/etc/encamp/ca/{name}.pem" if root else f"~/.local/share/encamp/ca/{name}.pem"
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class CaBundle(Resource):
     """The operator's certificate authorities: one PEM file and, as root, the host's trust store.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.base import Change, Reader, Resource, System, kind
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Command(Resource):
     """A command that runs only while its purpose is not met.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System
+from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
 from encamp.resources.file import attribute_changes
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Directory(Resource):
     """A directory with exact owner, group and mode. What is in it is left alone."""
 

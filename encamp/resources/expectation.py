@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System
+from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
 
 MEBIBYTE = 1024 * 1024
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Expectation(Resource):
     """What a host must offer: distribution family, systemd, memory, disk. Never changes anything.
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from typing import Sequence
 
-from encamp.resources.base import Change, Content, Reader, Resource, Stat, System, octal, unified
+from encamp.resources.base import Change, Content, Reader, Resource, Stat, System, kind, octal, unified
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class File(Resource):
     """A file with exact content, owner, group and mode.
 

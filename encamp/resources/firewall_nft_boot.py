@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import linecache
+from types import ModuleType
 from typing import Any, Union
 
 from encamp.resources import firewall_nft_loader as loader
@@ -128,7 +128,7 @@ def _parts(host: Reader, opening: Opening) -> list[Part]:
     command = " ".join(_command(host))
     parts: list[Part] = [
         # Its own text: it came over the wire and stands in no file (its "#!" keeps it whole on the way).
-        File(PROGRAM, "".join(linecache.getlines(loader.__file__)), mode=0o755),
+        File(PROGRAM, _source(loader), mode=0o755),
         File(_file(opening), json.dumps(described(opening), indent=2) + "\n"),
     ]
     for owner in _owners(host):
@@ -137,6 +137,13 @@ def _parts(host: Reader, opening: Opening) -> list[Part]:
     unit = UNIT_TEXT.format(command=command, owners=" ".join(OWNERS))
     # A unit that runs for a moment at boot is not running now.
     return [*parts, SystemdUnit(UNIT, unit), Service(UNIT, running=False)]
+
+
+def _source(module: ModuleType) -> str:
+    """The text of a module, from whatever loaded it: on a host it stands in no file."""
+    spec: Any = module.__spec__
+    text: str = spec.loader.get_source(module.__name__)
+    return text
 
 
 def _parent(path: str) -> str:

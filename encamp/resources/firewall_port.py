@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.base import Change, Reader, Resource, System, kind
 from encamp.resources.firewall_rule import Firewall, Opening, nftables_may_filter, parse_sources
 
 SSH_PORT = 22
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class FirewallPort(Resource):
     """A port open on the host's active firewall: ufw or firewalld (both, if both are active), else nftables.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System
+from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
 
 LISTEN = "0A"
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class FreePort(Resource):
     """A TCP port that is free, or held by the service ``unit`` of ours. Refuses, with the holder's name, otherwise."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.base import Change, Reader, Resource, System, kind
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Group(Resource):
     """A group in /etc/group, with a system gid when it has to be made."""
 

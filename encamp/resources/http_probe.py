@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, ClassVar, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, HttpAnswer, Reader, Resource, System
+from encamp.resources.base import Change, Failure, HttpAnswer, Reader, Resource, System, kind
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class HttpProbe(Resource):
     """An HTTP address that answers with ``status`` and, where given, with ``contains`` in its body.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
 from encamp.resources import package_apt
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, Refused, Resource, System
+from encamp.resources.base import Change, CommandFailed, Failure, Reader, Refused, Resource, System, kind
 from encamp.resources.package_apt import ABSENT, INSTALLED
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Packages(Resource):
     """Distribution packages that are installed, by the names each family gives them.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Optional, Sequence
 
 from encamp.resources import postgres_layout as layout
 from encamp.resources import postgres_setup as setup
 from encamp.resources import postgres_unfinished as unfinished
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, Refused, Resource, System
+from encamp.resources.base import Change, CommandFailed, Failure, Reader, Refused, Resource, System, kind
 from encamp.resources.postgres_common import execute, read_state
 from encamp.resources.postgres_layout import Cluster
 from encamp.resources.postgres_sql import literal
@@ -16,7 +15,7 @@ from encamp.resources.postgres_sql import literal
 START_SECONDS = 300  # recovery after a crash takes its time
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class PostgresCluster(Resource):
     """A cluster that runs and starts at boot, of the major version that the distribution brings.
 

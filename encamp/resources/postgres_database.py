@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System
+from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
 from encamp.resources.postgres_common import execute, read_state
 from encamp.resources.postgres_sql import identifier, literal, require_name
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class PostgresDatabase(Resource):
     """A database that exists and belongs to ``owner``. It is never dropped.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.base import Change, Reader, Resource, System, kind
 from encamp.resources.postgres_common import State, ask, execute, read_state
 from encamp.resources.postgres_sql import identifier, require_name
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class PostgresExtension(Resource):
     """An extension created in ``database`` by the superuser, in the schema ``schema``.
 

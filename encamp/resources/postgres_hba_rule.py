@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from typing import Sequence
 
 from encamp.resources import postgres_hba_file as hba
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, unified
+from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind, unified
 from encamp.resources.postgres_common import State, ask, execute, read_state
 
 CONNECTIONS = ("local", "host", "hostssl", "hostnossl")
@@ -19,7 +18,7 @@ _ERRORS = """SELECT json_agg(json_build_object('line', line_number, 'error', err
 FROM pg_hba_file_rules WHERE error IS NOT NULL;"""
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class PostgresHbaRule(Resource):
     """A rule of pg_hba.conf, kept under ``name`` in a marked block before all other rules.
 

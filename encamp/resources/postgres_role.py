@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from typing import Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System
+from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
 from encamp.resources.postgres_common import execute, read_state, scram_iterations
 from encamp.resources.postgres_sql import identifier, literal, require_name
 from encamp.shared.secret import Secret
@@ -19,7 +18,7 @@ SET LOCAL log_min_error_statement = 'panic';
 """
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class PostgresRole(Resource):
     """A role that exists, may log in or not, and has the given password.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import time
 from typing import Any, Optional, Sequence, Union
 
-from encamp.resources.base import Change, CommandFailed, Content, Failure, Reader, Resource, System
+from encamp.resources.base import Change, CommandFailed, Content, Failure, Reader, Resource, System, kind
 from encamp.resources.home import expand
 from encamp.shared.secret import Secret
 
@@ -16,7 +15,7 @@ MARKER = ".encamp.json"
 TRIES = 3
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class PythonEnv(Resource):
     """A virtual environment with exactly the packages of a lock, each proven by hash, readable by every user.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.base import Change, Reader, Resource, System, kind
 from encamp.resources.home import expand
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class PythonExpectation(Resource):
     """An interpreter within ``requires`` (such as ``>=3.10,<3.15``). Never changes anything.
 

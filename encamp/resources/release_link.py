@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System
+from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
 from encamp.resources.home import expand
 from encamp.resources.python_env import MARKER
 
 SHOWN = 4
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class ReleaseLink(Resource):
     """A symlink to the environment in use, switched in one step; old environments beside it are removed.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, HandlerResource, Mark, Reader, System
+from encamp.resources.base import Change, HandlerResource, Mark, Reader, System, kind
 from encamp.resources.systemd_common import boot_id, change_state, unit_state
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Restart(HandlerResource):
     """Restarts a systemd unit, unless it was started after the change already.
 
@@ -26,7 +25,7 @@ class Restart(HandlerResource):
         change_state(host, "restart", self.unit)
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Reload(HandlerResource):
     """Makes a systemd unit read its configuration again, unless it was started after the change already.
 

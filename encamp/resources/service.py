@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System
+from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind
 from encamp.resources.systemd_common import UnitState, change_state, unit_name, unit_state
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Service(Resource):
     """A systemd unit that runs or not, and starts at boot or not.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System
+from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
 from encamp.resources.home import expand
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Symlink(Resource):
     """A symbolic link that points at ``target``, switched atomically. A file or directory in its place is refused.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import ClassVar, Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.base import Change, Reader, Resource, System, kind
 from encamp.resources.systemd_common import UnitState, unit_failure, unit_name, unit_state
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class SystemdProbe(Resource):
     """A systemd unit has been active for a while without a restart.
 

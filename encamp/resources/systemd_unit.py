@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Iterator, Sequence
 
-from encamp.resources.base import Change, Content, Failure, Reader, Refused, Resource, System
+from encamp.resources.base import Change, Content, Failure, Reader, Refused, Resource, System, kind
 from encamp.resources.file import File
 from encamp.resources.systemd_common import unit_state
 
@@ -17,7 +16,7 @@ VERIFY = ("systemd-analyze", "verify", "--man=no")
 PLAIN = {"SYSTEMD_LOG_COLOR": "0"}
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class SystemdUnit(Resource):
     """A unit file in /etc/systemd/system, verified before it replaces the old one and loaded by systemd.
 

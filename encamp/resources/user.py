@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.base import Change, Reader, Resource, System, kind
 from encamp.resources.group import entries
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class User(Resource):
     """A system user with its primary group, home and shell, and no password.
 

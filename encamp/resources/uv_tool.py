@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Optional, Sequence, Union
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System
+from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind
 from encamp.resources.home import expand
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
@@ -13,7 +12,7 @@ from encamp.shared.wire import Blob
 MODE = 0o755
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class UvTool(Resource):
     """The uv binary of one pinned version, taken from its wheel and proven by hash.
 

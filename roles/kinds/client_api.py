@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import ClassVar, Optional, Sequence
 
-from encamp.resources.base import Change, HttpAnswer, Reader, Resource, System
+from encamp.resources.base import Change, HttpAnswer, Reader, Resource, System, kind
 from encamp.shared.secret import Secret
 from roles.kinds.memory import memory_of, note_once
 from roles.kinds.prefect_api import Api, Problem, problem_of
@@ -13,7 +12,7 @@ from roles.kinds.prefect_api import Api, Problem, problem_of
 TIMEOUT = 10.0
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class ClientApi(Resource):
     """The Prefect API at ``url`` answers this machine: name, port, ``/health``, a real query, its version.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from typing import Iterator
 
-from encamp.resources.base import Change, Reader, Resource
+from encamp.resources.base import Change, Reader, Resource, kind
 from roles.kinds.memory import note_once
 from roles.kinds.prefect_api import without_password
 from roles.kinds.user_environment import Variable, assignments, profiles_path, session, text_of, variables
@@ -33,7 +32,7 @@ TOML_NAMES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class ClientEnvironment(Resource):
     """Tells what would win over the Prefect profile: variables, .env and prefect.toml, Cloud keys. Changes nothing.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 import uuid
 from typing import ClassVar, Mapping, Optional, Sequence, Union
 
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, Resource, Result, System
+from encamp.resources.base import Change, CommandFailed, Failure, Reader, Resource, Result, System, kind
 from encamp.resources.systemd_common import journal_tail
 from encamp.shared.secret import Secret
 from roles.kinds import proof_api
@@ -23,7 +22,7 @@ from roles.kinds.user_environment import exists, names_in, profiles_path
 STALE_SECONDS = proof_api.STALE_HOURS * 3600
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class FlowProof(Resource):
     """A throw-away flow with a task and a log line ran, and flow run, task run and log came back from the server.
 

@@ -7,7 +7,7 @@ import os
 import re
 from typing import Iterator, Optional, Sequence
 
-from encamp.resources.base import Change, Reader, Resource
+from encamp.resources.base import Change, Reader, Resource, kind
 from roles.kinds.memory import note_once
 from roles.kinds.user_environment import exists, names_in, session, text_of
 from roles.kinds.version_key import version_key
@@ -135,7 +135,7 @@ def _interpreter(host: Reader, prefix: str, folder: str) -> str:
     return host.which(folder) or host.which("python3") or "python3"
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class ClientPrefect(Resource):
     """Tells which Prefect this user has and whether it fits the server. Changes nothing.
 

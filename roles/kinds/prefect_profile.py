@@ -6,7 +6,7 @@ import dataclasses
 import os
 from typing import ClassVar, Mapping, Optional, Sequence, Union
 
-from encamp.resources.base import Change, Reader, Resource, System, octal, unified
+from encamp.resources.base import Change, Reader, Resource, System, kind, octal, unified
 from encamp.shared.secret import Secret
 from roles.kinds import profile_edit, profile_undo
 from roles.kinds.memory import note_once
@@ -20,7 +20,7 @@ from roles.kinds.user_environment import profiles_path
 from roles.kinds.version_key import version_key
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class PrefectProfile(Resource):
     """A Prefect profile of the agent's user: written, made active, and taken back byte for byte with ``undo``.
 

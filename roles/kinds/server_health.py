@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import ClassVar, Mapping, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System
+from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
 from encamp.resources.systemd_common import journal_tail
 from encamp.shared.secret import Secret
 from roles.kinds.prefect_api import Api, Problem
@@ -18,7 +18,7 @@ GRACE = 10.0
 NOT_UP = ("unit", "port", "health", "ready", "POST")
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class ServerHealth(Resource):
     """A Prefect server that answers, on its own port and database, with its UI and with the settings that were written.
 

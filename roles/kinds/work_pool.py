@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Optional, Sequence
 from urllib.parse import quote
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System
+from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
 from encamp.shared.secret import Secret
 from roles.kinds.prefect_api import Api, problem_of
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class WorkPool(Resource):
     """A work pool that exists on the server, with its type and concurrency limit. Never deleted, never unpaused.
 

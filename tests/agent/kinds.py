@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, HandlerResource, Reader, Resource, System
+from encamp.resources.base import Change, Failure, HandlerResource, Reader, Resource, System, kind
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Append(HandlerResource):
     """Adds a line to a file each time it runs."""
 
@@ -20,7 +19,7 @@ class Append(HandlerResource):
         host.write(self.path, (host.read(self.path) or b"") + b"ran\n")
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Needs(Resource):
     """Fails as long as a path is missing."""
 
@@ -32,7 +31,7 @@ class Needs(Resource):
         return []
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Stubborn(Resource):
     """Never converges."""
 
@@ -45,7 +44,7 @@ class Stubborn(Resource):
         pass
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Broken(Resource):
     """Has a bug."""
 
@@ -55,7 +54,7 @@ class Broken(Resource):
         return [][0]
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Noisy(Resource):
     """Prints where it must not, and starts a child that does, too."""
 
@@ -70,7 +69,7 @@ class Noisy(Resource):
         host.write(self.path, "x")
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Slow(Resource):
     """Makes a file, then takes its time, so that a test can kill the agent in between."""
 
@@ -88,7 +87,7 @@ class Slow(Resource):
         time.sleep(self.seconds)
 
 
-@dataclasses.dataclass(frozen=True)
+@kind
 class Wait(Resource):
     """A probe: waits for a file that it makes itself."""
 

@@ -1,0 +1,135 @@
+"""A proof's runs through the workers of a pool: any of them may take a run, and only one can carry it out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Optional
+
+from encamp.resources.base import Reader, System
+from roles.kinds.prefect_api import Api, Problem
+from roles.kinds.proof_api import ENDED, delete, log_lines
+from roles.kinds.proof_flow import ENTRYPOINT
+
+#: Seconds between two runs, where a pool has several workers. A worker asks for work every 10 s or so and takes all
+#: there is: runs that are started one after the other, each when the one before has failed, may go to the same worker
+#: again and again, while of a steady trickle every worker gets its share.
+TRICKLE = 3.0
+#: Seconds without a new line after which a log counts as complete.
+QUIET = 2.0
+#: Seconds that runs which another worker took get to end.
+SETTLE = 30.0
+
+
+def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str) -> str:
+    """Create the flow and a deployment of it whose code lies in ``directory`` on this host. Returns its id."""
+    flow_id = api.must(host, "POST", "flows/", {"name": flow})["id"]
+    body = {
+        "name": flow,
+        "flow_id": flow_id,
+        "work_pool_name": pool,
+        "entrypoint": ENTRYPOINT,
+        "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": directory}}],
+    }
+    return str(api.must(host, "POST", "deployments/", body)["id"])
+
+
+class Runs:
+    """The runs of one proof. ``state`` is that of the run that counts: completed, failed by itself, or the last."""
+
+    def __init__(self, api: Api, pool: str, flow: str, deployment: str) -> None:
+        self._api, self._pool, self._flow, self._deployment = api, pool, flow, deployment
+        self._started = 0.0
+        self._strangers: set[str] = set()
+        self.run, self.state = "", ""
+        self.lines: list[str] = []
+
+    def over(self, host: System) -> bool:
+        """Look at all runs, and start one more where that may help. True when there is a verdict."""
+        found = runs_of(host, self._api, self._flow)
+        for run in found:
+            self.run, self.state = run["id"], str(run.get("state_type") or "")
+            if self.state == "COMPLETED":
+                return True
+            if self.state in ENDED and self.run not in self._strangers:
+                self.lines = log_lines(host, self._api, self.run)
+                if not (unseen(self.lines, self._flow) and self._others(host)):
+                    return True
+                self._strangers.add(self.run)
+        self._start_another(host, waiting=len(found) - len(self._strangers))
+        return False
+
+    def _start_another(self, host: System, waiting: int) -> None:
+        pause_over = time.monotonic() - self._started >= TRICKLE
+        if not waiting or (pause_over and self._others(host)):
+            body = {"state": {"type": "SCHEDULED", "name": "Scheduled"}}
+            self._api.must(host, "POST", f"deployments/{self._deployment}/create_flow_run", body)
+            self._started = time.monotonic()
+
+    def _others(self, host: Reader) -> bool:
+        """Whether the pool has more than one worker."""
+        return len(online_workers(host, self._api, self._pool)) > 1
+
+    def settle(self, host: System) -> None:
+        """Take back what no worker has taken, and wait until the others are over, each with its worker's last word.
+
+        Some releases' workers log the end of the process after that of the run; a line that came after the deletion
+        would stay for ever.
+        """
+        for run in runs_of(host, self._api, self._flow):
+            if run.get("state_type") == "SCHEDULED":
+                delete(host, self._api, f"flow_runs/{run['id']}")
+        host.wait(lambda: self._all_ended(host), SETTLE)
+        lines, since = [-1], [time.monotonic()]
+
+        def quiet() -> bool:
+            ids = [run["id"] for run in runs_of(host, self._api, self._flow)]
+            count = len(log_lines(host, self._api, *ids))
+            if count != lines[0]:
+                lines[0], since[0] = count, time.monotonic()
+            return time.monotonic() - since[0] >= QUIET
+
+        host.wait(quiet, 4 * QUIET)
+
+    def _all_ended(self, host: Reader) -> bool:
+        return all(run.get("state_type") in ENDED for run in runs_of(host, self._api, self._flow))
+
+
+def runs_of(host: Reader, api: Api, flow: str) -> list[dict[str, Any]]:
+    """All runs of a flow, oldest first."""
+    query = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    found: list[dict[str, Any]] = api.must(host, "POST", "flow_runs/filter", query)
+    return found
+
+
+def unseen(lines: list[str], flow: str) -> bool:
+    """Whether a run's log says that its worker did not find the proof's directory.
+
+    Prefect 3.8 logs only that the step began, earlier releases also the error.
+    """
+    began = any("Executing deployment step: set_working_directory" in line for line in lines)
+    done = any("set_working_directory' completed" in line or "All deployment steps" in line for line in lines)
+    missing = any("No such file or directory" in line and flow in line for line in lines)
+    return missing or (began and not done)
+
+
+def online_workers(host: Reader, api: Api, pool: str) -> list[str]:
+    """Names of the pool's workers that the server has heard from lately."""
+    workers = api.must(host, "POST", f"work_pools/{pool}/workers/filter", {})
+    return [str(worker["name"]) for worker in workers if worker.get("status") == "ONLINE"]
+
+
+def why_not_taken(host: Reader, api: Api, pool: str, state: str, seconds: float) -> Problem:
+    """Why no worker finished a run in time."""
+    found = api.must(host, "GET", f"work_pools/{pool}")
+    online = online_workers(host, api, pool)
+    reason = f"no worker of pool {pool} finished the proof within {seconds:.0f} s; it is {state or 'unknown'}"
+    if found.get("is_paused"):
+        return Problem(reason, "the pool is paused", f"prefect work-pool resume {pool}")
+    if not online:
+        return Problem(reason, "no worker of that pool is online", "see the worker's unit and its journal")
+    return Problem(
+        reason,
+        f"online: {', '.join(online)}; the pool's concurrency limit is {found.get('concurrency_limit')}, so it may be "
+        "full, or the worker is too busy",
+        "look at the pool in the UI, or wait and run `fab verify` again",
+    )
