@@ -1,9 +1,9 @@
 """What a resource is, and what it may ask of the host.
 
-A kind is a class of fields in a file of its own, decorated with :func:`kind`. Its first field names it on the host (its
-identity). ``check`` gets a :class:`Reader`, which has no method that writes, and returns what differs. ``apply`` gets a
-:class:`System` and makes exactly those changes. The loop in ``encamp.agent`` owns check mode, diffs, redaction, handlers
-and the second check.
+A kind is a class of fields in a file of its own, decorated with :func:`kind`. Its first field names it on the host
+(its identity). ``check`` gets a :class:`Reader`, which has no method that writes, and returns what differs. ``apply``
+gets a :class:`System` and makes exactly those changes. The loop in ``encamp.agent`` owns check mode, diffs, redaction,
+handlers and the second check.
 
 Shipped to hosts: Python 3.9 syntax, standard library only.
 """
