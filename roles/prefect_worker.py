@@ -105,6 +105,7 @@ def proof(host: SiteHost, site: Site) -> Resource:
         api_url=prefect_server.api_url(server_for(host, site)),
         as_user=layout.worker_user,
         work_pool=pool_of(host),
+        worker=host.name,
         through="environment",
         unit=layout.worker_unit(pool_of(host)),
         workdir=layout.worker_home,
@@ -120,6 +121,7 @@ def worker_settings(host: SiteHost, layout: Layout, url: str) -> dict[str, str]:
 def _unit(host: SiteHost, layout: Layout, pool: str) -> Any:
     settings = host.settings(Settings)
     command = [f"{layout.link}/bin/prefect", "worker", "start", "--pool", pool, "--type", "process"]
+    command += ["--name", host.name]
     if settings.worker_limit:
         command += ["--limit", str(settings.worker_limit)]
     return render(

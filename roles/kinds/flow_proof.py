@@ -10,7 +10,7 @@ from typing import ClassVar, Mapping, Optional, Sequence, Union
 from encamp.resources.base import Change, CommandFailed, Failure, Reader, Resource, Result, System, kind
 from encamp.resources.systemd_common import journal_tail
 from encamp.shared.secret import Secret
-from roles.kinds import proof_api
+from roles.kinds import proof_api, proof_worker
 from roles.kinds.known_failures import explain_client
 from roles.kinds.memory import memory_of
 from roles.kinds.prefect_api import Api
@@ -28,8 +28,9 @@ class FlowProof(Resource):
 
     ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
     ``auth`` is ``user:password`` where the server asks for it. ``as_user`` runs the flow ("": the agent's user).
-    ``work_pool``: a worker of that pool on this host must run it. ``through`` is "profile" (just the settings that the
-    user's own flows get) or "environment" (PREFECT_API_URL and the rest given by encamp, a home of its own).
+    ``work_pool``: this host's worker of that pool, named ``worker``, must run it. ``through`` is "profile" (just the
+    settings that the user's own flows get) or "environment" (PREFECT_API_URL and the rest given by encamp, a home of
+    its own).
     ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
 
@@ -44,6 +45,7 @@ class FlowProof(Resource):
     auth: Optional[Secret] = None
     as_user: str = ""
     work_pool: str = ""
+    worker: str = ""
     through: str = "profile"
     workdir: str = ""
     timeout: int = 180
@@ -103,26 +105,22 @@ class FlowProof(Resource):
         return Failure("the throw-away flow failed", failed.cause, failed.fix, failed.detail)
 
     def _by_worker(self, host: System, flow: str, directory: str) -> None:
-        """Have a worker of the pool run the script. Another host's worker lacks it: then ask again."""
-        deployment = proof_api.deploy(host, self._api, flow, self.work_pool, directory)
-        deadline = time.monotonic() + self.timeout
+        """Have a worker of the pool run the script: this host's, since only here is the script."""
+        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory)
+        runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.worker)
         host.progress(f"waiting for a worker of pool {self.work_pool} to run a throw-away flow")
-        while True:
-            run = proof_api.start(host, self._api, deployment)
-            state = proof_api.wait_for_end(host, self._api, run, max(1.0, deadline - time.monotonic()))
-            if state == "COMPLETED":
-                return
-            if state not in proof_api.ENDED:
-                problem = proof_api.why_not_taken(host, self._api, self.work_pool, state, self.timeout)
-                raise problem.failure(journal_tail(host, self.unit) if self.unit else "")
-            lines = proof_api.log_lines(host, self._api, run)
-            others = len(proof_api.online_workers(host, self._api, self.work_pool)) > 1
-            if not (proof_api.unseen(lines, flow) and others and time.monotonic() < deadline):
-                raise self._worker_failed(run, state, lines, directory)
+        over = host.wait(lambda: runs.over(host), self.timeout)
+        if not over:
+            problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout)
+        runs.settle(host)
+        if not over:
+            raise problem.failure(journal_tail(host, self.unit) if self.unit else "")
+        if runs.state != "COMPLETED":
+            raise self._worker_failed(runs.run, runs.state, runs.lines, directory)
 
     def _worker_failed(self, run: str, state: str, lines: list[str], directory: str) -> Failure:
         reason, detail = f"the worker's flow run {run} ended as {state}", "\n".join(lines[-20:])
-        if proof_api.unseen(lines, os.path.basename(directory)):
+        if proof_worker.unseen(lines, os.path.basename(directory)):
             return Failure(
                 f"{reason}: its worker does not find {directory}",
                 "a worker on another host took it, or the worker's unit hides that place (ProtectHome, PrivateTmp)",

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Optional
+from typing import Any
 
 from encamp.resources.base import Reader, System
 from roles.kinds.prefect_api import Api, Problem
 from roles.kinds.proof_api import ENDED, delete, log_lines
 from roles.kinds.proof_flow import ENTRYPOINT
 
-#: Seconds between two runs, where a pool has several workers. A worker asks for work every 10 s or so and takes all
-#: there is: runs that are started one after the other, each when the one before has failed, may go to the same worker
-#: again and again, while of a steady trickle every worker gets its share.
-TRICKLE = 3.0
+#: Label of a flow run that names the worker which took it.
+TAKER = "prefect.worker.name"
 #: Seconds without a new line after which a log counts as complete.
 QUIET = 2.0
 #: Seconds that runs which another worker took get to end.
@@ -34,40 +32,47 @@ def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str) -> str:
 
 
 class Runs:
-    """The runs of one proof. ``state`` is that of the run that counts: completed, failed by itself, or the last."""
+    """The runs of one proof, which only ``worker`` can carry out. ``state`` is that of the run that counts.
 
-    def __init__(self, api: Api, pool: str, flow: str, deployment: str) -> None:
+    A worker asks for work every ten seconds or so and takes all there is. So a next run is started as soon as a
+    stranger has taken one: it waits for the next worker that asks, and the turn comes round to ours. Were it started
+    when the stranger has failed, the same stranger would be the next to ask, again and again.
+    """
+
+    def __init__(self, api: Api, pool: str, flow: str, deployment: str, worker: str) -> None:
         self._api, self._pool, self._flow, self._deployment = api, pool, flow, deployment
-        self._started = 0.0
-        self._strangers: set[str] = set()
+        self._worker = worker
+        self._failed_elsewhere: set[str] = set()
         self.run, self.state = "", ""
         self.lines: list[str] = []
 
     def over(self, host: System) -> bool:
-        """Look at all runs, and start one more where that may help. True when there is a verdict."""
-        found = runs_of(host, self._api, self._flow)
-        for run in found:
+        """Look at all runs, and start one more where none is left for our worker. True when there is a verdict."""
+        hopes = 0
+        for run in runs_of(host, self._api, self._flow):
             self.run, self.state = run["id"], str(run.get("state_type") or "")
-            if self.state == "COMPLETED":
+            if self.state == "COMPLETED" or (self.state in ENDED and not self._elsewhere(host, run)):
                 return True
-            if self.state in ENDED and self.run not in self._strangers:
-                self.lines = log_lines(host, self._api, self.run)
-                if not (unseen(self.lines, self._flow) and self._others(host)):
-                    return True
-                self._strangers.add(self.run)
-        self._start_another(host, waiting=len(found) - len(self._strangers))
-        return False
-
-    def _start_another(self, host: System, waiting: int) -> None:
-        pause_over = time.monotonic() - self._started >= TRICKLE
-        if not waiting or (pause_over and self._others(host)):
+            hopes += self.state not in ENDED and not self._is_strangers(run)
+        if not hopes:
             body = {"state": {"type": "SCHEDULED", "name": "Scheduled"}}
             self._api.must(host, "POST", f"deployments/{self._deployment}/create_flow_run", body)
-            self._started = time.monotonic()
+        return False
 
-    def _others(self, host: Reader) -> bool:
-        """Whether the pool has more than one worker."""
-        return len(online_workers(host, self._api, self._pool)) > 1
+    def _is_strangers(self, run: dict[str, Any]) -> bool:
+        """Whether another worker has taken a run. Releases before 3.1 do not tell: then only its end shows it."""
+        taker = (run.get("labels") or {}).get(TAKER, self._worker)
+        return bool(taker != self._worker)
+
+    def _elsewhere(self, host: Reader, run: dict[str, Any]) -> bool:
+        """Whether a run that has failed did so because another host's worker had taken it."""
+        if self._is_strangers(run) or run["id"] in self._failed_elsewhere:
+            return True
+        self.lines = log_lines(host, self._api, run["id"])
+        others = len(online_workers(host, self._api, self._pool)) > 1
+        if others and unseen(self.lines, self._flow):
+            self._failed_elsewhere.add(run["id"])
+        return run["id"] in self._failed_elsewhere
 
     def settle(self, host: System) -> None:
         """Take back what no worker has taken, and wait until the others are over, each with its worker's last word.

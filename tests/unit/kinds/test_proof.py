@@ -8,8 +8,9 @@ import pytest
 
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.memory import memory_of
-from roles.kinds.proof_api import OWN_NAME, Traces, unseen
+from roles.kinds.proof_api import OWN_NAME, Traces
 from roles.kinds.proof_flow import ENTRYPOINT, FILE, script
+from roles.kinds.proof_worker import unseen
 from tests.unit.kinds.laptop import Laptop
 
 
