@@ -1,0 +1,127 @@
+"""The command line: what it offers, and what it says to mistakes. A socket stands where a host would be."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+FAB = Path(sys.executable).with_name("fab")
+TASKS = ("deploy", "configure-client", "verify", "lock")
+
+
+def fab(*arguments: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run fab in the checkout, as an operator would."""
+    return subprocess.run(
+        [str(FAB), *arguments],
+        cwd=CHECKOUT,
+        env={**os.environ, "ENCAMP_INVENTORY": str(site or CHECKOUT / "inventory" / "lab"), "COLUMNS": "80"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def door() -> Iterator[socket.socket]:
+    """A port that notes who knocks: nobody may."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(0)
+        yield listening
+
+
+@pytest.fixture
+def site(tmp_path: Path, door: socket.socket) -> Path:
+    """A site with two servers and a client behind the port."""
+    (tmp_path / "hosts.yml").write_text(
+        f"""
+all:
+  vars: {{ansible_host: 127.0.0.1, ansible_port: {door.getsockname()[1]}, connect_tries: 1}}
+  children:
+    servers:
+      hosts:
+        web1: {{public_url: "http://web1.example.com:4200"}}
+        web2: {{public_url: "http://web2.example.com:4200"}}
+    clients:
+      hosts: {{laptop: {{}}}}
+""",
+        "utf-8",
+    )
+    return tmp_path
+
+
+def nobody_knocked(door: socket.socket) -> bool:
+    try:
+        door.accept()
+    except BlockingIOError:
+        return True
+    return False
+
+
+def test_the_door_notices(door: socket.socket, site: Path) -> None:
+    """What the tests below rely on: a run that gets to a host does knock."""
+    with socket.create_connection(door.getsockname()):
+        assert not nobody_knocked(door)
+
+
+def test_list_names_every_task_with_what_it_does() -> None:
+    done = fab("--list")
+    assert done.returncode == 0 and done.stderr == ""
+    for task in TASKS:
+        assert f"  {task}  " in done.stdout
+    assert "Make the hosts (-H, or all servers and workers)" in done.stdout
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_help_explains_every_option(task: str) -> None:
+    done = fab("--help", task)
+    assert done.returncode == 0 and done.stderr == ""
+    options = [line for line in done.stdout.partition("Options:")[2].splitlines() if line.startswith("  -")]
+    assert options
+    for line in options:
+        assert len(line.split("  ")) > 2, f"nothing is said of {line}"
+
+
+def test_help_of_deploy_says_what_each_option_is_for() -> None:
+    said = " ".join(fab("--help", "deploy").stdout.split())
+    for words in ("--check Change nothing", "--set Override a setting, as KEY=VALUE", "--[no-]verify", "--json=STRING"):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        pytest.param("-H web3 deploy", 4, ("no host or group web3", "did you mean web"), id="unknown-host"),
+        pytest.param("-H web1 deploy --set prot=1", 4, ("no setting prot", "did you mean port?"), id="unknown-key"),
+        pytest.param("-H web1 deploy --set port=70000", 4, ("--set: port is 70000",), id="port"),
+        pytest.param("-H web1 deploy --set port", 1, ("expected key=value",), id="no-value"),
+        pytest.param("-H web1 deploy --forks x", 1, ("--forks",), id="forks"),
+        pytest.param("-H web1 deploy --exit-code", 1, ("--check",), id="exit-code"),
+        pytest.param("-H web1 deploy --nosuch", 1, ("--nosuch",), id="unknown-option"),
+        pytest.param("-H web1 nosuch", 1, ("nosuch",), id="unknown-task"),
+        pytest.param("-H laptop deploy", 1, ("laptop", "configure-client"), id="a-client"),
+        pytest.param("-H web1 deploy --set prefect_version=3", 4, ("three numbers", "3.8.8"), id="version"),
+        pytest.param("-H web1 deploy --set prefect_version=3.0.999", 4, ("fab lock --prefect 3.0.999",), id="no-lock"),
+        pytest.param("-H laptop configure-client", 1, ("which server?", "web1, web2"), id="which-server"),
+        pytest.param("lock", 1, ("prefect",), id="lock-of-what"),
+        pytest.param("lock --prefect 3.8.8 --exclude-newer soon", 1, ("2026-10-30",), id="no-date"),
+    ],
+)
+def test_a_mistake_ends_with_words_and_code(
+    site: Path, door: socket.socket, arguments: str, code: int, words: tuple[str, ...]
+) -> None:
+    done = fab(*arguments.split(), site=site)
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert all(word in said for word in words), said
+    assert "Traceback" not in said
+    assert nobody_knocked(door)

@@ -1,0 +1,161 @@
+"""Runs over processes of this machine: what becomes of one host never hides another, whatever it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from encamp import plan
+from encamp.errors import Unreachable
+from encamp.local import LocalLink
+from encamp.plan import HostPlan
+from encamp.report import JsonLines, Outcome, PlainLines, recap_lines
+from encamp.resources.directory import Directory
+from encamp.run import Mode, Run, exit_code
+from encamp.schedule import Wave
+from encamp.transport import Link, Remote
+
+STAGE = ("all",)
+
+
+@dataclasses.dataclass
+class Reach:
+    """Starts a program of each host's own in place of python3, or raises what stands there."""
+
+    programs: dict[str, str | Exception]
+
+    def open(self, host: str) -> Link:
+        program = self.programs[host]
+        if isinstance(program, Exception):
+            raise program
+        return LocalLink()
+
+    def remote(self, host: str) -> Remote:
+        return Remote(host, str(self.programs[host]), become=False)
+
+
+def script(folder: Path, name: str, text: str) -> str:
+    """A program that stands where a host's python3 would."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n", "utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+def converge(programs: dict[str, str | Exception], *listeners: JsonLines | PlainLines) -> dict[str, Outcome]:
+    plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {
+        (host, STAGE): plan.build(host, [Directory("/tmp")]) for host in programs
+    }
+    run = Run("deploy", Mode(check=True), Reach(programs), listeners)
+    outcomes = run.converge([Wave("all", dict.fromkeys(programs, STAGE))], plans)
+    return {outcome.host: outcome for outcome in outcomes}
+
+
+def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
+    out, events = io.StringIO(), tmp_path / "events"
+    told = JsonLines(events)
+    outcomes = converge(
+        {
+            "good": sys.executable,
+            "away": Unreachable("nobody there", "look"),
+            "odd": RuntimeError("never thought of"),
+            "mute": script(tmp_path, "mute", "exit 0"),
+            "gone": script(tmp_path, "gone", "echo 'This account is currently not available.'"),
+            "old": script(tmp_path, "old", "echo READY 1 3.6.9; cat"),
+            "cut": script(tmp_path, "cut", "echo READY 1 3.11.0; head -c 10"),
+            "babble": script(tmp_path, "babble", "echo READY 1 3.11.0; head -c 10 >/dev/null; echo no event"),
+        },
+        PlainLines(out, check=True),
+        told,
+    )
+    told.close()
+    assert {name: outcome.status for name, outcome in outcomes.items()} == {
+        "good": "ok",
+        "away": "unreachable",
+        "odd": "failed",
+        "mute": "failed",
+        "gone": "failed",
+        "old": "failed",
+        "cut": "unreachable",
+        "babble": "failed",
+    }
+    reasons = {name: outcome.failure.get("reason", "") for name, outcome in outcomes.items()}
+    assert "never thought of" in reasons["odd"] and outcomes["odd"].failure["cause"] == "a bug of encamp"
+    assert "without a word" in reasons["mute"]
+    assert "not available" in reasons["gone"]
+    assert "Python 3.6" in reasons["old"]
+    assert "session ended" in reasons["cut"]
+    assert all(outcome.counts["failed"] == (outcome.status == "failed") for outcome in outcomes.values())
+    ended = [json.loads(line) for line in events.read_text("utf-8").splitlines()]
+    assert {event["host"] for event in ended if event["event"] == "ended"} == set(outcomes)
+    assert "away  UNREACHABLE\n    what:   nobody there\n    fix:    look" in out.getvalue()
+    assert len(recap_lines(list(outcomes.values()), check=True)) == len(outcomes)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("sudo: python3: command not found", "there is no python3"),
+        ("bash: line 1: python3: command not found", "there is no python3"),
+        ("sh: 1: sudo: not found", "there is no sudo"),
+        ("bash: line 1: sudo: command not found", "there is no sudo"),
+        ("ann is not in the sudoers file.", "sudo refuses"),
+        ("Could not chdir to home directory /x: No such file or directory", "did not start"),
+    ],
+)
+def test_why_an_agent_did_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, reason: str) -> None:
+    script(tmp_path, "python3", f"echo '{said}' >&2; exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert reason in converge({"host": "python3"})["host"].failure["reason"]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        (["ok", "ok"], 0),
+        (["ok", "failed", "unreachable", "locked"], 2),
+        (["unreachable", "locked"], 3),
+        (["locked", "not reached"], 5),
+        (["interrupted", "failed"], 130),
+    ],
+)
+def test_exit_codes(statuses: list[str], code: int) -> None:
+    assert exit_code([Outcome(str(number), status) for number, status in enumerate(statuses)], False, False) == code
+
+
+def test_an_interrupt_ends_with_an_outcome_for_every_host(tmp_path: Path) -> None:
+    slow = script(tmp_path, "slow", f"touch {tmp_path}/begun; echo READY 1 3.11.0; exec sleep 60")
+    program = textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import test_run
+        from pathlib import Path
+        outcomes = test_run.converge({{"one": {slow!r}, "two": {slow!r}}})
+        print(*sorted(f"{{o.host}}={{o.status}}" for o in outcomes.values()))
+    """)
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent.parent.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    for _ in range(600):
+        if (tmp_path / "begun").exists() or child.poll() is not None:
+            break
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert out.split() == ["one=interrupted", "two=interrupted"], err
+    assert "Traceback" not in err
