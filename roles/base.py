@@ -14,16 +14,20 @@ from encamp.host import locate
 from encamp.plan import Item
 from encamp.resources.base import Failure, Resource
 from encamp.resources.ca_bundle import CaBundle, bundle_path
+from encamp.resources.directory import Directory
 from encamp.resources.expectation import Expectation
+from encamp.resources.group import Group
 from encamp.resources.package import Packages
 from encamp.resources.pem import validate
 from encamp.resources.python_env import PythonEnv
 from encamp.resources.python_expectation import PythonExpectation
+from encamp.resources.user import User
 from encamp.resources.uv_tool import UvTool
 from encamp.settings import setting
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles import layout, versions
+from roles.layout import Layout
 
 LOCKS = Path(__file__).resolve().parent / "locks"
 DISK_MIB = 600
@@ -108,6 +112,16 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
     yield from ca_bundle(settings, site, host)
     yield uv(settings, site, host, layout.UV_ROOT)
+
+
+def account(layout: Layout, user: str, home: str, comment: str) -> Iterator[Resource]:
+    """The user that a service of the instance runs as, with its home, and where its settings are kept."""
+    yield Group(user)
+    yield User(user, user, home, comment=comment)
+    yield Directory("/etc/prefect")
+    yield Directory(layout.config)
+    yield Directory("/var/lib/prefect")
+    yield Directory(home, user, user, 0o750)
 
 
 def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resource]:

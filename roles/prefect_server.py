@@ -11,16 +11,13 @@ from urllib.parse import SplitResult, urlsplit
 from encamp.errors import SettingsError
 from encamp.plan import FLUSH, Item, Step
 from encamp.resources.base import Resource
-from encamp.resources.directory import Directory
 from encamp.resources.file import File
 from encamp.resources.free_port import FreePort
-from encamp.resources.group import Group
 from encamp.resources.release_link import ReleaseLink
 from encamp.resources.restart import Restart
 from encamp.resources.service import Service
 from encamp.resources.systemd_probe import SystemdProbe
 from encamp.resources.systemd_unit import SystemdUnit
-from encamp.resources.user import User
 from encamp.settings import setting
 from encamp.site import Site, SiteHost
 from encamp.templates import render
@@ -150,7 +147,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """User, environment, settings, unit, service; then the proof that it is healthy."""
     layout = Layout()
     restart = Restart(layout.server_unit)
-    yield from _account(layout)
+    yield from base.account(layout, layout.user, layout.home, "Prefect server")
     yield from install(host, layout, restart)
     yield Step(File(layout.server_env, _environment_file(host, layout), "root", layout.user, 0o640), (restart,))
     yield Step(SystemdUnit(layout.server_unit, _unit(host, layout)), (restart,))
@@ -178,15 +175,6 @@ def install(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
     wanted = base.release(settings)
     yield Step(base.environment(settings, wanted, UV_ROOT, UV_CACHE), (restart,))
     yield Step(ReleaseLink(layout.link, wanted.path), (restart,))
-
-
-def _account(layout: Layout) -> Iterator[Item]:
-    yield Group(layout.user)
-    yield User(layout.user, layout.user, layout.home, comment="Prefect server")
-    yield Directory("/etc/prefect")
-    yield Directory(layout.config)
-    yield Directory("/var/lib/prefect")
-    yield Directory(layout.home, layout.user, layout.user, 0o750)
 
 
 def database_url(settings: Settings, layout: Layout) -> str:

@@ -9,14 +9,11 @@ from typing import Any
 from encamp.errors import SettingsError
 from encamp.plan import FLUSH, Item, Step
 from encamp.resources.base import Resource
-from encamp.resources.directory import Directory
 from encamp.resources.file import File
-from encamp.resources.group import Group
 from encamp.resources.restart import Restart
 from encamp.resources.service import Service
 from encamp.resources.systemd_probe import SystemdProbe
 from encamp.resources.systemd_unit import SystemdUnit
-from encamp.resources.user import User
 from encamp.settings import setting
 from encamp.site import Site, SiteHost
 from encamp.templates import render
@@ -80,12 +77,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     layout, pool = Layout(), pool_of(host)
     url = prefect_server.api_url(server_for(host, site))
     restart = Restart(layout.worker_unit(pool))
-    yield Group(layout.worker_user)
-    yield User(layout.worker_user, layout.worker_user, layout.worker_home, comment="Prefect worker")
-    yield Directory("/etc/prefect")
-    yield Directory(layout.config)
-    yield Directory("/var/lib/prefect")
-    yield Directory(layout.worker_home, layout.worker_user, layout.worker_user, 0o750)
+    yield from base.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
     yield from prefect_server.install(host, layout, restart)
     env = render("prefect_worker/worker.env.j2", settings=worker_settings(host, layout, url))
     yield Step(File(layout.worker_env, env, "root", layout.worker_user, 0o640), (restart,))
