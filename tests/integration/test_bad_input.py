@@ -19,7 +19,7 @@ from live import LiveLab
 
 from tests.integration.looks import Fab, counts, snapshot, succeeded
 
-SERVER = "vm1"
+SERVER = "vm2"
 USAGE, FAILED, UNREACHABLE, SETTINGS, LOCKED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 ONCE = ("--set", "connect_tries=1", "--set", "connect_timeout=1")
 SQLITE = ("--set", "database=sqlite")
@@ -42,28 +42,28 @@ def refused(done: Fab, code: int, *words: str) -> None:
 
 # -- What is wrong in files and on the command line: no host hears of it ----------------------------------------------
 
-#: id: text of host_vars/vm1.yml, further arguments, exit code, words that must be said.
+#: id: text of host_vars/vm2.yml, further arguments, exit code, words that must be said.
 MISTAKES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
-    "unknown-key": ("databse: sqlite", (), SETTINGS, ("vm1.yml:2", "no setting databse", "did you mean database?")),
-    "wrong-type": ("port: many", (), SETTINGS, ("vm1.yml:2", "port must be a whole number", "many")),
-    "wrong-choice": ("database: oracle", (), SETTINGS, ("vm1.yml:2", "postgres, sqlite")),
-    "port-70000": ("port: 70000", (), SETTINGS, ("vm1.yml:2", "port is 70000", "1 to 65535")),
-    "port-of-ssh": ("port: 22", (), SETTINGS, ("vm1.yml:2", "port is 22", "ssh")),
-    "malformed-yaml": ("port: [4200", (), SETTINGS, ("vm1.yml:",)),
-    "tab-in-yaml": ("port:\n\t- 4200", (), SETTINGS, ("vm1.yml:3",)),
-    "duplicate-key": ("port: 4200\nport: 4201", (), SETTINGS, ("vm1.yml:3", "port")),
-    "version-unquoted": ("prefect_version: 3.8", (), SETTINGS, ("vm1.yml:2", "the number 3.8", "in quotes")),
-    "version-too-short": ("prefect_version: '3.8'", (), SETTINGS, ("vm1.yml:2", "three numbers", "'3.8.8'")),
-    "version-2": ("prefect_version: 2.20.1", (), SETTINGS, ("vm1.yml:2", "older than 3.0")),
-    "version-without-lock": ("prefect_version: '3.9.99'", (), SETTINGS, ("vm1.yml:2", "fab lock --prefect 3.9.99")),
-    "url-to-listen-on": ("public_url: http://0.0.0.0:4200", (), SETTINGS, ("vm1.yml:2", "address to listen on")),
-    "url-of-loopback": ("public_url: http://127.0.0.1:4200", (), SETTINGS, ("vm1.yml:2", "client's own machine")),
-    "url-with-bad-port": ("public_url: http://example.com:99999", (), SETTINGS, ("vm1.yml:2", "port")),
+    "unknown-key": ("databse: sqlite", (), SETTINGS, ("vm2.yml:2", "no setting databse", "did you mean database?")),
+    "wrong-type": ("port: many", (), SETTINGS, ("vm2.yml:2", "port must be a whole number", "many")),
+    "wrong-choice": ("database: oracle", (), SETTINGS, ("vm2.yml:2", "postgres, sqlite")),
+    "port-70000": ("port: 70000", (), SETTINGS, ("vm2.yml:2", "port is 70000", "1 to 65535")),
+    "port-of-ssh": ("port: 22", (), SETTINGS, ("vm2.yml:2", "port is 22", "ssh")),
+    "malformed-yaml": ("port: [4200", (), SETTINGS, ("vm2.yml:",)),
+    "tab-in-yaml": ("port:\n\t- 4200", (), SETTINGS, ("vm2.yml:3",)),
+    "duplicate-key": ("port: 4200\nport: 4201", (), SETTINGS, ("vm2.yml:3", "port")),
+    "version-unquoted": ("prefect_version: 3.8", (), SETTINGS, ("vm2.yml:2", "the number 3.8", "in quotes")),
+    "version-too-short": ("prefect_version: '3.8'", (), SETTINGS, ("vm2.yml:2", "three numbers", "'3.8.8'")),
+    "version-2": ("prefect_version: 2.20.1", (), SETTINGS, ("vm2.yml:2", "older than 3.0")),
+    "version-without-lock": ("prefect_version: '3.9.99'", (), SETTINGS, ("vm2.yml:2", "fab lock --prefect 3.9.99")),
+    "url-to-listen-on": ("public_url: http://0.0.0.0:4200", (), SETTINGS, ("vm2.yml:2", "address to listen on")),
+    "url-of-loopback": ("public_url: http://127.0.0.1:4200", (), SETTINGS, ("vm2.yml:2", "client's own machine")),
+    "url-with-bad-port": ("public_url: http://example.com:99999", (), SETTINGS, ("vm2.yml:2", "port")),
     "no-public-url": ("public_url: ''", (), SETTINGS, ("127.0.0.1", "set public_url:")),
-    "no-ca-bundle": ("ca_bundle: nosuch.pem", (), SETTINGS, ("vm1.yml:2", "nosuch.pem", "No such file")),
-    "no-pem": ("ca_bundle: hosts.yml", (), SETTINGS, ("vm1.yml:2", "hosts.yml")),
-    "no-network": ("allowed_sources: [10.0.0.300]", (), SETTINGS, ("vm1.yml:2", "10.0.0.300")),
-    "unknown-ssh-option": ("ansible_ssh_pass: x", (), SETTINGS, ("vm1.yml:2", "log in with a key")),
+    "no-ca-bundle": ("ca_bundle: nosuch.pem", (), SETTINGS, ("vm2.yml:2", "nosuch.pem", "No such file")),
+    "no-pem": ("ca_bundle: hosts.yml", (), SETTINGS, ("vm2.yml:2", "hosts.yml")),
+    "no-network": ("allowed_sources: [10.0.0.300]", (), SETTINGS, ("vm2.yml:2", "10.0.0.300")),
+    "unknown-ssh-option": ("ansible_ssh_pass: x", (), SETTINGS, ("vm2.yml:2", "log in with a key")),
     "set-unknown-key": ("", ("--set", "databse=sqlite"), SETTINGS, ("--set", "did you mean database?")),
     "set-without-value": ("", ("--set", "port"), USAGE, ("--set port", "for example --set port=4201")),
     "unknown-option": ("", ("--nosuch",), USAGE, ("--nosuch",)),
@@ -73,6 +73,14 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
     "json-nowhere": ("", ("--json", "/nosuch/events"), USAGE, ("/nosuch/events", "No such file")),
     "no-inventory": ("", ("--inventory", "/nosuch"), SETTINGS, ("/nosuch", "--inventory")),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fresh(lab: LiveLab) -> Iterator[None]:
+    """A server that nothing was deployed to, before these tests and after them."""
+    lab.recreate(SERVER)
+    yield
+    lab.recreate(SERVER)
 
 
 @pytest.fixture
@@ -99,9 +107,9 @@ def test_a_mistake_in_the_input(
 @pytest.mark.parametrize(
     ("hosts", "code", "words"),
     [
-        pytest.param("vm1,vm11", SETTINGS, ("no host or group vm11", "did you mean vm1"), id="unknown-host"),
-        pytest.param("vm1:!vm1", SETTINGS, ("no host matches",), id="nobody"),
-        pytest.param("vm1,laptop1", USAGE, ("laptop1", "no group", "configure-client"), id="a-client"),
+        pytest.param("vm2,vm22", SETTINGS, ("no host or group vm22", "did you mean vm2"), id="unknown-host"),
+        pytest.param("vm2:!vm2", SETTINGS, ("no host matches",), id="nobody"),
+        pytest.param("vm2,laptop1", USAGE, ("laptop1", "no group", "configure-client"), id="a-client"),
     ],
 )
 def test_hosts_that_a_deploy_is_not_for(lab: LiveLab, hosts: str, code: int, words: tuple[str, ...]) -> None:
@@ -110,8 +118,8 @@ def test_hosts_that_a_deploy_is_not_for(lab: LiveLab, hosts: str, code: int, wor
 
 @pytest.mark.usefixtures("untouched")
 def test_every_mistake_is_told_at_once(lab: LiveLab, tmp_path: Path) -> None:
-    site = lab.site(tmp_path, host_vars={SERVER: {"databse": "sqlite", "port": 0}, "vm2": {"prot": 1}})
-    words = ("3 settings are wrong", "vm1.yml:1", "vm1.yml:2", "vm2.yml:1")
+    site = lab.site(tmp_path, host_vars={SERVER: {"databse": "sqlite", "port": 0}, "vm1": {"prot": 1}})
+    words = ("3 settings are wrong", "vm1.yml:1", "vm2.yml:1", "vm2.yml:2")
     refused(lab.fab("-H", SERVER, "deploy", inventory=site), SETTINGS, *words)
 
 
@@ -244,13 +252,13 @@ def test_a_host_key_is_recorded_when_asked_for_and_refused_once_it_changed(lab: 
 
 def test_a_host_out_of_reach_does_not_hide_another(lab: LiveLab, tmp_path: Path) -> None:
     events = tmp_path / "events.jsonl"
-    site = lab.site(tmp_path, host_vars={"vm2": {"ansible_port": 1}})
+    site = lab.site(tmp_path, host_vars={"vm1": {"ansible_port": 1}})
     done = lab.fab("-H", "vm1,vm2", "deploy", "--check", "--json", str(events), *ONCE, inventory=site)
-    refused(done, UNREACHABLE, "vm2  UNREACHABLE")
-    assert counts(done, "vm1")["would-change"] > 5
-    assert counts(done, "vm2") == {"ok": 0, "would-change": 0, "failed": 0, "execs": 0, "sent": 0}
+    refused(done, UNREACHABLE, "vm1  UNREACHABLE")
+    assert counts(done, "vm2")["would-change"] > 5
+    assert counts(done, "vm1") == {"ok": 0, "would-change": 0, "failed": 0, "execs": 0, "sent": 0}
     ended = [event for event in read_events(events) if event["event"] == "ended"]
-    assert {event["host"]: event["status"] for event in ended} == {"vm1": "ok", "vm2": "unreachable"}
+    assert {event["host"]: event["status"] for event in ended} == {"vm1": "unreachable", "vm2": "ok"}
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -378,30 +386,30 @@ def restore_interrupts() -> None:
 
 
 def test_a_second_run_is_refused_and_one_that_is_stopped_is_continued(lab: LiveLab, tmp_path: Path) -> None:
-    lab.up("vm2")
     events = tmp_path / "events.jsonl"
-    first = Deploy(lab, events, "-H", "vm2", "deploy", *SQLITE)
+    first = Deploy(lab, events, "-H", SERVER, "deploy", *SQLITE)
     first.wait_for("PythonEnv:")
 
-    second = lab.fab("-H", "vm2", "deploy", *SQLITE)
+    second = lab.fab("-H", SERVER, "deploy", *SQLITE)
     refused(second, LOCKED, "another run is at work there: deploy by alice from ", ", since 20", "pid ", "wait until")
-    assert counts(second, "vm2")["changed"] == 0
-    assert "would" in succeeded(lab.fab("-H", "vm2", "deploy", "--check", *SQLITE)), "looking is always allowed"
+    assert counts(second, SERVER)["changed"] == 0
+    assert "would" in succeeded(lab.fab("-H", SERVER, "deploy", "--check", *SQLITE)), "looking is always allowed"
 
     stopped = first.interrupt()
-    refused(stopped, INTERRUPTED, "vm2  INTERRUPTED  PythonEnv:", "stopped by you", "run again")
-    assert counts(stopped, "vm2")["changed"] > 3
+    refused(stopped, INTERRUPTED, f"{SERVER}  INTERRUPTED  PythonEnv:", "stopped by you", "run again")
+    assert counts(stopped, SERVER)["changed"] > 3
     assert read_events(events)[-1]["status"] == "interrupted"
 
     # The step at hand ends by itself; until then the host is locked.
-    lab.host("vm2").check_output("flock --timeout 300 /run/encamp.lock true")
-    done = lab.fab("-H", "vm2", "deploy", *SQLITE, "--json", str(events))
+    lab.host(SERVER).check_output("flock --timeout 300 /run/encamp.lock true")
+    done = lab.fab("-H", SERVER, "deploy", *SQLITE, "--json", str(events))
     assert "log line read back" in succeeded(done)
     statuses = {event["status"] for event in read_events(events) if event["event"] == "step"}
     assert "changed" in statuses and "failed" not in statuses
-    assert counts(lab.fab("-H", "vm2", "deploy", *SQLITE), "vm2")["changed"] == 0
+    assert counts(lab.fab("-H", SERVER, "deploy", *SQLITE), SERVER)["changed"] == 0
 
 
 def test_plain_fabric_still_works(lab: LiveLab) -> None:
-    done = lab.fab("-S", str(lab.lab.ssh_config), "-H", "vm1,vm2", "--", "uname", "-n")
-    assert succeeded(done).split() == ["vm1", "vm2"]
+    lab.up("tiny1")
+    done = lab.fab("-S", str(lab.lab.ssh_config), "-H", f"{SERVER},tiny1", "--", "uname", "-n")
+    assert succeeded(done).split() == [SERVER, "tiny1"]
