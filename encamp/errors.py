@@ -1,7 +1,7 @@
 """What can go wrong on the controller, each with its exit code and what the operator can do about it.
 
 Every operator's mistake ends as one of these, never as a traceback. Exit codes: 1 usage, 2 a host failed, 3 a host was
-unreachable, 4 the inventory or settings are wrong, 5 another run holds the lock.
+unreachable, 4 the inventory or settings are wrong, 5 another run holds the lock. A run stopped by Ctrl-C ends with 130.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ def verify(options: Options, server: str = "") -> int:
         run = Run("verify", Mode(forks=options.forks), SshReach(fleet, options.config, become), told)
         plans = {(name, STAGE): plan.build(name, [proof]) for name, proof in wanted.items()}
         outcomes += run.converge([Wave("verify", dict.fromkeys(wanted, STAGE))] if wanted else [], plans)
+        if any(outcome.status == "interrupted" for outcome in outcomes):
+            break
     return finish(options, outcomes, told)
 
 
