@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import gc
 
-from invoke.exceptions import Exit
+# A run lives for seconds: collecting cyclic garbage among what it imports is time for nothing. Before the imports.
+gc.set_threshold(200_000)
 
-from encamp.commands.options import Options, guarded
-from encamp.executor import fleet_task
+from typing import Any  # noqa: E402
+
+from invoke.exceptions import Exit  # noqa: E402
+
+from encamp.commands.options import Options, guarded  # noqa: E402
+from encamp.executor import fleet_task  # noqa: E402
 
 INVENTORY = "Site to use: a folder or a file (default: inventory/, or ENCAMP_INVENTORY)."
 CHECK = "Change nothing; say what would change."

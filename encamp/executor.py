@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,6 +39,18 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]
         if not calls:
             return list(super().expand_calls(calls, apply_hosts))
         return expanded
+
+    def execute(self, *tasks: Any) -> Any:
+        """Run the tasks; after a fleet task, end the process at once.
+
+        Taking an interpreter with a thousand modules apart is a tenth of a run that changes nothing.
+        """
+        results = super().execute(*tasks)
+        if any(isinstance(task, FleetTask) for task in results):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+        return results
 
     def _overrides(self) -> dict[str, Any]:
         return dict(self.config._overrides)

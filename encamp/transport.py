@@ -89,7 +89,7 @@ def converse(
 
 def command_line(remote: Remote, prompt: str) -> str:
     """Stage 0 as a command line. It holds no data."""
-    argv = [remote.python, "-I", "-c", STAGE0]
+    argv = [remote.python, "-I", "-S", "-c", STAGE0]
     if remote.become:
         argv = ["sudo", "-S", "-p", prompt, "-H", "--", *argv]
     return shlex.join(argv)

@@ -13,11 +13,7 @@ from encamp.resources.symlink import Symlink
 from encamp.settings import setting
 from encamp.site import Site, SiteHost
 from roles import base, versions
-from roles.kinds.client_api import ClientApi
-from roles.kinds.client_environment import ClientEnvironment
 from roles.kinds.flow_proof import FlowProof
-from roles.kinds.prefect_install import ClientPrefect
-from roles.kinds.prefect_profile import PrefectProfile
 from roles.layout import Layout
 
 GROUP = "clients"
@@ -63,6 +59,12 @@ def resources(host: SiteHost, site: Site, api: Api, name: str, install: bool) ->
 
     In that order: a mistyped address must not replace a profile that works.
     """
+    # Imported here: every deploy imports this module for its settings, and these kinds are of no use to it.
+    from roles.kinds.client_api import ClientApi
+    from roles.kinds.client_environment import ClientEnvironment
+    from roles.kinds.prefect_install import ClientPrefect
+    from roles.kinds.prefect_profile import PrefectProfile
+
     settings = host.settings(base.Settings)
     if install:
         yield from _install(host, site, settings)
@@ -75,6 +77,8 @@ def resources(host: SiteHost, site: Site, api: Api, name: str, install: bool) ->
 
 def undo(name: str) -> Iterator[Item]:
     """Put back what was there before the profile."""
+    from roles.kinds.prefect_profile import PrefectProfile
+
     yield PrefectProfile(name, {}, undo=True)
 
 

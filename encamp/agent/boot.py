@@ -1,4 +1,4 @@
-"""Stage 0: the text given to ``python3 -I -c``. It holds no data, so nothing secret stands in a process table.
+"""Stage 0: the text given to ``python3 -I -S -c``. It holds no data, so nothing secret stands in a process table.
 
 It says READY with its protocol and Python version, skips stray lines until the announced header, reads exactly that
 many bytes, and hands the sources to an importer in memory: nothing of the agent is ever written to the host's disk.
@@ -7,7 +7,8 @@ many bytes, and hands the sources to an importer in memory: nothing of the agent
 from __future__ import annotations
 
 STAGE0 = r"""
-import os,sys,json,zlib,select
+import os,sys,gc,json,zlib,select
+gc.disable()
 def take(n):
     while 1:
         try: return os.read(0,n)

@@ -172,7 +172,7 @@ def ui_address(host: Reader, server: Server) -> Optional[Problem]:
     """The UI tells browsers the public API URL."""
     if not server.ui:
         return None
-    answer = host.http("GET", f"{server.base}/ui-settings", timeout=TIMEOUT)
+    answer = _ui_settings(host, server)
     problem = problem_of(answer, "GET", f"{server.base}/ui-settings")
     told = str((_json(answer) or {}).get("api_url", "")) if not problem else ""
     if problem or not server.public_api_url or told.rstrip("/") == server.public_api_url.rstrip("/"):
@@ -189,13 +189,18 @@ def ui_page(host: Reader, server: Server) -> Optional[Problem]:
     """The UI's pages are there, and the program that each of them loads."""
     if not server.ui:
         return None
-    told = _json(host.http("GET", f"{server.base}/ui-settings", timeout=TIMEOUT)) or {}
+    told = _json(_ui_settings(host, server)) or {}
     pages = {"/", *(str(told[key]) for key in ("v1_base_url", "v2_base_url") if told.get(key))}
     for page in sorted(page.rstrip("/") + "/" for page in pages):
         problem = _page(host, server, page)
         if problem:
             return problem
     return None
+
+
+def _ui_settings(host: Reader, server: Server) -> HttpAnswer:
+    address = f"{server.base}/ui-settings"
+    return host.once(address, lambda: host.http("GET", address, timeout=TIMEOUT))
 
 
 def _page(host: Reader, server: Server, page: str) -> Optional[Problem]:
