@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from encamp import cache
+from encamp import cache, quoting
 from encamp.errors import Origin, PlanError
-from encamp.quoting import env_value, unit_word
 from encamp.shared.secret import Secret
 
 if TYPE_CHECKING:
@@ -20,8 +22,28 @@ ROOT = Path(__file__).resolve().parent.parent / "templates"
 def render(name: str, root: Path = ROOT, **variables: Any) -> str | Secret:
     """Render ``templates/<name>``. The result is a Secret when a Secret went into it.
 
-    Raises PlanError with the template's file and line for a missing variable or a syntax error.
+    A text is a function of its template, its variables and our filters: one without a Secret is kept for the next run,
+    which then need not even import jinja2. Raises PlanError with the template's file and line for a missing variable or
+    a syntax error.
     """
+    key = _key(root / name, variables)
+    kept = cache.read(key)
+    if kept is not None:
+        return kept.decode()
+    text = _rendered(name, root, variables)
+    if isinstance(text, str):
+        cache.write(key, text.encode())
+    return text
+
+
+def _key(path: Path, variables: Mapping[str, Any]) -> str:
+    """What a text depends on, as a name for the cache. No template of ours includes another."""
+    code = [(found.st_size, found.st_mtime_ns) for found in map(os.stat, (__file__, quoting.__file__))]
+    source = path.read_bytes() if path.is_file() else b""
+    return f"text-{hashlib.sha256(repr((source, sorted(variables.items()), code)).encode()).hexdigest()}"
+
+
+def _rendered(name: str, root: Path, variables: Mapping[str, Any]) -> str | Secret:
     import jinja2
 
     used: list[Secret] = []
@@ -46,13 +68,21 @@ def render(name: str, root: Path = ROOT, **variables: Any) -> str | Secret:
     return Secret(text) if used else text
 
 
+def _keeping_secrets(quote: Callable[[str], str]) -> Callable[[str | Secret], str | Secret]:
+    """The filter, for secrets too: what it makes of a Secret is one."""
+
+    def filter_(value: str | Secret) -> str | Secret:
+        return Secret(quote(value.reveal())) if isinstance(value, Secret) else quote(value)
+
+    return filter_
+
+
 @functools.cache
 def _environment(root: Path) -> jinja2.Environment:
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(root),
-        bytecode_cache=_bytecode_cache(),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -60,24 +90,9 @@ def _environment(root: Path) -> jinja2.Environment:
         autoescape=False,
         finalize=lambda value: value,
     )
-    environment.filters.update(env_value=env_value, unit_word=unit_word)
+    for name in ("env_value", "unit_word"):
+        environment.filters[name] = _keeping_secrets(getattr(quoting, name))
     return environment
-
-
-def _bytecode_cache() -> jinja2.BytecodeCache:
-    """Compiled templates, kept between runs; jinja2 itself checks that they are those of the sources."""
-    import jinja2
-
-    class Kept(jinja2.BytecodeCache):
-        def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-            kept = cache.read(f"template-{bucket.key}")
-            if kept is not None:
-                bucket.bytecode_from_string(kept)
-
-        def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-            cache.write(f"template-{bucket.key}", bucket.bytecode_to_string())
-
-    return Kept()
 
 
 def _line_of(error: Exception, file: str) -> int:

@@ -34,6 +34,19 @@ def test_text_that_used_a_secret_is_a_secret(tmp_path: Path) -> None:
     assert render("t.j2", tmp_path, p="open") == "password=open\n"
 
 
+def test_a_filtered_secret_is_still_one(tmp_path: Path) -> None:
+    (tmp_path / "t.j2").write_text("password={{ p | env_value }}\n")
+    found = render("t.j2", tmp_path, p=Secret("a b"))
+    assert isinstance(found, Secret) and found.reveal() == 'password="a b"\n'
+
+
+def test_a_kept_text_follows_template_and_variables(tmp_path: Path) -> None:
+    (tmp_path / "t.j2").write_text("{{ a }}\n")
+    assert [render("t.j2", tmp_path, a=a) for a in ("1", "2", "1")] == ["1\n", "2\n", "1\n"]
+    (tmp_path / "t.j2").write_text("<{{ a }}>\n")
+    assert render("t.j2", tmp_path, a="1") == "<1>\n"
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [
