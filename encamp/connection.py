@@ -117,7 +117,14 @@ def _open(address: Address, config: fabric.Config) -> fabric.Connection:
     except paramiko.BadHostKeyException as error:
         raise _changed(next((hop for hop in hops if hop.host == error.hostname), connection), address, error) from error
     connection.transport.set_keepalive(KEEPALIVE_SECONDS)
+    _send_at_once(connection.transport)
     return connection
+
+
+def _send_at_once(transport: paramiko.Transport) -> None:
+    """Small messages must not wait for the answer to the one before (paramiko leaves Nagle's algorithm on)."""
+    if isinstance(transport.sock, socket.socket):
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _chain(connection: fabric.Connection) -> list[fabric.Connection]:
