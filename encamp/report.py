@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import threading
 import time
@@ -47,6 +48,15 @@ class Listener(Protocol):
     def close(self) -> None: ...
 
 
+def tell(text: str, out: TextIO | None = None) -> None:
+    """Print for people. Whoever closes the other end (``fab deploy | head``) does not end the run with it."""
+    out = out or sys.stdout
+    try:
+        print(text, file=out, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
 class PlainLines:
     """One line a change, as it happens; quiet about what is in order."""
 
@@ -58,12 +68,12 @@ class PlainLines:
         lines = event_lines(host, event, self._check, self._verbose)
         with self._lock:
             for line in lines:
-                print(line, file=self._out, flush=True)
+                tell(line, self._out)
 
     def ended(self, outcome: Outcome) -> None:
         if outcome.failure:
             with self._lock:
-                print("\n".join(failure_lines(outcome)), file=self._out, flush=True)
+                tell("\n".join(failure_lines(outcome)), self._out)
 
     def close(self) -> None:
         self._out.flush()

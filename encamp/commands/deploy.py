@@ -8,7 +8,7 @@ from encamp import plan
 from encamp.commands.options import Options, finish, listeners, load_site
 from encamp.plan import HostPlan
 from encamp.reach import SshReach
-from encamp.report import Outcome
+from encamp.report import Outcome, tell
 from encamp.run import Run
 from encamp.schedule import Wave, waves
 from encamp.site import Site, SiteHost
@@ -54,6 +54,6 @@ def _tell_address(fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]
     healthy = {outcome.host for outcome in outcomes if outcome.status == "ok"}
     for host in selected:
         if host.name in healthy and host.in_group(prefect_server.GROUP):
-            print(f"\n  UI of {host.name}:   {prefect_server.public_url(host)}")
-            print(f"  API of {host.name}:  {prefect_server.api_url(host)}")
-            print(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")
+            tell(f"\n  UI of {host.name}:   {prefect_server.public_url(host)}")
+            tell(f"  API of {host.name}:  {prefect_server.api_url(host)}")
+            tell(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")

@@ -110,9 +110,9 @@ def finish(options: Options, outcomes: Sequence[Outcome], told: Sequence[Listene
     """Print the recap and return the exit code."""
     for listener in told:
         listener.close()
-    print("\nrecap")
+    report.tell("\nrecap")
     for line in report.recap_lines(outcomes, options.check):
-        print(f"  {line}")
+        report.tell(f"  {line}")
     return exit_code(outcomes, options.check, options.want_exit_code)
 
 

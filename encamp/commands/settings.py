@@ -5,6 +5,7 @@ from __future__ import annotations
 from encamp import reach
 from encamp.commands.options import Options, load_site
 from encamp.errors import Origin
+from encamp.report import tell
 from encamp.settings import describe
 from encamp.site import SiteHost
 from roles import stages
@@ -16,11 +17,11 @@ def settings(options: Options) -> int:
     """Print the settings of the selected hosts, or of all. Secrets are shown by their source only."""
     _, selected = load_site(options, ("all",))
     for host in selected:
-        print(f"{host.name}  (groups: {', '.join(host.inventory.groups)})")
+        tell(f"{host.name}  (groups: {', '.join(host.inventory.groups)})")
         rows = [_row(host, doc.name, doc.default) for doc in describe((reach.Settings, *stages.SETTINGS))]
         width = max(len(name) for name, _, _ in rows)
         for name, value, origin in rows:
-            print(f"  {name:<{width}}  {value}   [{origin}]")
+            tell(f"  {name:<{width}}  {value}   [{origin}]")
     return 0
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from encamp.live import LiveConsole
-from encamp.report import JsonLines, Outcome, event_lines, failure_lines, recap_lines
+from encamp.report import JsonLines, Outcome, PlainLines, event_lines, failure_lines, recap_lines
 
 CHANGE = {"what": "mode", "before": "0600", "after": "0640", "diff": ""}
 
@@ -83,3 +84,14 @@ def test_the_live_console_shows_names_as_they_are() -> None:
     assert "[bold]" not in shown and "[/]" not in shown
     assert "no active [firewall] on this host: nothing opened for 4200/tcp from anywhere" in shown
     assert "mode: 0600 -> 0640" in shown and "fix:    free some" in shown
+
+
+def test_a_closed_pipe_does_not_end_the_run() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as out:
+        told = PlainLines(out, check=False)
+        for _ in range(3):
+            told.event("vm1", step("changed", CHANGE))
+        told.ended(failed())
+        told.close()
