@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -9,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from encamp import inventory
+from encamp import inventory, uv_release
 from encamp.bundle import ROOT
 from encamp.commands.deploy import prepare
 from encamp.errors import EncampError, SettingsError
-from encamp.plan import HostPlan, Step
+from encamp.plan import HostPlan, Step, resource_wire
 from encamp.resources.file import File
 from encamp.resources.systemd_unit import SystemdUnit
+from encamp.resources.uv_tool import UvTool
+from encamp.shared.wire import BlobStore, from_wire
 from encamp.site import Site
 from roles import prefect_server
 
@@ -96,3 +99,21 @@ def test_a_release_without_a_lock_says_how_to_make_one(tmp_path: Path) -> None:
 def test_the_references_are_up_to_date() -> None:
     done = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_wheel_that_is_not_pinned_is_refused_before_any_host(tmp_path: Path) -> None:
+    (tmp_path / "uv.whl").write_bytes(b"not uv")
+    with pytest.raises(SettingsError, match="none of the pinned wheels") as caught:
+        planned(tmp_path, {"vm1": "{ansible_host: h, uv_wheel: uv.whl}"})
+    assert uv_release.WHEELS[0][1] in caught.value.fix and str(caught.value.where).endswith("hosts.yml:5")
+
+
+def test_a_pinned_wheel_travels_as_a_blob(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = ("x86_64-linux-gnu", "uv.whl", hashlib.sha256(b"uv").hexdigest())
+    monkeypatch.setattr(uv_release, "WHEELS", (pinned,))
+    (tmp_path / "uv.whl").write_bytes(b"uv")
+    _, plan = planned(tmp_path, {"vm1": "{ansible_host: h, uv_wheel: uv.whl}"})
+    tool = next(step.resource for step in plan.steps if isinstance(step.resource, UvTool))
+    store = BlobStore()
+    arrived = from_wire(resource_wire(tool, store))
+    assert arrived.wheel.sha256 == pinned[2] and store.get(pinned[2]) == b"uv"
