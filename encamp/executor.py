@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import fabric
+from invoke.exceptions import Exit
 from invoke.tasks import Call, Task
 
 Body = TypeVar("Body", bound=Callable[..., None])
@@ -28,17 +29,26 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]
 
     def expand_calls(self, calls: list[Any], apply_hosts: bool = True) -> list[Any]:
         """Give fleet tasks the host list as configuration, and leave every other call to Fabric."""
-        self.config.load_overrides({**self._overrides(), "encamp": {"hosts": self.core[0].args.hosts.value or ""}})
+        hosts = self.core[0].args.hosts.value
+        self.config.load_overrides({**self._overrides(), "encamp": {"hosts": hosts or ""}})
         expanded = []
         for item in calls:
             call = Call(task=item) if isinstance(item, Task) else item
             if isinstance(call.task, FleetTask):
+                self._refuse_traps(hosts)
                 expanded.append(call)
             else:
                 expanded.extend(super().expand_calls([call], apply_hosts))
         if not calls:
             return list(super().expand_calls(calls, apply_hosts))
         return expanded
+
+    def _refuse_traps(self, hosts: str | None) -> None:
+        """Fabric's options that would not do what they seem to say. Raises Exit with code 1."""
+        if self.core[0].args.dry.value:
+            raise Exit("error: --dry echoes shell commands, and encamp runs none\n  fix: use --check --diff", code=1)
+        if hosts is not None and not hosts.strip(" ,"):
+            raise Exit("error: -H names no host (an unset variable?)\n  fix: name hosts, or leave -H out", code=1)
 
     def execute(self, *tasks: Any) -> Any:
         """Run the tasks; after a fleet task, end the process at once.

@@ -50,7 +50,7 @@ def profile_name(host: SiteHost, override: str = "") -> str:
 def client_settings(api: Api) -> dict[str, str]:
     """What the profile holds. Ephemeral mode is off, so that a missing URL is an error and not a lost flow run."""
     values = {"PREFECT_API_URL": api.url}
-    ephemeral = versions.setting("ephemeral", api.version) if api.version else None
+    ephemeral = versions.setting("ephemeral", api.version or versions.NEWEST)
     return {**values, ephemeral: "false"} if ephemeral else values
 
 

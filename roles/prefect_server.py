@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -81,6 +81,11 @@ def _host_address(value: Any) -> str | None:
     return None
 
 
+def _prefect_names(value: Any) -> str | None:
+    wrong = [name for name in value if not name.startswith("PREFECT_")]
+    return f"{wrong[0]} is no PREFECT_* setting" if wrong else None
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """The API, its UI and its database."""
@@ -102,7 +107,8 @@ class Settings:
     server_environment: dict[str, str] = setting(
         {},
         "Further PREFECT_* settings for the server's environment file.",
-        example="{PREFECT_SERVER_LOGGING_LEVEL: DEBUG}",
+        check=_prefect_names,
+        example="{PREFECT_SERVER_EVENTS_RETENTION_PERIOD: P30D}",
     )
 
 
@@ -140,7 +146,9 @@ def local_url(host: SiteHost) -> str:
 def expectations(host: SiteHost) -> Iterator[Item]:
     """What must hold before anything is changed: the port is ours or free."""
     yield from base.expectations(host)
-    yield FreePort(host.settings(Settings).port, Layout().server_unit)
+    settings = host.settings(Settings)
+    anywhere = settings.bind in ("0.0.0.0", "::")
+    yield FreePort(settings.port, Layout().server_unit, "" if anywhere else settings.bind)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
@@ -197,7 +205,20 @@ def server_settings(host: SiteHost, layout: Layout) -> dict[str, str]:
         "analytics": str(settings.analytics).lower(),
         "server_log_level": settings.server_log_level,
     }
+    _refuse_managed(host, values)
     return {**versions.environment(values, version), **settings.server_environment}
+
+
+def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
+    """Raises SettingsError where server_environment would contradict what firewall, probes and profiles use."""
+    managed = {name for key in values for _, name in versions.NAMES[key]}
+    for name in host.settings(Settings).server_environment:
+        if name in managed:
+            raise SettingsError(
+                f"server_environment: {name} is set by encamp itself",
+                "use the setting of its own (port, bind, public_url, database, server_log_level, analytics)",
+                host.origin("server_environment"),
+            )
 
 
 def _environment_file(host: SiteHost, layout: Layout) -> Any:

@@ -39,6 +39,8 @@ SERVER_START: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 READY_SINCE = "2.10.11"
 SUPPORTED_SINCE = "3.0"
+#: Stands for a release that is not known: later than every one in the table.
+NEWEST = "999.0"
 
 
 def parse(version: str) -> Version:

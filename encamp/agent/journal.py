@@ -93,7 +93,7 @@ class HostLock:
         if not os.path.isdir(os.path.dirname(self._path)):
             files.make_directory(os.path.dirname(self._path), "", "", 0o700)
         with files.explained(self._path):
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

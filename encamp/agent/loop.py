@@ -28,6 +28,7 @@ class Loop:
         self._steps: list[dict[str, Any]] = job["steps"]
         self._handlers: dict[str, Any] = job["handlers"]
         self._would_notify: list[str] = []
+        self._foretold: set[str] = set()
         self.counts = {"ok": 0, "changed": 0, "unknown": 0, "failed": 0}
 
     def run(self) -> None:
@@ -115,7 +116,8 @@ class Loop:
         self._would_notify.clear()
         for handler_id, mark in marks.items():
             handler: HandlerResource = from_wire(self._handlers[handler_id])
-            if handler.needed(self._host, mark):
+            if handler_id not in self._foretold and handler.needed(self._host, mark):
+                self._foretold.add(handler_id)
                 self._report(handler_id, "changed", [Change("would run", after="notified")], time.monotonic())
 
     def _handle(self, handler_id: str) -> None:

@@ -27,6 +27,8 @@ def configure_client(
     """
     if api_url and server:
         raise UsageError("--server and --api-url exclude each other", "give one of them")
+    if undo and (install or server or api_url):
+        raise UsageError("--undo goes with neither --install, --server nor --api-url", "undo first, then configure")
     fleet, selected, reach = clients(options)
     plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {}
     for host in selected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Sequence
 
 from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
@@ -11,12 +12,20 @@ LISTEN = "0A"
 
 @kind
 class FreePort(Resource):
-    """A TCP port that is free, or held by the service ``unit`` of ours. Refuses, with the holder's name, otherwise."""
+    """A TCP port that is free, or held by the service ``unit`` of ours. Refuses, with the holder's name, otherwise.
+
+    ``bind`` is the address to listen on; one that is not the host's is refused, too. Empty: any.
+    """
 
     port: int
     unit: str = ""
+    bind: str = ""
 
     def check(self, host: Reader) -> list[Change]:
+        if self.bind and not _is_here(self.bind):
+            raise Refused(
+                f"{self.bind} is no address of this host", fix="set bind: to 0.0.0.0 or an address of the host"
+            )
         sockets = _listening_sockets(host, self.port)
         if not sockets:
             return []
@@ -37,6 +46,17 @@ class FreePort(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         raise NotImplementedError("a port is never freed by encamp")
+
+
+def _is_here(address: str) -> bool:
+    """Whether a socket could be bound to the address. Nothing listens, and the port is any."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 def _in_unit(host: Reader, pid: str, unit: str) -> bool:

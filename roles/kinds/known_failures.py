@@ -43,8 +43,8 @@ KNOWN = (
     # -- the port ----------------------------------------------------------------------------------------------
     Known(
         r"Port \d+ is already in use|\[Errno 98\]|[Aa]ddress already in use",
-        "another program listens on that port",
-        "find it with `ss -ltnp`, stop it, or choose another port",
+        "another program listens on that port, or the bind address is not this host's",
+        "find it with `ss -ltnp`, stop it, or choose another port; or correct bind:",
     ),
     Known(
         r"\[Errno 99\]|[Cc]annot assign requested address",
@@ -168,7 +168,7 @@ KNOWN_CLIENT = (
     Known(
         r"Failed to reach API at",
         "the server does not answer at that URL, or /api is missing in it",
-        "the URL must end in /api; see `fab status` for the server",
+        "the URL must end in /api; look at the server with `fab -H SERVER deploy --check`",
     ),
     Known(
         r"No Prefect API URL provided",

@@ -97,7 +97,7 @@ NETWORK_ERRORS = (
     (
         r"Connection refused",
         "the machine is there, but nothing listens on that port",
-        "see `fab status` for the server, and that host and port in public_url are right",
+        "look at the server with `fab -H SERVER deploy --check`, and that host and port in public_url are right",
     ),
     (
         r"timed out|No route to host|Network is unreachable|Host is down",
@@ -137,9 +137,15 @@ STATUS_MEANINGS = {
         "end the API URL in /api",
     ),
     422: ("client and server disagree about the request", "the server must be at least as new as every client"),
-    502: ("a proxy answers, the server behind it does not", "see `fab status` for the server"),
-    503: ("the server is not ready, or a proxy has no back end", "see `fab status` for the server"),
-    504: ("a proxy answers, the server behind it is too slow or away", "see `fab status` for the server"),
+    502: ("a proxy answers, the server behind it does not", "look at the server with `fab -H SERVER deploy --check`"),
+    503: (
+        "the server is not ready, or a proxy has no back end",
+        "look at the server with `fab -H SERVER deploy --check`",
+    ),
+    504: (
+        "a proxy answers, the server behind it is too slow or away",
+        "look at the server with `fab -H SERVER deploy --check`",
+    ),
 }
 
 

@@ -136,3 +136,10 @@ def test_a_secret_reaches_its_file_and_nothing_else(converge: Converge, tmp_path
     assert (tmp_path / "s").read_text() == f"PASSWORD={secret}\n"
     assert secret not in repr(found)
     assert "withheld" in repr(found)
+
+
+def test_check_mode_foretells_a_handler_once(converge: Converge, tmp_path: Path) -> None:
+    file = Step(File(str(tmp_path / "f"), **ME), notify=(Append(str(tmp_path / "log")),))
+    converge(file, Needs(str(tmp_path / "missing")))
+    found = converge(file, FLUSH, check=True)
+    assert [event["step"] for event in found if event["event"] == "step"].count(f"Append:{tmp_path}/log") == 1

@@ -131,7 +131,7 @@ def test_a_stopped_database_is_started_and_keeps_its_data(deployed: LiveLab) -> 
 
 
 def test_a_server_that_cannot_start_fails_with_journal_cause_and_code_2(deployed: LiveLab) -> None:
-    bad = "server_environment={PREFECT_SERVER_DATABASE_CONNECTION_URL: 'postgresql+asyncpg://prefect@/nosuch?host=/nowhere'}"
+    bad = "server_environment={PREFECT_SERVER_EVENTS_RETENTION_PERIOD: 'not a duration'}"
     done = deployed.fab("-H", SERVER, "deploy", "--set", bad)
     assert done.returncode == 2, done.stdout
     assert "ServerHealth:" in done.stdout and "cause:" in done.stdout and "    | " in done.stdout

@@ -125,3 +125,12 @@ def test_a_mistake_ends_with_words_and_code(
     assert all(word in said for word in words), said
     assert "Traceback" not in said
     assert nobody_knocked(door)
+
+
+@pytest.mark.parametrize(
+    ("traps", "said"), [(["--dry", "-H", "vm1"], "--check"), (["-H", ""], "no host"), (["-H", " , "], "no host")]
+)
+def test_traps_of_fabrics_own_options_are_refused(traps: list[str], said: str) -> None:
+    """--dry would deploy for real, and an unset variable after -H would mean the whole site."""
+    done = fab(*traps, "deploy")
+    assert done.returncode == 1 and said in done.stderr

@@ -117,3 +117,16 @@ def test_a_pinned_wheel_travels_as_a_blob(tmp_path: Path, monkeypatch: pytest.Mo
     store = BlobStore()
     arrived = from_wire(resource_wire(tool, store))
     assert arrived.wheel.sha256 == pinned[2] and store.get(pinned[2]) == b"uv"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ("{PREFECT_SERVER_API_PORT: '4300'}", "set by encamp itself"),
+        ("{PREFECT_API_DATABASE_CONNECTION_URL: 'sqlite://'}", "set by encamp itself"),
+        ("{LD_PRELOAD: x}", "no PREFECT_"),
+    ],
+)
+def test_further_settings_cannot_contradict_ours(tmp_path: Path, environment: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        planned(tmp_path, {"vm1": f"{{ansible_host: h, server_environment: {environment}}}"})
