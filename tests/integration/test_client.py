@@ -403,6 +403,7 @@ def test_this_machine_on_the_site_as_shipped(server: LiveLab, here: Mapping[str,
     assert "PREFECT_PROFILES_PATH" in succeeded(done)
     written = (home / "mine.toml").read_text("utf-8")
     assert written.startswith(THEIRS.replace('active = "work"', 'active = "hosted"')) and f'"{address}/api"' in written
+    assert 'PREFECT_SERVER_ALLOW_EPHEMERAL_MODE = "false"' in written
     assert not (home / ".prefect").exists()
     succeeded(fab_here(server, own, "--undo", inventory=SHIPPED_SITE))
     assert (home / "mine.toml").read_text("utf-8") == THEIRS
