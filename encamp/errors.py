@@ -79,9 +79,3 @@ class Unreachable(EncampError):
 
 class HostKeyRejected(Unreachable):
     """The host's key is unknown, or not the one that is on record."""
-
-
-class Locked(EncampError):
-    """Another run works on the host."""
-
-    exit_code = 5

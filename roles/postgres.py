@@ -14,7 +14,6 @@ from encamp.site import Site, SiteHost
 from roles import prefect_server
 from roles.layout import Layout
 
-SOCKET_DIRECTORY = "/var/run/postgresql"
 TRIGRAMS = "pg_trgm"
 
 

@@ -27,6 +27,8 @@ from roles.kinds.server_health import ServerHealth
 from roles.layout import UV_CACHE, UV_ROOT, Layout
 
 GROUP = "servers"
+#: Where Debian's and RHEL's Postgres listen without a network.
+SOCKET_DIRECTORY = "/var/run/postgresql"
 NOT_AN_ADDRESS = ("0.0.0.0", "::", "*", "")
 
 
@@ -189,7 +191,7 @@ def database_url(settings: Settings, layout: Layout) -> str:
     """The connection URL: over the socket as the service's own user, or a file in its home."""
     if settings.database == "sqlite":
         return f"sqlite+aiosqlite:///{layout.home}/prefect.db"
-    return f"postgresql+asyncpg://{layout.user}@/{layout.database}?host=/var/run/postgresql"
+    return f"postgresql+asyncpg://{layout.user}@/{layout.database}?host={SOCKET_DIRECTORY}"
 
 
 def server_settings(host: SiteHost, layout: Layout) -> dict[str, str]:

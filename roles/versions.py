@@ -37,7 +37,6 @@ SERVER_START: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("2.0", ("prefect", "orion", "start")),
     ("2.8", ("prefect", "server", "start")),
 )
-READY_SINCE = "2.10.11"
 SUPPORTED_SINCE = "3.0"
 #: Stands for a release that is not known: later than every one in the table.
 NEWEST = "999.0"
@@ -63,11 +62,6 @@ def setting(key: str, version: str) -> str | None:
         if has(version, since):
             name = candidate
     return name
-
-
-def since(key: str) -> str:
-    """The first release that knows ``key`` under the name it has today."""
-    return NAMES[key][-1][0]
 
 
 def environment(values: Mapping[str, str], version: str) -> dict[str, str]:

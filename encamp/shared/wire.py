@@ -46,13 +46,11 @@ class BlobStore:
 
 
 def to_wire(value: Any) -> Any:
-    """Turn a value made of JSON types, tuples, secrets, blobs and resources into plain JSON data."""
+    """Turn a value made of JSON types, tuples, secrets and blobs into plain JSON data (resources: ``plan``)."""
     if isinstance(value, Secret):
         return {"$secret": value.reveal()}
     if isinstance(value, Blob):
         return {"$blob": [value.sha256, value.size, value.secret]}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"kind": kind_path(type(value)), "fields": _changed_fields(value)}
     if isinstance(value, dict):
         return {str(key): to_wire(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -88,13 +86,3 @@ def load_kind(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     loaded: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return loaded
-
-
-def _changed_fields(value: Any) -> dict[str, Any]:
-    """Leave out what equals its default: both sides run the same sources, so defaults need not travel."""
-    fields = {}
-    for field in dataclasses.fields(value):
-        item = getattr(value, field.name)
-        if field.default is dataclasses.MISSING or item != field.default:
-            fields[field.name] = to_wire(item)
-    return fields
