@@ -10,6 +10,8 @@ from typing import TypeVar
 from encamp import inventory, settings
 from encamp.errors import Origin, UsageError
 from encamp.inventory import Inventory
+from encamp.secret_store import FOLDER, Missing, SecretStore
+from encamp.shared.secret import Secret
 
 T = TypeVar("T")
 DEFAULT_SITE = Path(__file__).resolve().parent.parent / "inventory"
@@ -54,12 +56,23 @@ class SiteHost:
 
 
 class Site:
-    """An inventory, read whole: peers' addresses and settings come from files, never from a host's facts."""
+    """An inventory, read whole: peers' addresses and settings come from files, never from a host's facts.
 
-    def __init__(self, loaded: Inventory, selected: Sequence[inventory.Host]) -> None:
+    ``missing`` says what becomes of a generated secret that is not stored yet; only a deploy makes one.
+    """
+
+    def __init__(self, loaded: Inventory, selected: Sequence[inventory.Host], missing: Missing = "plan") -> None:
         self.inventory = loaded
+        self._secrets = SecretStore(loaded.path.parent / FOLDER, missing)
         hosts = {host.name: host for host in [*loaded.hosts.values(), *selected]}
         self._hosts = {name: SiteHost(host) for name, host in hosts.items()}
+
+    def generated(self, name: str) -> Secret:
+        """A secret that encamp made itself and keeps beside the inventory, such as ``vm1/default/api-auth``.
+
+        Raises SettingsError where it cannot be read or kept.
+        """
+        return self._secrets.get(name)
 
     def host(self, name: str) -> SiteHost:
         return self._hosts[name]

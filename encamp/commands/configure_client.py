@@ -49,7 +49,7 @@ def configure_client(
 def clients(options: Options) -> tuple[Site, list[SiteHost], Reach]:
     """The clients that a task is about, and how they are reached: ``-H``, or this machine."""
     if options.hosts:
-        fleet, selected = load_site(options, (prefect_client.GROUP,))
+        fleet, selected = load_site(options, (prefect_client.GROUP,), missing="refuse")
         return fleet, selected, SshReach(fleet, options.config, become=False)
     fleet, this = load_this_machine(options, prefect_client.GROUP)
     return fleet, [this], LocalReach()

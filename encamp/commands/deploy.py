@@ -25,7 +25,9 @@ class Prepared:
 
 def deploy(options: Options, verify: bool = True) -> int:
     """Converge the selected hosts, or all servers and workers. Returns the exit code; raises EncampError."""
-    fleet, selected = load_site(options, (prefect_server.GROUP, prefect_worker.GROUP))
+    fleet, selected = load_site(
+        options, (prefect_server.GROUP, prefect_worker.GROUP), missing="plan" if options.check else "make"
+    )
     prepared = prepare(fleet, selected, verify)
     told = listeners(options)
     run = Run("deploy", options.mode, SshReach(fleet, options.config), told)

@@ -12,6 +12,7 @@ from encamp import inventory, reach, report, site
 from encamp.errors import EncampError, UsageError
 from encamp.report import Listener, Outcome
 from encamp.run import Mode, exit_code
+from encamp.secret_store import Missing
 from roles import stages
 
 if TYPE_CHECKING:
@@ -40,9 +41,12 @@ class Options:
         return Mode(self.check, self.diff, self.forks)
 
 
-def load_site(options: Options, groups: Sequence[str]) -> tuple[site.Site, list[site.SiteHost]]:
+def load_site(
+    options: Options, groups: Sequence[str], missing: Missing = "plan"
+) -> tuple[site.Site, list[site.SiteHost]]:
     """Read the inventory whole, check every key, and select the hosts: ``-H``, or else all of ``groups``.
 
+    ``missing``: what becomes of a generated secret that is not stored yet.
     Raises InventoryError, SettingsError, UsageError.
     """
     _check_options(options)
@@ -55,7 +59,7 @@ def load_site(options: Options, groups: Sequence[str]) -> tuple[site.Site, list[
     selected = inventory.select(loaded, pattern)
     if not selected:
         raise UsageError(f"no host matches {pattern}", "see the hosts in the inventory, or name one with -H")
-    fleet = site.Site(loaded, selected)
+    fleet = site.Site(loaded, selected, missing)
     _check_settings(fleet)
     return fleet, [fleet.host(host.name) for host in selected]
 
@@ -68,7 +72,7 @@ def load_this_machine(options: Options, group: str) -> tuple[site.Site, site.Sit
     loaded = _load(options)
     variables = loaded.group_variables(group) if group in loaded.groups else loaded.variables
     this = inventory.Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.path.parent))
-    fleet = site.Site(loaded, [this])
+    fleet = site.Site(loaded, [this], "refuse")
     _check_settings(fleet)
     return fleet, fleet.host(this.name)
 

@@ -24,7 +24,8 @@ def verify(options: Options, server: str = "") -> int:
 
     Raises EncampError.
     """
-    fleet, selected = load_site(options, (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP))
+    groups = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+    fleet, selected = load_site(options, groups, missing="refuse")
     as_root, as_user = proofs(fleet, selected, server, named=bool(options.hosts))
     told = listeners(options)
     outcomes: list[Outcome] = []
