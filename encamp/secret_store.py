@@ -39,7 +39,10 @@ class SecretStore:
         self._known: dict[str, Secret] = {}
 
     def get(self, name: str) -> Secret:
-        """The secret called ``name``, such as ``vm1/default/api-auth``. Raises SettingsError where it cannot be kept."""
+        """The secret called ``name``, such as ``vm1/default/api-auth``.
+
+        Raises SettingsError where it can be neither read nor kept.
+        """
         if name not in self._known:
             found = self._read(self.path(name))
             self._known[name] = found or self._absent(name)
@@ -106,7 +109,10 @@ def _encoded(char: str) -> str:
 
 
 def _prepare(folder: Path) -> None:
-    """The folder, and in it a rule that keeps it out of git. Raises OSError, and SettingsError where others may write."""
+    """Make the folder, and in it a rule that keeps it out of git.
+
+    Raises OSError, and SettingsError where others may write.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.stat()
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:

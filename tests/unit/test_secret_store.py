@@ -140,22 +140,21 @@ def test_a_folder_that_others_may_write_to_is_refused(folder: Path, mode: int) -
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("a file")
-    with pytest.raises(SettingsError, match="cannot be kept|Not a directory"):
+    with pytest.raises(SettingsError, match="Not a directory"):
         SecretStore(tmp_path / "secrets", "make").get(NAME)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root writes everywhere: another user is needed")
-def test_a_folder_without_the_right_to_write_is_told(tmp_path: Path) -> None:
-    """As uid 65534, in a folder of root's: a clear error, and no traceback."""
-    tmp_path.chmod(0o755)
+def test_a_folder_without_the_right_to_write_is_told() -> None:
+    """As another user, in a folder of root's: a clear error, and no traceback."""
     code = (
-        "import os, sys; from pathlib import Path; from encamp.secret_store import SecretStore; "
+        "import os; from pathlib import Path; from encamp.secret_store import SecretStore; "
         "from encamp.errors import SettingsError; os.setuid(65534)\n"
-        f"try: SecretStore(Path({str(tmp_path)!r}) / 'secrets', 'make').get('a')\n"
+        "try: SecretStore(Path('/etc/secrets'), 'make').get('a')\n"
         "except SettingsError as error: print(error, '|', error.fix)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "Permission denied" in done.stdout and "cannot be kept" in done.stdout or "Permission" in done.stdout
+    assert "Permission denied, so a generated secret cannot be kept | let /etc/secrets be" in done.stdout
 
 
 @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
