@@ -14,6 +14,7 @@ from roles import versions
         ("2.7.12", "PREFECT_ORION_DATABASE_CONNECTION_URL"),
         ("2.8.0", "PREFECT_API_DATABASE_CONNECTION_URL"),
         ("2.20.27", "PREFECT_API_DATABASE_CONNECTION_URL"),
+        ("3.0.0", "PREFECT_API_DATABASE_CONNECTION_URL"),
         ("3.8.8", "PREFECT_SERVER_DATABASE_CONNECTION_URL"),
     ],
 )
@@ -25,9 +26,57 @@ def test_what_a_release_lacks_is_left_out() -> None:
     assert versions.environment({"home": "/h", "ui_static_directory": "/ui"}, "2.0.4") == {"PREFECT_HOME": "/h"}
 
 
-def test_commands_follow_the_release() -> None:
-    assert versions.server_command("2.7.12") == ("prefect", "orion", "start")
-    assert versions.server_command("2.8.0") == ("prefect", "server", "start")
+def test_a_name_may_go_and_come_back() -> None:
+    names = [versions.setting("cors_origins", version) for version in ("2.20.16", "2.20.17", "3.0.0", "3.1.0")]
+    assert names == [
+        None,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS",
+        None,
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("2.0.4", "python -m uvicorn --factory prefect.orion.api.server:create_app --host H --port P --log-level L"),
+        ("2.20.26", "python -m uvicorn --factory prefect.server.api.server:create_app --host H --port P --log-level L"),
+        ("3.1.12", "python -m uvicorn --factory prefect.server.api.server:create_app --host H --port P --log-level L"),
+        ("3.1.13", "prefect server start --host H --port P"),
+    ],
+)
+def test_the_server_is_started_as_fits_the_release(version: str, words: str) -> None:
+    assert " ".join(versions.command("server", version, bind="H", port="P", log_level="L")) == words
+
+
+@pytest.mark.parametrize(
+    ("version", "agent", "worker"),
+    [
+        ("2.0.4", "prefect agent start --hide-welcome Q", ""),
+        ("2.7.12", "prefect agent start --hide-welcome --work-queue Q", ""),
+        ("2.10.0", "prefect agent start --hide-welcome --work-queue Q", "prefect worker start --pool P"),
+        ("3.0.0", "", "prefect worker start --pool P"),
+    ],
+)
+def test_agents_give_way_to_workers(version: str, agent: str, worker: str) -> None:
+    assert " ".join(versions.command("agent", version, queue="Q")) == agent
+    assert " ".join(versions.command("worker", version, pool="P", type="T", name="N"))[: len(worker) or None] == worker
+    assert versions.able("agents", version) == bool(agent)
+    assert versions.able("workers", version) == bool(worker)
+
+
+def test_rows_stand_in_order() -> None:
+    for row in (*versions.NAMES.values(), *versions.ABILITIES.values(), *versions.COMMANDS.values()):
+        releases = [versions.parse(since) for since, _ in row]
+        assert releases == sorted(releases)
+
+
+def test_an_operator_is_told_since_when() -> None:
+    assert (versions.since("auth"), versions.since("server_auth"), versions.since("workers")) == (
+        "3.1.8",
+        "3.1.8",
+        "2.10",
+    )
 
 
 @pytest.mark.parametrize("word", ["latest", "3", "3.8.8rc1", "3.x", ""])
