@@ -19,6 +19,7 @@ CHECK = "Change nothing; say what would change."
 DIFF = "Show the contents that change."
 SET = "Override a setting, as KEY=VALUE. May be given several times."
 JSON = "Write every event to this file, one JSON object a line."
+INSTANCE = "Only the instance of this name, on hosts that have several."
 VERBOSE = "Name what is in order, too."
 COMMON = {"inventory": INVENTORY, "set": SET, "json": JSON, "verbose": VERBOSE}
 
@@ -42,6 +43,7 @@ def _end(code: int) -> None:
         "exit-code": "With --check: exit 10 when something would change.",
         "verify": "End with a real flow run on each host that changed.",
         "forks": "How many hosts to work on at once (default: 10).",
+        "instance": INSTANCE,
     },
 )
 def deploy(
@@ -55,6 +57,7 @@ def deploy(
     json: str = "",
     verbose: bool = False,
     forks: str = "10",
+    instance: str = "",
 ) -> None:
     """Make the hosts (-H, or all servers and workers) be what the files say."""
     from encamp.commands.deploy import deploy as run
@@ -69,6 +72,7 @@ def deploy(
         overrides=set or (),
         json_file=json,
         verbose=verbose,
+        instance=instance,
     )
     _end(guarded(lambda: run(options, verify)))
 

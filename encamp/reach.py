@@ -28,10 +28,11 @@ class Settings:
     host_key_checking: Literal["strict", "accept-new"] = setting(
         "strict",
         "Refuse an unknown host key, or record it at the first contact. A changed key is always refused.",
+        per_host=True,
     )
-    known_hosts: str = setting("", "A known_hosts file of the project, read beside the user's own.")
-    connect_timeout: int = setting(10, "Seconds to wait for a TCP connection.", minimum=1)
-    connect_tries: int = setting(3, "How often to try a connection that fails.", minimum=1)
+    known_hosts: str = setting("", "A known_hosts file of the project, read beside the user's own.", per_host=True)
+    connect_timeout: int = setting(10, "Seconds to wait for a TCP connection.", minimum=1, per_host=True)
+    connect_tries: int = setting(3, "How often to try a connection that fails.", minimum=1, per_host=True)
 
 
 class Reach(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from encamp.convert import Converter, Invalid, Place
@@ -21,7 +21,7 @@ T = TypeVar("T")
 Check = Callable[[Any], "str | None"]
 
 #: Variables that encamp itself reads, and the prefix of names that an inventory may use as it likes.
-SITE_KEYS = ("adhoc",)
+SITE_KEYS = ("adhoc", "instances")
 FREE_PREFIX = "x_"
 
 
@@ -34,6 +34,7 @@ class Spec:
     maximum: float | None = None
     check: Check | None = None
     example: str = ""
+    per_host: bool = False
 
 
 def setting(
@@ -44,9 +45,13 @@ def setting(
     maximum: float | None = None,
     check: Check | None = None,
     example: str = "",
+    per_host: bool = False,
 ) -> Any:
-    """Declare a setting. Without a default it must be given. ``check`` returns what is wrong with a value, or None."""
-    metadata = {"spec": Spec(help, minimum, maximum, check, example)}
+    """Declare a setting. Without a default it must be given. ``check`` returns what is wrong with a value, or None.
+
+    ``per_host``: it is the same for all instances of a host.
+    """
+    metadata = {"spec": Spec(help, minimum, maximum, check, example, per_host)}
     if isinstance(default, (dict, list)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -85,6 +90,21 @@ def check_hosts(hosts: Iterable[Host], classes: Sequence[type]) -> None:
                     _made(cls, values, host)
                 except SettingsError as error:
                     errors.append(error)
+    if errors:
+        raise combined(errors)
+
+
+def check_own(own: Mapping[str, Origin], classes: Sequence[type]) -> None:
+    """Look at the keys that an instance gives itself. Raises SettingsError for one that is the host's to give."""
+    fields = [field for cls in classes for field in dataclasses.fields(cls)]
+    hosts_own = {*SUPPORTED, *SITE_KEYS, *(field.name for field in fields if spec_of(field).per_host)}
+    errors: list[EncampError] = [
+        SettingsError(
+            f"{name} is the same for all instances of a host", "set it for the host, beside instances:", where
+        )
+        for name, where in own.items()
+        if name in hosts_own
+    ]
     if errors:
         raise combined(errors)
 

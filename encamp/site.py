@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from encamp import inventory, settings
+from encamp import instances, inventory, settings
 from encamp.errors import Origin, UsageError
 from encamp.inventory import Inventory
 from encamp.secret_store import FOLDER, Missing, SecretStore
@@ -19,12 +19,26 @@ LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
 class SiteHost:
-    """A host of the inventory with its settings read on demand, each set once."""
+    """A host of the inventory as one of its instances, with that instance's settings read on demand, each set once.
 
-    def __init__(self, host: inventory.Host) -> None:
-        self.inventory = host
+    A host without ``instances:`` has one, ``default``. ``own`` names the settings that the instance gives itself.
+    """
+
+    def __init__(self, host: inventory.Host, instance: str = "", siblings: Sequence[SiteHost] = ()) -> None:
+        names = tuple(instances.names(host))
+        self.instance = instance or names[0]
+        self.own = instances.own_keys(host, self.instance)
+        self.inventory = instances.applied(host, self.instance)
         self.name = host.name
         self._read: dict[type, object] = {}
+        self.instances = siblings or self._family(host, names)
+
+    def _family(self, host: inventory.Host, names: Sequence[str]) -> Sequence[SiteHost]:
+        """One view of the host for each instance, in the order of the inventory; this one is the first."""
+        family: list[SiteHost] = [self]
+        for name in names[1:]:
+            family.append(SiteHost(host, name, family))
+        return family
 
     def settings(self, role: type[T]) -> T:
         """The typed settings of a role for this host. Raises SettingsError with file and line."""
@@ -78,7 +92,7 @@ class Site:
         return self._hosts[name]
 
     def in_group(self, group: str) -> list[SiteHost]:
-        """Hosts of a group, in the inventory's order."""
+        """Hosts of a group in the inventory's order, each as its first instance."""
         return [host for host in self._hosts.values() if host.in_group(group)]
 
     @property

@@ -69,6 +69,10 @@ class Variables(Mapping[str, Value]):
         """Where a variable was written, without rendering it. Raises KeyError."""
         return self._raw[name].origin
 
+    def raw(self, name: str) -> Value:
+        """A variable as it was written, its templates not rendered. Raises KeyError."""
+        return self._raw[name]
+
     def extended(self, more: Mapping[str, Value]) -> Variables:
         """The same variables with ``more`` on top."""
         return Variables({**self._raw, **more}, self._magic, self.references)

@@ -57,18 +57,21 @@ class Settings:
         "", "Interpreter on the host to build Prefect's environment with. Empty: python3, or the newest that fits."
     )
     index_url: str | Secret = setting(
-        "", "Package index that hosts install from. Empty: the one in the controller's own pip or uv configuration."
+        "", "Package index that hosts install from. Empty: the one in the controller's own pip or uv configuration.",
+        per_host=True,
     )
     ca_bundle: str = setting(
         "",
         "PEM file on the controller with your company's certificate authorities: installed in the trust store of "
         "hosts and handed to uv and Prefect.",
         example="files/company-ca.pem",
+        per_host=True,
     )
     uv_wheel: str = setting(
         "",
         "Wheel of the pinned uv release on the controller, sent to hosts. Empty: hosts fetch it from their index.",
         example="files/uv-0.13.9-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        per_host=True,
     )
 
 

@@ -11,7 +11,7 @@ from encamp.plan import Item
 from encamp.resources.firewall_port import FirewallPort
 from encamp.settings import setting
 from encamp.site import Site, SiteHost
-from roles import prefect_server
+from roles import address
 from roles.layout import Layout
 
 
@@ -36,9 +36,9 @@ class Settings:
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """The port of the API and UI. Rules that are not ours are left alone."""
-    settings, layout = host.settings(Settings), Layout()
+    settings, layout = host.settings(Settings), Layout(host.instance)
     if settings.firewall:
-        port = host.settings(prefect_server.Settings).port
+        port = host.settings(address.Settings).port
         yield FirewallPort(
             f"prefect-{layout.name}", port, sources=settings.allowed_sources, purpose="Prefect API and UI"
         )

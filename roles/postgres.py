@@ -11,7 +11,7 @@ from encamp.resources.postgres_database import PostgresDatabase
 from encamp.resources.postgres_extension import PostgresExtension
 from encamp.resources.postgres_role import PostgresRole
 from encamp.site import Site, SiteHost
-from roles import prefect_server
+from roles import database
 from roles.layout import Layout
 
 TRIGRAMS = "pg_trgm"
@@ -19,9 +19,9 @@ TRIGRAMS = "pg_trgm"
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """Cluster, role, database and the trigram extension that Prefect's migrations need; nothing for SQLite."""
-    if host.settings(prefect_server.Settings).database != "postgres":
+    if not database.on_this_host(host):
         return
-    layout = Layout()
+    layout = Layout(host.instance)
     yield Packages("postgres", debian=("postgresql",), rhel=("postgresql-server", "postgresql-contrib"))
     yield PostgresCluster()
     yield PostgresRole(layout.user)

@@ -44,7 +44,7 @@ class Api:
 
 def profile_name(host: SiteHost, override: str = "") -> str:
     """The profile's name: from the command line, the inventory, or the instance."""
-    return override or host.settings(Settings).profile or Layout().profile
+    return override or host.settings(Settings).profile or Layout(host.instance).profile
 
 
 def client_settings(api: Api) -> dict[str, str]:

@@ -15,9 +15,10 @@ from encamp.resources.service import Service
 from encamp.resources.systemd_probe import SystemdProbe
 from encamp.resources.systemd_unit import SystemdUnit
 from encamp.settings import setting
+from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.templates import render
-from roles import base, prefect_server, versions
+from roles import address, base, prefect_server, versions
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.work_pool import WorkPool
 from roles.layout import Layout
@@ -38,7 +39,11 @@ class Settings:
     worker_stop_timeout: int = setting(
         600, "Seconds that a worker gets to finish its flow runs when it is stopped or restarted.", minimum=1
     )
-    server: str = setting("", "Inventory name of the server to use, where the site has several.")
+    server: str = setting(
+        "",
+        "Inventory name of the server to use, where the site has several. Of its instances the one with the same name "
+        "is used, or its only one; vm1/personal names another.",
+    )
 
 
 def is_declared(host: SiteHost) -> bool:
@@ -51,11 +56,11 @@ def pool_of(host: SiteHost) -> str:
 
 
 def server_for(host: SiteHost, site: Site) -> SiteHost:
-    """The server that a worker or client uses. Raises SettingsError when it is not clear which."""
-    named = host.settings(Settings).server
+    """The server's instance that a worker or client uses. Raises SettingsError when it is not clear which."""
+    named, _, instance = host.settings(Settings).server.partition("/")
     servers = [server for server in site.in_group(prefect_server.GROUP) if not named or server.name == named]
     if len(servers) == 1:
-        return servers[0]
+        return _instance(host, servers[0], instance)
     if host.adhoc and not host.in_group(GROUP):
         return host
     known = ", ".join(server.name for server in site.in_group(prefect_server.GROUP)) or "none"
@@ -67,15 +72,29 @@ def server_for(host: SiteHost, site: Site) -> SiteHost:
     )
 
 
-def expectations(host: SiteHost) -> Iterator[Item]:
+def _instance(host: SiteHost, server: SiteHost, named: str) -> SiteHost:
+    """The instance of ``server`` called ``named``, or else as ``host``'s own, or else the only one."""
+    by_name = {view.instance: view for view in server.instances}
+    if named in by_name or (not named and host.instance in by_name):
+        return by_name[named or host.instance]
+    if not named and len(by_name) == 1:
+        return server
+    raise SettingsError(
+        f"{host.name}: {server.name} has no instance {named or host.instance} (it has {', '.join(by_name)})",
+        f"set server: {server.name}/<one of them>",
+        host.origin("server"),
+    )
+
+
+def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """A worker needs what every host needs."""
     yield from base.expectations(host)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """User, environment, settings, unit and service of the worker; its pool, through the API."""
-    layout, pool = Layout(), pool_of(host)
-    url = prefect_server.api_url(server_for(host, site))
+    layout, pool = Layout(host.instance), pool_of(host)
+    url = address.api_url(server_for(host, site))
     restart = Restart(layout.worker_unit(pool))
     yield from base.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
     yield from prefect_server.install(host, layout, restart)
@@ -90,11 +109,11 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
 
 def proof(host: SiteHost, site: Site) -> Resource:
     """A flow run that this host's worker takes from its pool and completes."""
-    layout = Layout()
+    layout = Layout(host.instance)
     return FlowProof(
-        f"worker {pool_of(host)}",
+        f"worker {layout.name} {pool_of(host)}",
         python=f"{layout.link}/bin/python",
-        api_url=prefect_server.api_url(server_for(host, site)),
+        api_url=address.api_url(server_for(host, site)),
         as_user=layout.worker_user,
         work_pool=pool_of(host),
         worker=host.name,
@@ -104,7 +123,7 @@ def proof(host: SiteHost, site: Site) -> Resource:
     )
 
 
-def worker_settings(host: SiteHost, layout: Layout, url: str) -> dict[str, str]:
+def worker_settings(host: SiteHost, layout: Layout, url: str) -> dict[str, str | Secret]:
     """Prefect settings of the worker, by their names in the host's release."""
     version = host.settings(base.Settings).prefect_version
     return versions.environment({"home": layout.worker_home, "api_url": url, "ephemeral": "false"}, version)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from encamp.errors import UsageError
 from encamp.plan import Item, Step
 from encamp.resources.base import Resource
 from encamp.site import Site, SiteHost
-from roles import base, firewall, postgres, prefect_client, prefect_server, prefect_worker
+from roles import access, address, base, database, firewall, postgres, prefect_client, prefect_server, prefect_worker
 
 #: Every role's settings: the keys that an inventory may set.
 SETTINGS: tuple[type, ...] = (
     base.Settings,
+    address.Settings,
+    database.Settings,
     prefect_server.Settings,
+    access.Settings,
     firewall.Settings,
     prefect_worker.Settings,
     prefect_client.Settings,
@@ -23,10 +26,14 @@ SETTINGS: tuple[type, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One part of a deploy. A stage opens when every host of the one before is healthy."""
+    """One part of a deploy, for each instance of a host. A stage opens when every host of the one before is healthy.
+
+    ``expectations`` are what must hold before anything on the host is changed, ``items`` what it is to be.
+    """
 
     name: str
     takes: Callable[[SiteHost], bool]
+    expectations: Callable[[SiteHost, Site], Iterator[Item]]
     items: Callable[[SiteHost, Site], Iterator[Item]]
     proof: Callable[[SiteHost, Site], Resource]
 
@@ -38,7 +45,6 @@ def _is_server(host: SiteHost) -> bool:
 
 
 def _server(host: SiteHost, site: Site) -> Iterator[Item]:
-    yield from prefect_server.expectations(host)
     yield from base.resources(host, site)
     yield from postgres.resources(host, site)
     yield from prefect_server.resources(host, site)
@@ -46,29 +52,46 @@ def _server(host: SiteHost, site: Site) -> Iterator[Item]:
 
 
 def _worker(host: SiteHost, site: Site) -> Iterator[Item]:
-    yield from prefect_worker.expectations(host)
     yield from base.resources(host, site)
     yield from prefect_worker.resources(host, site)
 
 
 STAGES = (
-    Stage("server", _is_server, _server, lambda host, site: prefect_server.proof(host)),
-    Stage("worker", prefect_worker.is_declared, _worker, prefect_worker.proof),
+    Stage("server", _is_server, prefect_server.expectations, _server, prefect_server.proof),
+    Stage("worker", prefect_worker.is_declared, prefect_worker.expectations, _worker, prefect_worker.proof),
 )
 
 
-def taking_part(host: SiteHost) -> list[Stage]:
-    """The stages that a host belongs to. Raises UsageError for a host that a deploy has nothing for."""
-    stages = [stage for stage in STAGES if stage.takes(host)]
+def taking_part(host: SiteHost, instance: str = "") -> list[Stage]:
+    """The stages that a host, or just one of its instances, belongs to.
+
+    Raises UsageError for a host that a deploy has nothing for.
+    """
+    stages = [stage for stage in STAGES if _views(host, stage, instance)]
+    if not stages and instance:
+        known = ", ".join(view.instance for view in host.instances)
+        raise UsageError(f"{host.name} has no instance {instance} to deploy (it has {known})", "see instances:")
     if not stages:
         hint = "use `fab configure-client` for it" if host.in_group(prefect_client.GROUP) else "put it into servers"
         raise UsageError(f"{host.name} is in no group that deploy knows (servers, workers)", hint)
     return stages
 
 
-def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool) -> Iterator[Item]:
-    """Everything that a host is to be for its stages, and at the end the proof of the last one if anything changed."""
-    for stage in stages:
-        yield from stage.items(host, site)
+def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool, instance: str = "") -> Iterator[Item]:
+    """Everything that a host is to be for its stages: first what must hold, and at the end the proofs of what changed.
+
+    A worker's proof is one of its server, too: an instance is proved by its last stage.
+    """
+    parts = [(stage, view) for stage in stages for view in _views(host, stage, instance)]
+    for stage, view in parts:
+        yield from stage.expectations(view, site)
+    for stage, view in parts:
+        yield from stage.items(view, site)
+    last = {view.instance: (stage, view) for stage, view in parts}
     if prove:
-        yield Step(stages[-1].proof(host, site), when_changed=True)
+        for stage, view in last.values():
+            yield Step(stage.proof(view, site), when_changed=True)
+
+
+def _views(host: SiteHost, stage: Stage, instance: str) -> Sequence[SiteHost]:
+    return [view for view in host.instances if instance in ("", view.instance) and stage.takes(view)]

@@ -12,7 +12,7 @@ from encamp.reach import LocalReach, Reach, SshReach
 from encamp.run import Run
 from encamp.schedule import Wave
 from encamp.site import Site, SiteHost
-from roles import base, prefect_client, prefect_server, prefect_worker
+from roles import address, base, prefect_client, prefect_server, prefect_worker
 from roles.prefect_client import Api
 
 STAGE: tuple[str, ...] = ("client",)
@@ -69,7 +69,7 @@ def api_of(host: SiteHost, fleet: Site, server: str = "") -> Api:
             f"{host.name}: which server? The site's servers: {names}" + (f"; not {named}" if named else ""),
             "say --server HOST or --api-url URL",
         )
-    return Api(prefect_server.api_url(found[0]), found[0].settings(base.Settings).prefect_version)
+    return Api(address.api_url(found[0]), found[0].settings(base.Settings).prefect_version)
 
 
 def _other(fleet: Site, name: str, adhoc: bool) -> list[SiteHost]:
@@ -83,7 +83,7 @@ def _other(fleet: Site, name: str, adhoc: bool) -> list[SiteHost]:
 
 def _normal(url: str) -> str:
     """An API URL as Prefect wants it: with a scheme, without a trailing slash, with /api."""
-    problem = prefect_server.check_public_url(url)
+    problem = address.check_public_url(url)
     if problem:
         raise UsageError(f"--api-url {url}: {problem}")
     return url.rstrip("/").removesuffix("/api") + "/api"

@@ -12,7 +12,7 @@ from encamp.report import Outcome, tell
 from encamp.run import Run
 from encamp.schedule import Wave, waves
 from encamp.site import Site, SiteHost
-from roles import prefect_server, prefect_worker, stages
+from roles import address, prefect_server, prefect_worker, stages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ def deploy(options: Options, verify: bool = True) -> int:
     fleet, selected = load_site(
         options, (prefect_server.GROUP, prefect_worker.GROUP), missing="plan" if options.check else "make"
     )
-    prepared = prepare(fleet, selected, verify)
+    prepared = prepare(fleet, selected, verify, options.instance)
     told = listeners(options)
     run = Run("deploy", options.mode, SshReach(fleet, options.config), told)
     outcomes = run.converge(prepared.waves, prepared.plans)
@@ -38,16 +38,19 @@ def deploy(options: Options, verify: bool = True) -> int:
     return code
 
 
-def prepare(fleet: Site, selected: list[SiteHost], verify: bool) -> Prepared:
-    """Plan every selected host. Raises PlanError, SettingsError, UsageError; touches nothing."""
-    by_name = {host.name: stages.taking_part(host) for host in selected}
+def prepare(fleet: Site, selected: list[SiteHost], verify: bool, instance: str = "") -> Prepared:
+    """Plan every selected host, or just one instance of each; touches nothing.
+
+    Raises PlanError, SettingsError, UsageError.
+    """
+    by_name = {host.name: stages.taking_part(host, instance) for host in selected}
     order = [(stage.name, [name for name, taken in by_name.items() if stage in taken]) for stage in stages.STAGES]
     made = waves(order)
     plans = {}
     for wave in made:
         for name, names in wave.hosts.items():
             taken = [stage for stage in stages.STAGES if stage.name in names]
-            plans[name, names] = plan.build(name, stages.items(fleet.host(name), fleet, taken, verify))
+            plans[name, names] = plan.build(name, stages.items(fleet.host(name), fleet, taken, verify, instance))
     return Prepared(made, plans)
 
 
@@ -56,6 +59,8 @@ def _tell_address(fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]
     healthy = {outcome.host for outcome in outcomes if outcome.status == "ok"}
     for host in selected:
         if host.name in healthy and host.in_group(prefect_server.GROUP):
-            tell(f"\n  UI of {host.name}:   {prefect_server.public_url(host)}")
-            tell(f"  API of {host.name}:  {prefect_server.api_url(host)}")
+            for view in host.instances:
+                title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
+                tell(f"\n  UI of {title}:   {address.public_url(view)}")
+                tell(f"  API of {title}:  {address.api_url(view)}")
             tell(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")

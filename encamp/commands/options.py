@@ -13,7 +13,7 @@ from encamp.errors import EncampError, UsageError
 from encamp.report import Listener, Outcome
 from encamp.run import Mode, exit_code
 from encamp.secret_store import Missing
-from roles import stages
+from roles import collisions, stages
 
 if TYPE_CHECKING:
     import fabric
@@ -23,7 +23,10 @@ THIS_MACHINE = "localhost"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The options that tasks share. ``hosts`` is the text of ``-H``; empty: the task's own group."""
+    """The options that tasks share. ``hosts`` is the text of ``-H``; empty: the task's own group.
+
+    ``instance`` limits a task to the instance of that name; empty: all.
+    """
 
     config: fabric.Config
     hosts: str = ""
@@ -35,6 +38,7 @@ class Options:
     json_file: str = ""
     verbose: bool = False
     forks: int = 10
+    instance: str = ""
 
     @property
     def mode(self) -> Mode:
@@ -94,9 +98,14 @@ def _load(options: Options) -> inventory.Inventory:
 
 def _check_settings(fleet: site.Site) -> None:
     """Every host's settings, selected or not: peers read each other's. Unknown keys fail with the nearest name."""
-    from encamp.settings import check_hosts
+    from encamp.settings import check_hosts, check_own
 
-    check_hosts([host.inventory for host in fleet.hosts], (reach.Settings, *stages.SETTINGS))
+    classes = (reach.Settings, *stages.SETTINGS)
+    views = [view for host in fleet.hosts for view in host.instances]
+    for view in views:
+        check_own(view.own, classes)
+    check_hosts([view.inventory for view in views], classes)
+    collisions.check(fleet)
 
 
 def listeners(options: Options) -> list[Listener]:

@@ -52,7 +52,7 @@ def proofs(fleet: Site, selected: list[SiteHost], server: str, named: bool) -> t
     workers = {host.name: prefect_worker.proof(host, fleet) for host in selected if prefect_worker.is_declared(host)}
     if named or not (clients or workers):
         others = (host for host in selected if host.name not in clients and host.name not in workers)
-        return {**workers, **{host.name: prefect_server.proof(host) for host in others}}, clients
+        return {**workers, **{host.name: prefect_server.proof(host, fleet) for host in others}}, clients
     return workers, clients
 
 

@@ -20,7 +20,7 @@ from encamp.resources.systemd_unit import SystemdUnit
 from encamp.resources.uv_tool import UvTool
 from encamp.shared.wire import BlobStore, from_wire
 from encamp.site import Site
-from roles import prefect_server
+from roles import address
 
 GOLDEN = ROOT / "tests" / "golden"
 CASES = {
@@ -77,7 +77,7 @@ def test_the_plan_is_the_reviewed_one(tmp_path: Path, name: str) -> None:
 )
 def test_one_public_address_from_which_all_others_follow(tmp_path: Path, values: str, url: str) -> None:
     site, plan = planned(tmp_path, {"vm1": values})
-    assert prefect_server.api_url(site.host("vm1")) == url
+    assert address.api_url(site.host("vm1")) == url
     assert f"PREFECT_SERVER_UI_API_URL={url}" in described(plan).replace('"', "")
 
 

@@ -1,0 +1,100 @@
+"""Several instances on one host: each has the host's variables, with its own on top.
+
+``instances: {default: {}, personal: {port: 4202}}`` in the inventory. Ansible knows no such thing; the form is that of
+any mapping of names to variables. What ``--set`` gives counts more, as everywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from encamp.errors import Origin, SettingsError
+from encamp.host import Host
+from encamp.inventory_yaml import LocatedDict
+from encamp.variables import Value, Variables
+
+KEY = "instances"
+DEFAULT = "default"
+COMMAND_LINE = "--set"
+#: Part of names of users (32 characters at most), units, databases and directories.
+_NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
+_LONGEST = 16
+#: Words that stand in names and paths of their own beside the instances' names.
+_TAKEN = ("worker", "agent", "server", "envs", "hosted")
+
+
+def names(host: Host) -> list[str]:
+    """The names of a host's instances, in the order of the inventory. Raises SettingsError."""
+    return list(_declared(host)) or [DEFAULT]
+
+
+def own_keys(host: Host, instance: str) -> Mapping[str, Origin]:
+    """The variables that an instance gives itself, with where each was written. Raises SettingsError."""
+    return {name: value.origin for name, value in _own(host, instance).items()}
+
+
+def applied(host: Host, instance: str) -> Host:
+    """The host as one of its instances. Raises SettingsError."""
+    own = _own(host, instance)
+    if not own:
+        return host
+    variables = host.variables
+    assert isinstance(variables, Variables)
+    return dataclasses.replace(host, variables=variables.extended(own))
+
+
+def _declared(host: Host) -> Mapping[str, Any]:
+    value = host.variables.get(KEY)
+    if value is None or value.data is None:
+        return {}
+    if not isinstance(value.data, dict) or not value.data:
+        raise _wrong("must be a mapping of names to their settings", value.origin)
+    for name, own in value.data.items():
+        where = _line(value, name)
+        if not isinstance(name, str) or not re.fullmatch(_NAME, name) or len(name) > _LONGEST:
+            fix = f"use lower-case letters, digits and single dashes, {_LONGEST} characters at most"
+            raise _wrong(f"has the name {name!r}, which users and units cannot be called", where, fix)
+        if set(name.split("-")) & set(_TAKEN):
+            fix = f"choose a name without {', '.join(_TAKEN)}"
+            raise _wrong(f"has the name {name}, which is taken by encamp itself", where, fix)
+        if own is not None and not isinstance(own, dict):
+            raise _wrong(f"gives {name} {own!r} instead of settings", where)
+    return value.data
+
+
+def _own(host: Host, instance: str) -> dict[str, Value]:
+    """An instance's own variables, templates not yet rendered: they see the instance's other variables."""
+    _declared(host)
+    variables = host.variables
+    if KEY not in variables:
+        return {}
+    value = variables.raw(KEY) if isinstance(variables, Variables) else variables[KEY]
+    if not isinstance(value.data, dict):
+        value = variables[KEY]
+    given = value.data.get(instance) or {}
+    if not isinstance(given, dict):
+        given = variables[KEY].data[instance] or {}
+    lines = given.lines if isinstance(given, LocatedDict) else {}
+    own = {
+        str(name): Value(data, Origin(value.origin.file, lines.get(name, value.origin.line)))
+        for name, data in given.items()
+    }
+    return {name: one for name, one in own.items() if not _from_command_line(variables, name)}
+
+
+def _from_command_line(variables: Mapping[str, Value], name: str) -> bool:
+    return name in variables and variables[name].origin.file == COMMAND_LINE
+
+
+def _line(value: Value, name: object) -> Origin:
+    lines = value.data.lines if isinstance(value.data, LocatedDict) else {}
+    return Origin(value.origin.file, lines.get(name, value.origin.line))
+
+
+def _wrong(
+    what: str, where: Origin, fix: str = "write it as `personal: {port: 4202}` below instances:"
+) -> SettingsError:
+    return SettingsError(f"{KEY} {what}", fix, where)

@@ -1,0 +1,48 @@
+"""What two instances may not have in common: found from the files, before any host is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import combinations
+
+from encamp.errors import SettingsError
+from encamp.site import Site, SiteHost
+from roles import address, prefect_server
+from roles.layout import Layout
+
+#: What a host's instances must each have for themselves: the setting, and its value for an instance.
+_OWN: tuple[tuple[str, Callable[[SiteHost], str]], ...] = (
+    ("port", lambda host: str(host.settings(address.Settings).port)),
+    ("public_url", lambda host: host.settings(address.Settings).public_url.rstrip("/")),
+)
+
+
+def check(site: Site) -> None:
+    """Raises SettingsError for two instances that would get in each other's way, on one host or as servers."""
+    for host in site.hosts:
+        for one, other in combinations(host.instances, 2):
+            _check_pair(one, other, _OWN)
+    servers = [view for host in site.in_group(prefect_server.GROUP) for view in host.instances]
+    for one, other in combinations(servers, 2):
+        if one.name != other.name:
+            _check_pair(one, other, _OWN[1:])
+
+
+def _check_pair(one: SiteHost, other: SiteHost, own: Iterable[tuple[str, Callable[[SiteHost], str]]]) -> None:
+    for key, value in own:
+        if value(one) and value(one) == value(other):
+            raise SettingsError(
+                f"{_title(one)} and {_title(other)} have the same {key}: {value(one)}",
+                f"give each its own, for example {key}: {_example(key, other)} below instances: {other.instance}:",
+                other.origin(key) or one.origin(key) or other.origin("instances"),
+            )
+
+
+def _title(host: SiteHost) -> str:
+    return f"{host.name} ({Layout(host.instance).name})"
+
+
+def _example(key: str, host: SiteHost) -> str:
+    return (
+        "4202" if key == "port" else f"http://{host.client_address or host.name}:{host.settings(address.Settings).port}"
+    )
