@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import zlib
-from typing import Any
+from typing import Any, Mapping
 
 from encamp.shared.secret import Redactor
 from encamp.shared.wire import HEARTBEAT_SECONDS, Blob
@@ -49,9 +49,9 @@ class Channel:
         if self._gone:
             raise ControllerGone
 
-    def say(self, kind: str, text: str) -> None:
-        """Send a note or a progress line."""
-        self.send({"event": kind, "text": text})
+    def say(self, kind: str, text: str, data: Mapping[str, str] = {}) -> None:
+        """Send a note, a progress line, or a finding with its further fields."""
+        self.send({**data, "event": kind, "text": text})
 
     def fetch(self, blob: Blob) -> bytes:
         """Ask for a blob and prove its hash. The answer is a header line with its length, then zlib data."""

@@ -21,14 +21,14 @@ Env = Mapping[str, Union[str, Secret]]
 class Host:
     """The machine the agent runs on. Implements ``Reader`` and ``System`` of ``encamp.resources.base``.
 
-    ``fetch`` asks the controller for a blob's bytes; ``say`` sends an event (kind, text). Any change drops what
-    ``once`` remembered.
+    ``fetch`` asks the controller for a blob's bytes; ``say`` sends an event (kind, text, further fields). Any change
+    drops what ``once`` remembered.
     """
 
     def __init__(
         self,
         fetch: Callable[[Blob], bytes],
-        say: Callable[[str, str], None],
+        say: Callable[..., None],
         want_diff: bool = False,
     ) -> None:
         self._fetch = fetch
@@ -113,6 +113,9 @@ class Host:
 
     def note(self, text: str) -> None:
         self._say("note", text)
+
+    def finding(self, data: Mapping[str, str]) -> None:
+        self._say("finding", data.get("text", ""), data)
 
     # -- changing -----------------------------------------------------------------------------------------------
 

@@ -205,6 +205,10 @@ class Reader(Protocol):
         """Tell the operator something that is no change and no failure. Shown in the recap."""
         ...
 
+    def finding(self, data: Mapping[str, str]) -> None:
+        """Send the controller one result of a diagnosis, for the listener that asked for it. No secrets."""
+        ...
+
 
 class System(Reader, Protocol):
     """The host, to change. The only door: resources never call os, shutil or subprocess themselves."""
