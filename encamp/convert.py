@@ -96,7 +96,15 @@ class Converter:
                 return self.convert(hint, data, place)
             except Invalid:
                 continue
-        return self.convert(rest[-1], data, place)
+        try:
+            return self.convert(rest[-1], data, place)
+        except Invalid:
+            if Secret not in hints:
+                raise
+            # Perhaps a secret in the wrong place: the message must not repeat it.
+            words = [str(word) for hint in rest if typing.get_origin(hint) is Literal for word in typing.get_args(hint)]
+            known = f"must be {', '.join(words)} or a secret's source, " if words else ""
+            raise Invalid(place, f"{known}and no secret as plain text", secret_sources.HOW) from None
 
     def _secret(self, data: Any, place: Place) -> Any:
         try:
@@ -185,6 +193,8 @@ def _text(data: Any, place: Place) -> str:
 
 
 def _choice(choices: tuple[Any, ...], data: Any, place: Place) -> Any:
+    if data is False and "off" in choices:
+        return "off"  # YAML 1.1, as Ansible reads it, takes the bare word for false
     for choice in choices:
         if data == choice and isinstance(data, bool) == isinstance(choice, bool):
             return choice
