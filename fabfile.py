@@ -124,6 +124,25 @@ def verify(
     _end(guarded(lambda: run(options, server)))
 
 
+@fleet_task(iterable=["set"], help={**COMMON, "check": CHECK, "instance": "The instance to remove."})
+def undeploy(
+    c: Any,
+    instance: str = "",
+    check: bool = False,
+    inventory: str = "",
+    set: Any = None,
+    json: str = "",
+    verbose: bool = False,
+) -> None:
+    """Take an instance off its hosts (-H): units, firewall rule and settings. Its database and home are kept."""
+    from encamp.commands.undeploy import undeploy as run
+
+    options = _options(
+        c, check=check, inventory=inventory, overrides=set or (), json_file=json, verbose=verbose, instance=instance
+    )
+    _end(guarded(lambda: run(options)))
+
+
 @fleet_task(
     help={"prefect": "The release, such as 3.8.8.", "exclude-newer": "Resolve as of this date (YYYY-MM-DD)."},
 )

@@ -46,47 +46,53 @@ def applied(host: Host, instance: str) -> Host:
     return dataclasses.replace(host, variables=variables.extended(own))
 
 
+def check_name(name: object, where: Origin | None = None) -> None:
+    """Raises SettingsError for a name that users, units, databases and directories cannot have."""
+    if not isinstance(name, str) or not re.fullmatch(_NAME, name) or len(name) > _LONGEST:
+        fix = f"use lower-case letters, digits and single dashes, {_LONGEST} characters at most"
+        raise SettingsError(f"{name!r} is no name for an instance", fix, where)
+    if set(name.split("-")) & set(_TAKEN):
+        fix = f"choose a name without {', '.join(_TAKEN)}"
+        raise SettingsError(f"an instance cannot be called {name}: encamp uses that name itself", fix, where)
+
+
 def _declared(host: Host) -> Mapping[str, Any]:
-    value = host.variables.get(KEY)
-    if value is None or value.data is None:
+    """The instances as they are written. Raises SettingsError."""
+    if KEY not in host.variables:
         return {}
+    value = _written(host)
     if not isinstance(value.data, dict) or not value.data:
         raise _wrong("must be a mapping of names to their settings", value.origin)
     for name, own in value.data.items():
         where = _line(value, name)
-        if not isinstance(name, str) or not re.fullmatch(_NAME, name) or len(name) > _LONGEST:
-            fix = f"use lower-case letters, digits and single dashes, {_LONGEST} characters at most"
-            raise _wrong(f"has the name {name!r}, which users and units cannot be called", where, fix)
-        if set(name.split("-")) & set(_TAKEN):
-            fix = f"choose a name without {', '.join(_TAKEN)}"
-            raise _wrong(f"has the name {name}, which is taken by encamp itself", where, fix)
+        check_name(name, where)
         if own is not None and not isinstance(own, dict):
             raise _wrong(f"gives {name} {own!r} instead of settings", where)
     return value.data
 
 
-def _own(host: Host, instance: str) -> dict[str, Value]:
-    """An instance's own variables, templates not yet rendered: they see the instance's other variables."""
-    _declared(host)
+def _written(host: Host) -> Value:
+    """The variable, its templates not rendered: those of an instance's settings see that instance's other values."""
     variables = host.variables
-    if KEY not in variables:
-        return {}
     value = variables.raw(KEY) if isinstance(variables, Variables) else variables[KEY]
-    if not isinstance(value.data, dict):
-        value = variables[KEY]
-    given = value.data.get(instance) or {}
-    if not isinstance(given, dict):
-        given = variables[KEY].data[instance] or {}
+    return value if isinstance(value.data, dict) else variables[KEY]
+
+
+def _own(host: Host, instance: str) -> dict[str, Value]:
+    """An instance's own variables."""
+    given = _declared(host).get(instance) or {}
+    if not given:
+        return {}
+    origin = _written(host).origin
     lines = given.lines if isinstance(given, LocatedDict) else {}
-    own = {
-        str(name): Value(data, Origin(value.origin.file, lines.get(name, value.origin.line)))
-        for name, data in given.items()
-    }
-    return {name: one for name, one in own.items() if not _from_command_line(variables, name)}
+    own = {str(name): Value(data, Origin(origin.file, lines.get(name, origin.line))) for name, data in given.items()}
+    return {name: one for name, one in own.items() if not _from_command_line(host.variables, name)}
 
 
 def _from_command_line(variables: Mapping[str, Value], name: str) -> bool:
-    return name in variables and variables[name].origin.file == COMMAND_LINE
+    if not isinstance(variables, Variables) or name not in variables:
+        return False
+    return variables.origin(name).file == COMMAND_LINE
 
 
 def _line(value: Value, name: object) -> Origin:

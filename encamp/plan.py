@@ -16,13 +16,15 @@ from encamp.shared.wire import INLINE_LIMIT, PROTOCOL, BlobStore, kind_path, to_
 class Step:
     """A resource in its place in a plan.
 
-    ``notify``: handlers that run when it changed. ``when_changed``: the step is taken only when something on the host
-    changed before it, in this run or in an interrupted earlier one.
+    ``notify``: handlers that run when it changed. ``when_changed``: the step is taken only when something of its part
+    of the host changed before it, in this run or in an interrupted earlier one. ``part``: the instance that it is for;
+    empty: it is for all of them.
     """
 
     resource: Resource
     notify: tuple[HandlerResource, ...] = ()
     when_changed: bool = False
+    part: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,13 @@ class Flush:
 
 FLUSH = Flush()
 Item = Union[Resource, Step, Flush]
+
+
+def of_part(part: str, item: Item) -> Item:
+    """``item`` as one of a part of the host."""
+    if isinstance(item, Flush):
+        return item
+    return dataclasses.replace(item, part=part) if isinstance(item, Step) else Step(item, part=part)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +94,8 @@ def _merged(host: str, earlier: Step | Flush, later: Step) -> Step:
     assert isinstance(earlier, Step)
     if (earlier.resource, earlier.when_changed) != (later.resource, later.when_changed):
         raise PlanError(f"{host}: {later.resource.id} is declared twice, and not the same way")
-    return dataclasses.replace(earlier, notify=tuple(dict.fromkeys([*earlier.notify, *later.notify])))
+    notify = tuple(dict.fromkeys([*earlier.notify, *later.notify]))
+    return dataclasses.replace(earlier, notify=notify, part=earlier.part if earlier.part == later.part else "")
 
 
 def job_for(
@@ -111,6 +121,8 @@ def _step_wire(item: Step | Flush, store: BlobStore) -> dict[str, Any]:
         wire["notify"] = [handler.id for handler in item.notify]
     if item.when_changed:
         wire["when_changed"] = True
+    if item.part:
+        wire["part"] = item.part
     return wire
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 from encamp.errors import UsageError
-from encamp.plan import Item, Step
+from encamp.plan import Item, Step, of_part
 from encamp.resources.base import Resource
 from encamp.site import Site, SiteHost
 from roles import access, address, base, database, firewall, postgres, prefect_client, prefect_server, prefect_worker
@@ -82,15 +82,21 @@ def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool, instance
 
     A worker's proof is one of its server, too: an instance is proved by its last stage.
     """
-    parts = [(stage, view) for stage in stages for view in _views(host, stage, instance)]
-    for stage, view in parts:
+    taken = [(stage, view) for stage in stages for view in _views(host, stage, instance)]
+    for stage, view in taken:
         yield from stage.expectations(view, site)
-    for stage, view in parts:
-        yield from stage.items(view, site)
-    last = {view.instance: (stage, view) for stage, view in parts}
+    for stage, view in taken:
+        for item in stage.items(view, site):
+            yield of_part(_part(view), item)
+    last = {view.instance: (stage, view) for stage, view in taken}
     if prove:
         for stage, view in last.values():
-            yield Step(stage.proof(view, site), when_changed=True)
+            yield Step(stage.proof(view, site), when_changed=True, part=_part(view))
+
+
+def _part(host: SiteHost) -> str:
+    """What tells an instance's steps from the others'; nothing where it is alone."""
+    return host.instance if len(host.instances) > 1 else ""
 
 
 def _views(host: SiteHost, stage: Stage, instance: str) -> Sequence[SiteHost]:

@@ -95,7 +95,7 @@ class Loop:
         for handler_id in step.get("notify", ()):
             self._journal.notify(handler_id, self._handlers[handler_id])
         for later in self._steps:
-            if later.get("when_changed") and later["id"] not in self._journal.ids():
+            if later.get("when_changed") and _concerns(step, later) and later["id"] not in self._journal.ids():
                 self._journal.notify(later["id"], None)
 
     # -- handlers -----------------------------------------------------------------------------------------------
@@ -167,6 +167,12 @@ class Loop:
                 "seconds": round(time.monotonic() - started, 3),
             }
         )
+
+
+def _concerns(changed: dict[str, Any], later: dict[str, Any]) -> bool:
+    """Whether what one step changes can matter to another: not when they are of different parts of the host."""
+    parts = {changed.get("part", ""), later.get("part", "")}
+    return len(parts) == 1 or "" in parts
 
 
 def _bug(error: Exception) -> Failure:

@@ -1,0 +1,46 @@
+"""``fab undeploy``: take an instance off its hosts, and keep its data."""
+
+from __future__ import annotations
+
+from encamp import instances, plan
+from encamp.commands.options import Options, finish, listeners, load_site
+from encamp.errors import UsageError
+from encamp.reach import SshReach
+from encamp.report import tell
+from encamp.run import Run
+from encamp.schedule import Wave
+from encamp.site import SiteHost
+from roles import removal
+
+STAGE: tuple[str, ...] = ("undeploy",)
+
+
+def undeploy(options: Options) -> int:
+    """Remove one instance's units, firewall rule and settings from each host. Returns the exit code.
+
+    The instance need not stand in the inventory any more. Raises EncampError.
+    """
+    if not options.hosts:
+        raise UsageError("undeploy needs its hosts named", "for example: fab -H vm1 undeploy")
+    fleet, selected = load_site(options, ())
+    names = {host.name: _instance(host, options.instance) for host in selected}
+    plans = {(name, STAGE): plan.build(name, removal.resources(instance)) for name, instance in names.items()}
+    told = listeners(options)
+    run = Run("undeploy", options.mode, SshReach(fleet, options.config), told)
+    outcomes = run.converge([Wave("undeploy", dict.fromkeys(names, STAGE))], plans)
+    code = finish(options, outcomes, told)
+    if code == 0 and not options.check:
+        for instance in dict.fromkeys(names.values()):
+            tell(f"\n  {removal.kept(instance)}")
+    return code
+
+
+def _instance(host: SiteHost, named: str) -> str:
+    """The instance to remove. Raises UsageError where it must be named, SettingsError where it cannot be one's name."""
+    if named:
+        instances.check_name(named)
+        return named
+    if len(host.instances) > 1:
+        known = ", ".join(view.instance for view in host.instances)
+        raise UsageError(f"{host.name} has several instances: {known}", "say which: --instance NAME")
+    return host.instance

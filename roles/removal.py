@@ -1,0 +1,33 @@
+"""Taking an instance off a host. Its data stays: nothing here drops a database or removes a home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from encamp.plan import Item
+from encamp.resources.absent import Absent
+from encamp.resources.firewall_port import FirewallPort
+from roles.kinds.instance_units import InstanceUnitsAbsent
+from roles.layout import Layout
+
+#: Any will do: a rule to remove is found by its name.
+SOME_PORT = 4200
+
+
+def resources(instance: str) -> Iterator[Item]:
+    """Units, firewall rules, settings and the link to the release of ``instance``; the rest of the host is left alone."""
+    layout = Layout(instance)
+    yield InstanceUnitsAbsent(layout.name, layout.server_unit, (layout.user, layout.worker_user))
+    yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
+    yield Absent(layout.config)
+    yield Absent(layout.link)
+
+
+def kept(instance: str) -> str:
+    """What is left of an instance, and how its owner removes it for good."""
+    layout = Layout(instance)
+    return (
+        f"kept: {layout.home}, {layout.worker_home} and the Postgres database {layout.database}, where they exist. "
+        f"To delete them for good: runuser -u postgres -- dropdb {layout.database}; "
+        f"rm -r {layout.home} {layout.worker_home}"
+    )
