@@ -99,7 +99,7 @@ class Converter:
         try:
             return self.convert(rest[-1], data, place)
         except Invalid:
-            if Secret not in hints:
+            if Secret not in hints or rest[-1] is Secret:
                 raise
             # Perhaps a secret in the wrong place: the message must not repeat it.
             words = [str(word) for hint in rest if typing.get_origin(hint) is Literal for word in typing.get_args(hint)]
@@ -193,8 +193,8 @@ def _text(data: Any, place: Place) -> str:
 
 
 def _choice(choices: tuple[Any, ...], data: Any, place: Place) -> Any:
-    if data is False and "off" in choices:
-        return "off"  # YAML 1.1, as Ansible reads it, takes the bare word for false
+    if isinstance(data, bool) and ("off", "on")[data] in choices:
+        return ("off", "on")[data]  # YAML 1.1, as Ansible reads it, takes the bare word for a truth value
     for choice in choices:
         if data == choice and isinstance(data, bool) == isinstance(choice, bool):
             return choice

@@ -41,6 +41,7 @@ class Settings:
     ratio: float = setting(0.5, "A ratio.", maximum=1)
     database: Literal["postgres", "sqlite"] = setting("postgres", "The database.")
     switch: Literal["on", "off"] = setting("on", "A word that YAML reads otherwise.")
+    access: Literal["auto", "off"] | Secret = setting("off", "A switch, or a secret.")
     version: str = setting("3.8.8", "The version.")
     backup: bool = setting(False, "Whether to back up.")
     sources: tuple[str, ...] = setting((), "Networks.", check=_network, example="[10.0.0.0/8]")
@@ -67,6 +68,9 @@ def host(folder: Path, variables: str, **overrides: str) -> Host:
         ("ratio: 1", "ratio", 1.0),
         ("database: sqlite", "database", "sqlite"),
         ('switch: "off"', "switch", "off"),
+        ("switch: off", "switch", "off"),
+        ("switch: on", "switch", "on"),
+        ("access: off", "access", "off"),
         ('version: "3.10"', "version", "3.10"),
         ("backup: yes", "backup", True),
         ("sources: [10.0.0.0/8, 192.0.2.7]", "sources", ("10.0.0.0/8", "192.0.2.7")),
@@ -112,7 +116,8 @@ def test_defaults_are_used_where_the_inventory_is_silent(tmp_path: Path) -> None
         ("port: {a: 1}", 4, "port must be a whole number, not the mapping", ""),
         ("ratio: 2", 4, "ratio is 2.0, but must be 1 or less", ""),
         ("database: postgre", 4, "database must be one of postgres, sqlite, not 'postgre'", "did you mean postgres?"),
-        ("switch: off", 4, "switch must be one of on, off, not false", 'write it in quotes, as in switch: "..."'),
+        ("switch: 1", 4, "switch must be one of on, off, not 1", 'write it in quotes, as in switch: "..."'),
+        ("access: hunter2", 4, "access must be auto, off or a secret's source, and no secret as plain text", "{env: NAME}"),
         ("version: 3.8", 4, "must be a text, but YAML reads it as the number 3.8", "quotes, as in version: "),
         ("version: 2024-01-01", 4, "must be a text, but YAML reads it as the date 2024-01-01", "quotes"),
         ("version: no", 4, "must be a text, but YAML reads it as the truth value false", "quotes"),
