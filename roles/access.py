@@ -1,22 +1,213 @@
-"""Who may use an instance, and what it tells others."""
+"""Who may use an instance: basic auth, CSRF, CORS, telemetry; and that it is not open to the world by mistake."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
+from encamp import quoting
+from encamp.errors import SettingsError
+from encamp.plan import Item
+from encamp.secret_store import FOLDER, file_name
 from encamp.settings import setting
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
+from roles import address, base, firewall, versions
+from roles.kinds.api_auth import ApiAuth
+from roles.kinds.exposure import WILDCARDS, Exposure, is_public
+from roles.layout import Layout
+
+#: The user of an auth string that encamp makes itself.
+USER = "admin"
+MEANT = "auth: auto, or allowed_sources: [networks of your clients]; expose_without_auth: true if that is meant"
+#: What server_environment must not set: clients, workers and probes would not know of it.
+MANAGED = ("server_auth", "csrf", "cors_origins", "cors_methods", "cors_headers")
+
+
+def _origins(value: Any) -> str | None:
+    for item in value:
+        parts = urlsplit(item)
+        wanted = f"{parts.scheme}://{parts.netloc}"
+        if item != "*" and (parts.scheme not in ("http", "https") or item != wanted or re.search(r"[\s,@]", item)):
+            return f"{item!r} is no origin such as https://prefect.example.com:4200 (no path, no / at the end)"
+    return None
+
+
+def _tokens(value: Any) -> str | None:
+    wrong = [item for item in value if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", item)]
+    return f"{wrong[0]!r} is no single word of HTTP" if wrong else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Access and telemetry."""
 
-    analytics: bool = setting(False, "Whether the server may send usage telemetry to Prefect.")
+    auth: Literal["auto", "off"] | Secret = setting(
+        "off",
+        "Basic auth of the API, in step on server, workers and clients. auto: generated on the first deploy and kept "
+        "beside the inventory, in secrets/ (none where the release has no auth). Or where to find `user:password`.",
+        example="{file: ~/prefect-auth}",
+    )
+    auth_renew: bool = setting(
+        False, "Let a deploy replace a generated auth string that is on the host, but not on this machine."
+    )
+    expose_without_auth: bool = setting(
+        False, "Deploy a server on a public address even without auth and without allowed_sources."
+    )
+    csrf: bool = setting(False, "Whether the API asks for CSRF tokens. Clients know them since Prefect 2.16.5.")
+    cors_allowed_origins: tuple[str, ...] = setting(
+        (),
+        "Origins whose pages may call the API from a browser. Empty: Prefect's own default, everyone.",
+        check=_origins,
+        example="[https://prefect.example.com]",
+    )
+    cors_allowed_methods: tuple[str, ...] = setting(
+        (), "HTTP methods that such pages may use. Empty: all.", check=_tokens, example="[GET, POST]"
+    )
+    cors_allowed_headers: tuple[str, ...] = setting(
+        (), "HTTP headers that such pages may send. Empty: all.", check=_tokens, example="[Authorization]"
+    )
+    analytics: bool = setting(
+        False, "Whether the server, and with it every SDK that uses it, may send usage telemetry to Prefect."
+    )
+
+
+def auth(server: SiteHost, site: Site) -> Secret | None:
+    """``user:password`` of a server's API; None where it has none. Raises SettingsError for one that cannot work."""
+    given = server.settings(Settings).auth
+    known = versions.able("auth", _release(server))
+    if isinstance(given, Secret):
+        problem = auth_problem(given.reveal())
+        if problem:
+            raise SettingsError(f"{server.name}: auth {problem}", "write user:password", server.origin("auth"))
+        if not known:
+            raise _unknown(server, "auth", "auth")
+        return given
+    if given == "off" or not known:
+        return None
+    return Secret(f"{USER}:{site.generated(secret_name(server)).reveal()}")
+
+
+def secret_name(server: SiteHost) -> str:
+    """The name of a generated password in the site's store."""
+    return f"{server.name}/{server.instance}/api-auth"
+
+
+def kept_in(server: SiteHost) -> str:
+    """The file with a generated password, relative to the inventory; empty where the auth is not generated."""
+    return f"{FOLDER}/{file_name(secret_name(server))}" if server.settings(Settings).auth == "auto" else ""
+
+
+def auth_problem(text: str) -> str | None:
+    """What is wrong with an auth string; None for one that works everywhere. Never repeats it.
+
+    Prefect's server compares with ``hmac.compare_digest``, which takes ASCII only: with any other letter each request
+    ends as an internal error. Quotes around a value, as people copy them from a shell, become part of the password.
+    """
+    if not all(" " <= letter <= "~" for letter in text):
+        return "holds something else than printable ASCII characters, which Prefect cannot compare"
+    if text != text.strip():
+        return "begins or ends with a space"
+    if text[:1] in "'\"" or text[-1:] in "'\"":
+        return "begins or ends with a quotation mark, which would become part of it"
+    user, colon, password = text.partition(":")
+    if not colon:
+        return "has no colon between user and password"
+    return None if user and password else "has an empty user or password"
 
 
 def server_settings(host: SiteHost, site: Site) -> Mapping[str, str | Secret]:
-    """What the server is told of access, by the keys of ``versions.NAMES``."""
-    return {"analytics": str(host.settings(Settings).analytics).lower()}
+    """What the server is told of access, by the keys of ``versions.NAMES``.
+
+    Raises SettingsError for a setting that its release does not know: it would be ignored without a word.
+    """
+    settings, secret = host.settings(Settings), auth(host, site)
+    chosen: dict[str, tuple[str, str]] = {
+        "csrf": ("csrf", "true" if settings.csrf else ""),
+        "cors_origins": ("cors_allowed_origins", ",".join(settings.cors_allowed_origins)),
+        "cors_methods": ("cors_allowed_methods", ",".join(settings.cors_allowed_methods)),
+        "cors_headers": ("cors_allowed_headers", ",".join(settings.cors_allowed_headers)),
+    }
+    values: dict[str, str | Secret] = {"analytics": str(settings.analytics).lower()}
+    for key, (name, value) in chosen.items():
+        if value and versions.setting(key, _release(host)) is None:
+            raise _unknown(host, name, key)
+        values |= {key: value} if value else {}
+    return values if secret is None else {**values, "server_auth": secret}
+
+
+def client_settings(server: SiteHost, site: Site) -> Mapping[str, str | Secret]:
+    """What workers and clients of ``server`` are told of access, by the keys of ``versions.NAMES``."""
+    secret = auth(server, site)
+    return {} if secret is None else {"client_auth": secret}
+
+
+def client_needs(server: SiteHost, site: Site) -> Mapping[str, str]:
+    """What a client must be able to do for this server, each with the first release of Prefect that can."""
+    needs = {"basic auth": "client_auth"} if auth(server, site) is not None else {}
+    needs |= {"CSRF tokens": "client_csrf"} if server.settings(Settings).csrf else {}
+    return {what: versions.since(key) for what, key in needs.items()}
+
+
+def check_client(host: SiteHost, server: SiteHost, site: Site) -> None:
+    """Raises SettingsError for a worker whose release the server would turn away."""
+    for what, since in client_needs(server, site).items():
+        if not versions.has(_release(host), since):
+            raise SettingsError(
+                f"{host.name}: Prefect {_release(host)} knows no {what}, and {server.name} asks for it",
+                f"set prefect_version: of the worker to {since} or later",
+                host.origin("prefect_version"),
+            )
+
+
+def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
+    """What must hold before anything is changed: who is locked out is told, and nothing is opened to the world."""
+    secret, layout, settings = auth(host, site), Layout(host.instance), host.settings(Settings)
+    name = versions.setting("server_auth", _release(host))
+    if name:
+        line = Secret(f"{name}={quoting.env_value(secret.reveal())}") if secret else None
+        generated = kept_in(host) if secret else ""
+        yield ApiAuth(layout.name, layout.server_env, name, line, kept_in=generated, renew=settings.auth_renew)
+    if secret is None and not settings.expose_without_auth:
+        yield _exposure(host)
+
+
+def _exposure(host: SiteHost) -> Exposure:
+    """The look at the host's own addresses. Raises SettingsError where the inventory tells already that it is public.
+
+    The address that we log in to tells nothing of a server which listens on one address only.
+    """
+    where, sources = host.settings(address.Settings), firewall.limit(host)
+    public = urlsplit(address.public_url(host)).hostname or ""
+    given = [("public_url", public)] if where.public_url else []
+    given += [("ansible_host", host.inventory.address)] if where.bind in WILDCARDS else []
+    for key, name in [*given, ("bind", where.bind)]:
+        same_family = where.bind not in WILDCARDS or (":" in name) == (":" in where.bind)
+        if is_public(name) and same_family and not sources:
+            reason = f"{host.name}: {name} is a public address, and the API has neither auth nor a limit of sources"
+            raise SettingsError(reason, f"set {MEANT}", host.origin(key))
+    names = tuple(dict.fromkeys(name for _, name in given if name and not _is_address(name)))
+    return Exposure(Layout(host.instance).name, where.bind, where.port, names, sources)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
+
+
+def _unknown(host: SiteHost, name: str, key: str) -> SettingsError:
+    return SettingsError(
+        f"{host.name}: {name} has no effect on Prefect {_release(host)}, which knows it since {versions.since(key)}",
+        f"set a later prefect_version, or remove {name}",
+        host.origin(name),
+    )
+
+
+def _release(host: SiteHost) -> str:
+    return host.settings(base.Settings).prefect_version

@@ -7,8 +7,10 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from encamp.errors import SettingsError
 from encamp.plan import Item
 from encamp.resources.firewall_port import FirewallPort
+from encamp.resources.firewall_rule import parse_sources
 from encamp.settings import setting
 from encamp.site import Site, SiteHost
 from roles import address
@@ -20,8 +22,16 @@ def _networks(value: Any) -> str | None:
         try:
             ipaddress.ip_network(item)
         except ValueError:
-            return f"{item!r} is no network such as 10.0.0.0/8 or 192.0.2.7"
+            return f"{item!r} is no network such as 10.0.0.0/8 or 192.0.2.7{_meant(item)}"
     return None
+
+
+def _meant(item: str) -> str:
+    """The network that an address with a prefix length belongs to, where that is the mistake."""
+    try:
+        return f"; {ipaddress.ip_network(item, strict=False)} is"
+    except ValueError:
+        return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +40,31 @@ class Settings:
 
     firewall: bool = setting(True, "Open the server's port on the host's active firewall (ufw, firewalld or nftables).")
     allowed_sources: tuple[str, ...] = setting(
-        (), "Networks that may reach the port. Empty: everyone.", check=_networks, example="[10.0.0.0/8]"
+        (),
+        "Networks that may reach the port. Empty: everyone. Without an active firewall on the host it has no effect.",
+        check=_networks,
+        example="[10.0.0.0/8]",
     )
+
+    def __post_init__(self) -> None:
+        if self.allowed_sources and not self.firewall:
+            raise ValueError("allowed_sources has no effect with firewall: false; remove one of them")
+
+
+def limit(host: SiteHost) -> tuple[str, ...]:
+    """The networks that alone may reach the port; empty where everyone may.
+
+    Raises SettingsError for sources none of which is of the IP version that the server listens with.
+    """
+    sources, bind = host.settings(Settings).allowed_sources, host.settings(address.Settings).bind
+    networks = [network for network in parse_sources(sources) if network.version == (6 if ":" in bind else 4)]
+    if not networks:
+        raise SettingsError(
+            f"{host.name}: allowed_sources lets nobody in: the server listens on {bind}",
+            "name networks of that IP version",
+            host.origin("allowed_sources"),
+        )
+    return () if any(network.prefixlen == 0 for network in networks) else sources
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:

@@ -52,6 +52,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     where = host.settings(address.Settings)
     anywhere = where.bind in ("0.0.0.0", "::")
     yield FreePort(where.port, Layout(host.instance).server_unit, "" if anywhere else where.bind)
+    yield from access.expectations(host, site)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
@@ -65,7 +66,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield Step(SystemdUnit(layout.server_unit, _unit(host, layout)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
-    yield _health(host, layout)
+    yield _health(host, site, layout)
     yield SystemdProbe(layout.server_unit)
 
 
@@ -76,6 +77,7 @@ def proof(host: SiteHost, site: Site) -> Resource:
         f"server {layout.name}",
         python=f"{layout.link}/bin/python",
         api_url=f"{address.local_url(host)}/api",
+        auth=access.auth(host, site),
         as_user=layout.user,
         through="environment",
     )
@@ -109,12 +111,13 @@ def server_settings(host: SiteHost, site: Site) -> dict[str, str | Secret]:
 
 def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
     """Raises SettingsError where server_environment would contradict what firewall, probes and profiles use."""
-    managed = {name for key in values for _, name in versions.NAMES[key]}
+    managed = {name for key in (*values, *access.MANAGED) for _, name in versions.NAMES[key]}
     for name in host.settings(Settings).server_environment:
         if name in managed:
             raise SettingsError(
                 f"server_environment: {name} is set by encamp itself",
-                "use the setting of its own (port, bind, public_url, database, server_log_level, analytics)",
+                "use the setting of its own (port, bind, public_url, database, auth, csrf, cors_allowed_origins, "
+                "server_log_level, analytics)",
                 host.origin("server_environment"),
             )
 
@@ -131,7 +134,7 @@ def _unit(host: SiteHost, layout: Layout) -> Any:
     )
 
 
-def _health(host: SiteHost, layout: Layout) -> ServerHealth:
+def _health(host: SiteHost, site: Site, layout: Layout) -> ServerHealth:
     return ServerHealth(
         address.local_url(host),
         public_api_url=address.api_url(host),
@@ -139,4 +142,5 @@ def _health(host: SiteHost, layout: Layout) -> ServerHealth:
         expected={"server.api.port": str(host.settings(address.Settings).port), "home": layout.home},
         version=host.settings(base.Settings).prefect_version,
         database=database.scheme(host),
+        auth=access.auth(host, site),
     )

@@ -18,7 +18,7 @@ from encamp.settings import setting
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.templates import render
-from roles import address, base, prefect_server, versions
+from roles import access, address, base, prefect_server, versions
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.work_pool import WorkPool
 from roles.layout import Layout
@@ -87,20 +87,23 @@ def _instance(host: SiteHost, server: SiteHost, named: str) -> SiteHost:
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
-    """A worker needs what every host needs."""
+    """A worker needs what every host needs, and a release that the server lets in."""
+    access.check_client(host, server_for(host, site), site)
     yield from base.expectations(host)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """User, environment, settings, unit and service of the worker; its pool, through the API."""
     layout, pool = Layout(host.instance), pool_of(host)
-    url = address.api_url(server_for(host, site))
+    server = server_for(host, site)
+    url, auth = address.api_url(server), access.auth(server, site)
     restart = Restart(layout.worker_unit(pool))
     yield from base.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
     yield from prefect_server.install(host, layout, restart)
-    env = render("prefect_worker/worker.env.j2", settings=worker_settings(host, layout, url))
+    env = render("prefect_worker/worker.env.j2", settings=worker_settings(host, site, layout, url))
     yield Step(File(layout.worker_env, env, "root", layout.worker_user, 0o640), (restart,))
-    yield WorkPool(pool, api_url=url, concurrency_limit=host.settings(Settings).work_pool_concurrency or None)
+    limit = host.settings(Settings).work_pool_concurrency or None
+    yield WorkPool(pool, api_url=url, auth=auth, concurrency_limit=limit)
     yield Step(SystemdUnit(layout.worker_unit(pool), _unit(host, layout, pool)), (restart,))
     yield Service(layout.worker_unit(pool))
     yield FLUSH
@@ -109,11 +112,12 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
 
 def proof(host: SiteHost, site: Site) -> Resource:
     """A flow run that this host's worker takes from its pool and completes."""
-    layout = Layout(host.instance)
+    layout, server = Layout(host.instance), server_for(host, site)
     return FlowProof(
         f"worker {layout.name} {pool_of(host)}",
         python=f"{layout.link}/bin/python",
-        api_url=address.api_url(server_for(host, site)),
+        api_url=address.api_url(server),
+        auth=access.auth(server, site),
         as_user=layout.worker_user,
         work_pool=pool_of(host),
         worker=host.name,
@@ -123,10 +127,11 @@ def proof(host: SiteHost, site: Site) -> Resource:
     )
 
 
-def worker_settings(host: SiteHost, layout: Layout, url: str) -> dict[str, str | Secret]:
+def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dict[str, str | Secret]:
     """Prefect settings of the worker, by their names in the host's release."""
     version = host.settings(base.Settings).prefect_version
-    return versions.environment({"home": layout.worker_home, "api_url": url, "ephemeral": "false"}, version)
+    values: dict[str, str | Secret] = {"home": layout.worker_home, "api_url": url, "ephemeral": "false"}
+    return versions.environment({**values, **access.client_settings(server_for(host, site), site)}, version)
 
 
 def _unit(host: SiteHost, layout: Layout, pool: str) -> Any:

@@ -62,6 +62,16 @@ NAMES: Mapping[str, Row[str | None]] = {
         ("3.0", None),  # 2.20.17 is younger than 3.0
         ("3.1", "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS"),
     ),
+    "cors_methods": (
+        ("2.20.17", "PREFECT_SERVER_CORS_ALLOWED_METHODS"),
+        ("3.0", None),
+        ("3.1", "PREFECT_SERVER_API_CORS_ALLOWED_METHODS"),
+    ),
+    "cors_headers": (
+        ("2.20.17", "PREFECT_SERVER_CORS_ALLOWED_HEADERS"),
+        ("3.0", None),
+        ("3.1", "PREFECT_SERVER_API_CORS_ALLOWED_HEADERS"),
+    ),
     # -- what the server tells ----------------------------------------------------------------------------------
     "analytics": (("2.0", "PREFECT_ORION_ANALYTICS_ENABLED"), ("2.8", "PREFECT_SERVER_ANALYTICS_ENABLED")),
     "metrics": (("3.0", "PREFECT_API_ENABLE_METRICS"), ("3.1", "PREFECT_SERVER_METRICS_ENABLED")),

@@ -46,13 +46,23 @@ class FirewallPort(Resource):
 
             beyond = unmanaged(host)
             found = f"encamp does not manage {beyond}; open it by hand" if beyond else "no active firewall on this host"
-            host.note(f"{found}: nothing opened for {self._opening}")
+            host.note(f"{found}: nothing opened for {self._opening}{self._in_vain}")
         return [change for firewall in firewalls for change in firewall.check(host, self._opening)]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         for firewall in self._firewalls(host):
             if firewall.check(host, self._opening):
                 firewall.apply(host, self._opening)
+
+    def enforced(self, host: Reader) -> bool:
+        """Whether a firewall that encamp manages is at work on this host: without one, sources are no limit."""
+        return bool(self._firewalls(host))
+
+    @property
+    def _in_vain(self) -> str:
+        """What is to be said of sources that nothing enforces."""
+        everywhere = self.ensure == "absent" or self._opening.anywhere
+        return "" if everywhere else "; without a firewall that is no limit: whoever reaches this host reaches the port"
 
     @property
     def _opening(self) -> Opening:

@@ -13,6 +13,7 @@ from typing import Any, Callable, Mapping, Optional
 from encamp.resources.base import HttpAnswer, Reader, Refused
 from encamp.resources.free_port import FreePort
 from encamp.resources.systemd_common import unit_name, unit_state
+from roles.kinds.api_auth import unguarded
 from roles.kinds.prefect_api import Api, Problem, problem_of
 from roles.kinds.process_files import listening_sockets, open_files
 from roles.kinds.resolved_settings import differing
@@ -227,6 +228,7 @@ PROBES: tuple[tuple[str, Probe], ...] = (
     ("health", health),
     ("ready", ready),
     ("POST", post),
+    ("auth", lambda host, server: unguarded(host, server.api)),
     ("version", release),
     ("settings", settings),
     ("database", database),

@@ -117,7 +117,12 @@ def test_defaults_are_used_where_the_inventory_is_silent(tmp_path: Path) -> None
         ("ratio: 2", 4, "ratio is 2.0, but must be 1 or less", ""),
         ("database: postgre", 4, "database must be one of postgres, sqlite, not 'postgre'", "did you mean postgres?"),
         ("switch: 1", 4, "switch must be one of on, off, not 1", 'write it in quotes, as in switch: "..."'),
-        ("access: hunter2", 4, "access must be auto, off or a secret's source, and no secret as plain text", "{env: NAME}"),
+        (
+            "access: hunter2",
+            4,
+            "access must be auto, off or a secret's source, and no secret as plain text",
+            "{env: NAME}",
+        ),
         ("version: 3.8", 4, "must be a text, but YAML reads it as the number 3.8", "quotes, as in version: "),
         ("version: 2024-01-01", 4, "must be a text, but YAML reads it as the date 2024-01-01", "quotes"),
         ("version: no", 4, "must be a text, but YAML reads it as the truth value false", "quotes"),
