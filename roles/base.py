@@ -99,7 +99,7 @@ def expectations(host: SiteHost) -> Iterator[Item]:
         raise SettingsError(error.message, error.fix, error.where or host.origin("prefect_version")) from None
     done = f"{wanted.path}/bin/prefect"
     yield Expectation(
-        "host",
+        f"host of Prefect {wanted.version}",
         families=("debian", "rhel"),
         systemd=True,
         memory=MEMORY_MIB,
