@@ -14,15 +14,17 @@ LISTEN = "0A"
 class FreePort(Resource):
     """A TCP port that is free, or held by the service ``unit`` of ours. Refuses, with the holder's name, otherwise.
 
-    ``bind`` is the address to listen on; one that is not the host's is refused, too. Empty: any.
+    ``bind`` is the address to listen on; one that is not the host's is refused, too. Empty: any. ``instead`` is what an
+    operator can do other than to stop the holder; empty: to set another ``port:``.
     """
 
     port: int
     unit: str = ""
     bind: str = ""
+    instead: str = ""
 
     def check(self, host: Reader) -> list[Change]:
-        if self.bind and not _is_here(self.bind):
+        if self.bind and not is_here(self.bind):
             raise Refused(
                 f"{self.bind} is no address of this host", fix="set bind: to 0.0.0.0 or an address of the host"
             )
@@ -41,14 +43,15 @@ class FreePort(Resource):
     def _taken(self, holder: str) -> Refused:
         return Refused(
             f"port {self.port} is already taken by {holder}",
-            fix=f"stop that program, or set another port: in the inventory (`ss -ltnp sport = :{self.port}` shows it)",
+            fix=f"stop that program, or {self.instead or 'set another port: in the inventory'} "
+            f"(`ss -ltnp sport = :{self.port}` shows it)",
         )
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         raise NotImplementedError("a port is never freed by encamp")
 
 
-def _is_here(address: str) -> bool:
+def is_here(address: str) -> bool:
     """Whether a socket could be bound to the address. Nothing listens, and the port is any."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
