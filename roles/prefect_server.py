@@ -123,24 +123,32 @@ def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
 
 
 def _unit(host: SiteHost, layout: Layout) -> Any:
-    where = host.settings(address.Settings)
-    program, *words = versions.server_command(host.settings(base.Settings).prefect_version)
     return render(
         "prefect_server/prefect-server.service.j2",
         layout=layout,
         public_url=address.public_url(host),
-        command=[f"{layout.link}/bin/{program}", *words, "--host", where.bind, "--port", str(where.port)],
+        command=start_command(host, f"{layout.link}/bin"),
         postgres=database.on_this_host(host),
     )
 
 
+def start_command(host: SiteHost, programs: str) -> list[str]:
+    """The command line that runs the server; ``programs`` is the directory of its environment's programs."""
+    where, version = host.settings(address.Settings), host.settings(base.Settings).prefect_version
+    level = host.settings(Settings).server_log_level.lower()
+    program, *words = versions.command("server", version, bind=where.bind, port=str(where.port), log_level=level)
+    return [f"{programs}/{program}", *words]
+
+
 def _health(host: SiteHost, site: Site, layout: Layout) -> ServerHealth:
+    version, port = host.settings(base.Settings).prefect_version, host.settings(address.Settings).port
     return ServerHealth(
         address.local_url(host),
         public_api_url=address.api_url(host),
         unit=layout.server_unit,
-        expected={"server.api.port": str(host.settings(address.Settings).port), "home": layout.home},
-        version=host.settings(base.Settings).prefect_version,
+        expected=versions.resolved({"api_port": str(port), "home": layout.home}, version),
+        version=version,
         database=database.scheme(host),
         auth=access.auth(host, site),
+        ready=versions.able("ready", version),
     )

@@ -163,6 +163,17 @@ COMMANDS: Mapping[str, Row[tuple[str, ...]]] = {
         ("2.8", ("prefect", "server", "database", "upgrade", "-y")),
     ),
 }
+#: Where ``GET /api/admin/settings`` tells what the server made of a setting.
+RESOLVED: Mapping[str, Row[str]] = {
+    "home": (("2.0", "PREFECT_HOME"), ("3.0.11", "home")),
+    "api_port": (
+        ("2.0", "PREFECT_ORION_API_PORT"),
+        ("2.8", "PREFECT_SERVER_API_PORT"),
+        ("3.0.11", "server.api.port"),
+    ),
+}
+#: Pythons a release runs on, where its own metadata set no upper limit: those it was tested with at the time.
+PYTHON: Row[str] = (("2.0", "<3.12"), ("2.14.15", "<3.13"), ("3.4", ""))
 SUPPORTED_SINCE = "2.0"
 #: Stands for a release that is not known: later than every one in the table.
 NEWEST = "999.0"
@@ -211,15 +222,19 @@ def environment(values: Mapping[str, T], version: str) -> dict[str, T]:
     return {name: value for name, value in named.items() if name is not None}
 
 
+def resolved(values: Mapping[str, str], version: str) -> dict[str, str]:
+    """Values by their paths in ``GET /api/admin/settings`` of a release, for keys of RESOLVED."""
+    return {path: value for key, value in values.items() for path in [_of(RESOLVED[key], version)] if path}
+
+
+def python_range(version: str, declared: str) -> str:
+    """The Pythons that a release runs on: what it ``declared``, such as ``>=3.8``, within what it was made for."""
+    return ",".join(filter(None, (declared, _of(PYTHON, version))))
+
+
 def command(job: str, version: str, **values: str) -> tuple[str, ...]:
     """The command line for a key of COMMANDS, program first; empty where the release has none.
 
     Raises KeyError when a value that the command line names is not given.
     """
     return tuple(word.format_map(values) for word in _of(COMMANDS[job], version) or ())
-
-
-def server_command(version: str) -> tuple[str, ...]:
-    """The start of the server without its address."""
-    words = command("server", version, bind="", port="", log_level="")
-    return words[: words.index("--host")]

@@ -165,7 +165,10 @@ class FlowProof(Resource):
 
     def _environment(self, host: Reader, directory: str) -> Mapping[str, Union[str, Secret]]:
         """The child's environment: nothing of the caller's but where the profiles are, or all that encamp gives."""
-        environment: dict[str, Union[str, Secret]] = {"DO_NOT_TRACK": "1"}
+        environment: dict[str, Union[str, Secret]] = {
+            "DO_NOT_TRACK": "1",
+            "PREFECT_LOCAL_STORAGE_PATH": os.path.join(directory, "storage"),  # Prefect 2.0 stores every result
+        }
         if self.through == "profile":
             path = profiles_path(host)
             if path != os.path.join(host.home, ".prefect/profiles.toml"):

@@ -58,7 +58,8 @@ class Traces:
 
 def find(host: Reader, api: Api, flow: str, token: str) -> Traces:
     """Look once for what a flow named ``flow`` left. Of several runs, the one that was completed counts."""
-    query = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_DESC"}
+    # Prefect 2.0 does not know START_TIME_DESC.
+    query = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_DESC"}
     runs = api.must(host, "POST", "flow_runs/filter", query)
     if not runs:
         return Traces()

@@ -26,7 +26,8 @@ class ServerHealth(Resource):
     UI must tell browsers. ``unit`` is its systemd unit. ``timeout`` is how many seconds it may take to come up.
     ``expected`` maps paths in ``/api/admin/settings`` (server.api.port) to the values written. ``version`` is the
     release that must run, ``database`` the scheme it must use: postgresql+asyncpg or sqlite+aiosqlite. ``auth`` is
-    ``user:password`` where the server asks for it. ``ui`` false: the server has no UI.
+    ``user:password`` where the server asks for it. ``ui`` false: the server has no UI. ``ready`` false: a release
+    without ``/api/ready``.
     """
 
     changes_host: ClassVar[bool] = False
@@ -40,6 +41,7 @@ class ServerHealth(Resource):
     version: str = ""
     database: str = ""
     auth: Optional[Secret] = None
+    ready: bool = True
 
     def check(self, host: Reader) -> list[Change]:
         found = first_problem(host, self._server())
@@ -71,6 +73,7 @@ class ServerHealth(Resource):
             self.expected,
             self.version,
             self.database,
+            self.ready,
         )
 
     def _failure(self, host: Reader, name: str, problem: Problem) -> Failure:

@@ -17,10 +17,8 @@ from roles.kinds.api_auth import unguarded
 from roles.kinds.prefect_api import Api, Problem, problem_of
 from roles.kinds.process_files import listening_sockets, open_files
 from roles.kinds.resolved_settings import differing
-from roles.kinds.version_key import version_key
 
 TIMEOUT = 5.0
-READY_SINCE = (2, 10, 11)
 CRASH_LOOP = 3
 SCRIPT = re.compile(r"<script[^>]*\ssrc=\"([^\"]+\.js)\"")
 
@@ -37,6 +35,7 @@ class Server:
     expected: Mapping[str, str] = dataclasses.field(default_factory=dict)
     version: str = ""
     database: str = ""
+    ready: bool = True
 
 
 Probe = Callable[[Reader, Server], Optional[Problem]]
@@ -97,10 +96,10 @@ def own_port(host: Reader, server: Server) -> Optional[Problem]:
 
 
 def ready(host: Reader, server: Server) -> Optional[Problem]:
-    """GET /ready answers 200 (it asks the database); releases before 2.10.11 have none."""
-    answer = server.api.call(host, "GET", "ready", timeout=TIMEOUT)
-    if answer.status == 404 and server.version and version_key(server.version) < READY_SINCE:
+    """GET /ready answers 200 (it asks the database), where the release has it."""
+    if not server.ready:
         return None
+    answer = server.api.call(host, "GET", "ready", timeout=TIMEOUT)
     return _problem(server, answer, "GET", "ready")
 
 
@@ -164,7 +163,7 @@ def database(host: Reader, server: Server) -> Optional[Problem]:
     return Problem(
         f"the server uses {found}, where {server.database} was written",
         "this release does not know the name of the database setting, and fell back on its default",
-        "use the name of this release: PREFECT_SERVER_DATABASE_CONNECTION_URL in 3.x",
+        "compare with `fab settings`, and deploy again",
         settled=True,
     )
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+#: The first release with GET /api/ready, for a server whose release is not known when a plan is made.
+READY_SINCE = (2, 10, 11)
+
 
 def version_key(version: str) -> tuple[int, ...]:
     """A version to compare by: its leading numbers (3.8.8rc1 counts as 3.8.8)."""
