@@ -144,13 +144,19 @@ def undeploy(
 
 
 @fleet_task(
-    help={"prefect": "The release, such as 3.8.8.", "exclude-newer": "Resolve as of this date (YYYY-MM-DD)."},
+    iterable=["with_"],
+    help={
+        "prefect": "The release, such as 3.8.8.",
+        "exclude-newer": "Resolve as of this date (YYYY-MM-DD).",
+        "with": "A further package for workers, 'name==1.2.3'; may be repeated. Such a lock is the site's own.",
+        "inventory": INVENTORY,
+    },
 )
-def lock(c: Any, prefect: str, exclude_newer: str = "") -> None:
+def lock(c: Any, prefect: str, exclude_newer: str = "", with_: Any = None, inventory: str = "") -> None:
     """Resolve and hash the dependencies of a Prefect release as of its own date, into roles/locks."""
     from encamp.commands.lock import lock as run
 
-    _end(guarded(lambda: run(prefect, exclude_newer)))
+    _end(guarded(lambda: run(prefect, exclude_newer, with_ or (), inventory)))
 
 
 @fleet_task(iterable=["set"], help={"inventory": INVENTORY, "set": SET})

@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from encamp import release_index
@@ -27,6 +27,8 @@ DATES = {"2.0.4": "2022-12-15"}
 #: No host below this can run encamp's agent, so no lock has to care for it.
 OLDEST_PYTHON = (3, 9)
 HEADER = re.compile(r"# ([a-z-]+): (.+)")
+#: A requirement as pip writes it, by name: no URL, no path, no option.
+REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w.,-]+\])?((==|>=|<=|~=|!=|<|>)[\w.*+,<>=!~-]+)?")
 
 
 class LockError(EncampError):
@@ -36,13 +38,14 @@ class LockError(EncampError):
 @dataclasses.dataclass(frozen=True)
 class Lock:
     """A committed lock. ``sha256`` is that of ``text``; ``date`` (ISO) is the day it was resolved as of;
-    ``requires_python`` a range such as ``>=3.10,<3.15``."""
+    ``requires_python`` a range such as ``>=3.10,<3.15``. ``packages``: requirements beside Prefect itself."""
 
     version: str
     text: str
     sha256: str
     date: str
     requires_python: str
+    packages: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -50,34 +53,58 @@ class Lock:
         return f"{self.version}-{self.sha256[:12]}"
 
 
-def path_of(version: str, directory: Path) -> Path:
-    """Where the lock of a release is kept."""
-    return directory / f"prefect-{version}.txt"
+def path_of(version: str, directory: Path, packages: Sequence[str] = ()) -> Path:
+    """Where the lock of a release is kept; with further packages, one for each set of them."""
+    if not packages:
+        return directory / f"prefect-{version}.txt"
+    digest = hashlib.sha256("\n".join(tidy(packages)).encode()).hexdigest()
+    return directory / f"prefect-{version}+{digest[:8]}.txt"
+
+
+def tidy(packages: Sequence[str]) -> tuple[str, ...]:
+    """Requirements in the one form and order that a lock is known by. Raises SettingsError for what is none."""
+    found = {"".join(package.split()) for package in packages}
+    wrong = [package for package in sorted(found) if not REQUIREMENT.fullmatch(package)]
+    if wrong:
+        raise SettingsError(f"{wrong[0]!r} is no package of an index", "write it as 'name' or 'name==1.2.3', quoted")
+    return tuple(sorted(found))
+
+
+def command(version: str, packages: Sequence[str] = ()) -> str:
+    """The command that makes a lock."""
+    return " ".join(["fab lock --prefect", version, *(f"--with '{package}'" for package in tidy(packages))])
 
 
 def available(directory: Path) -> list[str]:
     """The releases that have a lock, oldest first."""
-    names = [path.name[len("prefect-") : -len(".txt")] for path in directory.glob("prefect-*.txt")]
+    names = [path.name[len("prefect-") : -len(".txt")] for path in directory.glob("prefect-*[0-9].txt")]
+    names = [name for name in names if "+" not in name]
     return sorted(names, key=lambda version: [int(part) for part in re.findall(r"\d+", version)])
 
 
-def load(version: str, directory: Path) -> Lock:
+def load(version: str, directory: Path, packages: Sequence[str] = ()) -> Lock:
     """Read a committed lock. Raises SettingsError when there is none, or when it is no lock of that release."""
-    path = path_of(version, directory)
+    path, again = path_of(version, directory, packages), command(version, packages)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        have = ", ".join(available(directory)) or "none"
-        raise SettingsError(
-            f"there is no lock for Prefect {version} (locked: {have})", f"fab lock --prefect {version}"
-        ) from None
+        raise _missing(version, directory, packages, again) from None
     header = dict(HEADER.findall(text.partition("\n\n")[0]))
     if header.get("prefect") != version or not {"resolved-as-of", "requires-python"} <= header.keys():
-        raise _damaged(path, "its header does not say that release, date and Python range", version)
+        raise _damaged(path, "its header does not say that release, date and Python range", again)
+    if header.get("with", "") != " ".join(tidy(packages)):
+        raise _damaged(path, "its header names other packages", again)
     if "--hash=sha256:" not in text or f"\nprefect=={version} " not in text:
-        raise _damaged(path, f"it does not pin prefect {version} with hashes", version)
+        raise _damaged(path, f"it does not pin prefect {version} with hashes", again)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Lock(version, text, digest, header["resolved-as-of"], header["requires-python"])
+    return Lock(version, text, digest, header["resolved-as-of"], header["requires-python"], tidy(packages))
+
+
+def _missing(version: str, directory: Path, packages: Sequence[str], again: str) -> SettingsError:
+    if packages:
+        return SettingsError(f"there is no lock for Prefect {version} with {', '.join(tidy(packages))}", again)
+    have = ", ".join(available(directory)) or "none"
+    return SettingsError(f"there is no lock for Prefect {version} (locked: {have})", again)
 
 
 def make(
@@ -85,21 +112,22 @@ def make(
     directory: Path,
     exclude_newer: str | None = None,
     index: IndexConfig | None = None,
+    packages: Sequence[str] = (),
 ) -> Path:
     """Resolve a release with hashes for every platform and Python, and write its lock. Returns the file.
 
-    ``exclude_newer`` is a date (ISO) to use instead of the release's own. Raises LockError, with uv's reason, when it
-    does not resolve: a dependency's floor is never lowered to make it.
+    ``exclude_newer`` is a date (ISO) to use instead of the release's own; ``packages`` are resolved together with the
+    release. Raises LockError, with uv's reason, when it does not resolve: no floor is ever lowered to make it.
     """
     index = index or controller_index()
     release = release_index.find("prefect", prefect_version, index)
     date = exclude_newer or DATES.get(prefect_version) or _own_date(release)
-    pins = _compile(prefect_version, date, _oldest(release.requires_python), index)
-    header = (
-        f"# prefect: {prefect_version}\n# resolved-as-of: {date}\n"
-        f"# requires-python: {release.requires_python}\n# made-by: fab lock --prefect {prefect_version}\n\n"
-    )
-    path = path_of(prefect_version, directory)
+    packages = tidy(packages)
+    pins = _compile([f"prefect=={prefect_version}", *packages], date, _oldest(release.requires_python), index)
+    header = f"# prefect: {prefect_version}\n# resolved-as-of: {date}\n# requires-python: {release.requires_python}\n"
+    header += f"# with: {' '.join(packages)}\n" if packages else ""
+    header += f"# made-by: {command(prefect_version, packages)}\n\n"
+    path = path_of(prefect_version, directory, packages)
     candidate = path.with_suffix(".new")
     directory.mkdir(parents=True, exist_ok=True)
     candidate.write_text(header + pins, encoding="utf-8")
@@ -122,7 +150,7 @@ def _oldest(requires_python: str) -> str:
     return ".".join(map(str, max([*bounds, OLDEST_PYTHON])))
 
 
-def _compile(version: str, date: str, python: str, index: IndexConfig) -> str:
+def _compile(wanted: Sequence[str], date: str, python: str, index: IndexConfig) -> str:
     import uv
 
     argv = [
@@ -131,11 +159,11 @@ def _compile(version: str, date: str, python: str, index: IndexConfig) -> str:
         *("--no-annotate", "--no-header", "--no-progress", "--color", "never", "--quiet"),
     ]
     done = subprocess.run(
-        argv, input=f"prefect=={version}\n", capture_output=True, text=True, env=_environment(os.environ, index)
+        argv, input="\n".join(wanted) + "\n", capture_output=True, text=True, env=_environment(os.environ, index)
     )
     if done.returncode:
         raise LockError(
-            f"prefect {version} does not resolve as of {date}:\n{done.stderr.strip()}",
+            f"{' with '.join(wanted).replace('==', ' ', 1)} does not resolve as of {date}:\n{done.stderr.strip()}",
             "choose another release, or another day with --exclude-newer; encamp lowers no floor to make it resolve",
         )
     return done.stdout
@@ -149,5 +177,5 @@ def _environment(environ: Mapping[str, str], index: IndexConfig) -> dict[str, st
     return chosen
 
 
-def _damaged(path: Path, reason: str, version: str) -> SettingsError:
-    return SettingsError(reason, f"make it again: fab lock --prefect {version}", Origin(str(path)))
+def _damaged(path: Path, reason: str, again: str) -> SettingsError:
+    return SettingsError(reason, f"make it again: {again}", Origin(str(path)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from encamp import cache, index, locks, uv_release
@@ -88,6 +88,17 @@ def release(settings: Settings, root: str = layout.ENVS) -> Release:
     """The release that the settings ask for. Raises SettingsError where there is no lock for it."""
     lock = locks.load(settings.prefect_version, LOCKS)
     return Release(lock, f"{root}/{lock.name}", lock.version)
+
+
+def release_with(settings: Settings, packages: Sequence[str], directory: str) -> Release:
+    """The release with further packages, by a lock of the site in ``directory``. Raises SettingsError."""
+    lock = locks.load(settings.prefect_version, site_locks(directory), packages)
+    return Release(lock, f"{layout.ENVS}/{lock.name}", lock.version)
+
+
+def site_locks(directory: str) -> Path:
+    """Where a site keeps the locks of its own."""
+    return Path(directory) / "locks"
 
 
 def expectations(host: SiteHost) -> Iterator[Item]:
@@ -177,7 +188,7 @@ def controller_index(settings: Settings) -> str | Secret:
 
 
 def _read_bundle(name: str, site: Site, host: SiteHost) -> str:
-    path, data = _read_file("ca_bundle", name, host)
+    path, data = read_file("ca_bundle", name, host)
     text = data.decode("utf-8", "replace")
     checked = f"pem-{hashlib.sha256(data).hexdigest()}"
     if cache.read(checked) is None:
@@ -188,7 +199,7 @@ def _read_bundle(name: str, site: Site, host: SiteHost) -> str:
 
 def _read_wheel(name: str, host: SiteHost) -> bytes:
     """The wheel, if it is one of those that are pinned. Raises SettingsError."""
-    path, data = _read_file("uv_wheel", name, host)
+    path, data = read_file("uv_wheel", name, host)
     if hashlib.sha256(data).hexdigest() not in {sha256 for _, _, sha256 in uv_release.WHEELS}:
         wanted = ", ".join(filename for _, filename, _ in uv_release.WHEELS)
         reason = f"uv_wheel: {path} is none of the pinned wheels of uv {uv_release.VERSION}"
@@ -196,7 +207,7 @@ def _read_wheel(name: str, host: SiteHost) -> bytes:
     return data
 
 
-def _read_file(key: str, name: str, host: SiteHost) -> tuple[Path, bytes]:
+def read_file(key: str, name: str, host: SiteHost) -> tuple[Path, bytes]:
     """A file that a setting names: below the current directory if it is there, else the inventory's."""
     path = Path(locate(name, host.inventory.directory))
     try:

@@ -118,3 +118,26 @@ class TestLoad:
 def test_ranges_are_tidied() -> None:
     assert tidy("<3.15, >=3.10") == ">=3.10,<3.15"
     assert tidy("") == ""
+
+
+class TestWithPackages:
+    def test_they_are_resolved_together_and_the_lock_is_one_of_its_own(self, index: LocalIndex, tmp_path: Path) -> None:
+        index.add("extra-1.0-py3-none-any.whl", wheel("extra", "1.0", requires="part<1.1"), "2026-01-01T00:00:00Z")
+        path = locks.make("9.1.0", tmp_path, None, IndexConfig(index.url), ["extra == 1.0"])
+        lock = locks.load("9.1.0", tmp_path, ["extra==1.0"])
+        assert "part==1.0 " in lock.text and "extra==1.0 " in lock.text
+        assert lock.packages == ("extra==1.0",) and path != locks.path_of("9.1.0", tmp_path)
+        assert locks.available(tmp_path) == []
+
+    def test_a_missing_one_names_the_command_that_makes_it(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match=r"no lock for Prefect 9\.1\.0 with a, b==1") as error:
+            locks.load("9.1.0", tmp_path, ["b==1", "a"])
+        assert error.value.fix == "fab lock --prefect 9.1.0 --with 'a' --with 'b==1'"
+
+    def test_order_and_spaces_do_not_matter(self, tmp_path: Path) -> None:
+        assert locks.path_of("9.1.0", tmp_path, ["b == 1", "a"]) == locks.path_of("9.1.0", tmp_path, ["a", "b==1"])
+
+    @pytest.mark.parametrize("wrong", ["-r file", "https://example.com/x.whl", "../x", "a b' c", "name==1; print()"])
+    def test_what_is_no_package_of_an_index_is_refused(self, tmp_path: Path, wrong: str) -> None:
+        with pytest.raises(SettingsError, match="no package of an index"):
+            locks.load("9.1.0", tmp_path, [wrong])
