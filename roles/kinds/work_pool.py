@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Optional, Sequence
 from urllib.parse import quote
 
 from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
 from encamp.shared.secret import Secret
+from roles.kinds.api_objects import differences, read
 from roles.kinds.prefect_api import Api, problem_of
 
 
 @kind
 class WorkPool(Resource):
-    """A work pool that exists on the server, with its type and concurrency limit. Never deleted, never unpaused.
+    """A work pool that exists on the server, with its type and what else is declared of it. Never deleted.
 
     ``type`` is the infrastructure its workers use (process). ``api_url`` ends in ``/api``; ``auth`` is
     ``user:password`` where the server asks for it. ``concurrency_limit`` is how many runs the pool executes at a time;
-    None: no limit.
+    None: no limit. ``paused``, ``description``, ``base_job_template`` (JSON): None: as they are on the server.
+    ``exists_only``: whatever its settings are, they stay.
     """
 
     name: str
@@ -25,9 +28,13 @@ class WorkPool(Resource):
     auth: Optional[Secret] = None
     concurrency_limit: Optional[int] = None
     ca_file: str = ""
+    paused: Optional[bool] = None
+    description: Optional[str] = None
+    base_job_template: Optional[str] = None
+    exists_only: bool = False
 
     def check(self, host: Reader) -> list[Change]:
-        pool = self._read(host)
+        pool = read(host, self._api, self._path)
         if pool is None:
             return [Change("work pool", "absent", f"{self.name} ({self.type})")]
         if pool["type"] != self.type:
@@ -36,24 +43,34 @@ class WorkPool(Resource):
                 "a pool's type cannot be changed",
                 f"declare type {pool['type']}, choose another name, or delete the pool and its queues by hand",
             )
-        if pool.get("concurrency_limit") != self.concurrency_limit:
-            return [Change("concurrency limit", _limit(pool.get("concurrency_limit")), _limit(self.concurrency_limit))]
-        return []
+        if self.exists_only:
+            return []
+        return differences(pool, self._wanted())
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         if any(change.what == "work pool" for change in changes):
-            body = {
-                "name": self.name,
-                "type": self.type,
-                "concurrency_limit": self.concurrency_limit,
-                "base_job_template": self._template(host),
-            }
-            answer = self._api.patient(host, "POST", "work_pools/", body)
-            problem = problem_of(answer, "POST", self._api.address("work_pools/"))
-            if problem and answer.status != 409:  # 409: someone else, a worker perhaps, made it meanwhile
-                raise problem.failure()
-            return
-        self._api.must(host, "PATCH", self._path, {"concurrency_limit": self.concurrency_limit})
+            self._create(host)
+        else:
+            self._api.must(host, "PATCH", self._path, self._wanted())
+
+    def _create(self, host: System) -> None:
+        body = {"name": self.name, "type": self.type, "base_job_template": self._template(host), **self._wanted()}
+        answer = self._api.patient(host, "POST", "work_pools/", body)
+        problem = problem_of(answer, "POST", self._api.address("work_pools/"))
+        if answer.status == 409:  # someone else, a worker perhaps, made it meanwhile
+            if not self.exists_only:
+                self._api.must(host, "PATCH", self._path, self._wanted())
+        elif problem:
+            raise problem.failure()
+
+    def _wanted(self) -> dict[str, Any]:
+        """What is declared, as the API writes it."""
+        wanted: dict[str, Any] = {} if self.exists_only else {"concurrency_limit": self.concurrency_limit}
+        given = {"is_paused": self.paused, "description": self.description}
+        wanted.update((name, value) for name, value in given.items() if value is not None)
+        if self.base_job_template is not None:
+            wanted["base_job_template"] = json.loads(self.base_job_template)
+        return wanted
 
     @property
     def _api(self) -> Api:
@@ -71,17 +88,3 @@ class WorkPool(Resource):
             return types[0]["default_base_job_configuration"]
         except (ValueError, LookupError, AttributeError, TypeError):
             return {}
-
-    def _read(self, host: Reader) -> Optional[dict[str, Any]]:
-        answer = self._api.call(host, "GET", self._path)
-        if answer.status == 404 and b"not found" in answer.body and b'"Not Found"' not in answer.body:
-            return None
-        problem = problem_of(answer, "GET", self._api.address(self._path))
-        if problem:
-            raise problem.failure()
-        found: dict[str, Any] = answer.json()
-        return found
-
-
-def _limit(value: Optional[int]) -> str:
-    return "none" if value is None else str(value)
