@@ -57,7 +57,8 @@ class Settings:
         "", "Interpreter on the host to build Prefect's environment with. Empty: python3, or the newest that fits."
     )
     index_url: str | Secret = setting(
-        "", "Package index that hosts install from. Empty: the one in the controller's own pip or uv configuration.",
+        "",
+        "Package index that hosts install from. Empty: the one in the controller's own pip or uv configuration.",
         per_host=True,
     )
     ca_bundle: str = setting(

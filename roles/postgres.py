@@ -1,29 +1,133 @@
-"""Postgres on the server's own host: socket and peer authentication, so that no password exists."""
+"""Postgres: for servers on its own host by socket and peer, so that no password exists; for others over the network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ipaddress
+import socket
+from collections.abc import Iterator, Sequence
 
+from encamp.errors import SettingsError
 from encamp.plan import Item
+from encamp.resources.expectation import Expectation
+from encamp.resources.firewall_port import FirewallPort
 from encamp.resources.package import Packages
 from encamp.resources.postgres_cluster import PostgresCluster
 from encamp.resources.postgres_database import PostgresDatabase
+from encamp.resources.postgres_expectation import PostgresExpectation
 from encamp.resources.postgres_extension import PostgresExtension
+from encamp.resources.postgres_hba_only import PostgresHbaOnly
+from encamp.resources.postgres_hba_rule import PostgresHbaRule
 from encamp.resources.postgres_role import PostgresRole
+from encamp.resources.postgres_settings import PostgresSettings
 from encamp.site import Site, SiteHost
-from roles import database
-from roles.layout import Layout
+from roles import database, database_budget, database_connection, database_host, firewall
 
 TRIGRAMS = "pg_trgm"
+#: Rules of ours in pg_hba.conf begin with this.
+RULES = "prefect: "
+METHOD = "scram-sha-256"
+DISK_MIB = 600
+
+
+def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
+    """What must hold on a host that keeps databases for others, before anything on it is changed."""
+    yield Expectation("database host", families=("debian", "rhel"), systemd=True, disk=(("/var/lib", DISK_MIB),))
+    yield expectation(host, site)
+
+
+def expectation(host: SiteHost, site: Site) -> PostgresExpectation:
+    """What a Postgres that is there already must be: the port that clients are told, and enough connections."""
+    settings = host.settings(database_host.Settings)
+    found = [view for view in database_budget.servers(site, host) if _keeper(view, site) == host.name]
+    needed = sum(database_budget.per_process(view) for view in found)
+    return PostgresExpectation("main", settings.postgres_port, needed, settings.postgres_max_connections)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """Cluster, role, database and the trigram extension that Prefect's migrations need; nothing for SQLite."""
+    """Cluster, role, database and the trigram extension for a server on this host; nothing for another database."""
     if not database.on_this_host(host):
         return
-    layout = Layout(host.instance)
+    found = database_connection.connection(host, site)
+    yield from _cluster(host, site)
+    yield PostgresRole(found.user)
+    yield PostgresDatabase(found.database, owner=found.user)
+    yield PostgresExtension(TRIGRAMS, found.database)
+
+
+def for_others(host: SiteHost, site: Site) -> Iterator[Item]:
+    """The same for servers on other hosts, with a password, and a way in for exactly these."""
+    clients = clients_of(host, site)
+    yield from _cluster(host, site)
+    for view in clients:
+        found = database_connection.connection(view, site)
+        yield PostgresRole(found.user, found.password)
+        yield PostgresDatabase(found.database, owner=found.user)
+        yield PostgresExtension(TRIGRAMS, found.database)
+    rules = [rule for view in clients for rule in _rules(view, site)]
+    yield from rules
+    yield PostgresHbaOnly(RULES, tuple(rule.name for rule in rules))
+    yield from _firewall(host, sorted({address for view in clients for address in addresses(view)}))
+
+
+def clients_of(host: SiteHost, site: Site) -> list[SiteHost]:
+    """The servers on other hosts whose databases this host keeps. Raises SettingsError."""
+    return [
+        view
+        for view in database_budget.servers(site)
+        if _keeper(view, site) == host.name and database.kind(view) == "network"
+    ]
+
+
+def addresses(host: SiteHost) -> list[str]:
+    """The addresses that the database's host sees a server come from. Raises SettingsError where that is not known."""
+    given = host.settings(database.Settings).database_client_address or host.client_address
+    where = host.origin("database_client_address") or host.origin("ansible_host")
+    fix = f"set database_client_address for {host.name}: the address that its database's host sees it come from"
+    if not given:
+        reason = f"{host.name}: database_client_address is not set, and {host.inventory.address} is known here only"
+        raise SettingsError(reason, fix, where)
+    try:
+        found = socket.getaddrinfo(given, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(f"{host.name}: {given} cannot be resolved here: {error.strerror}", fix, where) from None
+    usable = sorted({str(place[0]) for *_, place in found})
+    if any(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in usable):
+        raise SettingsError(f"{host.name}: {given} is a loopback address", fix, where)
+    return usable
+
+
+def _keeper(view: SiteHost, site: Site) -> str:
+    """The host that keeps a server's Postgres; empty for SQLite, for others' Postgres, and where that is not clear."""
+    try:
+        managed = database.kind(view) in ("socket", "network")
+        return database_connection.keeper_of(view, site).name if managed else ""
+    except SettingsError:
+        return ""  # its own deploy tells
+
+
+def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:
+    settings = host.settings(database_host.Settings)
+    port = settings.postgres_port
     yield Packages("postgres", debian=("postgresql",), rhel=("postgresql-server", "postgresql-contrib"))
-    yield PostgresCluster()
-    yield PostgresRole(layout.user)
-    yield PostgresDatabase(layout.database, owner=layout.user)
-    yield PostgresExtension(TRIGRAMS, layout.database)
+    yield PostgresCluster(port=0 if port == database_host.Settings.postgres_port else port)
+    has_clients = host.in_group(database_host.GROUP) and clients_of(host, site)
+    if has_clients or settings.postgres_max_connections:
+        listen = settings.postgres_listen if has_clients else ()
+        yield PostgresSettings("main", listen, settings.postgres_max_connections)
+
+
+def _rules(view: SiteHost, site: Site) -> Iterator[PostgresHbaRule]:
+    """One rule for each address: a role to its database, with its password."""
+    found = database_connection.connection(view, site)
+    for address in addresses(view):
+        network = str(ipaddress.ip_network(address))
+        name = f"{RULES}{found.database} from {network}"
+        yield PostgresHbaRule(name, "host", found.database, found.user, network, METHOD)
+
+
+def _firewall(host: SiteHost, sources: Sequence[str]) -> Iterator[Item]:
+    """The port of Postgres, for these addresses alone; closed again where there are none."""
+    if host.settings(firewall.Settings).firewall:
+        port = host.settings(database_host.Settings).postgres_port
+        ensure = "present" if sources else "absent"
+        yield FirewallPort("prefect-postgres", port, "tcp", tuple(sources), "Postgres", ensure)

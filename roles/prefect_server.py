@@ -20,7 +20,7 @@ from encamp.settings import setting
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.templates import render
-from roles import access, address, base, database, versions
+from roles import access, address, base, database, database_connection, database_proof, versions
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.server_health import ServerHealth
 from roles.layout import UV_CACHE, UV_ROOT, Layout
@@ -49,9 +49,10 @@ class Settings:
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """What must hold before anything is changed: the port is ours or free."""
     yield from base.expectations(host)
-    where = host.settings(address.Settings)
-    anywhere = where.bind in ("0.0.0.0", "::")
-    yield FreePort(where.port, Layout(host.instance).server_unit, "" if anywhere else where.bind)
+    yield from database_proof.expectations(host, site)
+    bind = address.bind(host)
+    port = host.settings(address.Settings).port
+    yield FreePort(port, Layout(host.instance).server_unit, "" if bind in ("0.0.0.0", "::") else bind)
     yield from access.expectations(host, site)
 
 
@@ -61,6 +62,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     restart = Restart(layout.server_unit)
     yield from base.account(layout, layout.user, layout.home, "Prefect server")
     yield from install(host, layout, restart)
+    yield from database_proof.resources(host, site, restart)
     env = render("prefect_server/server.env.j2", settings=server_settings(host, site))
     yield Step(File(layout.server_env, env, "root", layout.user, 0o640), (restart,))
     yield Step(SystemdUnit(layout.server_unit, _unit(host, layout)), (restart,))
@@ -93,25 +95,25 @@ def install(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
 
 def server_settings(host: SiteHost, site: Site) -> dict[str, str | Secret]:
     """Every Prefect setting that the server gets, by its name in the host's release."""
-    layout, where = Layout(host.instance), host.settings(address.Settings)
+    layout = Layout(host.instance)
     settings, version = host.settings(Settings), host.settings(base.Settings).prefect_version
     values: dict[str, str | Secret] = {
         "home": layout.home,
-        "api_host": where.bind,
-        "api_port": str(where.port),
-        "ui_api_url": address.api_url(host),
         "ui_static_directory": layout.ui,
         "server_log_level": settings.server_log_level,
-        **database.server_settings(host, site),
+        **address.server_settings(host),
+        **database_connection.server_settings(host, site),
         **access.server_settings(host, site),
     }
     _refuse_managed(host, values)
-    return {**versions.environment(values, version), **settings.server_environment}
+    driver = database_connection.environment(host, site)
+    return {**versions.environment(values, version), **driver, **settings.server_environment}
 
 
 def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
     """Raises SettingsError where server_environment would contradict what firewall, probes and profiles use."""
-    managed = {name for key in (*values, *access.MANAGED) for _, name in versions.NAMES[key]}
+    keys = (*values, *access.MANAGED, *address.MANAGED, *database_connection.MANAGED)
+    managed = {name for key in keys for _, name in versions.NAMES[key]}
     for name in host.settings(Settings).server_environment:
         if name in managed:
             raise SettingsError(
@@ -134,9 +136,9 @@ def _unit(host: SiteHost, layout: Layout) -> Any:
 
 def start_command(host: SiteHost, programs: str) -> list[str]:
     """The command line that runs the server; ``programs`` is the directory of its environment's programs."""
-    where, version = host.settings(address.Settings), host.settings(base.Settings).prefect_version
-    level = host.settings(Settings).server_log_level.lower()
-    program, *words = versions.command("server", version, bind=where.bind, port=str(where.port), log_level=level)
+    bind, port = address.bind(host), str(host.settings(address.Settings).port)
+    level, version = host.settings(Settings).server_log_level.lower(), host.settings(base.Settings).prefect_version
+    program, *words = versions.command("server", version, bind=bind, port=port, log_level=level)
     return [f"{programs}/{program}", *words]
 
 

@@ -9,13 +9,25 @@ from encamp.errors import UsageError
 from encamp.plan import Item, Step, of_part
 from encamp.resources.base import Resource
 from encamp.site import Site, SiteHost
-from roles import access, address, base, database, firewall, postgres, prefect_client, prefect_server, prefect_worker
+from roles import (
+    access,
+    address,
+    base,
+    database,
+    database_host,
+    firewall,
+    postgres,
+    prefect_client,
+    prefect_server,
+    prefect_worker,
+)
 
 #: Every role's settings: the keys that an inventory may set.
 SETTINGS: tuple[type, ...] = (
     base.Settings,
     address.Settings,
     database.Settings,
+    database_host.Settings,
     prefect_server.Settings,
     access.Settings,
     firewall.Settings,
@@ -28,19 +40,21 @@ SETTINGS: tuple[type, ...] = (
 class Stage:
     """One part of a deploy, for each instance of a host. A stage opens when every host of the one before is healthy.
 
-    ``expectations`` are what must hold before anything on the host is changed, ``items`` what it is to be.
+    ``expectations`` are what must hold before anything on the host is changed, ``items`` what it is to be. Without
+    ``proof`` the items prove themselves. ``of_host``: it is one for all instances of a host.
     """
 
     name: str
     takes: Callable[[SiteHost], bool]
     expectations: Callable[[SiteHost, Site], Iterator[Item]]
     items: Callable[[SiteHost, Site], Iterator[Item]]
-    proof: Callable[[SiteHost, Site], Resource]
+    proof: Callable[[SiteHost, Site], Resource] | None = None
+    of_host: bool = False
 
 
 def _is_server(host: SiteHost) -> bool:
     """Members of servers; and, where the site says ``adhoc: true``, hosts that are in none of encamp's groups."""
-    groups = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+    groups = (database_host.GROUP, prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
     return host.in_group(prefect_server.GROUP) or (host.adhoc and not any(map(host.in_group, groups)))
 
 
@@ -57,6 +71,7 @@ def _worker(host: SiteHost, site: Site) -> Iterator[Item]:
 
 
 STAGES = (
+    Stage("database", database_host.is_declared, postgres.expectations, postgres.for_others, of_host=True),
     Stage("server", _is_server, prefect_server.expectations, _server, prefect_server.proof),
     Stage("worker", prefect_worker.is_declared, prefect_worker.expectations, _worker, prefect_worker.proof),
 )
@@ -73,7 +88,7 @@ def taking_part(host: SiteHost, instance: str = "") -> list[Stage]:
         raise UsageError(f"{host.name} has no instance {instance} to deploy (it has {known})", "see instances:")
     if not stages:
         hint = "use `fab configure-client` for it" if host.in_group(prefect_client.GROUP) else "put it into servers"
-        raise UsageError(f"{host.name} is in no group that deploy knows (servers, workers)", hint)
+        raise UsageError(f"{host.name} is in no group that deploy knows (databases, servers, workers)", hint)
     return stages
 
 
@@ -87,11 +102,11 @@ def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool, instance
         yield from stage.expectations(view, site)
     for stage, view in taken:
         for item in stage.items(view, site):
-            yield of_part(_part(view), item)
-    last = {view.instance: (stage, view) for stage, view in taken}
+            yield of_part("" if stage.of_host else _part(view), item)
+    last = {view.instance: (stage.proof, view) for stage, view in taken if stage.proof}
     if prove:
-        for stage, view in last.values():
-            yield Step(stage.proof(view, site), when_changed=True, part=_part(view))
+        for proof, view in last.values():
+            yield Step(proof(view, site), when_changed=True, part=_part(view))
 
 
 def _part(host: SiteHost) -> str:
@@ -100,4 +115,6 @@ def _part(host: SiteHost) -> str:
 
 
 def _views(host: SiteHost, stage: Stage, instance: str) -> Sequence[SiteHost]:
+    if stage.of_host:
+        return [view for view in host.instances[:1] if stage.takes(view)]
     return [view for view in host.instances if instance in ("", view.instance) and stage.takes(view)]

@@ -12,7 +12,7 @@ from encamp.report import Outcome, tell
 from encamp.run import Run
 from encamp.schedule import Wave, waves
 from encamp.site import Site, SiteHost
-from roles import address, prefect_server, prefect_worker, stages
+from roles import address, database_host, prefect_server, prefect_worker, stages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +24,11 @@ class Prepared:
 
 
 def deploy(options: Options, verify: bool = True) -> int:
-    """Converge the selected hosts, or all servers and workers. Returns the exit code; raises EncampError."""
+    """Converge the selected hosts, or all databases, servers and workers. Returns the exit code; raises EncampError."""
     fleet, selected = load_site(
-        options, (prefect_server.GROUP, prefect_worker.GROUP), missing="plan" if options.check else "make"
+        options,
+        (database_host.GROUP, prefect_server.GROUP, prefect_worker.GROUP),
+        missing="plan" if options.check else "make",
     )
     prepared = prepare(fleet, selected, verify, options.instance)
     told = listeners(options)

@@ -7,12 +7,9 @@ from typing import Optional, Sequence
 from encamp.resources import postgres_layout as layout
 from encamp.resources import postgres_setup as setup
 from encamp.resources import postgres_unfinished as unfinished
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, Refused, Resource, System, kind
-from encamp.resources.postgres_common import execute, read_state
+from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind
+from encamp.resources.postgres_common import read_state
 from encamp.resources.postgres_layout import Cluster
-from encamp.resources.postgres_sql import literal
-
-START_SECONDS = 300  # recovery after a crash takes its time
 
 
 @kind
@@ -59,7 +56,9 @@ class PostgresCluster(Resource):
             cluster = self._found(host)
         setup.enable(host, cluster)
         if not cluster.running:
-            self._start(host, cluster)
+            from encamp.resources import postgres_restart as restart
+
+            restart.start(host, cluster)
 
     def _found(self, host: Reader) -> Cluster:
         cluster = layout.find(host, self.name)
@@ -77,26 +76,6 @@ class PostgresCluster(Resource):
                 "encamp makes no second cluster beside an existing one",
                 f"declare that one (name: {others[-1].name}), or make {self.name} by hand with pg_createcluster",
             )
-
-    def _start(self, host: System, cluster: Cluster) -> None:
-        """Start (or restart) the server, or wait for one that is starting. Raises Failure with the end of its log."""
-        host.progress(f"starting Postgres {cluster.label}")
-        if cluster.status != "starting":
-            try:
-                host.run(["systemctl", "restart", cluster.unit], timeout=START_SECONDS)
-            except CommandFailed as error:
-                raise self._did_not_start(host, cluster) from error
-        host.wait(lambda: self._found(host).status != "starting", START_SECONDS)
-        if not self._found(host).running:
-            raise self._did_not_start(host, cluster)
-
-    def _did_not_start(self, host: Reader, cluster: Cluster) -> Failure:
-        return Failure(
-            f"Postgres {cluster.label} does not start",
-            "its log tells; often a full disk, a port that is taken, or a mistake in postgresql.conf",
-            f"repair that, try `systemctl restart {cluster.unit}`, then deploy again",
-            setup.last_log_lines(host, cluster),
-        )
 
     # -- settings -----------------------------------------------------------------------------------------------
 
@@ -116,30 +95,12 @@ class PostgresCluster(Resource):
         return changes
 
     def _apply_settings(self, host: System) -> None:
-        """Write the settings that differ and restart. A server that then does not start gets its old settings back."""
         changes = self._settings(host)
-        if not changes:
-            return
-        self._require_free_port(host)
-        cluster = self._found(host)
-        file = f"{cluster.data}/postgresql.auto.conf"
-        before, found = host.read(file), host.stat(file)
-        for change in changes:
-            execute(host, self.name, f"ALTER SYSTEM SET {change.what} = {literal(change.after)};")
-        try:
-            self._start(host, cluster)
-        except Failure as failure:
-            if before is None or found is None:
-                raise
-            host.write(file, before, found.owner, found.group, found.mode)
-            self._start(host, cluster)
-            wanted = ", ".join(f"{change.what} = {change.after!r}" for change in changes)
-            raise Failure(
-                f"Postgres {cluster.label} does not start with {wanted}; it runs with its old settings again",
-                "its log tells; often an address or port that this host does not have to give",
-                "correct the setting",
-                failure.detail,
-            ) from None
+        if changes:
+            from encamp.resources import postgres_restart as restart
+
+            self._require_free_port(host)
+            restart.alter(host, self.name, changes)
 
     def _require_free_port(self, host: Reader) -> None:
         for other in layout.clusters(host):

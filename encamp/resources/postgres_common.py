@@ -18,7 +18,10 @@ _ENVIRONMENT = {
     "PGAPPNAME": "encamp",
     "PGOPTIONS": "-c search_path=pg_catalog -c client_min_messages=warning -c lock_timeout=30s",
 }
-_SETTINGS = ("listen_addresses", "port", "hba_file", "scram_iterations")
+_SETTINGS = (
+    *("listen_addresses", "port", "hba_file", "scram_iterations"),
+    *("max_connections", "superuser_reserved_connections", "reserved_connections"),
+)
 _READ = f"""SELECT json_build_object(
   'roles', (SELECT json_object_agg(rolname, json_build_object('login', rolcanlogin, 'verifier', rolpassword))
             FROM pg_authid),

@@ -82,12 +82,21 @@ def with_rule(data: bytes, name: str, line: str) -> bytes:
     Foreign lines stay byte for byte. Raises ValueError as :func:`parse`.
     """
     block = parse(data)
-    rules = {**block.rules, name: line.encode()}
-    ours = [BEGIN]
-    for key, value in rules.items():
-        ours += [_NAME + key.encode(), value]
-    at = _first_rule(block.foreign)
-    return b"\n".join([*block.foreign[:at], *ours, END, *block.foreign[at:]])
+    return _with_block(block.foreign, {**block.rules, name: line.encode()})
+
+
+def without_rules(data: bytes, names: Sequence[str]) -> bytes:
+    """The file without the rules of ours that are called ``names``. Raises ValueError as :func:`parse`."""
+    block = parse(data)
+    return _with_block(block.foreign, {name: line for name, line in block.rules.items() if name not in names})
+
+
+def _with_block(foreign: Sequence[bytes], rules: Mapping[str, bytes]) -> bytes:
+    """The file with our block of ``rules`` before the first foreign one; no block where there are none."""
+    ours = [line for name, rule in rules.items() for line in (_NAME + name.encode(), rule)]
+    block = [BEGIN, *ours, END] if ours else []
+    at = _first_rule(foreign)
+    return b"\n".join([*foreign[:at], *block, *foreign[at:]])
 
 
 def _first_rule(lines: Sequence[bytes]) -> int:

@@ -77,7 +77,7 @@ class PostgresHbaRule(Resource):
         state = read_state(host, self.cluster)
         if state is None:
             return [Change("rule", "absent", self.line)]
-        path, data, block = _block(host, state)
+        path, data, block = locate(host, state)
         for row in state.hba:
             if row["type"] is None and not _is_ours(row, state, block):
                 raise Refused(
@@ -100,20 +100,16 @@ class PostgresHbaRule(Resource):
         state = read_state(host, self.cluster)
         if state is None:
             raise Failure(f"there is no Postgres cluster {self.cluster} on this host")
-        path, before, _ = _block(host, state)
+        path, before, _ = locate(host, state)
         after = hba.with_rule(before, self.name, self.line)
         if after != before:
-            _replace(host, path, after)
+            replace(host, path, after)
             try:
                 self._require_readable(host, state, hba.parse(after).numbers[self.name])
             except Failure:
-                _replace(host, path, before)
+                replace(host, path, before)
                 raise
-        execute(host, self.cluster, "SELECT pg_reload_conf();")
-        if not host.wait(lambda: self._is_loaded(host, path), RELOAD_SECONDS):
-            raise Failure(
-                f"Postgres did not reload its configuration within {RELOAD_SECONDS} s", fix=f"see {state.cluster.log}"
-            )
+        load(host, self.cluster, path)
 
     def _require_readable(self, host: System, state: State, own_line: int) -> None:
         """Raise Failure when Postgres cannot read the file, or finds fault with our line."""
@@ -124,10 +120,6 @@ class PostgresHbaRule(Resource):
                     "this server version or its settings do not know such a rule",
                     "correct the rule; the file was put back as it was",
                 )
-
-    def _is_loaded(self, host: Reader, path: str) -> bool:
-        state = read_state(host, self.cluster)
-        return state is not None and not _waits_for_reload(host, state, path)
 
     @property
     def _rule(self) -> hba.Rule:
@@ -165,7 +157,7 @@ def _is_ours(row: hba.Row, state: State, block: hba.Block) -> bool:
     return not included and row["line_number"] in block.numbers.values()
 
 
-def _block(host: Reader, state: State) -> tuple[str, bytes, hba.Block]:
+def locate(host: Reader, state: State) -> tuple[str, bytes, hba.Block]:
     """The real path of pg_hba.conf, its content and our block in it. Raises Failure."""
     path = _resolved(host, state.settings["hba_file"])
     data = host.read(path)
@@ -187,12 +179,27 @@ def _resolved(host: Reader, path: str) -> str:
     return path
 
 
-def _replace(host: System, path: str, data: bytes) -> None:
+def replace(host: System, path: str, data: bytes) -> None:
     """Write the file with the owner and mode that it has."""
     found = host.stat(path)
     if found is None:
         raise Failure(f"{path} is gone")
     host.write(path, data, found.owner, found.group, found.mode)
+
+
+def load(host: System, cluster: str, path: str) -> None:
+    """Have the server read the file at ``path``, and wait until it has. Raises Failure."""
+    execute(host, cluster, "SELECT pg_reload_conf();")
+
+    def is_loaded() -> bool:
+        state = read_state(host, cluster)
+        return state is not None and not _waits_for_reload(host, state, path)
+
+    if not host.wait(is_loaded, RELOAD_SECONDS):
+        raise Failure(
+            f"Postgres did not reload its configuration within {RELOAD_SECONDS} s",
+            fix="see the server's log; `SELECT pg_reload_conf()` as the superuser makes it read the file",
+        )
 
 
 def _waits_for_reload(host: Reader, state: State, path: str) -> bool:

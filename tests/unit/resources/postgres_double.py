@@ -39,6 +39,9 @@ ANSWER: dict[str, Any] = {
         "port": "5432",
         "hba_file": f"{CONFIG}/pg_hba.conf",
         "scram_iterations": None,
+        "max_connections": "100",
+        "superuser_reserved_connections": "3",
+        "reserved_connections": None,
     },
     "hba": [
         {

@@ -1,0 +1,45 @@
+"""No rules of ours in pg_hba.conf but those that are still declared."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from encamp.resources import postgres_hba_file as hba
+from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.postgres_common import read_state
+from encamp.resources.postgres_hba_rule import load, locate, replace
+
+
+@kind
+class PostgresHbaOnly(Resource):
+    """Of the rules in our block of pg_hba.conf whose names begin with ``prefix``, only those in ``names`` stay.
+
+    So a client that left the inventory loses its way in. Connections that are open stay open. Rules of others, and
+    ours of another prefix, are left. ``cluster`` names the cluster.
+    """
+
+    prefix: str
+    names: tuple[str, ...] = ()
+    cluster: str = "main"
+
+    def check(self, host: Reader) -> list[Change]:
+        state = read_state(host, self.cluster)
+        if state is None:
+            return []
+        _, _, block = locate(host, state)
+        return [
+            Change("rule", line.decode("utf-8", "replace"), "removed")
+            for name, line in block.rules.items()
+            if self._is_stale(name)
+        ]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        state = read_state(host, self.cluster)
+        if state is None:
+            return
+        path, data, block = locate(host, state)
+        replace(host, path, hba.without_rules(data, [name for name in block.rules if self._is_stale(name)]))
+        load(host, self.cluster, path)
+
+    def _is_stale(self, name: str) -> bool:
+        return name.startswith(self.prefix) and name not in self.names
