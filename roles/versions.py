@@ -25,6 +25,7 @@ NAMES: Mapping[str, Row[str | None]] = {
     "api_url": (("2.0", "PREFECT_API_URL"),),
     "home": (("2.0", "PREFECT_HOME"),),
     "ephemeral": (("3.0", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"),),
+    "ephemeral_timeout": (("3.0", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"),),
     "log_level": (("2.0", "PREFECT_LOGGING_LEVEL"),),
     "logs_to_api": (("2.0", "PREFECT_LOGGING_ORION_ENABLED"), ("2.8", "PREFECT_LOGGING_TO_API_ENABLED")),
     "client_auth": (("3.1.8", "PREFECT_API_AUTH_STRING"),),
@@ -118,6 +119,19 @@ NAMES: Mapping[str, Row[str | None]] = {
     "database_tls_key_file": (("3.4.12", f"{CONNECT_ARGS}_TLS_KEY_FILE"),),
     "database_tls_check_hostname": (("3.4.12", f"{CONNECT_ARGS}_TLS_CHECK_HOSTNAME"),),
 }
+#: Names that begin so are ignored from a release on; all others go on being read when they have a successor.
+DROPPED: Row[str] = (("PREFECT_ORION_", "2.13"),)
+#: The profiles that Prefect brings, from a release on. The first is its default, the others know a server.
+BUILTIN_PROFILES: Row[str] = (("2.0", "default"), ("3.0", "ephemeral local test cloud"))
+#: Clients from the first release on fail with servers before the second, as the third says. Each was seen to fail; the
+#: releases are from the sources of both sides.
+CLIENTS_REFUSED: tuple[tuple[str, str, str], ...] = (
+    ("2.3", "2.3", "it answers 422 to the block types that this client registers"),
+    ("3.0", "3.0", "clients refuse a server of an older generation (`Found incompatible versions`)"),
+    ("3.1", "3.1", "it answers 422 to every flow run (extra_forbidden, labels)"),
+)
+#: Since then clients send user and password where they have a key of Prefect Cloud, too; before, the key alone.
+AUTH_BEFORE_KEY = "3.4.12"
 #: What a release can do, from a release on.
 ABILITIES: Mapping[str, Row[bool]] = {
     "work pools": (("2.8", True),),
