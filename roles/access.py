@@ -182,16 +182,17 @@ def _exposure(host: SiteHost) -> Exposure:
     The address that we log in to tells nothing of a server which listens on one address only.
     """
     where, sources = host.settings(address.Settings), firewall.limit(host)
+    bind, port = address.outside(host)
     public = urlsplit(address.public_url(host)).hostname or ""
     given = [("public_url", public)] if where.public_url else []
-    given += [("ansible_host", host.inventory.address)] if where.bind in WILDCARDS else []
-    for key, name in [*given, ("bind", where.bind)]:
-        same_family = where.bind not in WILDCARDS or (":" in name) == (":" in where.bind)
+    given += [("ansible_host", host.inventory.address)] if bind in WILDCARDS else []
+    for key, name in [*given, ("bind", bind)]:
+        same_family = bind not in WILDCARDS or (":" in name) == (":" in bind)
         if is_public(name) and same_family and not sources:
             reason = f"{host.name}: {name} is a public address, and the API has neither auth nor a limit of sources"
             raise SettingsError(reason, f"set {MEANT}", host.origin(key))
     names = tuple(dict.fromkeys(name for _, name in given if name and not _is_address(name)))
-    return Exposure(Layout(host.instance).name, where.bind, where.port, names, sources)
+    return Exposure(Layout(host.instance).name, bind, port, names, sources)
 
 
 def _is_address(name: str) -> bool:

@@ -56,7 +56,7 @@ def limit(host: SiteHost) -> tuple[str, ...]:
 
     Raises SettingsError for sources none of which is of the IP version that the server listens with.
     """
-    sources, bind = host.settings(Settings).allowed_sources, host.settings(address.Settings).bind
+    sources, bind = host.settings(Settings).allowed_sources, address.outside(host)[0]
     networks = [network for network in parse_sources(sources) if network.version == (6 if ":" in bind else 4)]
     if not networks:
         raise SettingsError(
@@ -71,7 +71,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """The port of the API and UI. Rules that are not ours are left alone."""
     settings, layout = host.settings(Settings), Layout(host.instance)
     if settings.firewall:
-        port = host.settings(address.Settings).port
+        _, port = address.outside(host)
         yield FirewallPort(
             f"prefect-{layout.name}", port, sources=settings.allowed_sources, purpose="Prefect API and UI"
         )

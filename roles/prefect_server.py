@@ -20,7 +20,7 @@ from encamp.settings import setting
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.templates import render
-from roles import access, address, base, database, database_connection, database_proof, versions
+from roles import access, address, base, database, versions
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.server_health import ServerHealth
 from roles.layout import UV_CACHE, UV_ROOT, Layout
@@ -49,7 +49,6 @@ class Settings:
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """What must hold before anything is changed: the port is ours or free."""
     yield from base.expectations(host)
-    yield from database_proof.expectations(host, site)
     bind = address.bind(host)
     port = host.settings(address.Settings).port
     yield FreePort(port, Layout(host.instance).server_unit, "" if bind in ("0.0.0.0", "::") else bind)
@@ -62,7 +61,6 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     restart = Restart(layout.server_unit)
     yield from base.account(layout, layout.user, layout.home, "Prefect server")
     yield from install(host, layout, restart)
-    yield from database_proof.resources(host, site, restart)
     env = render("prefect_server/server.env.j2", settings=server_settings(host, site))
     yield Step(File(layout.server_env, env, "root", layout.user, 0o640), (restart,))
     yield Step(SystemdUnit(layout.server_unit, _unit(host, layout)), (restart,))
@@ -102,18 +100,16 @@ def server_settings(host: SiteHost, site: Site) -> dict[str, str | Secret]:
         "ui_static_directory": layout.ui,
         "server_log_level": settings.server_log_level,
         **address.server_settings(host),
-        **database_connection.server_settings(host, site),
+        **database.server_settings(host, site),
         **access.server_settings(host, site),
     }
     _refuse_managed(host, values)
-    driver = database_connection.environment(host, site)
-    return {**versions.environment(values, version), **driver, **settings.server_environment}
+    return {**versions.environment(values, version), **settings.server_environment}
 
 
 def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
     """Raises SettingsError where server_environment would contradict what firewall, probes and profiles use."""
-    keys = (*values, *access.MANAGED, *address.MANAGED, *database_connection.MANAGED)
-    managed = {name for key in keys for _, name in versions.NAMES[key]}
+    managed = {name for key in (*values, *access.MANAGED, *address.MANAGED) for _, name in versions.NAMES[key]}
     for name in host.settings(Settings).server_environment:
         if name in managed:
             raise SettingsError(
