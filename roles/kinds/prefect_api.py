@@ -42,7 +42,7 @@ class Api:
 
     def call(self, host: Reader, method: str, path: str, body: Any = None, timeout: float = 10) -> HttpAnswer:
         """One call. Fetches a CSRF token and tries once more where the server asks for one. Never raises."""
-        headers = self._headers()
+        headers = self.headers()
         answer = host.http(method, self.address(path), body, headers, timeout, self.ca_file)
         if answer.status == 403 and b"CSRF" in answer.body:
             headers = {**headers, **self._csrf(host, timeout)}
@@ -71,7 +71,8 @@ class Api:
         """Full address of a path of the API."""
         return self.url.rstrip("/") + "/" + path.lstrip("/")
 
-    def _headers(self) -> Mapping[str, str]:
+    def headers(self) -> Mapping[str, str]:
+        """The credentials, as Prefect's client sends them."""
         if self.auth is None:
             return {}
         token = base64.b64encode(self.auth.reveal().encode()).decode()
@@ -80,7 +81,7 @@ class Api:
     def _csrf(self, host: Reader, timeout: float) -> Mapping[str, str]:
         client = str(uuid.uuid4())
         address = self.address(f"csrf-token?client={client}")
-        answer = host.http("GET", address, None, self._headers(), timeout, self.ca_file)
+        answer = host.http("GET", address, None, self.headers(), timeout, self.ca_file)
         if answer.status != 200:
             return {}
         return {"Prefect-Csrf-Token": str(answer.json().get("token", "")), "Prefect-Csrf-Client": client}
@@ -155,10 +156,8 @@ def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Proble
         return None
     call = f"{method} {without_password(address)}"
     if answer.status == 0:
-        for pattern, cause, fix in NETWORK_ERRORS:
-            if re.search(pattern, answer.error):
-                return Problem(f"{call}: {answer.error}", cause, fix)
-        return Problem(f"{call}: {answer.error}", "the server does not answer")
+        cause, fix = explain_network(answer.error)
+        return Problem(f"{call}: {answer.error}", cause or "the server does not answer", fix)
     cause, fix = STATUS_MEANINGS.get(answer.status, ("", ""))
     if answer.status >= 500 and not cause:
         cause, fix = "the server failed: often its database", "read the server's log (`fab logs`)"
@@ -168,6 +167,11 @@ def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Proble
         else " ".join(answer.body[:BODY_SHOWN].decode("utf-8", "replace").split())
     )
     return Problem(f"{call}: HTTP {answer.status} {said}".rstrip(), cause, fix, settled=answer.status < 500)
+
+
+def explain_network(error: str) -> tuple[str, str]:
+    """Likely cause and fix of a network error by its text; empty where it is none that is known."""
+    return next(((cause, fix) for pattern, cause, fix in NETWORK_ERRORS if re.search(pattern, error)), ("", ""))
 
 
 def without_password(url: str) -> str:
