@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from encamp import inventory
 from encamp.commands.deploy import prepare
@@ -130,13 +127,6 @@ def test_nor_may_it_hide_among_the_servers_further_settings(tmp_path: Path) -> N
     with pytest.raises(SettingsError, match="set by encamp itself") as refused:
         fleet(tmp_path, f"{HERE}, server_environment: {{PREFECT_SERVER_API_AUTH_STRING: 'admin:hunter2'}}")
     assert "auth" in refused.value.fix and "hunter2" not in str(refused.value)
-
-
-@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1))
-def test_a_systemd_environment_file_gives_back_what_was_written(text: str) -> None:
-    """A POSIX shell reads such double-quoted values as systemd does."""
-    shown = subprocess.run(["sh", "-c", f"printf %s {env_value(text)}"], capture_output=True, text=True, check=True)
-    assert shown.stdout == text
 
 
 # -- what a release knows ----------------------------------------------------------------------------------------------
