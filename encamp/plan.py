@@ -9,7 +9,7 @@ from typing import Any, Union
 from encamp.errors import EncampError, PlanError
 from encamp.resources.base import Content, HandlerResource, Resource
 from encamp.shared.secret import Secret
-from encamp.shared.wire import INLINE_LIMIT, PROTOCOL, BlobStore, kind_path, to_wire
+from encamp.shared.wire import INLINE_LIMIT, PROTOCOL, BlobStore, LargeFile, kind_path, to_wire
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +133,8 @@ def resource_wire(resource: Resource, store: BlobStore) -> dict[str, Any]:
         value = getattr(resource, field.name)
         if isinstance(value, bytes):
             value = store.put(value)
+        elif isinstance(value, LargeFile):
+            value = store.put_file(value)
         elif field.type in ("Content", Content):
             value = _stored(value, store)
         if field.default is dataclasses.MISSING or value != field.default:

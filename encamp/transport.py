@@ -133,7 +133,7 @@ class _Session:
             raise Unreachable(f"the connection broke while sending: {error}") from error
 
     def send_blob(self, data: bytes) -> None:
-        packed = zlib.compress(data)
+        packed = zlib.compress(data, 1 if len(data) > 1 << 20 else -1)  # parts of large files are packed already
         self.send(b"%d\n" % len(packed) + packed)
 
     def lines(self) -> Iterator[bytes]:

@@ -15,6 +15,8 @@ from encamp.shared.wire import Blob
 
 T = TypeVar("T")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: Content above this is used once and not kept: an image's parts would fill the memory.
+KEEP_BYTES = 1024 * 1024
 Env = Mapping[str, Union[str, Secret]]
 
 
@@ -102,6 +104,8 @@ class Host:
         return value
 
     def fetch(self, blob: Blob) -> bytes:
+        if blob.size > KEEP_BYTES:
+            return self._fetch(blob)
         if blob.sha256 not in self._blobs:
             self._blobs[blob.sha256] = self._fetch(blob)
         return self._blobs[blob.sha256]

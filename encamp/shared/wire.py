@@ -17,6 +17,8 @@ from encamp.shared.secret import Secret
 PROTOCOL = 1
 INLINE_LIMIT = 2048
 HEARTBEAT_SECONDS = 10
+#: Bytes of a large file that travel at once.
+PART_SIZE = 8 * 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +30,23 @@ class Blob:
     secret: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class LargeFile:
+    """A file of the controller that is read and sent in parts, and only when a host asks for them.
+
+    The parts follow one another; ``PART_SIZE`` bytes each, the last one less.
+    """
+
+    path: str
+    parts: tuple[Blob, ...]
+
+
 class BlobStore:
-    """The controller's side of content by hash: keeps the bytes that an agent may ask for."""
+    """The controller's side of content by hash: keeps the bytes that an agent may ask for, or where to read them."""
 
     def __init__(self) -> None:
         self._bytes: dict[str, bytes] = {}
+        self._places: dict[str, tuple[str, int, int]] = {}
 
     def put(self, data: bytes, secret: bool = False) -> Blob:
         """Keep ``data`` and return the reference that travels in its place."""
@@ -40,9 +54,21 @@ class BlobStore:
         self._bytes[digest] = data
         return Blob(digest, len(data), secret)
 
+    def put_file(self, file: LargeFile) -> tuple[Blob, ...]:
+        """Note where the parts of ``file`` lie and return the references that travel in its place."""
+        for number, part in enumerate(file.parts):
+            self._places[part.sha256] = (file.path, number * PART_SIZE, part.size)
+        return file.parts
+
     def get(self, sha256: str) -> bytes:
-        """Return the content of a blob. Raises KeyError for a hash that this run never put."""
-        return self._bytes[sha256]
+        """Return the content of a blob. Raises KeyError for a hash that this run never put, OSError for a file that
+        is gone."""
+        if sha256 in self._bytes:
+            return self._bytes[sha256]
+        path, offset, size = self._places[sha256]
+        with open(path, "rb") as stream:
+            stream.seek(offset)
+            return stream.read(size)
 
 
 def to_wire(value: Any) -> Any:
