@@ -16,6 +16,7 @@ from roles import (
     database,
     database_host,
     firewall,
+    known_bad,
     postgres,
     prefect_client,
     prefect_server,
@@ -25,6 +26,7 @@ from roles import (
 #: Every role's settings: the keys that an inventory may set.
 SETTINGS: tuple[type, ...] = (
     base.Settings,
+    known_bad.Settings,
     address.Settings,
     database.Settings,
     database_host.Settings,
@@ -99,6 +101,8 @@ def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool, instance
     """
     taken = [(stage, view) for stage in stages for view in _views(host, stage, instance)]
     for stage, view in taken:
+        if not stage.of_host:
+            known_bad.refuse(view, _facts(view, site))
         yield from stage.expectations(view, site)
     for stage, view in taken:
         for item in stage.items(view, site):
@@ -107,6 +111,20 @@ def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool, instance
     if prove:
         for proof, view in last.values():
             yield Step(proof(view, site), when_changed=True, part=_part(view))
+
+
+def warnings(host: SiteHost, site: Site, instance: str = "") -> list[str]:
+    """What an operator should know of a host's releases before a deploy, each once."""
+    views = [view for stage in STAGES if not stage.of_host for view in _views(host, stage, instance)]
+    return list(dict.fromkeys(text for view in views for text in known_bad.warnings(view, _facts(view, site))))
+
+
+def _facts(host: SiteHost, site: Site) -> list[str]:
+    """What faults of a release depend on."""
+    worker = prefect_worker.is_declared(host)
+    server = host if _is_server(host) else prefect_worker.server_for(host, site) if worker else None
+    held = {"worker": worker, "auth": server is not None and access.auth(server, site) is not None}
+    return [fact for fact, holds in held.items() if holds]
 
 
 def _part(host: SiteHost) -> str:

@@ -61,16 +61,19 @@ NAMES: Mapping[str, Row[str | None]] = {
     "cors_origins": (
         ("2.20.17", "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"),
         ("3.0", None),  # 2.20.17 is younger than 3.0
+        ("3.0.3", "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"),
         ("3.1", "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS"),
     ),
     "cors_methods": (
         ("2.20.17", "PREFECT_SERVER_CORS_ALLOWED_METHODS"),
         ("3.0", None),
+        ("3.0.3", "PREFECT_SERVER_CORS_ALLOWED_METHODS"),
         ("3.1", "PREFECT_SERVER_API_CORS_ALLOWED_METHODS"),
     ),
     "cors_headers": (
         ("2.20.17", "PREFECT_SERVER_CORS_ALLOWED_HEADERS"),
         ("3.0", None),
+        ("3.0.3", "PREFECT_SERVER_CORS_ALLOWED_HEADERS"),
         ("3.1", "PREFECT_SERVER_API_CORS_ALLOWED_HEADERS"),
     ),
     # -- what the server tells ----------------------------------------------------------------------------------
@@ -204,6 +207,11 @@ def parse(version: str) -> Version:
 def has(version: str, since: str) -> bool:
     """Whether ``version`` is ``since`` or later."""
     return parse(version) >= parse(since)
+
+
+def within(version: str, since: str, fixed: str) -> bool:
+    """Whether ``version`` is ``since`` or later, and earlier than ``fixed``."""
+    return has(version, since) and not has(version, fixed)
 
 
 def _of(row: Row[T], version: str) -> T | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from encamp import plan
-from encamp.commands.options import Options, finish, listeners, load_site
+from encamp.commands.options import Options, finish, listeners, load_site, warn
 from encamp.plan import HostPlan
 from encamp.reach import SshReach
 from encamp.report import Outcome, tell
@@ -32,6 +32,8 @@ def deploy(options: Options, verify: bool = True) -> int:
     )
     prepared = prepare(fleet, selected, verify, options.instance)
     told = listeners(options)
+    for host in selected:
+        warn(host.name, stages.warnings(host, fleet, options.instance), told)
     run = Run("deploy", options.mode, SshReach(fleet, options.config), told)
     outcomes = run.converge(prepared.waves, prepared.plans)
     code = finish(options, outcomes, told)

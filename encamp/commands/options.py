@@ -119,6 +119,14 @@ def listeners(options: Options) -> list[Listener]:
     return found
 
 
+def warn(host: str, warnings: Sequence[str], told: Sequence[Listener]) -> None:
+    """Tell what was found of a host before it was touched: on standard error, and to every listener."""
+    for text in warnings:
+        report.tell(f"warning: {host}: {text}", sys.stderr)
+        for listener in told:
+            listener.event(host, {"event": "warning", "text": text})
+
+
 def finish(options: Options, outcomes: Sequence[Outcome], told: Sequence[Listener]) -> int:
     """Print the recap and return the exit code."""
     for listener in told:
