@@ -44,11 +44,11 @@ class ServerHealth(Resource):
     ready: bool = True
 
     def check(self, host: Reader) -> list[Change]:
-        found = first_problem(host, self._server())
+        found = first_problem(host, self.server())
         return [Change(found[0], found[1].reason, "healthy")] if found else []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        server = self._server()
+        server = self.server()
         host.progress(f"waiting for {self.url} to be healthy")
         last: list[Optional[tuple[str, Problem]]] = [None]
         started = time.monotonic()
@@ -62,7 +62,8 @@ class ServerHealth(Resource):
         if last[0]:
             raise self._failure(host, *last[0])
 
-    def _server(self) -> Server:
+    def server(self) -> Server:
+        """The server as the probes know it."""
         base = self.url.rstrip("/")
         return Server(
             base,
