@@ -1,0 +1,46 @@
+"""The doctor of a server, on its own host."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Mapping
+
+from encamp.resources.base import Reader, kind
+from roles.kinds.doctor_base import Doctor, Found, begin
+from roles.kinds.doctor_findings import examine
+from roles.kinds.doctor_server_case import ServerPatient
+from roles.kinds.doctor_server_looks import LOOKS
+
+
+@kind
+class ServerDoctor(Doctor):
+    """Tells whether a Prefect server is well, from its unit to its disk, and why not. Changes nothing.
+
+    ``name`` is the server's instance, ``unit`` its systemd unit, ``health`` the fields of the ServerHealth that a
+    deploy proves, ``env_file`` the settings it reads, ``link`` its environment, ``user`` and ``home`` whose it is.
+    ``server`` is the host's name for texts, ``started`` the controller's clock (seconds since the epoch). With ``fix``
+    a stopped or failed unit is started, and one that runs with outdated settings restarted.
+    """
+
+    name: str
+    unit: str
+    health: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    env_file: str = ""
+    link: str = ""
+    user: str = ""
+    home: str = ""
+    server: str = "SERVER"
+    started: float = 0
+    fix: bool = False
+
+    @property
+    def patient(self) -> str:
+        return f"server {self.name}"
+
+    def examine(self, host: Reader) -> Found:
+        patient = ServerPatient(host, self)
+        state = patient.state
+        address = self.health.get("public_api_url") or self.health["url"]
+        verdict = f"serves {address}" if state.active else f"does not serve {address}: {self.unit} is {state}"
+        begin(host, self.patient, verdict)
+        return examine(host, patient, self.patient, LOOKS, lambda patient, name, finding: None)
