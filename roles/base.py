@@ -21,12 +21,13 @@ from encamp.resources.package import Packages
 from encamp.resources.pem import validate
 from encamp.resources.python_env import PythonEnv
 from encamp.resources.python_expectation import PythonExpectation
+from encamp.resources.python_managed import ManagedPython
 from encamp.resources.user import User
 from encamp.resources.uv_tool import UvTool
 from encamp.settings import setting
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
-from roles import layout, versions
+from roles import layout, pythons, versions
 from roles.layout import Layout
 
 LOCKS = Path(__file__).resolve().parent / "locks"
@@ -54,7 +55,18 @@ class Settings:
         example="'3.8.8'",
     )
     python: str = setting(
-        "", "Interpreter on the host to build Prefect's environment with. Empty: python3, or the newest that fits."
+        "",
+        "Python to build Prefect's environment with: a path on the host, or a series such as '3.11', quoted, which uv "
+        "downloads where the host has none. Empty: the host's python3, or its newest that the release supports.",
+        check=pythons.check_python,
+        example="'3.11'",
+    )
+    python_mirror: str = setting(
+        "",
+        "Where uv downloads Pythons from, laid out as the releases of python-build-standalone. Empty: from GitHub.",
+        check=pythons.check_mirror,
+        example="https://mirror.example.com/python-build-standalone",
+        per_host=True,
     )
     index_url: str | Secret = setting(
         "",
@@ -87,14 +99,19 @@ class Release:
 
 def release(settings: Settings, root: str = layout.ENVS) -> Release:
     """The release that the settings ask for. Raises SettingsError where there is no lock for it."""
-    lock = locks.load(settings.prefect_version, LOCKS)
+    lock = _fitting(locks.load(settings.prefect_version, LOCKS))
     return Release(lock, f"{root}/{lock.name}", lock.version)
 
 
 def release_with(settings: Settings, packages: Sequence[str], directory: str) -> Release:
     """The release with further packages, by a lock of the site in ``directory``. Raises SettingsError."""
-    lock = locks.load(settings.prefect_version, site_locks(directory), packages)
+    lock = _fitting(locks.load(settings.prefect_version, site_locks(directory), packages))
     return Release(lock, f"{layout.ENVS}/{lock.name}", lock.version)
+
+
+def _fitting(lock: locks.Lock) -> locks.Lock:
+    """A lock with the Pythons that the release really runs on: the first ones set themselves no upper limit."""
+    return dataclasses.replace(lock, requires_python=versions.python_range(lock.version, lock.requires_python))
 
 
 def site_locks(directory: str) -> Path:
@@ -109,6 +126,7 @@ def expectations(host: SiteHost) -> Iterator[Item]:
         wanted = release(settings)
     except SettingsError as error:
         raise SettingsError(error.message, error.fix, error.where or host.origin("prefect_version")) from None
+    pythons.check_series(host.name, wanted.version, settings.python, wanted.lock.requires_python, host.origin("python"))
     done = f"{wanted.path}/bin/prefect"
     yield Expectation(
         f"host of Prefect {wanted.version}",
@@ -122,11 +140,12 @@ def expectations(host: SiteHost) -> Iterator[Item]:
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """Certificates, uv, and the directories they live in."""
+    """Certificates, uv, a Python where the host has none that is asked for, and the directories they live in."""
     settings = host.settings(Settings)
     yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
     yield from ca_bundle(settings, site, host)
     yield uv(settings, site, host, layout.UV_ROOT)
+    yield from managed_python(settings, layout.UV_ROOT, layout.UV_CACHE)
 
 
 def account(layout: Layout, user: str, home: str, comment: str) -> Iterator[Resource]:
@@ -142,7 +161,7 @@ def account(layout: Layout, user: str, home: str, comment: str) -> Iterator[Reso
 def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resource]:
     """The operator's certificate authorities, where the site names some."""
     if settings.ca_bundle:
-        text = _read_bundle(settings.ca_bundle, site, host)
+        text = read_bundle("ca_bundle", settings.ca_bundle, host)
         yield CaBundle("site", text, hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -168,6 +187,20 @@ def uv_path(root: str) -> str:
     return f"{root}/{uv_release.VERSION}/uv"
 
 
+def managed_python(settings: Settings, uv_root: str, cache: str) -> Iterator[Resource]:
+    """The Python that uv brings where a series is asked for and the host has none."""
+    brought_to = pythons.brought_to(uv_root, settings.python)
+    if brought_to:
+        yield ManagedPython(
+            settings.python,
+            brought_to,
+            uv_path(uv_root),
+            settings.python_mirror,
+            ca_file(settings, root=uv_root.startswith("/")),
+            cache,
+        )
+
+
 def environment(settings: Settings, wanted: Release, uv_root: str, cache: str) -> PythonEnv:
     """Prefect and its locked dependencies at the release's path."""
     return PythonEnv(
@@ -180,6 +213,7 @@ def environment(settings: Settings, wanted: Release, uv_root: str, cache: str) -
         index_url=controller_index(settings),
         ca_file=ca_file(settings, root=uv_root.startswith("/")),
         cache_dir=cache,
+        pythons=pythons.brought_to(uv_root, settings.python),
     )
 
 
@@ -188,14 +222,24 @@ def controller_index(settings: Settings) -> str | Secret:
     return settings.index_url or index.controller_index().index_url
 
 
-def _read_bundle(name: str, site: Site, host: SiteHost) -> str:
-    path, data = read_file("ca_bundle", name, host)
+def read_bundle(key: str, name: str, host: SiteHost) -> str:
+    """The certificate authorities in a PEM file that the setting ``key`` names. Raises SettingsError."""
+    path, data = read_file(key, name, host)
     text = data.decode("utf-8", "replace")
     checked = f"pem-{hashlib.sha256(data).hexdigest()}"
     if cache.read(checked) is None:
-        _check_pem(text, path, host.origin("ca_bundle"))
+        _check_pem(text, f"{key}: {path}", host.origin(key))
         cache.write(checked, b"")
     return text
+
+
+def read_text(key: str, name: str, host: SiteHost) -> str:
+    """The text of a file that the setting ``key`` names. Raises SettingsError."""
+    path, data = read_file(key, name, host)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{key}: {path} is no text", "name a file in PEM format", host.origin(key)) from None
 
 
 def _read_wheel(name: str, host: SiteHost) -> bytes:
@@ -218,8 +262,8 @@ def read_file(key: str, name: str, host: SiteHost) -> tuple[Path, bytes]:
         raise SettingsError(reason, "name a file on this machine", host.origin(key)) from None
 
 
-def _check_pem(text: str, path: Path, where: Origin | None) -> None:
+def _check_pem(text: str, name: str, where: Origin | None) -> None:
     try:
-        validate(text, f"ca_bundle: {path}")
+        validate(text, name)
     except Failure as error:
         raise SettingsError(error.reason, error.fix or error.cause, where) from None

@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 
 from encamp.resources.base import Reader, Refused
+from encamp.resources.home import is_series
 
 DIRECTORIES = ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin")
 VERSIONED = re.compile(r"python3\.\d+\Z")
 ASK = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
 
 
-def choose(host: Reader, python: str, requires: str) -> tuple[str, str]:
+def choose(host: Reader, python: str, requires: str, managed: str = "") -> tuple[str, str]:
     """Path and version of the interpreter to build on. Raises Refused when none fits.
 
-    ``python`` names one; empty means the system's python3 where it fits ``requires`` (such as ``>=3.10,<3.15``), else
-    the newest python3.N found that does.
+    ``python`` names one, or a series such as 3.11, of which uv may have brought one to the directory ``managed``; empty
+    means the system's python3 where it fits ``requires`` (such as ``>=3.10,<3.15``), else the newest python3.N found
+    that does.
     """
-    candidates = [python] if python else _installed(host)
+    candidates = _candidates(host, python, managed)
     found = [(path, version) for path in candidates for version in [version_of(host, path)] if version]
     for path, version in found:
         if fits(version, requires):
@@ -25,12 +27,20 @@ def choose(host: Reader, python: str, requires: str) -> tuple[str, str]:
     listed = ", ".join(f"{path} ({version})" for path, version in found) or "none"
     if python:
         reason = f"{python} is Python {found[0][1]}, and {requires} is needed" if found else f"{python} does not run"
-        raise Refused(reason, fix="set python: to another interpreter on this host, or leave it out")
+        raise Refused(
+            reason, fix="set python: to another interpreter on this host, to a series such as '3.11', or leave it out"
+        )
     raise Refused(
         f"no Python {requires} on this host",
         f"found: {listed}",
-        "install one and name it in python:, or choose a Prefect release that supports this host's Python",
+        "set python: to a series within that, such as '3.11', and uv brings it; or to the path of one that you "
+        "install; or choose a Prefect release that supports this host's Python",
     )
+
+
+def named(host: Reader, series: str, managed: str) -> str:
+    """The interpreter of a series: the host's own, or the newest that uv brought to ``managed``; empty without one."""
+    return next(iter(_candidates(host, series, managed)), "")
 
 
 def version_of(host: Reader, path: str) -> str:
@@ -66,6 +76,17 @@ def _compare(operator: str, version: tuple[int, ...], bound: tuple[int, ...]) ->
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+def _candidates(host: Reader, python: str, managed: str) -> list[str]:
+    if not python:
+        return _installed(host)
+    if not is_series(python):
+        return [python]
+    brought = [name for name in host.listdir(managed) if name.startswith(f"cpython-{python}.")] if managed else []
+    brought.sort(key=lambda name: [int(part) for part in re.findall(r"\d+", name.partition("-")[2])[:3]], reverse=True)
+    directories = [*_directories(host), *(f"{managed}/{name}/bin" for name in brought)]
+    return [f"{directory}/python{python}" for directory in directories if host.stat(f"{directory}/python{python}")]
 
 
 def _installed(host: Reader) -> list[str]:

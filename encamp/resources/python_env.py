@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from typing import Any, Optional, Sequence, Union
 
+from encamp.resources import uv_run
 from encamp.resources.base import Change, CommandFailed, Content, Failure, Reader, Resource, System, kind
-from encamp.resources.home import expand
+from encamp.resources.home import expand, is_series
 from encamp.shared.secret import Secret
 
 MARKER = ".encamp.json"
-TRIES = 3
 
 
 @kind
@@ -24,11 +23,13 @@ class PythonEnv(Resource):
     lock: requirements with hashes for every package.
     lock_sha256: sha256 of the lock's text.
     uv: path of the uv program (see UvTool).
-    python: interpreter on the host; empty for the system's python3, or the newest python3.N where that does not fit.
+    python: interpreter on the host, or a series such as 3.11 (the host's, or the one that uv brought to ``pythons``);
+        empty for the system's python3, or the newest python3.N where that does not fit.
     requires_python: range the release supports, such as ``>=3.10,<3.15``.
     index_url: package index; a Secret when it holds credentials. Empty: uv's default.
     ca_file: PEM file on the host that proves the index; empty for the system's trust store.
     cache_dir: uv's cache. On the file system of ``path`` it costs no extra space (hard links).
+    pythons: directory of the interpreters that uv brought (see ManagedPython).
     """
 
     path: str
@@ -40,6 +41,7 @@ class PythonEnv(Resource):
     index_url: Union[str, Secret] = ""
     ca_file: str = ""
     cache_dir: str = "/var/cache/encamp/uv"
+    pythons: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         """Cheap: reads the completion mark, which is written last, and follows the link to the base interpreter."""
@@ -54,16 +56,23 @@ class PythonEnv(Resource):
         base = _base(host, f"{path}/bin/python")
         if base != mark.get("base"):
             return [Change("environment", f"its Python is gone ({mark.get('base')})", "to be made again")]
-        if self.python not in ("", mark.get("asked")) and _base(host, expand(host, self.python)) != base:
+        if self.python not in ("", mark.get("asked")) and not self._is_asked(host, base, str(mark.get("python", ""))):
             return [Change("environment", f"made with {base}", f"to be made again with {self.python}")]
         return []
+
+    def _is_asked(self, host: Reader, base: str, version: str) -> bool:
+        """Whether an environment made with ``base`` is on the interpreter that is asked for now."""
+        if is_series(self.python):
+            return version.startswith(f"{self.python}.")
+        return _base(host, expand(host, self.python)) == base
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         """Make it anew: nothing is repaired in place. What a failed attempt left is removed, since disks get full."""
         path = expand(host, self.path)
         from encamp.resources.interpreters import choose
 
-        python, version = choose(host, expand(host, self.python), self.requires_python)
+        asked, pythons = expand(host, self.python), expand(host, self.pythons)
+        python, version = choose(host, asked, self.requires_python, pythons)
         self._clear(host, path)
         self._parents(host, path)
         try:
@@ -104,44 +113,20 @@ class PythonEnv(Resource):
         ]
 
     def _uv(self, host: System, arguments: Sequence[str], stdin: str = "") -> None:
-        """Run uv; again when the network failed. Raises Failure in plain words."""
-        options = ("--no-config", "--no-progress", "--color", "never")
-        argv = [*_dies_with_us(host), expand(host, self.uv), *arguments, *options]
-        for attempt in range(1, TRIES + 1):
-            try:
-                host.run(argv, stdin, self._environment(host), timeout=1800)
-                return
-            except CommandFailed as failed:
-                from encamp.resources.uv_errors import explain, is_network
+        """Run uv. Raises Failure in plain words."""
+        known = uv_run.environment(host, expand(host, self.cache_dir), self.ca_file)
+        if self.index_url:
+            known["UV_DEFAULT_INDEX"] = self.index_url
+        try:
+            uv_run.run(host, self.uv, arguments, known, stdin)
+        except CommandFailed as failed:
+            from encamp.resources.uv_errors import explain
 
-                if attempt == TRIES or not is_network(failed.result):
-                    raise explain(failed.result, self._space(host)) from None
-            host.progress(f"the package index did not answer; try {attempt + 1} of {TRIES}")
-            time.sleep(3 * attempt)
+            raise explain(failed.result, self._space(host)) from None
 
     def _space(self, host: Reader) -> str:
         """What is free where uv writes."""
         return host.query(["df", "-Ph", expand(host, self.path), expand(host, self.cache_dir)]).out.strip()
-
-    def _environment(self, host: Reader) -> dict[str, Union[str, Secret]]:
-        """All that uv may know: no configuration, credentials or interpreters of the host's users come into play."""
-        cache = expand(host, self.cache_dir)
-        chosen: dict[str, Union[str, Secret]] = {
-            "HOME": cache,
-            "UV_CACHE_DIR": cache,
-            "UV_PYTHON_DOWNLOADS": "never",
-            "UV_HTTP_TIMEOUT": "60",
-            "UV_HTTP_RETRIES": "3",
-            "UV_COMPILE_BYTECODE_TIMEOUT": "600",
-            "UV_SYSTEM_CERTS": "true",
-        }
-        if self.index_url:
-            chosen["UV_DEFAULT_INDEX"] = self.index_url
-        if self.ca_file:
-            from encamp.resources.simple_index import ca_path
-
-            chosen["SSL_CERT_FILE"] = ca_path(host, self.ca_file)
-        return chosen
 
 
 def _read_mark(host: Reader, path: str) -> Optional[dict[str, Any]]:
@@ -162,12 +147,6 @@ def _base(host: Reader, path: str) -> str:
             return path
         path = found.target if found.target.startswith("/") else f"{path.rpartition('/')[0]}/{found.target}"
     return ""
-
-
-def _dies_with_us(host: Reader) -> tuple[str, ...]:
-    """A prefix that ends uv with the agent: a uv left over would write into what the next run makes anew."""
-    setpriv = host.which("setpriv")
-    return (setpriv, "--pdeathsig", "KILL") if setpriv else ()
 
 
 def _flush(host: System, path: str) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Sequence
 
 from encamp.resources.base import Change, Reader, Resource, System, kind
-from encamp.resources.home import expand
+from encamp.resources.home import expand, is_series
 
 
 @kind
 class PythonExpectation(Resource):
     """An interpreter within ``requires`` (such as ``>=3.10,<3.15``). Never changes anything.
 
-    ``python`` names one; empty: any on the host. ``unless``: a path whose presence means that it was found before.
+    ``python`` names one; empty: any on the host. A series such as 3.11 is brought by uv where the host has none.
+    ``unless``: a path whose presence means that it was found before.
     """
 
     name: str
@@ -21,7 +22,7 @@ class PythonExpectation(Resource):
     unless: str = ""
 
     def check(self, host: Reader) -> list[Change]:
-        if not (self.unless and host.stat(expand(host, self.unless))):
+        if not is_series(self.python) and not (self.unless and host.stat(expand(host, self.unless))):
             from encamp.resources.interpreters import choose
 
             choose(host, expand(host, self.python), self.requires)
