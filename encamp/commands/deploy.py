@@ -6,13 +6,14 @@ import dataclasses
 
 from encamp import plan
 from encamp.commands.options import Options, finish, listeners, load_site, warn
+from encamp.errors import Origin
 from encamp.plan import HostPlan
 from encamp.reach import SshReach
 from encamp.report import Outcome, tell
 from encamp.run import Run
 from encamp.schedule import Wave, waves
 from encamp.site import Site, SiteHost
-from roles import address, database_host, prefect_server, prefect_worker, stages
+from roles import access, address, database_host, prefect_server, prefect_worker, stages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,13 @@ def prepare(fleet: Site, selected: list[SiteHost], verify: bool, instance: str =
     return Prepared(made, plans)
 
 
+def _tell_login(fleet: Site, view: SiteHost, title: str) -> None:
+    """Where a generated auth string is kept: the UI asks people for it."""
+    if access.auth(view, fleet) is not None and access.kept_in(view):
+        file = Origin(str(fleet.inventory.path.parent / access.kept_in(view)))
+        tell(f"  login of {title}: {access.USER}:<the text in {file}>")
+
+
 def _tell_address(fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> None:
     """What to do next, with the address that clients use."""
     healthy = {outcome.host for outcome in outcomes if outcome.status == "ok"}
@@ -67,4 +75,5 @@ def _tell_address(fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]
                 title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
                 tell(f"\n  UI of {title}:   {address.public_url(view)}")
                 tell(f"  API of {title}:  {address.api_url(view)}")
+                _tell_login(fleet, view, title)
             tell(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")
