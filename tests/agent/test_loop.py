@@ -143,3 +143,22 @@ def test_check_mode_foretells_a_handler_once(converge: Converge, tmp_path: Path)
     converge(file, Needs(str(tmp_path / "missing")))
     found = converge(file, FLUSH, check=True)
     assert [event["step"] for event in found if event["event"] == "step"].count(f"Append:{tmp_path}/log") == 1
+
+
+def test_a_proof_is_owed_for_changes_of_its_own_part_only(converge: Converge, tmp_path: Path) -> None:
+    """Two instances on a host: what changes in one gives the other nothing to prove; what they share concerns both."""
+
+    def proved() -> list[str]:
+        proofs = [
+            Step(Command(f"proof-{part}", ("true",), "/"), when_changed=True, part=part) for part in ("one", "two")
+        ]
+        files = [Step(File(str(tmp_path / part), part, **ME), part=part) for part in ("one", "two")]
+        found = statuses(converge(Step(File(str(tmp_path / "shared"), "s", **ME)), *files, *proofs))
+        return [step.rpartition("-")[2] for step in found if step.startswith("Command:")]
+
+    assert proved() == ["one", "two"], "all is new"
+    (tmp_path / "two").write_text("damage")
+    assert proved() == ["two"]
+    (tmp_path / "shared").write_text("damage")
+    assert proved() == ["one", "two"]
+    assert proved() == []
