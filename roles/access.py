@@ -153,8 +153,20 @@ def client_needs(server: SiteHost, site: Site) -> Mapping[str, str]:
     return {what: versions.since(key) for what, key in needs.items()}
 
 
-def check_client(host: SiteHost, server: SiteHost, site: Site) -> None:
-    """Raises SettingsError for a worker whose release the server would turn away."""
+def worker_expectations(host: SiteHost, server: SiteHost, site: Site) -> Iterator[Item]:
+    """What must hold before a worker is changed: it is not given another secret than its server has.
+
+    Raises SettingsError for a release that the server would turn away.
+    """
+    _check_client(host, server, site)
+    secret, layout = auth(server, site), Layout(host.instance)
+    name = versions.setting("client_auth", _release(host))
+    if name and secret is not None and kept_in(server):
+        renew = server.settings(Settings).auth_renew
+        yield ApiAuth(f"{layout.name} worker", layout.worker_env, name, _line(name, secret), kept_in(server), renew)
+
+
+def _check_client(host: SiteHost, server: SiteHost, site: Site) -> None:
     for what, since in client_needs(server, site).items():
         if not versions.has(_release(host), since):
             raise SettingsError(
@@ -169,11 +181,15 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     secret, layout, settings = auth(host, site), Layout(host.instance), host.settings(Settings)
     name = versions.setting("server_auth", _release(host))
     if name:
-        line = Secret(f"{name}={quoting.env_value(secret.reveal())}") if secret else None
-        generated = kept_in(host) if secret else ""
-        yield ApiAuth(layout.name, layout.server_env, name, line, kept_in=generated, renew=settings.auth_renew)
+        line, generated = (_line(name, secret), kept_in(host)) if secret else (None, "")
+        yield ApiAuth(layout.name, layout.server_env, name, line, generated, settings.auth_renew, tell=True)
     if secret is None and not settings.expose_without_auth:
         yield _exposure(host)
+
+
+def _line(name: str, secret: Secret) -> Secret:
+    """The line of an environment file."""
+    return Secret(f"{name}={quoting.env_value(secret.reveal())}")
 
 
 def _exposure(host: SiteHost) -> Exposure:

@@ -70,6 +70,7 @@ def limit(host: SiteHost) -> tuple[str, ...]:
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """The port of the API and UI. Rules that are not ours are left alone."""
     settings, layout = host.settings(Settings), Layout(host.instance)
+    limit(host)
     if settings.firewall:
         _, port = address.outside(host)
         yield FirewallPort(

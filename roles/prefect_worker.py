@@ -88,7 +88,7 @@ def _instance(host: SiteHost, server: SiteHost, named: str) -> SiteHost:
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """A worker needs what every host needs, and a release that the server lets in."""
-    access.check_client(host, server_for(host, site), site)
+    yield from access.worker_expectations(host, server_for(host, site), site)
     yield from base.expectations(host)
 
 

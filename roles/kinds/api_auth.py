@@ -16,11 +16,12 @@ GENERATED = re.compile(r"^[A-Za-z0-9_]+=admin:[A-Za-z0-9]{32}$")
 
 @kind
 class ApiAuth(Resource):
-    """Tells what a change of a server's auth means for its clients; refuses to replace one that was made elsewhere.
+    """A server's auth string that may change: one that was made on another machine is not replaced.
 
-    ``path`` is the server's environment file, ``setting`` the variable that holds the auth string, ``line`` its line as
-    it is to be (None: no auth). ``kept_in`` names the file on the controller that a generated one is kept in, and
-    ``renew`` allows to replace one that another controller generated. Never changes anything.
+    ``path`` is the environment file of server or worker, ``setting`` the variable that holds the auth string, ``line``
+    its line as it is to be (None: no auth). ``kept_in`` names the file on the controller that a generated one is kept
+    in, and ``renew`` allows to replace one that another controller generated. ``tell``: say what a change means for
+    clients. Never changes anything.
     """
 
     changes_host: ClassVar[bool] = False
@@ -31,6 +32,7 @@ class ApiAuth(Resource):
     line: Optional[Secret] = None
     kept_in: str = ""
     renew: bool = False
+    tell: bool = False
 
     def check(self, host: Reader) -> list[Change]:
         data = host.read(self.path)
@@ -56,6 +58,8 @@ class ApiAuth(Resource):
                 "it was deployed from another machine, or the file with the secret was lost",
                 f"copy {self.kept_in} from that machine; or give every client a new one with --set auth_renew=true",
             )
+        if not self.tell:
+            return
         if wanted:
             what = "changes" if present else "is switched on"
             told = "the API refuses clients (401) until `fab configure-client` has given it to them"

@@ -118,7 +118,7 @@ OURS, THEIRS = f"{NAME}=admin:{'a' * 32}", f"{NAME}=admin:{'b' * 32}"
 
 def api_auth(line: str, generated: bool = True, renew: bool = False) -> ApiAuth:
     kept = "secrets/vm1+default+api-auth" if generated else ""
-    return ApiAuth("default", ENV, NAME, Secret(line) if line else None, kept_in=kept, renew=renew)
+    return ApiAuth("default", ENV, NAME, Secret(line) if line else None, kept_in=kept, renew=renew, tell=True)
 
 
 @pytest.mark.parametrize(
