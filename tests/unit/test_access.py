@@ -68,6 +68,7 @@ def test_auto_is_in_step_on_server_worker_and_probes(tmp_path: Path) -> None:
     assert user == "admin" and (tmp_path / "secrets/vm1+default+api-auth").read_text() == f"{password}\n"
     assert f"PREFECT_API_AUTH_STRING={secret.reveal()}\n" in env_of(plan, "worker.env")
     assert one(plan, WorkPool).auth == one(plan, FlowProof).auth == secret
+    assert one(plan, ApiAuth).line == Secret(f"PREFECT_API_AUTH_STRING={secret.reveal()}")
     _, server = fleet(tmp_path, f"{HERE}, auth: auto")
     assert f"PREFECT_SERVER_API_AUTH_STRING={secret.reveal()}\n" in env_of(server)
     assert one(server, ServerHealth).auth == one(server, FlowProof).auth == secret
