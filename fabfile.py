@@ -86,6 +86,8 @@ def deploy(
         "profile": "Name of the profile to write (default: hosted).",
         "server": "Inventory name of the server to use, where the site has several.",
         "api-url": "API to use, for a server that this inventory does not know.",
+        "mode": "hosted, database or local (default: the client's own setting client_mode).",
+        "instance": "Only this instance of the server, and its profile becomes the active one.",
         "undo": "Put back exactly what was there before.",
         "install": "Give a client without Prefect the server's release, without root.",
     },
@@ -95,6 +97,8 @@ def configure_client(
     profile: str = "",
     server: str = "",
     api_url: str = "",
+    mode: str = "",
+    instance: str = "",
     undo: bool = False,
     install: bool = False,
     check: bool = False,
@@ -104,13 +108,22 @@ def configure_client(
     json: str = "",
     verbose: bool = False,
 ) -> None:
-    """Point clients (-H; without it, this machine) at the hosted API."""
+    """Point clients (-H; without it, this machine) at the hosted API, at its database, or at nothing (--mode local)."""
+    from encamp.commands.configure_client import Wish
     from encamp.commands.configure_client import configure_client as run
 
     options = _options(
-        c, check=check, diff=diff, inventory=inventory, overrides=set or (), json_file=json, verbose=verbose
+        c,
+        check=check,
+        diff=diff,
+        inventory=inventory,
+        overrides=set or (),
+        json_file=json,
+        verbose=verbose,
+        instance=instance,
     )
-    _end(guarded(lambda: run(options, profile, server, api_url, undo, install)))
+    wish = Wish(profile, server, api_url, mode, undo, install)
+    _end(guarded(lambda: run(options, wish)))
 
 
 @fleet_task(iterable=["set"], help={**COMMON, "server": "Server that clients are to be proved against."})

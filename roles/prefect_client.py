@@ -1,20 +1,26 @@
-"""A client: a laptop, or any user's account, whose flows are to run against the hosted API. No root is needed."""
+"""A client: a laptop, or any user's account. No root is needed.
+
+In which mode is a setting: ``hosted`` (its flows run against the server's API), ``database`` (each flow starts a
+temporary API that writes to the server's Postgres), ``local`` (a temporary API with a file of its own, as Prefect does
+when nothing is set).
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from encamp.plan import Item
-from encamp.resources.base import Resource
 from encamp.resources.python_expectation import PythonExpectation
 from encamp.resources.release_link import ReleaseLink
 from encamp.resources.symlink import Symlink
 from encamp.settings import setting
+from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
-from roles import base, versions
-from roles.kinds.flow_proof import FlowProof
-from roles.layout import Layout
+from roles import access, address, base
+from roles.client_database import Target
+from roles.layout import DEFAULT, Layout
 
 GROUP = "clients"
 SHARE = "~/.local/share/encamp"
@@ -23,81 +29,84 @@ LINK = f"{SHARE}/prefect"
 UV_ROOT = f"{SHARE}/uv"
 CACHE = "~/.cache/encamp/uv"
 PROGRAM = "~/.local/bin/prefect"
-#: Seconds that the API may take to answer a client: the server runs already.
-PATIENCE = 5
+Mode = Literal["hosted", "database", "local"]
+MODES: tuple[Mode, ...] = ("hosted", "database", "local")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What a client gets."""
 
-    profile: str = setting("", "Name of the Prefect profile that clients get. Empty: hosted.")
+    profile: str = setting(
+        "", "Name of the Prefect profile that clients get. Empty: hosted, or the name of the server's instance."
+    )
+    client_mode: Mode = setting(
+        "hosted",
+        "hosted: flows run against the server's API. database: each flow starts a temporary API that writes to the "
+        "server's Postgres. local: a temporary API with a file of its own, as without encamp.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Api:
-    """The API that clients are pointed at, and the release that serves it (empty when not known)."""
+    """The API that clients are pointed at, and what it asks of them.
+
+    ``version`` is the release that serves it (empty when not known), ``settings`` what clients are told of access, by
+    the keys of ``versions.NAMES``. ``ca`` is PEM text.
+    """
 
     url: str
     version: str = ""
+    settings: Mapping[str, str | Secret] = dataclasses.field(default_factory=dict)
+    ca: str = ""
+
+    @property
+    def auth(self) -> Secret | None:
+        """``user:password``, where the server asks for it."""
+        found = self.settings.get("client_auth")
+        return found if isinstance(found, Secret) else None
 
 
-def profile_name(host: SiteHost, override: str = "") -> str:
-    """The profile's name: from the command line, the inventory, or the instance."""
-    return override or host.settings(Settings).profile or Layout(host.instance).profile
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What one profile of a client is to be. ``api`` is None where no server of the site is used."""
+
+    profile: str
+    api: Api | None = None
+    target: Target | None = None
 
 
-def client_settings(api: Api) -> dict[str, str]:
-    """What the profile holds. Ephemeral mode is off, so that a missing URL is an error and not a lost flow run."""
-    values = {"PREFECT_API_URL": api.url}
-    ephemeral = versions.setting("ephemeral", api.version or versions.NEWEST)
-    return {**values, ephemeral: "false"} if ephemeral else values
+def mode_of(host: SiteHost, override: str = "") -> Mode:
+    """The client's mode: from the command line or the inventory."""
+    return next((mode for mode in MODES if mode == override), host.settings(Settings).client_mode)
 
 
-def resources(host: SiteHost, site: Site, api: Api, name: str, install: bool) -> Iterator[Item]:
-    """Prefect itself where asked for; then, once the API has answered from here, the profile that points to it.
+def profile_of(instance: str = DEFAULT) -> str:
+    """The name of the profile that clients get for an instance, where none is set."""
+    return Layout(instance).profile
 
-    In that order: a mistyped address must not replace a profile that works.
-    """
-    # Imported here: every deploy imports this module for its settings, and these kinds are of no use to it.
-    from roles.kinds.client_api import ClientApi
-    from roles.kinds.client_environment import ClientEnvironment
-    from roles.kinds.prefect_install import ClientPrefect
-    from roles.kinds.prefect_profile import PrefectProfile
 
+def api_of(server: SiteHost, host: SiteHost, site: Site) -> Api:
+    """An instance of the site as a client uses it. Raises SettingsError."""
+    version = server.settings(base.Settings).prefect_version
+    return Api(address.api_url(server), version, access.client_settings(server, site), _authorities(server, host, site))
+
+
+def _authorities(server: SiteHost, host: SiteHost, site: Site) -> str:
+    """The authorities that a client must be given to trust the server; empty where the system's do."""
+    return ""
+
+
+def install(host: SiteHost, site: Site, wished: bool) -> Iterator[Item]:
+    if not wished:
+        return
     settings = host.settings(base.Settings)
-    if install:
-        yield from _install(host, site, settings)
-    ca_file = base.ca_file(settings, root=False) if api.url.startswith("https:") else ""
-    yield ClientApi(api.url, ca_file=ca_file, timeout=PATIENCE)
-    yield ClientPrefect("installed", server_version=api.version)
-    yield PrefectProfile(name, client_settings(api), minimum_versions=_minimum_versions())
-    yield ClientEnvironment("overrides", api_url=api.url, profile=name)
-
-
-def undo(name: str) -> Iterator[Item]:
-    """Put back what was there before the profile."""
-    from roles.kinds.prefect_profile import PrefectProfile
-
-    yield PrefectProfile(name, {}, undo=True)
-
-
-def proof(host: SiteHost, api: Api, name: str) -> Resource:
-    """A flow run as this user would start it, by the profile alone."""
-    return FlowProof(f"client {name}", api_url=api.url)
-
-
-def _install(host: SiteHost, site: Site, settings: base.Settings) -> Iterator[Item]:
     wanted = base.release(settings, ENVS)
     done = f"{wanted.path}/bin/prefect"
     yield PythonExpectation(f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done)
     yield from base.ca_bundle(settings, site, host)
     yield base.uv(settings, site, host, UV_ROOT)
+    yield from base.managed_python(settings, UV_ROOT, CACHE)
     yield base.environment(settings, wanted, UV_ROOT, CACHE)
     yield ReleaseLink(LINK, wanted.path)
     yield Symlink(PROGRAM, f"{LINK}/bin/prefect")
-
-
-def _minimum_versions() -> dict[str, str]:
-    """The first release that knows each setting of a profile: an unknown one breaks every import of Prefect 2."""
-    return {str(names[-1][1]): names[-1][0] for names in (versions.NAMES["ephemeral"], versions.NAMES["api_url"])}

@@ -13,6 +13,7 @@ from roles import (
     access,
     address,
     base,
+    client_database,
     database,
     database_host,
     firewall,
@@ -35,6 +36,7 @@ SETTINGS: tuple[type, ...] = (
     firewall.Settings,
     prefect_worker.Settings,
     prefect_client.Settings,
+    client_database.Settings,
 )
 
 

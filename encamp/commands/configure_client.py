@@ -1,8 +1,9 @@
-"""``fab configure-client``: point a laptop, or this machine, at the hosted API."""
+"""``fab configure-client``: what the flows of a laptop, or of this machine, run against."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Sequence
 
 from encamp import inventory, plan
 from encamp.commands.options import Options, finish, listeners, load_site, load_this_machine
@@ -12,38 +13,67 @@ from encamp.reach import LocalReach, Reach, SshReach
 from encamp.run import Run
 from encamp.schedule import Wave
 from encamp.site import Site, SiteHost
-from roles import address, base, prefect_client, prefect_server, prefect_worker
-from roles.prefect_client import Api
+from roles import address, client_database, client_modes, prefect_client, prefect_server, prefect_worker
+from roles.prefect_client import Api, Goal
 
 STAGE: tuple[str, ...] = ("client",)
 
 
-def configure_client(
-    options: Options, profile: str = "", server: str = "", api_url: str = "", undo: bool = False, install: bool = False
-) -> int:
-    """Write the profile on each client and prove that the API answers there. Without hosts: on this machine.
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What the command line asks for. ``mode``, ``profile``, ``server``: empty leaves it to the client's settings."""
+
+    profile: str = ""
+    server: str = ""
+    api_url: str = ""
+    mode: str = ""
+    undo: bool = False
+    install: bool = False
+
+
+def configure_client(options: Options, wish: Wish) -> int:
+    """Write the profiles of each client, once what they point to has answered there. Without hosts: on this machine.
 
     Returns the exit code; raises EncampError.
     """
-    if api_url and server:
-        raise UsageError("--server and --api-url exclude each other", "give one of them")
-    if undo and (install or server or api_url):
-        raise UsageError("--undo goes with neither --install, --server nor --api-url", "undo first, then configure")
+    _check(options, wish)
     fleet, selected, reach = clients(options)
     plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {}
     for host in selected:
-        name = prefect_client.profile_name(host, profile)
-        items: Iterable[Item]
-        if undo:
-            items = prefect_client.undo(name)
-        else:
-            api = Api(_normal(api_url)) if api_url else api_of(host, fleet, server)
-            items = prefect_client.resources(host, fleet, api, name, install)
-        plans[host.name, STAGE] = plan.build(host.name, items)
+        plans[host.name, STAGE] = plan.build(host.name, items(host, fleet, options, wish))
     told = listeners(options)
     wave = Wave("client", {host.name: STAGE for host in selected})
     outcomes = Run("configure-client", options.mode, reach, told).converge([wave], plans)
     return finish(options, outcomes, told)
+
+
+def _check(options: Options, wish: Wish) -> None:
+    """Raises UsageError for what an option cannot be, and for options that do not go together."""
+    if wish.api_url and wish.server:
+        raise UsageError("--server and --api-url exclude each other", "give one of them")
+    if wish.undo and (wish.install or wish.server or wish.api_url or wish.mode):
+        raise UsageError("--undo goes with no other option but --profile", "undo first, then configure")
+    if wish.mode not in ("", *prefect_client.MODES):
+        raise UsageError(f"--mode {wish.mode}: there is no such mode", f"one of {', '.join(prefect_client.MODES)}")
+    if wish.api_url and options.instance:
+        raise UsageError("--instance chooses one of the site's servers, --api-url is none of them", "leave one out")
+
+
+def items(host: SiteHost, fleet: Site, options: Options, wish: Wish) -> Iterable[Item]:
+    """What one client is to be."""
+    if wish.undo:
+        return client_modes.undo(wish.profile or _named(options))
+    mode = prefect_client.mode_of(host, wish.mode)
+    if mode == "local":
+        name = wish.profile or host.settings(prefect_client.Settings).profile or _named(options)
+        return client_modes.local(host, fleet, name, wish.install)
+    found = goals(host, fleet, options, wish)
+    write = client_modes.in_database if mode == "database" else client_modes.hosted
+    return write(host, fleet, found, wish.install)
+
+
+def _named(options: Options) -> str:
+    return prefect_client.profile_of(options.instance) if options.instance else ""
 
 
 def clients(options: Options) -> tuple[Site, list[SiteHost], Reach]:
@@ -55,21 +85,71 @@ def clients(options: Options) -> tuple[Site, list[SiteHost], Reach]:
     return fleet, [this], LocalReach()
 
 
+def goals(host: SiteHost, fleet: Site, options: Options, wish: Wish) -> list[Goal]:
+    """One profile for each instance of the client's server, or for the one that is named.
+
+    Raises UsageError, SettingsError.
+    """
+    in_database = prefect_client.mode_of(host, wish.mode) == "database"
+    given = wish.profile or host.settings(prefect_client.Settings).profile
+    if wish.api_url and in_database:
+        raise UsageError(f"{host.name}: --api-url is for the mode hosted", "leave it out, or give --mode hosted")
+    if wish.api_url:
+        return [Goal(given or prefect_client.profile_of(), Api(_normal(wish.api_url)))]
+    if in_database and not client_database.needs_server(host) and not _servers(host, fleet, wish.server):
+        return [Goal(given or prefect_client.profile_of(), None, client_database.target(host, None, fleet))]
+    views = _instances(server_of(host, fleet, wish.server), options.instance)
+    if given and len(views) > 1:
+        raise UsageError(
+            f"{host.name}: one profile name ({given}) for {len(views)} instances: {_names(views)}",
+            "say which with --instance, or leave the name out: each gets its own",
+        )
+    found = []
+    for view in views:
+        target = client_database.target(host, view, fleet) if in_database else None
+        name = given or prefect_client.profile_of(view.instance)
+        found.append(Goal(name, prefect_client.api_of(view, host, fleet), target))
+    return found
+
+
+def _instances(server: SiteHost, named: str) -> list[SiteHost]:
+    """The instances of a server, or the one that is named. Raises UsageError."""
+    found = [view for view in server.instances if named in ("", view.instance)]
+    if not found:
+        raise UsageError(f"{server.name} has no instance {named}", f"it has: {_names(server.instances)}")
+    return found
+
+
+def _names(views: Sequence[SiteHost]) -> str:
+    return ", ".join(view.instance for view in views)
+
+
 def api_of(host: SiteHost, fleet: Site, server: str = "") -> Api:
-    """The API that a client is pointed at: of ``server``, of the client's own setting, or of the site's one server.
+    """The API that a client is pointed at: of the first instance of its server. Raises UsageError, SettingsError."""
+    return prefect_client.api_of(server_of(host, fleet, server), host, fleet)
+
+
+def server_of(host: SiteHost, fleet: Site, server: str = "") -> SiteHost:
+    """The server of a client: ``server``, the one in its own setting, or the site's only one.
 
     Raises UsageError when it is not clear which.
     """
-    named = server or host.settings(prefect_worker.Settings).server
-    known = fleet.in_group(prefect_server.GROUP)
-    found = [one for one in known if not named or one.name == named] or _other(fleet, named, adhoc=not known)
+    found = _servers(host, fleet, server)
     if len(found) != 1:
-        names = ", ".join(one.name for one in known) or "none"
+        names = ", ".join(one.name for one in fleet.in_group(prefect_server.GROUP)) or "none"
+        named = server or host.settings(prefect_worker.Settings).server
         raise UsageError(
             f"{host.name}: which server? The site's servers: {names}" + (f"; not {named}" if named else ""),
             "say --server HOST or --api-url URL",
         )
-    return Api(address.api_url(found[0]), found[0].settings(base.Settings).prefect_version)
+    return found[0]
+
+
+def _servers(host: SiteHost, fleet: Site, server: str) -> list[SiteHost]:
+    """The servers that may be meant."""
+    named = server or host.settings(prefect_worker.Settings).server
+    known = fleet.in_group(prefect_server.GROUP)
+    return [one for one in known if not named or one.name == named] or _other(fleet, named, adhoc=not known)
 
 
 def _other(fleet: Site, name: str, adhoc: bool) -> list[SiteHost]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from encamp import plan
-from encamp.commands.configure_client import api_of
+from encamp.commands import configure_client
 from encamp.commands.options import Options, finish, listeners, load_site
+from encamp.errors import UsageError
 from encamp.reach import SshReach
 from encamp.report import Outcome
 from encamp.resources.base import Resource
 from encamp.run import Mode, Run
 from encamp.schedule import Wave
 from encamp.site import Site, SiteHost
-from roles import prefect_client, prefect_server, prefect_worker
+from roles import client_modes, prefect_client, prefect_server, prefect_worker
 
 STAGE: tuple[str, ...] = ("verify",)
-Proofs = Mapping[str, Resource]
+Proofs = Mapping[str, Sequence[Resource]]
 
 
 def verify(options: Options, server: str = "") -> int:
@@ -26,34 +27,56 @@ def verify(options: Options, server: str = "") -> int:
     """
     groups = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
     fleet, selected = load_site(options, groups, missing="refuse")
-    as_root, as_user = proofs(fleet, selected, server, named=bool(options.hosts))
+    as_root, as_user = proofs(fleet, selected, options, server)
     told = listeners(options)
     outcomes: list[Outcome] = []
     # One after the other: a host that is worker and client takes part in both, as root and as its user.
     for wanted, become in ((as_root, None), (as_user, False)):
         run = Run("verify", Mode(forks=options.forks), SshReach(fleet, options.config, become), told)
-        plans = {(name, STAGE): plan.build(name, [proof]) for name, proof in wanted.items()}
+        plans = {(name, STAGE): plan.build(name, proofs) for name, proofs in wanted.items()}
         outcomes += run.converge([Wave("verify", dict.fromkeys(wanted, STAGE))] if wanted else [], plans)
         if any(outcome.status == "interrupted" for outcome in outcomes):
             break
     return finish(options, outcomes, told)
 
 
-def proofs(fleet: Site, selected: list[SiteHost], server: str, named: bool) -> tuple[Proofs, Proofs]:
+def proofs(fleet: Site, selected: list[SiteHost], options: Options, server: str) -> tuple[Proofs, Proofs]:
     """Who starts a flow run, first as root (workers, servers), then as the login's own user (clients).
 
-    Servers start one only where there is neither client nor worker, or where ``-H`` names them (``named``).
+    Servers start one only where there is neither client nor worker, or where ``-H`` names them.
     """
-    clients = {
-        host.name: prefect_client.proof(host, api_of(host, fleet, server), prefect_client.profile_name(host))
+    clients = {host.name: _of_client(host, fleet, options, server) for host in selected if _is_client(host, server)}
+    workers = {
+        host.name: [prefect_worker.proof(view, fleet) for view in host.instances if prefect_worker.is_declared(view)]
         for host in selected
-        if _is_client(host, server)
+        if any(prefect_worker.is_declared(view) for view in host.instances)
     }
-    workers = {host.name: prefect_worker.proof(host, fleet) for host in selected if prefect_worker.is_declared(host)}
-    if named or not (clients or workers):
-        others = (host for host in selected if host.name not in clients and host.name not in workers)
-        return {**workers, **{host.name: prefect_server.proof(host, fleet) for host in others}}, clients
-    return workers, clients
+    if options.hosts or not (clients or workers):
+        others = [host for host in selected if host.name not in clients and host.name not in workers]
+        servers = {host.name: [prefect_server.proof(view, fleet) for view in host.instances] for host in others}
+        return {**workers, **servers}, clients
+    return workers, {name: found for name, found in clients.items() if found}
+
+
+def _of_client(host: SiteHost, fleet: Site, options: Options, server: str) -> Sequence[Resource]:
+    """A flow run for each profile of a client; none in the mode local, unless ``-H`` names it.
+
+    Raises UsageError where nothing could be read back.
+    """
+    if prefect_client.mode_of(host) == "local":
+        if options.hosts:
+            raise UsageError(
+                f"{host.name} is in the mode local: its flow runs stay there, nothing can be read back from a server",
+                "leave it out, or set client_mode: hosted and configure it",
+            )
+        return []
+    goals = configure_client.goals(host, fleet, options, configure_client.Wish(server=server))
+    if any(goal.api is None for goal in goals):
+        raise UsageError(
+            f"{host.name}: its database has no server in this site, by which a flow run could be read back",
+            "leave it out, or put the server into the inventory",
+        )
+    return client_modes.proofs(host, goals)
 
 
 def _is_client(host: SiteHost, server: str) -> bool:

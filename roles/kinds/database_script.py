@@ -54,6 +54,7 @@ FACTS = """SELECT json_build_object(
   'encrypted', (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
   'encoding', getdatabaseencoding(),
   'schema', current_schema(),
+  'tables', to_regclass('alembic_version') IS NOT NULL,
   'trigrams', EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm'),
   'foreign_owner', (SELECT tableowner FROM pg_tables WHERE schemaname = current_schema()
      AND tablename IN ('alembic_version', 'flow_run') AND NOT pg_has_role(tableowner, 'USAGE') LIMIT 1))"""

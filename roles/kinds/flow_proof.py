@@ -31,6 +31,8 @@ class FlowProof(Resource):
     ``work_pool``: this host's worker of that pool, named ``worker``, must run it. ``through`` is "profile" (just the
     settings that the user's own flows get) or "environment" (PREFECT_API_URL and the rest given by encamp, a home of
     its own).
+    ``profile`` chooses a profile that need not be the active one. ``database``: the profile names no API, but the
+    server's database, so that the run comes back from there by way of a temporary API.
     ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
 
@@ -51,6 +53,8 @@ class FlowProof(Resource):
     timeout: int = 180
     ca_file: str = ""
     unit: str = ""
+    profile: str = ""
+    database: bool = False
 
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven"):
@@ -84,7 +88,7 @@ class FlowProof(Resource):
 
     def _by_itself(self, host: System, directory: str) -> None:
         """Run the script as a user would run a flow."""
-        argv = [self._interpreter(host), "-B", os.path.join(directory, FILE), self.api_url]
+        argv = [self._interpreter(host), "-B", os.path.join(directory, FILE), "" if self.database else self.api_url]
         host.progress("running a throw-away flow")
         result = host.query(argv, "", self._environment(host, directory), self.as_user, self.timeout, directory)
         if result.ok:
@@ -93,7 +97,7 @@ class FlowProof(Resource):
         if other:
             found = other[-1].partition(" ")[2]
             raise Failure(
-                f"Prefect uses {'no API URL' if found == NO_URL else found} here, not {self.api_url}",
+                f"Prefect uses {'no API URL' if found == NO_URL else found} here, not {self._aim}",
                 "another profile is active, or a variable or file wins over the profile",
                 "run `fab configure-client` and read its notes",
             )
@@ -146,6 +150,10 @@ class FlowProof(Resource):
     def _api(self) -> Api:
         return Api(self.api_url, self.auth, self.ca_file)
 
+    @property
+    def _aim(self) -> str:
+        return "the database by itself" if self.database else self.api_url
+
     def _place(self, host: Reader) -> str:
         if self.workdir:
             return self.workdir
@@ -173,6 +181,8 @@ class FlowProof(Resource):
             path = profiles_path(host)
             if path != os.path.join(host.home, ".prefect/profiles.toml"):
                 environment["PREFECT_PROFILES_PATH"] = path
+            if self.profile:
+                environment["PREFECT_PROFILE"] = self.profile
             return environment
         environment.update({"PREFECT_API_URL": self.api_url, "PREFECT_HOME": os.path.join(directory, "home")})
         if self.auth is not None:

@@ -7,10 +7,8 @@ import os
 import re
 from typing import Iterator, Optional, Sequence
 
-from encamp.resources.base import Change, Reader, Resource, kind
-from roles.kinds.memory import note_once
+from encamp.resources.base import Reader
 from roles.kinds.user_environment import exists, names_in, session, text_of
-from roles.kinds.version_key import version_key
 
 DIST_INFO = re.compile(r"^prefect-(\d[^-]*)\.dist-info$")
 PYTHON_FOLDER = re.compile(r"^python(\d+\.\d+)$")
@@ -27,6 +25,8 @@ HABITS = (
     ".local/share/pipx/venvs/*",
     ".local/pipx/venvs/*",
     ".local/share/uv/tools/*",
+    ".local/share/virtualenvs/*",
+    ".cache/pypoetry/virtualenvs/*",
     ".pyenv/versions/*",
     ".local",
     "miniconda3",
@@ -38,7 +38,20 @@ HABITS = (
     "miniforge3/envs/*",
     "mambaforge/envs/*",
 )
+#: The same on macOS only: Poetry, `pip install --user` of Apple's and python.org's Python, Homebrew's conda.
+MAC_HABITS = (
+    "Library/Caches/pypoetry/virtualenvs/*",
+    "Library/Python/*",
+)
+MAC_USER = "/Library/Python/"
 SYSTEM_PREFIXES = ("/usr/local", "/opt/homebrew", "/usr")
+MAC_PREFIXES = (
+    "/Library/Frameworks/Python.framework/Versions/*",
+    "/opt/homebrew/Caskroom/miniconda/base",
+    "/opt/homebrew/Caskroom/miniforge/base",
+    "/opt/miniconda3",
+    "/opt/anaconda3",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +96,11 @@ def _prefixes(host: Reader) -> Iterator[str]:
         prefix = _prefix_of_script(host, os.path.join(folder, "prefect")) if folder else None
         if prefix:
             yield prefix
-    for habit in HABITS:
+    for habit in (*HABITS, *MAC_HABITS):
         yield from _expand(host, host.home, habit.split("/"))
     yield from SYSTEM_PREFIXES
+    for prefix in MAC_PREFIXES:
+        yield from _expand(host, "/", prefix.strip("/").split("/"))
 
 
 def _expand(host: Reader, folder: str, names: Sequence[str]) -> Iterator[str]:
@@ -112,7 +127,7 @@ def _prefix_of_script(host: Reader, path: str) -> Optional[str]:
 def _in_prefix(host: Reader, prefix: str) -> Iterator[Installed]:
     for folder in names_in(host, os.path.join(prefix, "lib")):
         python = PYTHON_FOLDER.match(folder)
-        if python or (folder == "python3" and prefix == "/usr"):
+        if python or (folder, prefix) == ("python3", "/usr") or (folder == "python" and MAC_USER in prefix):
             for packages in ("site-packages", "dist-packages"):
                 version = _version_in(host, os.path.join(prefix, "lib", folder, packages))
                 if version:
@@ -126,6 +141,8 @@ def _version_in(host: Reader, packages: str) -> Optional[str]:
 
 def _interpreter(host: Reader, prefix: str, folder: str) -> str:
     """The environment's own interpreter; for a user's or the system's packages the system's of that version."""
+    if MAC_USER in prefix:
+        return _mac_interpreter(host, os.path.basename(prefix))
     own = os.path.join(prefix, "bin", "python")
     if exists(host, own) and not prefix.endswith("/.local"):
         return own
@@ -135,34 +152,10 @@ def _interpreter(host: Reader, prefix: str, folder: str) -> str:
     return host.which(folder) or host.which("python3") or "python3"
 
 
-@kind
-class ClientPrefect(Resource):
-    """Tells which Prefect this user has and whether it fits the server. Changes nothing.
-
-    ``server_version`` is the server's release: it must be at least as new as every client, with the same major version.
-    """
-
-    name: str
-    server_version: str = ""
-
-    def check(self, host: Reader) -> list[Change]:
-        found = installed(host)
-        if not found:
-            note_once(
-                self,
-                host,
-                "no Prefect found for this user; `fab configure-client --install` gives it one of the server's release",
-            )
-        for one in found:
-            note_once(self, host, f"Prefect {one.version} in {one.path}" + self._verdict(one.version))
-        return []
-
-    def _verdict(self, version: str) -> str:
-        client, server = version_key(version), version_key(self.server_version)
-        if not self.server_version or client == server:
-            return ""
-        if client[0] != server[0]:
-            return f": its major version is not that of the server ({self.server_version}); flows may be refused"
-        if client > server:
-            return f": newer than the server ({self.server_version}); upgrade the server first"
-        return ""
+def _mac_interpreter(host: Reader, version: str) -> str:
+    """The Python that a user's packages on macOS belong to: python.org's, Homebrew's, else Apple's own."""
+    framework = f"/Library/Frameworks/Python.framework/Versions/{version}/bin/python{version}"
+    for path in (framework, f"/opt/homebrew/bin/python{version}"):
+        if exists(host, path):
+            return path
+    return host.which(f"python{version}") or host.which("python3") or "python3"

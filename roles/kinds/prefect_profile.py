@@ -1,4 +1,4 @@
-"""A Prefect profile of the agent's user: written, made active, or taken back."""
+"""A Prefect profile of the agent's user: written, and made active."""
 
 from __future__ import annotations
 
@@ -6,93 +6,140 @@ import dataclasses
 import os
 from typing import ClassVar, Mapping, Optional, Sequence, Union
 
-from encamp.resources.base import Change, Reader, Resource, System, kind, octal, unified
+from encamp.resources.base import Change, Reader, Refused, Resource, System, kind, octal, unified
+from encamp.resources.home import expand
 from encamp.shared.secret import Secret
 from roles.kinds import profile_edit, profile_undo
 from roles.kinds.memory import note_once
 from roles.kinds.prefect_install import installed
-from roles.kinds.profile_edit import Edit, Keep, plain, quoted
+from roles.kinds.profile_edit import Edit, Keep, Profiles, plain, quoted
 from roles.kinds.profile_file import ProfileFile, find, readable
 from roles.kinds.profile_record import REMOVED, FileRecord, ProfileRecord, digest, load, save
 from roles.kinds.profile_report import describe, redacted
-from roles.kinds.profile_undo import Restored
+from roles.kinds.setting_names import Names, Row
 from roles.kinds.user_environment import profiles_path
-from roles.kinds.version_key import version_key
+
+#: Stands for the profile that is active, whatever its name.
+ACTIVE = "(active)"
+Value = Union[str, Secret]
 
 
 @kind
 class PrefectProfile(Resource):
-    """A Prefect profile of the agent's user: written, made active, and taken back byte for byte with ``undo``.
+    """A Prefect profile of the agent's user: written, and made active. ``UndoProfile`` takes it back byte for byte.
 
-    ``settings`` are the profile's keys, already with the names of the user's Prefect generation. ``path`` is the
-    profiles file ("": where this user's Prefect looks). ``activate`` makes the profile the active one.
-    ``minimum_versions`` says since which release a setting exists: one that the oldest Prefect found here does not know
-    is left out, since an unknown name breaks Prefect 2 at import. ``undo`` puts back what was there before encamp.
-    Other profiles, comments, order, mode, and keys that others added to this profile stay.
+    ``name`` may be "(active)", which means the one that is active. ``settings`` are the profile's, and ``absent`` what
+    it must not hold, by keys of ``names`` or by their own names; values may begin with ``~/``. ``names`` holds each
+    setting's names since which release, ``dropped`` prefixes of names and the release that no longer reads them: the
+    profile gets names that all releases found here know, since an unknown one breaks Prefect 2 at import. What the
+    oldest does not have is left out, or refused where it is ``required``. ``version`` is the release to write for where
+    none is found. ``activate`` makes the profile the active one, unless one of ``others`` is. ``builtin``: the names of
+    the profiles that Prefect brings since which release; the first is the default. ``path`` is the profiles file ("":
+    where this user's Prefect looks). Other profiles, comments, order, mode, and keys that others added stay.
     """
 
     ships: ClassVar[tuple[str, ...]] = ("tomlkit",)
 
     name: str
-    settings: Mapping[str, Union[str, Secret]] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Value] = dataclasses.field(default_factory=dict)
     path: str = ""
     activate: bool = True
-    undo: bool = False
-    minimum_versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    names: Mapping[str, Row] = dataclasses.field(default_factory=dict)
+    dropped: Row = ()
+    version: str = "999"
+    absent: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    builtin: Row = ()
 
     def check(self, host: Reader) -> list[Change]:
         file = find(host, profiles_path(host, self.path))
-        if self.undo:
-            return self._undo_changes(host, file)
-        after = self._after(host, file)
-        self._warn(host, after)
-        return self._changes(host, file, after)
+        name, after = self._after(host, file)
+        return self._changes(host, file, name, after)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         file = find(host, profiles_path(host, self.path))
-        if self.undo:
-            self._take_back(host, file)
-            return
-        after = self._after(host, file)
+        name, after = self._after(host, file)
         records = load(host)
-        records[file.path] = self._record(host, file, after, records.get(file.path))
+        records[file.path] = self._record(host, file, name, after, records.get(file.path))
         save(host, records)
         if records[file.path].made_directory and host.stat(os.path.dirname(file.path)) is None:
             host.mkdir(os.path.dirname(file.path), mode=0o700)
-        self._write(host, file, after.encode(), self._mode(file))
+        host.write(file.path, after.encode(), file.owner, file.group, self._mode(file))
 
     # -- what shall be ------------------------------------------------------------------------------------------
 
-    def _after(self, host: Reader, file: ProfileFile) -> str:
-        """The whole file as it shall be. Raises Refused where it cannot be edited safely."""
-        values: dict[str, Optional[str]] = {key: quoted(_open(value)) for key, value in self._known(host).items()}
-        record = load(host).get(file.path, FileRecord()).profiles.get(self.name, ProfileRecord())
+    def _after(self, host: Reader, file: ProfileFile) -> tuple[str, str]:
+        """The profile's name, and the whole file as it shall be. Raises Refused where it cannot be edited safely."""
         with readable(file.path):
-            table = profile_edit.read(file.text).tables.get(self.name, {})
-            for key, value in table.items():
+            now = profile_edit.read(file.text)
+            name, exists = self._target(host, now)
+            table = now.tables.get(name, {})
+            values = self._values(host, table, name) if exists else {}
+            record = load(host).get(file.path, FileRecord()).profiles.get(name, ProfileRecord())
+            for key, value in table.items() if exists else ():
                 if key not in values and record.wrote.get(key) == digest(plain(value).encode()):
                     values[key] = None
-            return profile_edit.edited(file.text, Edit(self.name, values, self.name if self.activate else Keep()))
+            active = name if self.activate and name and now.active not in self.others else Keep()
+            return name, profile_edit.edited(file.text, Edit(name, values, active))
 
-    def _known(self, host: Reader) -> dict[str, Union[str, Secret]]:
-        """The settings that the oldest Prefect found here knows."""
-        found = installed(host) if self.minimum_versions else []
-        oldest = min(found, key=lambda one: version_key(one.version), default=None)
-        if oldest is None:
-            return dict(self.settings)
+    def _target(self, host: Reader, now: Profiles) -> tuple[str, bool]:
+        """The profile to write, and whether its table is ours to edit: those that Prefect brings stay as they are.
+
+        A file without an active profile, and one that names Prefect's own default, is as Prefect has it.
+        """
+        if self.name != ACTIVE:
+            return self.name, True
+        brought = self._brought(host)
+        if now.active in brought[1:]:  # one with a server of its own, which a table would only be merged with
+            return brought[0], False
+        name = now.active or brought[0]
+        return (name, True) if name in now.tables else ("", False)
+
+    def _brought(self, host: Reader) -> Sequence[str]:
+        """The profiles that this user's Prefect brings, its default first."""
+        found = installed(host)
+        names = Names({"builtin": self.builtin}, ()).name("builtin", found[0].version if found else self.version)
+        return str(names).split()
+
+    def _values(self, host: Reader, table: Mapping[str, str], profile: str) -> dict[str, Optional[str]]:
+        """What to write, by name, as TOML; None for what shall go."""
+        names = Names(self.names, self.dropped)
+        unwanted = {name for key in self.absent for name in names.every(key)}
+        values: dict[str, Optional[str]] = {name: None for name in table if name in unwanted}
+        if "PREFECT_API_KEY" in values:
+            text = "a key of Prefect Cloud, goes: with it a server of your own answers 401; --undo brings it back"
+            note_once(self, host, f"PREFECT_API_KEY of profile {profile}, {text}")
+        for name, value in self._known(host).items():
+            values[name] = quoted(value.reveal() if isinstance(value, Secret) else expand(host, value))
+        return values
+
+    def _known(self, host: Reader) -> dict[str, Value]:
+        """The settings by a name that every Prefect found here knows."""
+        names, found = Names(self.names, self.dropped), installed(host) if self.names else []
         known = {}
         for key, value in self.settings.items():
-            since = self.minimum_versions.get(key, "0")
-            if version_key(since) <= version_key(oldest.version):
-                known[key] = value
-            else:
-                note_once(
-                    self,
-                    host,
-                    f"{key} left out of profile {self.name}: it exists since Prefect {since}, and "
-                    f"{oldest.version} in {oldest.path} does not know it; upgrade that one, then configure again",
-                )
+            name = names.shared(key, found) if found else names.name(key, self.version)
+            if name:
+                known[name] = value
+            elif found:
+                self._left_out(host, names, key)
         return known
+
+    def _left_out(self, host: Reader, names: Names, key: str) -> None:
+        """Tell what the oldest Prefect does not know; Raises Refused where nothing works without it."""
+        lacking = [one for one in installed(host) if names.name(key, one.version) is None]
+        setting = sorted(names.every(key))[-1]
+        without = ", ".join(f"{one.version} in {one.path}" for one in lacking)
+        reason = f"{setting} exists since Prefect {names.since(key)}, and {without} does not know it"
+        fix = "upgrade that one, then configure again"
+        if key in self.required:
+            raise Refused(
+                f"{reason}; without it nothing here would reach the server",
+                "every Prefect of a user reads the same profiles, and Prefect 2 fails at import on an unknown name",
+                f"{fix}, or remove it; nothing was changed",
+            )
+        note_once(self, host, f"{setting} left out: {reason}; {fix}")
 
     def _mode(self, file: ProfileFile) -> int:
         """The mode as it is; 0600 for a new file, and for one that now holds a secret which others could read."""
@@ -101,35 +148,21 @@ class PrefectProfile(Resource):
         secret = any(isinstance(value, Secret) for value in self.settings.values())
         return file.mode & ~0o077 if secret else file.mode
 
-    def _warn(self, host: Reader, after: str) -> None:
-        table = profile_edit.read(after).tables.get(self.name, {})
-        url = plain(table.get("PREFECT_API_URL", '""'))
-        if "PREFECT_API_KEY" in table and "api.prefect.cloud" not in url:
-            note_once(
-                self,
-                host,
-                f"profile {self.name} also holds PREFECT_API_KEY, a key of Prefect Cloud: a server of your own may "
-                f"answer 401; remove it with `prefect config unset PREFECT_API_KEY` (encamp left it alone)",
-            )
-
     # -- what differs -------------------------------------------------------------------------------------------
 
-    def _changes(self, host: Reader, file: ProfileFile, after: str) -> list[Change]:
-        changes = describe(file.text, after, self.name)
+    def _changes(self, host: Reader, file: ProfileFile, name: str, after: str) -> list[Change]:
+        changes = describe(file.text, after, name)
         mode = self._mode(file)
-        if file.data is None:
+        if file.data is None and after:
             changes.insert(0, Change("file", "absent", file.path))
-        elif file.mode != mode:
+        elif file.data is not None and file.mode != mode:
             changes.append(Change("mode", octal(file.mode or 0), octal(mode)))
-        return self._with_diff(host, file, after, changes)
-
-    def _with_diff(self, host: Reader, file: ProfileFile, after: str, changes: list[Change]) -> list[Change]:
         if changes and host.want_diff:
             diff = unified(redacted(file.text), redacted(after), file.path)
             changes[0] = dataclasses.replace(changes[0], diff=diff)
         return changes
 
-    def _record(self, host: Reader, file: ProfileFile, after: str, old: Optional[FileRecord]) -> FileRecord:
+    def _record(self, host: Reader, file: ProfileFile, name: str, after: str, old: Optional[FileRecord]) -> FileRecord:
         """The record to keep: the first state stays; what others changed since becomes part of it."""
         if old is None or file.data is None:
             record = FileRecord(file.data, file.mode, host.stat(os.path.dirname(file.path)) is None)
@@ -138,66 +171,25 @@ class PrefectProfile(Resource):
             if digest(file.data) != old.wrote:
                 record.before = profile_undo.without_encamp(file.text, old).encode()
                 record.mode = file.mode if record.mode is None else record.mode
-        entry = record.profiles.setdefault(self.name, _first_sight(profile_edit.read(file.text), self.name))
-        table = profile_edit.read(after).tables.get(self.name, {})
-        removed = {key: REMOVED for key in entry.wrote if key not in table}
-        entry.wrote = {**removed, **{key: digest(plain(table[key]).encode()) for key in self._known(host)}}
-        entry.activated = entry.activated or self.activate
+        now = profile_edit.read(file.text)
+        entry = record.profiles.setdefault(name, _first_sight(now, name))
+        self._note_edits(entry, now.tables.get(name, {}), profile_edit.read(after).tables.get(name, {}), host)
+        entry.activated = entry.activated or profile_edit.read(after).active == name
         record.wrote = digest(after.encode())
         return record
 
-    # -- undo ---------------------------------------------------------------------------------------------------
-
-    def _restored(self, host: Reader, file: ProfileFile) -> Optional[Restored]:
-        record = load(host).get(file.path)
-        if record is None or self.name not in record.profiles:
-            return None
-        with readable(file.path):
-            return profile_undo.restored(file.data, record, self.name)
-
-    def _undo_changes(self, host: Reader, file: ProfileFile) -> list[Change]:
-        restored = self._restored(host, file)
-        if restored is None:
-            return []
-        if not restored.exact:
-            note_once(
-                self,
-                host,
-                f"{file.path} was edited after encamp wrote it: only profile {self.name} and the active profile are "
-                f"put back, the other edits stay",
-            )
-        if restored.data is None and file.data is not None:
-            return [Change("file", file.path, "absent, as before encamp")]
-        after = (restored.data or b"").decode("utf-8", "replace")
-        changes = describe(file.text, after, self.name) or [Change("record", "kept for undo", "forgotten")]
-        return self._with_diff(host, file, after, changes)
-
-    def _take_back(self, host: System, file: ProfileFile) -> None:
-        restored = self._restored(host, file)
-        if restored is None:
-            return
-        records = load(host)
-        if restored.data is None:
-            host.remove(file.path)
-            folder = os.path.dirname(file.path)
-            if restored.record.made_directory and host.stat(folder) and not host.listdir(folder):
-                host.remove(folder)
-        elif restored.data != file.data or restored.mode not in (None, file.mode):
-            self._write(host, file, restored.data, restored.mode or file.mode or 0o600)
-        if restored.record.profiles:
-            records[file.path] = restored.record
-        else:
-            records.pop(file.path)
-        save(host, records)
-
-    def _write(self, host: System, file: ProfileFile, data: bytes, mode: int) -> None:
-        host.write(file.path, data, file.owner, file.group, mode)
+    def _note_edits(
+        self, entry: ProfileRecord, before: Mapping[str, str], after: Mapping[str, str], host: Reader
+    ) -> None:
+        """Keep what each key was that encamp takes over now, and what it is from now on."""
+        wrote = {key: digest(plain(after[key]).encode()) for key in self._known(host) if key in after}
+        gone = {key: REMOVED for key in [*entry.wrote, *before] if key not in after}
+        for key in [*wrote, *gone]:
+            if key not in entry.wrote and key in before:
+                entry.previous[key] = before[key]
+        entry.wrote = {**gone, **wrote}
 
 
 def _first_sight(then: profile_edit.Profiles, profile: str) -> ProfileRecord:
     table = then.tables.get(profile)
     return ProfileRecord(previous=dict(table or {}), existed=table is not None, active=then.active)
-
-
-def _open(value: Union[str, Secret]) -> str:
-    return value.reveal() if isinstance(value, Secret) else value

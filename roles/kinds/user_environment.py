@@ -1,4 +1,8 @@
-"""What the login of the agent's user puts into every Prefect process: PREFECT_* variables and where profiles lie."""
+"""What the login of the agent's user puts into every Prefect process: PREFECT_* variables and where profiles lie.
+
+On Linux: the session, environment files, and what shells read. On macOS, whose shell is zsh, besides: what launchd
+gives to programs that are started from the Dock, by ``launchctl setenv`` or by an agent in ~/Library/LaunchAgents.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,19 @@ SHELL_FILES = (
     ".zshenv",
     ".zprofile",
     ".zshrc",
+    ".zlogin",
     ".config/fish/config.fish",
 )
+#: Read by every user's zsh: Debian's places, then macOS's.
+SYSTEM_ZSH = (
+    *(f"/etc/zsh/{name}" for name in ("zshenv", "zprofile", "zshrc")),
+    *(f"/etc/{name}" for name in ("zshenv", "zprofile", "zshrc")),
+)
+LAUNCHCTL = "/bin/launchctl"
+LAUNCH_AGENTS = "Library/LaunchAgents"
+LAUNCHD = "`launchctl getenv`"
+#: What is asked of launchd, which lists no names.
+ASKED = ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_HOME", "PREFECT_API_KEY")
 ASSIGNMENT = re.compile(r"(?<![\w$])(PREFECT_[A-Z0-9_]+)=(\"[^\"]*\"|'[^']*'|[^\s;#]*)")
 FISH = re.compile(r"^\s*set\s+(?:-\w+\s+)*-\w*x\w*\s+(?:-\w+\s+)*(PREFECT_[A-Z0-9_]+)\s+(\"[^\"]*\"|'[^']*'|[^\s;#]*)")
 EXPORT = re.compile(r"^\s*(?:export|declare\s+-\w*x\w*|typeset\s+-\w*x\w*)\s")
@@ -72,7 +87,7 @@ def session(host: Reader) -> dict[str, str]:
 
 def variables(host: Reader) -> list[Variable]:
     """Every PREFECT_* variable that this user's processes may see: the session's first, then those of login files."""
-    return host.once("prefect-variables", lambda: [*_of_session(host), *_of_files(host)])
+    return host.once("prefect-variables", lambda: [*_of_session(host), *_of_files(host), *_of_launchd(host)])
 
 
 def _of_session(host: Reader) -> Iterator[Variable]:
@@ -84,8 +99,29 @@ def _of_session(host: Reader) -> Iterator[Variable]:
 def _of_files(host: Reader) -> Iterator[Variable]:
     for path in ("/etc/environment", f"{host.home}/.pam_environment", *_environment_d(host)):
         yield from assignments(text_of(host, path), path)
-    for path in ("/etc/profile", *_profile_d(host), *(f"{host.home}/{name}" for name in SHELL_FILES)):
+    own = (f"{host.home}/{name}" for name in SHELL_FILES)
+    for path in ("/etc/profile", *_profile_d(host), *SYSTEM_ZSH, *own):
         yield from exports(text_of(host, path), path)
+
+
+def _of_launchd(host: Reader) -> Iterator[Variable]:
+    """What programs on macOS get that no shell starts. ``launchctl setenv`` counts until the next login."""
+    folder = os.path.join(host.home, LAUNCH_AGENTS)
+    for name in names_in(host, folder):
+        if name.endswith(".plist"):
+            yield from _of_agent(text_of(host, os.path.join(folder, name)), os.path.join(folder, name))
+    for name in ASKED if exists(host, LAUNCHCTL) else ():
+        value = host.query([LAUNCHCTL, "getenv", name], timeout=5).out.strip()
+        if value:
+            yield Variable(name, value, LAUNCHD)
+
+
+def _of_agent(text: str, path: str) -> Iterator[Variable]:
+    """Variables of a launch agent that stand in XML: its own environment, and what it gives to `launchctl setenv`."""
+    pair = r"<key>(PREFECT_[A-Z0-9_]+)</key>\s*<string>([^<]*)</string>"
+    command = r"<string>setenv</string>\s*<string>(PREFECT_[A-Z0-9_]+)</string>\s*<string>([^<]*)</string>"
+    for found in [*re.finditer(pair, text), *re.finditer(command, text)]:
+        yield Variable(found[1], found[2], f"{path}:{text.count(chr(10), 0, found.start(1)) + 1}")
 
 
 def _environment_d(host: Reader) -> list[str]:

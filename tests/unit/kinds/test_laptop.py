@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from encamp.resources.base import Refused
+from roles import versions
 from roles.kinds.client_environment import ClientEnvironment, cloud_keys, toml_settings
-from roles.kinds.prefect_install import ClientPrefect, installed
+from roles.kinds.client_prefect import ClientPrefect
+from roles.kinds.prefect_install import installed
 from roles.kinds.user_environment import assignments, exports, profiles_path
 from roles.kinds.version_key import version_key
 from tests.unit.kinds.laptop import Laptop
@@ -126,13 +130,83 @@ def test_a_home_that_cannot_be_searched_is_no_error(host: Laptop, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("server", "says"), [("3.8.8", ""), ("3.9.0", ""), ("3.8.7", "newer than the server"), ("2.20.0", "major version")]
+    ("client", "server", "says"),
+    [
+        ("3.8.8", "3.8.8", ""),
+        ("3.8.8", "3.9.0", ""),
+        ("3.8.8", "3.8.7", "newer than the server"),
+        ("3.8.8", "3.1.0", "newer than the server"),
+        ("2.20.27", "2.8.7", "newer than the server"),
+        ("2.0.4", "2.20.27", ""),
+        ("2.7.12", "3.8.8", "a generation older"),
+        ("3.8.8", "", ""),
+    ],
 )
-def test_versions_fit_the_server(host: Laptop, tmp_path: Path, server: str, says: str) -> None:
-    environment(tmp_path / ".venv", "3.8.8")
-    assert ClientPrefect("c", server).check(host) == []
+def test_versions_that_work_with_the_server(host: Laptop, tmp_path: Path, client: str, server: str, says: str) -> None:
+    environment(tmp_path / ".venv", client)
+    assert ClientPrefect("c", server, refused=versions.CLIENTS_REFUSED).check(host) == []
     note = next(note for note in host.notes if str(tmp_path) in note)
     assert says in note and (says or note.endswith(".venv"))
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "options", "says"),
+    [
+        ("3.8.8", "2.20.27", {}, "incompatible versions"),
+        ("3.8.8", "3.0.11", {}, "extra_forbidden"),
+        ("2.7.12", "2.0.4", {}, "422"),
+        ("2.20.27", "3.8.8", {"auth_since": "3.1.8"}, "clients before 3.1.8 cannot send"),
+        ("3.0.11", "3.8.8", {"auth_since": "3.1.8"}, "clients before 3.1.8 cannot send"),
+        ("3.8.7", "3.8.8", {"same": True}, "must have the same release"),
+    ],
+)
+def test_versions_that_cannot_work_are_refused(
+    host: Laptop, tmp_path: Path, client: str, server: str, options: dict[str, Any], says: str
+) -> None:
+    environment(tmp_path / ".venv", client)
+    with pytest.raises(Refused, match=says) as refusal:
+        ClientPrefect("c", server, refused=versions.CLIENTS_REFUSED, **options).check(host)
+    assert "configure-client --install" in refusal.value.fix
+    environment(tmp_path / "work/.venv", server)
+    host.forget()
+    ClientPrefect("c", server, refused=versions.CLIENTS_REFUSED, **options).check(host)
+    assert any("cannot work with the server" in note and client in note for note in host.notes), "one of two can"
+
+
+def test_a_cloud_key_is_refused_where_an_old_client_would_send_it(host: Laptop, tmp_path: Path) -> None:
+    (tmp_path / ".zshenv").write_text("export PREFECT_API_KEY=pnu_1\n")
+    kind = ClientEnvironment("env", api_url=URL, auth_before_key=versions.AUTH_BEFORE_KEY)
+    environment(tmp_path / ".venv", "3.8.8")
+    assert kind.check(host) == [] and "PREFECT_API_KEY=***" in host.notes[0]
+    environment(tmp_path / "work/.venv", "3.2.15")
+    host.forget()
+    with pytest.raises(Refused, match=r"\.zshenv:1: PREFECT_API_KEY") as refusal:
+        kind.check(host)
+    assert "pnu_1" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("database", {"API_URL": "not to the database", "DATABASE": "wins over the profile's", "EPHEMERAL": "forbids"}),
+        (
+            "local",
+            {"API_URL": "still sends", "DATABASE": "to that database", "EPHEMERAL": "forbids"},
+        ),
+    ],
+)
+def test_what_still_points_elsewhere_is_told(host: Laptop, tmp_path: Path, mode: str, told: dict[str, str]) -> None:
+    lines = (
+        "PREFECT_API_URL=http://other/api",
+        "PREFECT_API_DATABASE_CONNECTION_URL=postgresql+asyncpg://u:pw1@h/d",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE=false",
+    )
+    (tmp_path / ".env").write_text("\n".join(lines) + "\n")
+    (tmp_path / "prefect.toml").write_text('[server.database]\nconnection_url = "postgresql+asyncpg://u:pw2@h/d"\n')
+    ClientEnvironment("env", mode=mode).check(host)
+    notes = "\n".join(host.notes)
+    assert all(f in notes for f in told.values()) and "pw" not in notes
+    assert f"{tmp_path}/prefect.toml:2: PREFECT_SERVER_DATABASE_CONNECTION_URL=***" in notes
 
 
 def test_version_key() -> None:

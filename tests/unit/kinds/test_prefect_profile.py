@@ -10,8 +10,10 @@ import pytest
 
 from encamp.resources.base import Refused
 from encamp.shared.secret import Secret
-from roles.kinds.prefect_profile import PrefectProfile
+from roles import versions
+from roles.kinds.prefect_profile import ACTIVE, PrefectProfile
 from roles.kinds.profile_record import load, record_path
+from roles.kinds.undo_profile import UndoProfile
 from tests.unit.kinds.laptop import Laptop, converge
 
 URL = "http://vm1:4200/api"
@@ -19,9 +21,9 @@ PROFILE = PrefectProfile("encamp", {"PREFECT_API_URL": URL})
 MINE = '# mine\nactive = "dev"\n\n[profiles.dev]\nPREFECT_API_URL = "http://old/api" # old\n'
 
 
-def undone(profile: PrefectProfile) -> PrefectProfile:
+def undone(profile: PrefectProfile) -> UndoProfile:
     """The same, to be taken back. A new object, as each run of encamp makes."""
-    return dataclasses.replace(profile, undo=True)
+    return UndoProfile(profile.name)
 
 
 @pytest.fixture
@@ -172,10 +174,13 @@ def test_a_secret_shows_nowhere_and_closes_the_file(host: Laptop, file: Path) ->
     assert mode(file) == 0o644
 
 
-def test_a_cloud_key_in_the_profile_is_told_not_deleted(host: Laptop, file: Path) -> None:
-    put(file, '[profiles.encamp]\nPREFECT_API_KEY = "pnu_x"\n')
-    converge(PROFILE, host)
-    assert "pnu_x" in file.read_text() and "PREFECT_API_KEY" in host.notes[0] and len(host.notes) == 1
+def test_a_cloud_key_beside_a_server_of_ones_own_goes_and_comes_back(host: Laptop, file: Path) -> None:
+    before = '[profiles.encamp]\nPREFECT_API_KEY = "pnu_x"\n'
+    put(file, before)
+    converge(dataclasses.replace(PROFILE, absent=("PREFECT_API_KEY",)), host)
+    assert "pnu_x" not in file.read_text() and "PREFECT_API_KEY" in host.notes[0] and len(host.notes) == 1
+    converge(UndoProfile(), host)
+    assert file.read_text() == before
 
 
 def test_not_activated_where_not_asked(host: Laptop, file: Path) -> None:
@@ -184,11 +189,114 @@ def test_not_activated_where_not_asked(host: Laptop, file: Path) -> None:
     assert 'active = "dev"' in file.read_text()
 
 
+def installs(home: Path, **versions: str) -> None:
+    """Environments with Prefect, by the name of a folder."""
+    for folder, version in versions.items():
+        packages = home / folder / ".venv/lib/python3.11/site-packages"
+        (packages / f"prefect-{version.replace('_', '.')}.dist-info").mkdir(parents=True)
+
+
+def with_names(profile: PrefectProfile, **options: object) -> PrefectProfile:
+    """A profile whose settings are keys of the table of versions."""
+    changed = {"names": versions.NAMES, "dropped": versions.DROPPED, "builtin": versions.BUILTIN_PROFILES, **options}
+    return dataclasses.replace(profile, **changed)  # type: ignore[arg-type]
+
+
 def test_a_setting_the_oldest_prefect_here_does_not_know_is_left_out(host: Laptop, file: Path, tmp_path: Path) -> None:
-    (tmp_path / ".venv/lib/python3.11/site-packages/prefect-2.20.27.dist-info").mkdir(parents=True)
-    (tmp_path / "work/.venv/lib/python3.11/site-packages/prefect-3.8.8.dist-info").mkdir(parents=True)
-    settings = {"PREFECT_API_URL": URL, "PREFECT_API_AUTH_STRING": Secret("a:b")}
-    converge(
-        dataclasses.replace(PROFILE, settings=settings, minimum_versions={"PREFECT_API_AUTH_STRING": "3.1.8"}), host
-    )
-    assert "AUTH" not in file.read_text() and "2.20.27" in host.notes[0]
+    installs(tmp_path, old="2.20.27", new="3.8.8")
+    converge(with_names(PROFILE, settings={"api_url": URL, "ephemeral": "false"}), host)
+    assert URL in file.read_text() and "EPHEMERAL" not in file.read_text() and "2.20.27" in host.notes[0]
+
+
+def test_what_a_server_needs_is_never_left_out_silently(host: Laptop, file: Path, tmp_path: Path) -> None:
+    """Written, it would break every import of the older one; left out, the newer one would get 401."""
+    installs(tmp_path, old="2.20.27", new="3.8.8")
+    settings = {"api_url": URL, "client_auth": Secret("a:b")}
+    with pytest.raises(Refused, match=r"PREFECT_API_AUTH_STRING exists since Prefect 3\.1\.8, and 2\.20\.27 in .*old"):
+        with_names(PROFILE, settings=settings, required=("client_auth",)).check(host)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        ({"a": "2.0.4"}, "PREFECT_ORION_DATABASE_CONNECTION_URL"),
+        ({"a": "2.20.26"}, "PREFECT_API_DATABASE_CONNECTION_URL"),
+        ({"a": "3.8.8"}, "PREFECT_SERVER_DATABASE_CONNECTION_URL"),
+        ({"a": "3.8.8", "b": "2.20.26"}, "PREFECT_API_DATABASE_CONNECTION_URL"),
+        ({"a": "2.12.1", "b": "2.7.12"}, "PREFECT_ORION_DATABASE_CONNECTION_URL"),
+    ],
+)
+def test_a_setting_has_the_name_that_every_prefect_here_reads(
+    host: Laptop, file: Path, tmp_path: Path, found: dict[str, str], name: str
+) -> None:
+    installs(tmp_path, **found)
+    converge(with_names(PROFILE, settings={"database_url": Secret("postgresql+asyncpg://u:p@h/d")}), host)
+    lines = [line for line in file.read_text().splitlines() if "DATABASE" in line]
+    assert lines == [f'{name} = "postgresql+asyncpg://u:p@h/d"']
+
+
+def test_releases_without_a_name_in_common_are_refused(host: Laptop, file: Path, tmp_path: Path) -> None:
+    installs(tmp_path, old="2.7.12", new="3.8.8")
+    with pytest.raises(Refused, match=r"2\.7\.12 in .* and 3\.8\.8 in .* no name in common for database_url"):
+        with_names(PROFILE, settings={"database_url": Secret("postgresql+asyncpg://u:p@h/d")}).check(host)
+    assert not file.exists()
+
+
+LOCAL = PrefectProfile(
+    ACTIVE,
+    {"ephemeral": "true"},
+    names=versions.NAMES,
+    dropped=versions.DROPPED,
+    builtin=versions.BUILTIN_PROFILES,
+    absent=("api_url", "database_url"),
+)
+
+
+def test_local_takes_api_and_database_out_of_the_active_profile_and_undo_brings_them_back(
+    host: Laptop, file: Path, tmp_path: Path
+) -> None:
+    installs(tmp_path, a="3.8.8")
+    before = MINE + 'PREFECT_API_DATABASE_CONNECTION_URL = "postgresql+asyncpg://x"\nPREFECT_LOGGING_LEVEL = "DEBUG"\n'
+    put(file, before)
+    converge(LOCAL, host)
+    text = file.read_text()
+    assert "API_URL" not in text and "CONNECTION_URL" not in text and 'PREFECT_LOGGING_LEVEL = "DEBUG"' in text
+    assert 'PREFECT_SERVER_ALLOW_EPHEMERAL_MODE = "true"' in text and text.startswith('# mine\nactive = "dev"')
+    converge(UndoProfile(), host)
+    assert file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("version", "text", "after"),
+    [
+        ("3.8.8", None, None),
+        ("3.8.8", 'active = "ephemeral"\n', 'active = "ephemeral"\n'),
+        ("3.8.8", 'active = "local"\n', 'active = "ephemeral"\n'),
+        ("3.8.8", 'active = "cloud"\n[profiles.cloud]\nPREFECT_API_KEY = "k"\n', "ephemeral"),
+        ("2.20.26", 'active = "default"\n[profiles.default]\n', 'active = "default"\n[profiles.default]\n'),
+        ("2.20.26", '[profiles.default]\nPREFECT_API_URL = "u"\n', 'active = "default"\n[profiles.default]\n'),
+    ],
+)
+def test_local_leaves_what_is_ephemeral_already(
+    host: Laptop, file: Path, tmp_path: Path, version: str, text: str | None, after: str | None
+) -> None:
+    installs(tmp_path, a=version)
+    if text is not None:
+        put(file, text)
+    converge(LOCAL, host)
+    found = file.read_text() if file.exists() else None
+    assert found == after or (after == "ephemeral" and found == str(text).replace('"cloud"', '"ephemeral"', 1))
+
+
+def test_a_switch_between_profiles_of_encamp_stays(host: Laptop, file: Path) -> None:
+    """`prefect profile use personal` is the user's choice; another run of encamp does not undo it."""
+    both = ("encamp", "personal")
+    first = dataclasses.replace(PROFILE, others=both)
+    second = dataclasses.replace(PROFILE, name="personal", activate=False, others=both)
+    for profile in (first, second):
+        converge(profile, host)
+    file.write_text(file.read_text().replace('active = "encamp"', 'active = "personal"'))
+    assert first.check(host) == [] and second.check(host) == []
+    converge(UndoProfile(), host)
+    assert not file.exists() or "encamp" not in file.read_text()

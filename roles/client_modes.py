@@ -1,0 +1,204 @@
+"""What a client is to be in each of its modes: the looks that come first, then its profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from encamp.plan import Item
+from encamp.resources.base import Resource
+from encamp.shared.secret import Secret
+from encamp.site import Site, SiteHost
+from roles import base, client_database, versions
+from roles.kinds.client_api import ClientApi
+from roles.kinds.client_ca import ClientCa
+from roles.kinds.client_database import ClientDatabase
+from roles.kinds.client_environment import ClientEnvironment
+from roles.kinds.client_prefect import ClientPrefect
+from roles.kinds.flow_proof import FlowProof
+from roles.kinds.prefect_profile import ACTIVE, PrefectProfile
+from roles.kinds.undo_profile import EVERY, UndoProfile
+from roles.prefect_client import GROUP, SHARE, Goal, install, mode_of
+
+#: Seconds that the API may take to answer a client: the server runs already.
+PATIENCE = 5
+#: Settings that no profile may do without where they are needed: what they are for would fail, or go astray.
+REQUIRED = ("client_auth", "database_url")
+
+
+def hosted(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> Iterator[Item]:
+    """Prefect itself where asked for; then, once each API has answered from here, the profiles that point to them.
+
+    In that order: a mistyped address must not replace a profile that works. The first profile becomes the active one.
+    """
+
+    yield from install(host, site, wished)
+    for goal in goals:
+        api = _required(goal.api)
+        yield from _ca_file(goal, api.ca)
+        yield ClientApi(api.url, api.auth, _trusted(host, goal), PATIENCE)
+        yield _fitting(host, goal, wished)
+        yield ClientEnvironment(
+            goal.profile, api.url, goal.profile, auth_before_key=versions.AUTH_BEFORE_KEY if api.auth else ""
+        )
+    for goal in goals:
+        yield _hosted_profile(goal, [one.profile for one in goals], active=goal is goals[0])
+
+
+def _hosted_profile(goal: Goal, profiles: Sequence[str], active: bool) -> Resource:
+    """Ephemeral mode is off, so that a missing URL is an error and not a lost flow run."""
+    api = _required(goal.api)
+    values: dict[str, str | Secret] = {"api_url": api.url, "ephemeral": "false", **api.settings}
+    if api.ca:
+        values["client_tls_ca_file"] = ca_path(goal)
+    cloud = "api.prefect.cloud" in api.url
+    return _profile(
+        goal.profile,
+        values,
+        activate=active,
+        others=tuple(profiles),
+        version=api.version or versions.NEWEST,
+        absent=() if cloud else ("PREFECT_API_KEY",),
+    )
+
+
+def in_database(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> Iterator[Item]:
+    """The connection URL in place of the API's, once Postgres has let this machine in."""
+
+    yield from install(host, site, wished)
+    settings = host.settings(client_database.Settings)
+    for goal in goals:
+        target = _required(goal.target)
+        found, ca_file = target.connection, ca_path(goal) if target.ca else ""
+        url = found.url()
+        yield from _ca_file(goal, target.ca)
+        yield ClientDatabase(
+            goal.profile,
+            Secret(_revealed(url).replace("+asyncpg", "", 1)),
+            found.host,
+            found.port,
+            found.user,
+            found.database,
+            tls=target.tls,
+            ca_file=ca_file,
+            check_hostname=target.check_hostname,
+            managed=target.managed,
+            clients=max(1, sum(mode_of(one) == "database" for one in site.in_group(GROUP))),
+            connections=settings.client_database_connections,
+            way_in=target.way_in,
+            brings=wished,
+        )
+        yield _fitting(host, goal, wished, same=True)
+        yield ClientEnvironment(goal.profile, profile=goal.profile, mode="database")
+    for goal in goals:
+        target = _required(goal.target)
+        values = client_database.settings(target, host, ca_path(goal) if target.ca else "")
+        yield _profile(
+            goal.profile,
+            values,
+            activate=goal is goals[0],
+            others=tuple(one.profile for one in goals),
+            version=_release(host, goal),
+            absent=("api_url", "client_auth"),
+        )
+
+
+def local(host: SiteHost, site: Site, name: str, wished: bool) -> Iterator[Item]:
+    """Plain ephemeral again: neither API nor database in the profile ``name``, or in the one that is active."""
+
+    yield from install(host, site, wished)
+    values: dict[str, str | Secret] = {"ephemeral": "true"}
+    yield _profile(name or ACTIVE, values, activate=True, version=versions.NEWEST, absent=("api_url", "database_url"))
+    yield ClientEnvironment(name or ACTIVE, profile=name, mode="local")
+
+
+def undo(name: str) -> Iterator[Item]:
+    """Put back what was there before the profile, or before all that encamp wrote where ``name`` is empty."""
+    yield UndoProfile(name or EVERY)
+
+
+def proofs(host: SiteHost, goals: Sequence[Goal]) -> list[Resource]:
+    """A flow run as this user would start it, for each profile. A single one must be the active one, too."""
+    found: list[Resource] = []
+    for goal in goals:
+        api = _required(goal.api)
+        found.append(
+            FlowProof(
+                f"client {goal.profile}",
+                api_url=api.url,
+                auth=api.auth,
+                ca_file=_trusted(host, goal),
+                profile=goal.profile if len(goals) > 1 else "",
+                database=goal.target is not None,
+            )
+        )
+    return found
+
+
+# -- what they share -------------------------------------------------------------------------------------------------
+
+
+def ca_path(goal: Goal) -> str:
+    """Where a profile's certificate authorities are kept in the user's home."""
+    return f"{SHARE}/ca/profile-{goal.profile}.pem"
+
+
+def _ca_file(goal: Goal, text: str) -> Iterator[Item]:
+
+    if text:
+        yield ClientCa(ca_path(goal), text)
+
+
+def _trusted(host: SiteHost, goal: Goal) -> str:
+    """The file that proves the API to a client; empty: the system's trust store."""
+    api = _required(goal.api)
+    if api.ca:
+        return ca_path(goal)
+    return base.ca_file(host.settings(base.Settings), root=False) if api.url.startswith("https:") else ""
+
+
+def _fitting(host: SiteHost, goal: Goal, wished: bool, same: bool = False) -> Resource:
+    """The look at the Prefect that is installed."""
+
+    api = goal.api
+    return ClientPrefect(
+        goal.profile,
+        server_version=api.version if api else "",
+        api_url=api.url if api and not same else "",
+        auth=api.auth if api else None,
+        ca_file=_trusted(host, goal) if api else "",
+        refused=() if same else versions.CLIENTS_REFUSED,
+        auth_since=versions.since("client_auth") if api and api.auth and not same else "",
+        same=same,
+        brings=host.settings(base.Settings).prefect_version if wished else "",
+    )
+
+
+def _profile(name: str, values: Mapping[str, str | Secret], **options: Any) -> Resource:
+    """A profile, with the tables that say how each of its settings is called by which release."""
+
+    keys = {*values, *(key for key in options.get("absent", ()) if key in versions.NAMES)}
+    names = {key: versions.NAMES[key] for key in sorted(keys)}
+    return PrefectProfile(
+        name,
+        values,
+        names=names,
+        dropped=versions.DROPPED,
+        builtin=versions.BUILTIN_PROFILES,
+        required=tuple(key for key in REQUIRED if key in values),
+        **options,
+    )
+
+
+def _release(host: SiteHost, goal: Goal) -> str:
+    """The release to write for where the client has none: the server's, or the one that encamp would install."""
+    return goal.api.version if goal.api else host.settings(base.Settings).prefect_version
+
+
+def _revealed(text: str | Secret) -> str:
+    return text.reveal() if isinstance(text, Secret) else text
+
+
+def _required(value: Any) -> Any:
+    assert value is not None
+    return value
