@@ -22,8 +22,9 @@ from encamp.index import IndexConfig, controller_index
 
 #: Days after a release within which its dependencies had caught up with it: measured on 15 releases from 2.7 to 3.6.
 GRACE_DAYS = 5
-#: Releases that do not work as of their own date, and the date that does. 2.0.4: its aiohttp had no wheels for 3.11.
-DATES = {"2.0.4": "2022-12-15"}
+#: No lock is resolved as of an earlier day: Python 3.11 had just come out, and what Prefect 2.0 to 2.6 depend on
+#: (aiohttp first) had no wheels for it before. Those releases work with what there was on that day.
+NOT_BEFORE = "2022-12-15"
 #: No host below this can run encamp's agent, so no lock has to care for it.
 OLDEST_PYTHON = (3, 9)
 HEADER = re.compile(r"# ([a-z-]+): (.+)")
@@ -38,7 +39,8 @@ class LockError(EncampError):
 @dataclasses.dataclass(frozen=True)
 class Lock:
     """A committed lock. ``sha256`` is that of ``text``; ``date`` (ISO) is the day it was resolved as of;
-    ``requires_python`` a range such as ``>=3.10,<3.15``. ``packages``: requirements beside Prefect itself."""
+    ``requires_python`` a range such as ``>=3.10,<3.15``. ``packages``: requirements beside Prefect itself. ``build``:
+    names of locked packages that others, which have no wheel for every host, are built with."""
 
     version: str
     text: str
@@ -46,6 +48,7 @@ class Lock:
     date: str
     requires_python: str
     packages: tuple[str, ...] = ()
+    build: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -97,7 +100,8 @@ def load(version: str, directory: Path, packages: Sequence[str] = ()) -> Lock:
     if "--hash=sha256:" not in text or f"\nprefect=={version} " not in text:
         raise _damaged(path, f"it does not pin prefect {version} with hashes", again)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Lock(version, text, digest, header["resolved-as-of"], header["requires-python"], tidy(packages))
+    build = tuple(header.get("build", "").split())
+    return Lock(version, text, digest, header["resolved-as-of"], header["requires-python"], tidy(packages), build)
 
 
 def _missing(version: str, directory: Path, packages: Sequence[str], again: str) -> SettingsError:
@@ -113,19 +117,23 @@ def make(
     exclude_newer: str | None = None,
     index: IndexConfig | None = None,
     packages: Sequence[str] = (),
+    build: Sequence[str] = (),
 ) -> Path:
     """Resolve a release with hashes for every platform and Python, and write its lock. Returns the file.
 
     ``exclude_newer`` is a date (ISO) to use instead of the release's own; ``packages`` are resolved together with the
-    release. Raises LockError, with uv's reason, when it does not resolve: no floor is ever lowered to make it.
+    release, and so is ``build``: the packages that those without a wheel are built with. Raises LockError, with uv's
+    reason, when it does not resolve: no floor is ever lowered to make it.
     """
     index = index or controller_index()
     release = release_index.find("prefect", prefect_version, index)
-    date = exclude_newer or DATES.get(prefect_version) or _own_date(release)
+    date = exclude_newer or max(_own_date(release), NOT_BEFORE)
     packages = tidy(packages)
-    pins = _compile([f"prefect=={prefect_version}", *packages], date, _oldest(release.requires_python), index)
+    wanted = [f"prefect=={prefect_version}", *packages, *build]
+    pins = _compile(wanted, date, _oldest(release.requires_python), index)
     header = f"# prefect: {prefect_version}\n# resolved-as-of: {date}\n# requires-python: {release.requires_python}\n"
     header += f"# with: {' '.join(packages)}\n" if packages else ""
+    header += f"# build: {' '.join(build)}\n" if build else ""
     header += f"# made-by: {command(prefect_version, packages)}\n\n"
     path = path_of(prefect_version, directory, packages)
     candidate = path.with_suffix(".new")
@@ -159,7 +167,7 @@ def _compile(wanted: Sequence[str], date: str, python: str, index: IndexConfig) 
         *("--no-annotate", "--no-header", "--no-progress", "--color", "never", "--quiet"),
     ]
     done = subprocess.run(
-        argv, input="\n".join(wanted) + "\n", capture_output=True, text=True, env=_environment(os.environ, index)
+        argv, input="\n".join(wanted) + "\n", capture_output=True, text=True, env=environment(os.environ, index)
     )
     if done.returncode:
         raise LockError(
@@ -169,7 +177,7 @@ def _compile(wanted: Sequence[str], date: str, python: str, index: IndexConfig) 
     return done.stdout
 
 
-def _environment(environ: Mapping[str, str], index: IndexConfig) -> dict[str, str]:
+def environment(environ: Mapping[str, str], index: IndexConfig) -> dict[str, str]:
     """The controller's own environment; index and certificates by variable, since an address may hold a password."""
     chosen = {**environ, "UV_PYTHON_DOWNLOADS": "never", "UV_DEFAULT_INDEX": index.plain_url}
     if index.ca_file:

@@ -214,6 +214,7 @@ def environment(settings: Settings, wanted: Release, uv_root: str, cache: str) -
         ca_file=ca_file(settings, root=uv_root.startswith("/")),
         cache_dir=cache,
         pythons=pythons.brought_to(uv_root, settings.python),
+        build=wanted.lock.build,
     )
 
 

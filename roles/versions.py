@@ -32,6 +32,8 @@ NAMES: Mapping[str, Row[str | None]] = {
     "client_csrf": (("2.16.5", "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"),),
     "client_headers": (("3.4.8", "PREFECT_CLIENT_CUSTOM_HEADERS"),),
     "client_tls_ca_file": (("2.16.5", "PREFECT_API_SSL_CERT_FILE"),),
+    #: Read by every program, and by Prefect where that has no setting, or its WebSockets ignore it.
+    "client_trust": (("2.0", "SSL_CERT_FILE"), ("3.2.11", None)),
     "client_tls_insecure": (("2.7.7", "PREFECT_API_TLS_INSECURE_SKIP_VERIFY"),),
     "client_version_check": (("3.6.21", "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED"),),
     "client_metrics": (("3.0", "PREFECT_CLIENT_ENABLE_METRICS"), ("3.1", "PREFECT_CLIENT_METRICS_ENABLED")),
@@ -140,6 +142,8 @@ ABILITIES: Mapping[str, Row[bool]] = {
     "work pools": (("2.8", True),),
     "workers": (("2.10", True),),
     "worker queues": (("2.10.21", True),),
+    #: Measured with 2.20.26; the CLI for them came with 2.19.
+    "global concurrency limits": (("2.19", True),),
     "agents": (("2.0", True), ("3.0", False)),
     #: One agent polls several queues, and makes those that are missing. Before, one queue that must exist.
     "agent queues": (("2.1", True), ("3.0", False)),
@@ -191,6 +195,10 @@ RESOLVED: Mapping[str, Row[str]] = {
 }
 #: Pythons a release runs on, where its own metadata set no upper limit: those it was tested with at the time.
 PYTHON: Row[str] = (("2.0", "<3.12"), ("2.14.15", "<3.13"), ("3.4", ""))
+#: The module with ``create_app``, which makes the server.
+APPLICATION: Row[str] = (("2.0", "prefect.orion.api.server"), ("2.8", "prefect.server.api.server"))
+#: What must be locked besides, to build what has no wheel: pendulum 2 came out for Python 3.9 and earlier.
+BUILD: Row[tuple[str, ...]] = (("2.0", ("poetry-core", "setuptools", "wheel")), ("3.0", ()))
 SUPPORTED_SINCE = "2.0"
 #: Stands for a release that is not known: later than every one in the table.
 NEWEST = "999.0"
@@ -252,6 +260,16 @@ def resolved(values: Mapping[str, str], version: str) -> dict[str, str]:
 def python_range(version: str, declared: str) -> str:
     """The Pythons that a release runs on: what it ``declared``, such as ``>=3.8``, within what it was made for."""
     return ",".join(filter(None, (declared, _of(PYTHON, version))))
+
+
+def application(version: str) -> str:
+    """The module whose ``create_app`` makes the server."""
+    return _of(APPLICATION, version) or ""
+
+
+def build_tools(version: str) -> tuple[str, ...]:
+    """Packages that the lock of a release needs besides, to build those without a wheel."""
+    return _of(BUILD, version) or ()
 
 
 def command(job: str, version: str, **values: str) -> tuple[str, ...]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
-from encamp import locks, site
+from encamp import lock_trial, locks, site
 from encamp.errors import UsageError
+from encamp.index import controller_index
+from roles import versions
 from roles.base import LOCKS, site_locks
 
 
@@ -21,8 +26,27 @@ def lock(version: str, exclude_newer: str = "", packages: Sequence[str] = (), in
     if packages:
         where = site.locate(inventory)
         folder = site_locks(str(where if where.is_dir() else where.parent))
-    path = locks.make(version, folder, exclude_newer or None, packages=packages)
-    made = locks.load(version, folder, packages)
+    path, made, note = _tried(version, folder, exclude_newer, packages)
     more = f" with {', '.join(made.packages)}" if made.packages else ""
     print(f"{path}: prefect {made.version}{more}, resolved as of {made.date}, Python {made.requires_python}")
+    print(note)
     return 0
+
+
+def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[str]) -> tuple[Path, locks.Lock, str]:
+    """Make a lock, see whether the release starts with it, and only then put it where deploys find it."""
+    with tempfile.TemporaryDirectory() as place:
+        made = locks.make(
+            *(version, Path(place), exclude_newer or None),
+            packages=packages,
+            build=versions.build_tools(version),
+        )
+        lock = locks.load(version, Path(place), packages)
+        requires = versions.python_range(version, lock.requires_python)
+        note = lock_trial.try_out(lock, requires, versions.application(version), controller_index())
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / made.name
+        candidate = path.with_suffix(".new")
+        candidate.write_bytes(made.read_bytes())
+        os.replace(candidate, path)
+    return path, lock, note

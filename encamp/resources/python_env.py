@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from typing import Any, Optional, Sequence, Union
 
 from encamp.resources import uv_run
@@ -30,6 +31,7 @@ class PythonEnv(Resource):
     ca_file: PEM file on the host that proves the index; empty for the system's trust store.
     cache_dir: uv's cache. On the file system of ``path`` it costs no extra space (hard links).
     pythons: directory of the interpreters that uv brought (see ManagedPython).
+    build: packages of the lock that others, which have no wheel for this host, are built with.
     """
 
     path: str
@@ -42,6 +44,7 @@ class PythonEnv(Resource):
     ca_file: str = ""
     cache_dir: str = "/var/cache/encamp/uv"
     pythons: str = ""
+    build: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         """Cheap: reads the completion mark, which is written last, and follows the link to the base interpreter."""
@@ -86,7 +89,10 @@ class PythonEnv(Resource):
         host.progress(f"making the environment with Python {version}")
         self._uv(host, ["venv", "--no-project", "--python", python, path])
         host.progress("downloading and installing the packages of the lock")
-        self._uv(host, self._install(path), stdin=host.text(self.lock))
+        text = host.text(self.lock)
+        if self.build:
+            self._uv(host, self._install(path), stdin=only(text, self.build))
+        self._uv(host, [*self._install(path), *(["--no-build-isolation"] if self.build else [])], stdin=text)
         # Wheels may bring files of mode 0600, and a service must be able to read but never to change its environment.
         host.run(["chmod", "-R", "u+rwX,go+rX,go-w", path])
         _flush(host, path)
@@ -127,6 +133,12 @@ class PythonEnv(Resource):
     def _space(self, host: Reader) -> str:
         """What is free where uv writes."""
         return host.query(["df", "-Ph", expand(host, self.path), expand(host, self.cache_dir)]).out.strip()
+
+
+def only(lock: str, names: Sequence[str]) -> str:
+    """The part of a lock that pins these packages, with their hashes."""
+    blocks = re.split(r"\n(?=[A-Za-z0-9])", lock)
+    return "\n".join(block for block in blocks if re.split(r"[=\s\[]", block, maxsplit=1)[0] in names) + "\n"
 
 
 def _read_mark(host: Reader, path: str) -> Optional[dict[str, Any]]:
