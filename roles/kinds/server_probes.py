@@ -151,17 +151,16 @@ def settings(host: Reader, server: Server) -> Optional[Problem]:
 def database(host: Reader, server: Server) -> Optional[Problem]:
     """The server is on the database it was given, and has not fallen back on SQLite.
 
-    ``/admin/settings`` hides the whole URL, and Prefect knows two databases: a server that answered a query with no
-    SQLite file open is on Postgres.
+    ``/admin/settings`` hides the whole URL. A server that holds an SQLite file open is not on Postgres. The other way
+    round nothing follows: old SQLAlchemys close the file after each query.
     """
     if not server.database or not server.unit or not host.is_root:
         return None
     files = [name for name in open_files(host, unit_state(host, server.unit).main_pid) if name.endswith(".db")]
-    if server.database.startswith("sqlite") == bool(files):
+    if server.database.startswith("sqlite") or not files:
         return None
-    found = f"SQLite ({files[0]})" if files else "no SQLite file"
     return Problem(
-        f"the server uses {found}, where {server.database} was written",
+        f"the server uses SQLite ({files[0]}), where {server.database} was written",
         "this release does not know the name of the database setting, and fell back on its default",
         "compare with `fab settings`, and deploy again",
         settled=True,
