@@ -62,7 +62,7 @@ class ApiAuth(Resource):
             return
         if wanted:
             what = "changes" if present else "is switched on"
-            told = "the API refuses clients (401) until `fab configure-client` has given it to them"
+            told = "the API refuses clients (401) until `fab configure-client` has given it to them, and runs under way"
         else:
             what, told = "is switched off", "whoever reaches the port may use the API"
         host.note(f"auth of instance {self.name} {what}: {told}")
