@@ -1,6 +1,8 @@
-"""How values are written into systemd's files. Handled here once, for every template."""
+"""How values are written into the files of systemd and Compose. Handled here once, for every template."""
 
 from __future__ import annotations
+
+import json
 
 
 def env_value(value: str) -> str:
@@ -24,3 +26,8 @@ def unit_word(value: str) -> str:
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def compose_string(value: str) -> str:
+    """A string in a Compose file: double-quoted as YAML and JSON both do, ``$`` doubled, since Compose expands it."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f").replace("$", "$$")

@@ -90,7 +90,7 @@ def _environment(root: Path) -> jinja2.Environment:
         autoescape=False,
         finalize=lambda value: value,
     )
-    for name in ("env_value", "unit_word"):
+    for name in ("env_value", "unit_word", "compose_string"):
         environment.filters[name] = _keeping_secrets(getattr(quoting, name))
     return environment
 

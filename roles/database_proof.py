@@ -42,7 +42,7 @@ def resources(host: SiteHost, site: Site, restart: Restart) -> Iterator[Item]:
         python = f"{layout.link}/bin/python"
         yield SqliteDatabase(database.sqlite_file(host), layout.user, layout.user, python, ONE_WRITER)
         return
-    yield from _files(host, layout, restart)
+    yield from files(host, layout, restart)
     yield _probe(host, site, layout)
 
 
@@ -72,7 +72,7 @@ def _probe(host: SiteHost, site: Site, layout: Layout) -> DatabaseProbe:
     )
 
 
-def _files(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
+def files(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
     """The CA, and the instance's own certificate and key, where the site names them."""
     settings, paths = host.settings(database.Settings), database_connection.tls_files(host)
     if paths.ca:

@@ -20,7 +20,7 @@ from encamp.settings import setting
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.templates import render
-from roles import access, address, base, database, versions
+from roles import access, address, base, database, database_connection, database_proof, versions
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.server_health import ServerHealth
 from roles.layout import UV_CACHE, UV_ROOT, Layout
@@ -49,6 +49,7 @@ class Settings:
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """What must hold before anything is changed: the port is ours or free."""
     yield from base.expectations(host)
+    yield from database_proof.expectations(host, site)
     bind = address.bind(host)
     port = host.settings(address.Settings).port
     yield FreePort(port, Layout(host.instance).server_unit, "" if bind in ("0.0.0.0", "::") else bind)
@@ -61,12 +62,13 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     restart = Restart(layout.server_unit)
     yield from base.account(layout, layout.user, layout.home, "Prefect server")
     yield from install(host, layout, restart)
+    yield from database_proof.resources(host, site, restart)
     env = render("prefect_server/server.env.j2", settings=server_settings(host, site))
     yield Step(File(layout.server_env, env, "root", layout.user, 0o640), (restart,))
     yield Step(SystemdUnit(layout.server_unit, _unit(host, layout)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
-    yield _health(host, site, layout)
+    yield health(host, site, layout)
     yield SystemdProbe(layout.server_unit)
 
 
@@ -100,16 +102,18 @@ def server_settings(host: SiteHost, site: Site) -> dict[str, str | Secret]:
         "ui_static_directory": layout.ui,
         "server_log_level": settings.server_log_level,
         **address.server_settings(host),
-        **database.server_settings(host, site),
+        **database_connection.server_settings(host, site),
         **access.server_settings(host, site),
     }
     _refuse_managed(host, values)
-    return {**versions.environment(values, version), **settings.server_environment}
+    driver = database_connection.environment(host, site)
+    return {**versions.environment(values, version), **driver, **settings.server_environment}
 
 
 def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
     """Raises SettingsError where server_environment would contradict what firewall, probes and profiles use."""
-    managed = {name for key in (*values, *access.MANAGED, *address.MANAGED) for _, name in versions.NAMES[key]}
+    keys = (*values, *access.MANAGED, *address.MANAGED, *database_connection.MANAGED)
+    managed = {name for key in keys for _, name in versions.NAMES[key]}
     for name in host.settings(Settings).server_environment:
         if name in managed:
             raise SettingsError(
@@ -131,14 +135,15 @@ def _unit(host: SiteHost, layout: Layout) -> Any:
 
 
 def start_command(host: SiteHost, programs: str) -> list[str]:
-    """The command line that runs the server; ``programs`` is the directory of its environment's programs."""
+    """The command line that runs the server; ``programs`` is the directory of its programs, empty: on the PATH."""
     bind, port = address.bind(host), str(host.settings(address.Settings).port)
     level, version = host.settings(Settings).server_log_level.lower(), host.settings(base.Settings).prefect_version
     program, *words = versions.command("server", version, bind=bind, port=port, log_level=level)
-    return [f"{programs}/{program}", *words]
+    return [f"{programs}/{program}" if programs else program, *words]
 
 
-def _health(host: SiteHost, site: Site, layout: Layout) -> ServerHealth:
+def health(host: SiteHost, site: Site, layout: Layout) -> ServerHealth:
+    """That the server is what its settings say, as its users see it."""
     version, port = host.settings(base.Settings).prefect_version, host.settings(address.Settings).port
     return ServerHealth(
         address.local_url(host),

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from encamp.plan import Item
 from encamp.resources.absent import Absent
 from encamp.resources.firewall_port import FirewallPort
+from roles.compose import Stack
 from roles.kinds.instance_units import InstanceUnitsAbsent
+from roles.kinds.stack_absent import StackAbsent
 from roles.layout import Layout
 
 #: Any will do: a rule to remove is found by its name.
@@ -17,7 +19,9 @@ SOME_PORT = 4200
 def resources(instance: str) -> Iterator[Item]:
     """Units, firewall rules, settings and the link to the release of ``instance``; the rest of the host is left alone."""
     layout = Layout(instance)
+    stack = Stack(layout)
     yield InstanceUnitsAbsent(layout.name, layout.server_unit, (layout.user, layout.worker_user))
+    yield StackAbsent(stack.program, (stack.server, stack.postgres))
     yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
     yield Absent(layout.config)
     yield Absent(layout.link)

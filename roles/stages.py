@@ -14,6 +14,7 @@ from roles import (
     address,
     base,
     client_database,
+    compose,
     database,
     database_host,
     firewall,
@@ -32,6 +33,7 @@ SETTINGS: tuple[type, ...] = (
     database.Settings,
     database_host.Settings,
     prefect_server.Settings,
+    compose.Settings,
     access.Settings,
     firewall.Settings,
     prefect_worker.Settings,
@@ -62,10 +64,22 @@ def _is_server(host: SiteHost) -> bool:
     return host.in_group(prefect_server.GROUP) or (host.adhoc and not any(map(host.in_group, groups)))
 
 
+def _server_expectations(host: SiteHost, site: Site) -> Iterator[Item]:
+    yield compose.runtime_expectation(host)
+    yield from (compose if compose.is_chosen(host) else prefect_server).expectations(host, site)
+
+
+def _server_proof(host: SiteHost, site: Site) -> Resource:
+    return compose.proof(host, site) if compose.is_chosen(host) else prefect_server.proof(host, site)
+
+
 def _server(host: SiteHost, site: Site) -> Iterator[Item]:
-    yield from base.resources(host, site)
-    yield from postgres.resources(host, site)
-    yield from prefect_server.resources(host, site)
+    if compose.is_chosen(host):
+        yield from compose.resources(host, site)
+    else:
+        yield from base.resources(host, site)
+        yield from postgres.resources(host, site)
+        yield from prefect_server.resources(host, site)
     yield from firewall.resources(host, site)
 
 
@@ -76,7 +90,7 @@ def _worker(host: SiteHost, site: Site) -> Iterator[Item]:
 
 STAGES = (
     Stage("database", database_host.is_declared, postgres.expectations, postgres.for_others, of_host=True),
-    Stage("server", _is_server, prefect_server.expectations, _server, prefect_server.proof),
+    Stage("server", _is_server, _server_expectations, _server, _server_proof),
     Stage("worker", prefect_worker.is_declared, prefect_worker.expectations, _worker, prefect_worker.proof),
 )
 

@@ -197,6 +197,8 @@ RESOLVED: Mapping[str, Row[str]] = {
 PYTHON: Row[str] = (("2.0", "<3.12"), ("2.14.15", "<3.13"), ("3.4", ""))
 #: The module with ``create_app``, which makes the server.
 APPLICATION: Row[str] = (("2.0", "prefect.orion.api.server"), ("2.8", "prefect.server.api.server"))
+#: The image that upstream publishes of a release. (Which was the first with Python 3.11 was not looked up.)
+IMAGE: Row[str] = (("2.0", "prefecthq/prefect:{version}-python3.10"), ("2.8", "prefecthq/prefect:{version}-python3.11"))
 #: What must be locked besides, to build what has no wheel: pendulum 2 came out for Python 3.9 and earlier.
 BUILD: Row[tuple[str, ...]] = (("2.0", ("poetry-core", "setuptools", "wheel")), ("3.0", ()))
 SUPPORTED_SINCE = "2.0"
@@ -270,6 +272,11 @@ def application(version: str) -> str:
 def build_tools(version: str) -> tuple[str, ...]:
     """Packages that the lock of a release needs besides, to build those without a wheel."""
     return _of(BUILD, version) or ()
+
+
+def image(version: str) -> str:
+    """The container image that upstream publishes of a release, by its tag."""
+    return (_of(IMAGE, version) or "").format(version=version)
 
 
 def command(job: str, version: str, **values: str) -> tuple[str, ...]:

@@ -15,13 +15,15 @@ class FreePort(Resource):
     """A TCP port that is free, or held by the service ``unit`` of ours. Refuses, with the holder's name, otherwise.
 
     ``bind`` is the address to listen on; one that is not the host's is refused, too. Empty: any. ``instead`` is what an
-    operator can do other than to stop the holder; empty: to set another ``port:``.
+    operator can do other than to stop the holder; empty: to set another ``port:``. ``container`` is one of
+    Docker's that is ours as well.
     """
 
     port: int
     unit: str = ""
     bind: str = ""
     instead: str = ""
+    container: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         if self.bind and not is_here(self.bind):
@@ -34,11 +36,18 @@ class FreePort(Resource):
         processes = list(filter(str.isdigit, host.listdir("/proc")))
         if self.unit and any(_in_unit(host, pid, self.unit) and _owns(host, pid, sockets) for pid in processes):
             return []
+        if self.container and self._in_container(host, sockets):
+            return []
         for pid in processes:
             if _owns(host, pid, sockets):
                 name = (host.read(f"/proc/{pid}/comm") or b"?").decode().strip()
                 raise self._taken(f"{name} (pid {pid})")
         raise self._taken("another program")
+
+    def _in_container(self, host: Reader, sockets: set[str]) -> bool:
+        from encamp.resources.docker_api import container_pids
+
+        return any(_owns(host, str(pid), sockets) for pid in container_pids(host, self.container))
 
     def _taken(self, holder: str) -> Refused:
         return Refused(

@@ -35,6 +35,7 @@ class FlowProof(Resource):
     server's database, so that the run comes back from there by way of a temporary API.
     ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
+    ``container`` is one of Docker's that the flow runs in.
 
     ``check`` asks for the proof once a run of encamp; the object remembers that it was given (see ``memory``).
     """
@@ -55,6 +56,7 @@ class FlowProof(Resource):
     unit: str = ""
     profile: str = ""
     database: bool = False
+    container: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven"):
@@ -72,7 +74,9 @@ class FlowProof(Resource):
             token = f"encamp proof {uuid.uuid4().hex}"
             host.write(os.path.join(directory, FILE), script(flow, token), self.as_user, mode=0o600)
             started = time.monotonic()
-            if self.work_pool:
+            if self.container:
+                self._in_container(host, script(flow, token), directory)
+            elif self.work_pool:
                 self._by_worker(host, flow, directory)
             else:
                 self._by_itself(host, directory)
@@ -90,7 +94,19 @@ class FlowProof(Resource):
         """Run the script as a user would run a flow."""
         argv = [self._interpreter(host), "-B", os.path.join(directory, FILE), "" if self.database else self.api_url]
         host.progress("running a throw-away flow")
-        result = host.query(argv, "", self._environment(host, directory), self.as_user, self.timeout, directory)
+        self._accept(host.query(argv, "", self._environment(host, directory), self.as_user, self.timeout, directory))
+
+    def _in_container(self, host: System, text: str, directory: str) -> None:
+        """Run the script where the server's Prefect is, in a directory of the container's own."""
+        from roles.kinds.proof_container import run_script
+
+        host.progress(f"running a throw-away flow in {self.container}")
+        argv = [self.python, directory, FILE, self.api_url]
+        environment = self._environment(host, directory)
+        self._accept(run_script(host, self.container, text, argv, environment, self.timeout))
+
+    def _accept(self, result: Result) -> None:
+        """Raises Failure for a script that did not end well."""
         if result.ok:
             return
         other = [line for line in result.out.splitlines() if line.startswith(OTHER_API)]

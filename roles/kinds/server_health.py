@@ -27,7 +27,7 @@ class ServerHealth(Resource):
     ``expected`` maps paths in ``/api/admin/settings`` (server.api.port) to the values written. ``version`` is the
     release that must run, ``database`` the scheme it must use: postgresql+asyncpg or sqlite+aiosqlite. ``auth`` is
     ``user:password`` where the server asks for it. ``ui`` false: the server has no UI. ``ready`` false: a release
-    without ``/api/ready``.
+    without ``/api/ready``. ``container`` is the server's, where it runs in Docker.
     """
 
     changes_host: ClassVar[bool] = False
@@ -42,6 +42,7 @@ class ServerHealth(Resource):
     database: str = ""
     auth: Optional[Secret] = None
     ready: bool = True
+    container: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         found = first_problem(host, self.server())
@@ -75,6 +76,7 @@ class ServerHealth(Resource):
             self.version,
             self.database,
             self.ready,
+            self.container,
         )
 
     def _failure(self, host: Reader, name: str, problem: Problem) -> Failure:

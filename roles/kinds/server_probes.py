@@ -10,6 +10,7 @@ import dataclasses
 import re
 from typing import Any, Callable, Mapping, Optional
 
+from encamp.resources import docker_api
 from encamp.resources.base import HttpAnswer, Reader, Refused
 from encamp.resources.free_port import FreePort
 from encamp.resources.systemd_common import unit_name, unit_state
@@ -36,6 +37,7 @@ class Server:
     version: str = ""
     database: str = ""
     ready: bool = True
+    container: str = ""
 
 
 Probe = Callable[[Reader, Server], Optional[Problem]]
@@ -82,10 +84,10 @@ def own_port(host: Reader, server: Server) -> Optional[Problem]:
     port = re.search(r":(\d+)$", server.base)
     if not server.unit or not host.is_root or not port:
         return None
-    if listening_sockets(host, int(port[1])) & set(open_files(host, unit_state(host, server.unit).main_pid)):
+    if listening_sockets(host, int(port[1])) & set(_open_files(host, server)):
         return None
     try:  # The costly look through all processes, for a child of the unit that listens, or for the stranger's name.
-        FreePort(int(port[1]), unit_name(server.unit)).check(host)
+        FreePort(int(port[1]), unit_name(server.unit), container=server.container).check(host)
     except Refused as refused:
         return Problem(
             f"{server.unit} does not hold its port: {refused.reason}",
@@ -156,7 +158,7 @@ def database(host: Reader, server: Server) -> Optional[Problem]:
     """
     if not server.database or not server.unit or not host.is_root:
         return None
-    files = [name for name in open_files(host, unit_state(host, server.unit).main_pid) if name.endswith(".db")]
+    files = [name for name in _open_files(host, server) if name.endswith(".db")]
     if server.database.startswith("sqlite") or not files:
         return None
     return Problem(
@@ -236,6 +238,13 @@ PROBES: tuple[tuple[str, Probe], ...] = (
 
 
 # -- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _open_files(host: Reader, server: Server) -> list[str]:
+    """What the server's processes have open: those of its container, or of its unit."""
+    if not server.container:
+        return open_files(host, unit_state(host, server.unit).main_pid)
+    return [name for pid in docker_api.container_pids(host, server.container) for name in open_files(host, pid)]
 
 
 def _problem(server: Server, answer: HttpAnswer, method: str, path: str) -> Optional[Problem]:

@@ -89,6 +89,7 @@ HOSTS: dict[str, Host] = {
         Host("bare1", 20, image=Image("bare"), odd=True),
         Host("old1", 21, image=Image(suite="bullseye"), odd=True),
         Host("new1", 22, image=Image(suite="trixie"), odd=True),
+        Host("docker1", 23, image=Image("docker"), odd=True),
     )
 }
 
