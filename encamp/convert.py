@@ -13,7 +13,9 @@ from encamp import secret_sources
 from encamp.errors import InventoryError, Origin
 from encamp.inventory_yaml import LocatedDict, LocatedList, typed
 from encamp.shared.secret import Secret
+from encamp.type_names import type_name
 from encamp.variables import Rendered
+from encamp.vaulted import Vaulted
 
 if TYPE_CHECKING:
     from encamp.settings import Spec
@@ -54,6 +56,8 @@ class Converter:
         value = self.convert(hint, data, place)
         _check_limits(value, place, spec)
         problem = spec.check(value) if spec.check and not isinstance(value, Secret) else None
+        if problem and isinstance(value, Vaulted):
+            raise Invalid(place, "is encrypted, and what is inside cannot be its value", spec.help)
         if problem:
             fix = f"for example {place.key}: {spec.example}" if spec.example else spec.help
             raise Invalid(place, f"is {_shown(value)}: {problem}", fix)
@@ -70,6 +74,8 @@ class Converter:
             return self._union(typing.get_args(hint), data, place)
         if hint is str:
             return _text(data, place)
+        if isinstance(data, Vaulted):
+            raise Invalid(place, f"must be {type_name(hint)}, and a single encrypted value is a text", "leave it open")
         data = _retyped(data, place)
         if data is None:
             raise Invalid(place, "has no value", "give it one, or remove the line")
@@ -88,7 +94,7 @@ class Converter:
         rest = [hint for hint in hints if hint is not type(None)]
         if data is None and len(rest) < len(hints):
             return None
-        if Secret in rest and isinstance(data, dict):
+        if Secret in rest and isinstance(data, (dict, Vaulted)):
             return self._secret(data, place)
         rest = [hint for hint in rest if hint is not Secret] or rest
         for hint in rest[:-1]:
@@ -107,6 +113,8 @@ class Converter:
             raise Invalid(place, f"{known}and no secret as plain text", secret_sources.HOW) from None
 
     def _secret(self, data: Any, place: Place) -> Any:
+        if isinstance(data, Vaulted):
+            return Secret(str(data))
         try:
             source = secret_sources.parse(data)
             return secret_sources.fetch(source, self._directory) if self._fetch else UNREAD
@@ -183,7 +191,7 @@ def _text(data: Any, place: Place) -> str:
     if place.text is not None and not isinstance(data, (str, dict, list)):
         return place.text
     if isinstance(data, str):
-        return str(data)
+        return data if isinstance(data, Vaulted) else str(data)
     if data is None:
         raise Invalid(place, "has no value", 'give it one, write "" for none, or remove the line')
     if isinstance(data, (bool, int, float, datetime.date)):

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from encamp.errors import InventoryError, Origin
+from encamp.vaulted import HOW, TAGS, Locked, Vaulted, VaultError, is_encrypted, opened
 
 # The C parser is an order of magnitude faster; wheels of PyYAML have it, some distributions' builds do not.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -46,11 +47,15 @@ class LocatedList(list[Any]):
 
 @dataclasses.dataclass
 class Document:
-    """One parsed file. ``root`` is None when it is empty; ``references`` gathers the names its templates use."""
+    """One parsed file. ``root`` is None when it is empty; ``references`` gathers the names its templates use.
+
+    ``from_vault``: the whole file was encrypted, so that every text in it is a secret.
+    """
 
     file: str
     root: yaml.Node | None
     references: set[str] = dataclasses.field(default_factory=set)
+    from_vault: bool = False
     _open: set[int] = dataclasses.field(default_factory=set)
 
     def origin(self, node: yaml.Node) -> Origin:
@@ -136,7 +141,9 @@ class Document:
             if "{{" in text or "{%" in text:
                 self.references.update(re.findall(_WORD, text))
                 return Template(text)
-            return text
+            return Vaulted(text) if self.from_vault else text
+        if node.tag in TAGS:
+            return Locked(node.value)
         self._check_tag(node, "null", "bool", "int", "float", "timestamp", "value")
         try:
             return getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(node) if kind != "value" else node.value
@@ -146,10 +153,7 @@ class Document:
     def _check_tag(self, node: yaml.Node, *allowed: str) -> None:
         if node.tag.startswith(_TAG) and node.tag[len(_TAG) :] in allowed:
             return
-        fix = "remove the tag"
-        if node.tag in ("!vault", "!vault-encrypted"):
-            fix = "give the secret as {env: NAME}, {file: path} or {command: [program, argument]}"
-        raise self.error(node, f"the YAML tag {node.tag.replace(_TAG, '!!')} is not supported here", fix)
+        raise self.error(node, f"the YAML tag {node.tag.replace(_TAG, '!!')} is not supported here", "remove the tag")
 
 
 _CONSTRUCTOR: Any = yaml.constructor.SafeConstructor()
@@ -181,10 +185,14 @@ def parse_file(path: str) -> Document:
         raise InventoryError("a byte that is not UTF-8", "save the file as UTF-8", Origin(path, line)) from None
     except OSError as error:
         raise InventoryError(f"cannot read it: {error.strerror}", "check its path and mode", Origin(path)) from None
-    if text.startswith("$ANSIBLE_VAULT;"):
-        fix = "decrypt it, and give each secret as {env: NAME}, {file: path} or {command: [program, argument]}"
-        raise InventoryError("the whole file is encrypted with Ansible Vault", fix, Origin(path, 1))
-    return parse(text, path)
+    if not is_encrypted(text):
+        return parse(text, path)
+    try:
+        document = parse(opened(text), path)
+    except VaultError as error:
+        raise InventoryError(f"the file {error}", HOW, Origin(path, 1)) from None
+    document.from_vault = True
+    return document
 
 
 def typed(text: str, file: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from encamp.host import locate
 from encamp.shared.secret import Secret
 
-HOW = "write {env: NAME}, {file: path} or {command: [program, argument]}"
+HOW = "write {env: NAME}, {file: path} or {command: [program, argument]}, or encrypt it with ansible-vault"
 TIMEOUT_SECONDS = 60
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from encamp.errors import InventoryError, Origin
 from encamp.inventory_yaml import LocatedDict, LocatedList, Template
+from encamp.vaulted import HOW, Locked, Vaulted, VaultError, opened
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -96,6 +97,8 @@ class Variables(Mapping[str, Value]):
     def _render(self, data: Any, name: str, origin: Origin) -> Any:
         if isinstance(data, Template):
             return self._render_text(data, name, origin)
+        if isinstance(data, Locked):
+            return _unlocked(data, name, origin)
         if isinstance(data, LocatedDict):
             mapping = LocatedDict(data.line)
             mapping.lines = data.lines
@@ -123,7 +126,7 @@ class Variables(Mapping[str, Value]):
             raise InventoryError(f"{name}: {error.message}", fix, origin) from None
         except Exception as error:  # an expression may fail in any way: 1 / 0, a filter given the wrong type
             raise InventoryError(f"{name}: {error}", f"correct the template: {text}", origin) from None
-        return Rendered(result) if isinstance(result, str) else result
+        return result if isinstance(result, Vaulted) or not isinstance(result, str) else Rendered(result)
 
     def _undefined(self, message: str, name: str, origin: Origin) -> InventoryError:
         missing = message.split("'")[1] if message.endswith("is undefined") and "'" in message else ""
@@ -148,7 +151,14 @@ def _holds_template(data: Any) -> bool:
         return any(_holds_template(item) for item in data.values())
     if isinstance(data, LocatedList):
         return any(_holds_template(item) for item in data)
-    return isinstance(data, Template)
+    return isinstance(data, (Template, Locked))
+
+
+def _unlocked(data: str, name: str, origin: Origin) -> Vaulted:
+    try:
+        return Vaulted(opened(data))
+    except VaultError as error:
+        raise InventoryError(f"{name} {error}", HOW, origin) from None
 
 
 def _environment() -> Environment:
@@ -190,7 +200,8 @@ def _joined(parts: Any) -> Any:
 
     values = list(parts)
     if len(values) != 1:
-        return "".join(str(value) for value in values)
+        text = "".join(str(value) for value in values)
+        return Vaulted(text) if any(isinstance(value, Vaulted) for value in values) else text
     if isinstance(values[0], Undefined):
         str(values[0])  # raises: a strict undefined value that is the whole text was never printed
     return values[0]

@@ -259,7 +259,6 @@ def test_a_template_inside_a_list_is_pointed_at_itself(tmp_path: Path) -> None:
         ("all:\n  hosts:\n    web[01:100]:\n", 3, "as many digits"),
         ("all:\n  vars:\n    ansible_ssh_common_args: -J x\n", 3, "ansible_ssh_common_args is not supported"),
         ("all:\n  vars:\n    ansible_usr: x\n", 3, "ansible_usr is not supported"),
-        ("all:\n  vars:\n    p: !vault |\n      00\n", 3, "!vault"),
         ("all:\n  vars: &x\n    <<: *x\n", 2, "contains itself"),
         ("all:\n---\nall:\n", 2, "second YAML document"),
         ("a:\n  children:\n    b:\n      children:\n        a:\n", 0, "children of each other: a, b"),
