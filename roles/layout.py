@@ -69,7 +69,25 @@ class Layout:
         return f"prefect-server{self._suffix}.service"
 
     def worker_unit(self, pool: str) -> str:
-        return f"prefect-worker{self._suffix}-{pool}.service"
+        return self.runner_unit("worker", pool)
+
+    def runner_unit(self, kind: str, label: str) -> str:
+        """The unit of a worker or agent (``kind``)."""
+        return f"prefect-{kind}{self._suffix}-{label}.service"
+
+    def runner_env(self, kind: str, label: str) -> str:
+        """The variables of one worker or agent alone, beside those of ``worker_env``."""
+        return f"{self.config}/{kind}-{label}.env"
+
+    def runner_link(self, kind: str, label: str) -> str:
+        """The link to the environment of a worker or agent with further packages."""
+        return f"{self.link}-{kind}-{label}"
+
+    @property
+    def runner_prefixes(self) -> tuple[str, ...]:
+        """What the paths of such files and links begin with."""
+        kinds = ("worker", "agent")
+        return tuple(f"{start}{kind}-" for kind in kinds for start in (f"{self.config}/", f"{self.link}-"))
 
     @property
     def profile(self) -> str:

@@ -1,58 +1,33 @@
-"""A process worker on a work pool. A worker runs whatever code the API hands it, so none is made unless declared."""
+"""Workers and agents. They run whatever code the API hands them, so none is made unless declared."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from encamp.errors import SettingsError
 from encamp.plan import FLUSH, Item, Step
-from encamp.resources.base import Resource
+from encamp.resources.base import HandlerResource, Resource
 from encamp.resources.file import File
-from encamp.resources.restart import Restart
-from encamp.resources.service import Service
+from encamp.resources.release_link import ReleaseLink
 from encamp.resources.systemd_probe import SystemdProbe
 from encamp.resources.systemd_unit import SystemdUnit
-from encamp.settings import setting
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
-from encamp.templates import render
-from roles import access, address, base, prefect_server, versions
+from encamp.templates import ROOT, render
+from roles import access, address, base, prefect_server, versions, work_pools
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.work_pool import WorkPool
-from roles.layout import Layout
+from roles.kinds.work_queue import WorkQueue
+from roles.kinds.worker_drain import WorkerDrain
+from roles.kinds.worker_online import WorkerOnline
+from roles.kinds.worker_service import WorkerService
+from roles.kinds.worker_units import SurplusWorkers
+from roles.layout import UV_CACHE, UV_ROOT, Layout
+from roles.worker_settings import Agent, Settings, Worker
+from roles.worker_units import DRAINING, GROUP, Unit, command, environment_of, is_declared, units
 
-GROUP = "workers"
-DEFAULT_POOL = "default"
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """A worker, and the server it works for."""
-
-    work_pool: str = setting(
-        "", "Work pool that a worker on this host polls. Hosts of the group workers poll `default` when it is empty."
-    )
-    work_pool_concurrency: int = setting(0, "Flow runs that the pool starts at once. 0: no limit.", minimum=0)
-    worker_limit: int = setting(0, "Flow runs that this worker runs at once. 0: no limit.", minimum=0)
-    worker_stop_timeout: int = setting(
-        600, "Seconds that a worker gets to finish its flow runs when it is stopped or restarted.", minimum=1
-    )
-    server: str = setting(
-        "",
-        "Inventory name of the server to use, where the site has several. Of its instances the one with the same name "
-        "is used, or its only one; vm1/personal names another.",
-    )
-
-
-def is_declared(host: SiteHost) -> bool:
-    """Whether this host is to run a worker."""
-    return host.in_group(GROUP) or bool(host.settings(Settings).work_pool)
-
-
-def pool_of(host: SiteHost) -> str:
-    return host.settings(Settings).work_pool or DEFAULT_POOL
+__all__ = ["GROUP", "Settings", "expectations", "is_declared", "proof", "resources", "server_for"]
 
 
 def server_for(host: SiteHost, site: Site) -> SiteHost:
@@ -88,63 +63,166 @@ def _instance(host: SiteHost, server: SiteHost, named: str) -> SiteHost:
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """A worker needs what every host needs, and a release that the server lets in."""
-    yield from access.worker_expectations(host, server_for(host, site), site)
+    server = server_for(host, site)
+    _refuse_contradiction(host, server, units(host))
+    yield from access.worker_expectations(host, server, site)
     yield from base.expectations(host)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """User, environment, settings, unit and service of the worker; its pool, through the API."""
-    layout, pool = Layout(host.instance), pool_of(host)
-    server = server_for(host, site)
-    url, auth = address.api_url(server), access.auth(server, site)
-    restart = Restart(layout.worker_unit(pool))
+    """User, environments, settings, units and services of workers and agents; their pools, through the API."""
+    layout, found = Layout(host.instance), units(host)
+    reach = _reach(host, site)
     yield from base.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
-    yield from prefect_server.install(host, layout, restart)
-    env = render("prefect_worker/worker.env.j2", settings=worker_settings(host, site, layout, url))
-    yield Step(File(layout.worker_env, env, "root", layout.worker_user, 0o640), (restart,))
-    limit = host.settings(Settings).work_pool_concurrency or None
-    yield WorkPool(pool, api_url=url, auth=auth, concurrency_limit=limit)
-    yield Step(SystemdUnit(layout.worker_unit(pool), _unit(host, layout, pool)), (restart,))
-    yield Service(layout.worker_unit(pool))
+    yield from _installed(host, layout, found)
+    yield from _environments(host, site, layout, found)
+    yield from _pools(host, server_for(host, site), found, reach)
+    for unit in found:
+        yield Step(SystemdUnit(unit.name, _unit_file(host, site, layout, unit)), (unit.restart,))
+        yield WorkerService(unit.name)
+    yield _surplus(layout, found, reach)
     yield FLUSH
-    yield SystemdProbe(layout.worker_unit(pool))
+    for unit in found:
+        killed = host.settings(Settings).worker_killed_runs
+        yield WorkerDrain(unit.name, timeout=_stop_timeout(host, unit), killed_runs=killed, **reach)
+    for unit in found:
+        yield SystemdProbe(unit.name)
+        if isinstance(unit.spec, Worker):
+            key = f"{unit.spec.pool}/{unit.own_name}"
+            yield WorkerOnline(key, pool=unit.spec.pool, worker=unit.own_name, unit=unit.name, **reach)
 
 
 def proof(host: SiteHost, site: Site) -> Resource:
-    """A flow run that this host's worker takes from its pool and completes."""
+    """A flow run that this host's first worker takes from its pool, or agent from its queue, and completes."""
     layout, server = Layout(host.instance), server_for(host, site)
+    common: dict[str, Any] = {
+        "python": f"{layout.link}/bin/python",
+        "as_user": layout.worker_user,
+        "through": "environment",
+        "workdir": layout.worker_home,
+        **_reach(host, site),
+    }
+    found = units(host)
+    if not found:
+        return FlowProof(f"server {server.name} {server.instance}", **common)
+    first = next((unit for unit in found if unit.is_process), found[0])
+    queue = first.spec.queues[0] if first.spec.queues else ""
     return FlowProof(
-        f"worker {layout.name} {pool_of(host)}",
-        python=f"{layout.link}/bin/python",
-        api_url=address.api_url(server),
-        auth=access.auth(server, site),
-        as_user=layout.worker_user,
-        work_pool=pool_of(host),
-        worker=host.name,
-        through="environment",
-        unit=layout.worker_unit(pool_of(host)),
-        workdir=layout.worker_home,
+        f"{first.kind} {layout.name} {first.label}",
+        work_pool=first.spec.pool,
+        queue=queue,
+        worker=first.own_name if isinstance(first.spec, Worker) else "",
+        unit=first.name,
+        **common,
     )
 
 
 def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dict[str, str | Secret]:
-    """Prefect settings of the worker, by their names in the host's release."""
+    """Prefect settings of the workers, by their names in the host's release."""
     version = host.settings(base.Settings).prefect_version
     values: dict[str, str | Secret] = {"home": layout.worker_home, "api_url": url, "ephemeral": "false"}
     return versions.environment({**values, **access.client_settings(server_for(host, site), site)}, version)
 
 
-def _unit(host: SiteHost, layout: Layout, pool: str) -> Any:
+def _reach(host: SiteHost, site: Site) -> dict[str, Any]:
+    """How the host reaches the API: the fields that each of these kinds has for it."""
+    server = server_for(host, site)
+    return {"api_url": address.api_url(server), "auth": access.auth(server, site)}
+
+
+def _restarts(found: Sequence[Unit]) -> tuple[HandlerResource, ...]:
+    return tuple(unit.restart for unit in found)
+
+
+def _installed(host: SiteHost, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
+    """The release for the instance; environments with further packages; and the program that lets flow runs end.
+
+    Workers name their environment's own path, so the link alone restarts none of them.
+    """
+    settings = host.settings(base.Settings)
+    release = base.release(settings)
+    yield base.environment(settings, release, UV_ROOT, UV_CACHE)
+    yield ReleaseLink(layout.link, release.path)
+    for unit in found:
+        yield Step(environment_of(host, unit), (unit.restart,))
+        if unit.spec.packages:
+            yield ReleaseLink(layout.runner_link(unit.kind, unit.label), unit.release.path)
+    program = (ROOT / "prefect_worker/draining.py").read_text("utf-8")
+    yield Step(File(DRAINING, program), _restarts(found))
+
+
+def _environments(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
+    """The file with what all workers are told, and one for each that has variables of its own."""
+    url = address.api_url(server_for(host, site))
+    env = render("prefect_worker/worker.env.j2", settings=worker_settings(host, site, layout, url))
+    yield Step(File(layout.worker_env, env, "root", layout.worker_user, 0o640), _restarts(found))
+    for unit in found:
+        if unit.spec.environment:
+            own = render("prefect_worker/worker.env.j2", settings=unit.spec.environment)
+            path = layout.runner_env(unit.kind, unit.label)
+            yield Step(File(path, own, "root", layout.worker_user, 0o640), (unit.restart,))
+
+
+def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], reach: dict[str, Any]) -> Iterator[Item]:
+    """Pools and queues that the server does not declare. The short form sets its pool's limit, too."""
+    declared = server.settings(work_pools.Settings).work_pools
     settings = host.settings(Settings)
-    command = [f"{layout.link}/bin/prefect", "worker", "start", "--pool", pool, "--type", "process"]
-    command += ["--name", host.name]
-    if settings.worker_limit:
-        command += ["--limit", str(settings.worker_limit)]
+    for unit in found:
+        spec = unit.spec
+        if isinstance(spec, Worker) and spec.pool not in declared:
+            limit = settings.work_pool_concurrency or None
+            yield WorkPool(
+                spec.pool, type=spec.type, concurrency_limit=limit, exists_only=bool(settings.workers), **reach
+            )
+        known = declared[spec.pool].queues if spec.pool in declared else {}
+        for queue in spec.queues:
+            if queue not in known and (spec.pool == "") == isinstance(spec, Agent):
+                key = f"{spec.pool or 'agents'}/{queue}"
+                yield WorkQueue(key, name=queue, pool=spec.pool, exists_only=True, **reach)
+
+
+def _refuse_contradiction(host: SiteHost, server: SiteHost, found: Sequence[Unit]) -> None:
+    """Raises SettingsError where the server declares a worker's pool otherwise."""
+    declared = server.settings(work_pools.Settings).work_pools
+    for unit in found:
+        pool = declared.get(unit.spec.pool)
+        if pool is None or not isinstance(unit.spec, Worker):
+            continue
+        if pool.type != unit.spec.type:
+            reason = f"{host.name}: a {unit.spec.type} worker cannot poll {unit.spec.pool}, a pool of type {pool.type}"
+            raise SettingsError(reason, "name one type in both places", host.origin("workers"))
+        if host.settings(Settings).work_pool_concurrency:
+            reason = f"{host.name}: work_pool_concurrency: {unit.spec.pool} is declared in work_pools of {server.name}"
+            fix = "set concurrency_limit: there, and remove work_pool_concurrency"
+            raise SettingsError(reason, fix, host.origin("work_pool_concurrency"))
+
+
+def _surplus(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> SurplusWorkers:
+    own = [layout.runner_env(unit.kind, unit.label) for unit in found if unit.spec.environment]
+    links = [layout.runner_link(unit.kind, unit.label) for unit in found if unit.spec.packages]
+    return SurplusWorkers(
+        layout.name,
+        user=layout.worker_user,
+        keep=tuple(unit.name for unit in found),
+        files=tuple(dict.fromkeys([*own, *links])),
+        prefixes=layout.runner_prefixes,
+        **reach,
+    )
+
+
+def _stop_timeout(host: SiteHost, unit: Unit) -> int:
+    return unit.spec.stop_timeout or host.settings(Settings).worker_stop_timeout
+
+
+def _unit_file(host: SiteHost, site: Site, layout: Layout, unit: Unit) -> Any:
+    server = server_for(host, site)
     return render(
         "prefect_worker/prefect-worker.service.j2",
         layout=layout,
-        pool=pool,
-        command=command,
-        stop_timeout=settings.worker_stop_timeout,
-        server_unit=layout.server_unit if host.in_group(prefect_server.GROUP) else "",
+        unit=unit,
+        path=f"{unit.release.path}/bin",
+        command=command(host, unit),
+        own_env=layout.runner_env(unit.kind, unit.label) if unit.spec.environment else "",
+        stop_timeout=_stop_timeout(host, unit),
+        server_unit=Layout(server.instance).server_unit if server.name == host.name else "",
     )

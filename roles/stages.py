@@ -23,6 +23,7 @@ from roles import (
     prefect_client,
     prefect_server,
     prefect_worker,
+    work_pools,
 )
 
 #: Every role's settings: the keys that an inventory may set.
@@ -37,6 +38,7 @@ SETTINGS: tuple[type, ...] = (
     access.Settings,
     firewall.Settings,
     prefect_worker.Settings,
+    work_pools.Settings,
     prefect_client.Settings,
     client_database.Settings,
 )
@@ -81,6 +83,7 @@ def _server(host: SiteHost, site: Site) -> Iterator[Item]:
         yield from postgres.resources(host, site)
         yield from prefect_server.resources(host, site)
     yield from firewall.resources(host, site)
+    yield from work_pools.resources(host, site)
 
 
 def _worker(host: SiteHost, site: Site) -> Iterator[Item]:

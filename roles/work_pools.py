@@ -132,8 +132,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
 
 def access_of(host: SiteHost, site: Site) -> dict[str, Any]:
     """How the server's own host reaches the API: the fields that each of these kinds has for it."""
-    auth = getattr(access, "auth", lambda server, site: None)(host, site)
-    return {"api_url": f"{address.local_url(host)}/api", "auth": auth}
+    return {"api_url": f"{address.local_url(host)}/api", "auth": access.auth(host, site)}
 
 
 def _queues(pool_name: str, pool: Pool, reach: dict[str, Any]) -> Iterator[Item]:

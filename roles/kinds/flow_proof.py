@@ -28,9 +28,9 @@ class FlowProof(Resource):
 
     ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
     ``auth`` is ``user:password`` where the server asks for it. ``as_user`` runs the flow ("": the agent's user).
-    ``work_pool``: this host's worker of that pool, named ``worker``, must run it. ``through`` is "profile" (just the
-    settings that the user's own flows get) or "environment" (PREFECT_API_URL and the rest given by encamp, a home of
-    its own).
+    ``work_pool``: this host's worker of that pool, named ``worker``, must run it; ``queue``: it goes there (without a
+    pool: to the agents that poll it). ``through`` is "profile" (just the settings that the user's own flows get) or
+    "environment" (PREFECT_API_URL and the rest given by encamp, a home of its own).
     ``profile`` chooses a profile that need not be the active one. ``database``: the profile names no API, but the
     server's database, so that the run comes back from there by way of a temporary API.
     ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
@@ -54,6 +54,7 @@ class FlowProof(Resource):
     timeout: int = 180
     ca_file: str = ""
     unit: str = ""
+    queue: str = ""
     profile: str = ""
     database: bool = False
     container: str = ""
@@ -76,7 +77,7 @@ class FlowProof(Resource):
             started = time.monotonic()
             if self.container:
                 self._in_container(host, script(flow, token), directory)
-            elif self.work_pool:
+            elif self.work_pool or self.queue:
                 self._by_worker(host, flow, directory)
             else:
                 self._by_itself(host, directory)
@@ -126,12 +127,13 @@ class FlowProof(Resource):
 
     def _by_worker(self, host: System, flow: str, directory: str) -> None:
         """Have a worker of the pool run the script: this host's, since only here is the script."""
-        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory)
+        who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
+        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
         runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.worker)
-        host.progress(f"waiting for a worker of pool {self.work_pool} to run a throw-away flow")
+        host.progress(f"waiting for {who} to run a throw-away flow")
         over = host.wait(lambda: runs.over(host), self.timeout)
         if not over:
-            problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout)
+            problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
         runs.settle(host)
         if not over:
             raise problem.failure(journal_tail(host, self.unit) if self.unit else "")

@@ -18,16 +18,20 @@ QUIET = 2.0
 SETTLE = 30.0
 
 
-def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str) -> str:
-    """Create the flow and a deployment of it whose code lies in ``directory`` on this host. Returns its id."""
+def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str, queue: str = "") -> str:
+    """Create the flow and a deployment of it whose code lies in ``directory`` on this host. Returns its id.
+
+    Without a ``pool`` it is one for agents: those know no steps, but a path, and run it as a process of theirs.
+    """
     flow_id = api.must(host, "POST", "flows/", {"name": flow})["id"]
-    body = {
-        "name": flow,
-        "flow_id": flow_id,
-        "work_pool_name": pool,
-        "entrypoint": ENTRYPOINT,
-        "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": directory}}],
-    }
+    body: dict[str, Any] = {"name": flow, "flow_id": flow_id, "entrypoint": ENTRYPOINT}
+    if pool:
+        step = {"prefect.deployments.steps.set_working_directory": {"directory": directory}}
+        body.update(work_pool_name=pool, pull_steps=[step])
+    else:
+        body.update(path=directory)
+    if queue:
+        body.update(work_queue_name=queue)
     return str(api.must(host, "POST", "deployments/", body)["id"])
 
 
@@ -60,7 +64,7 @@ class Runs:
         return False
 
     def _is_strangers(self, run: dict[str, Any]) -> bool:
-        """Whether another worker has taken a run. Releases before 3.1 do not tell: then only its end shows it."""
+        """Whether another worker has taken a run. Releases before 3.1, and agents, do not tell: its end shows it."""
         taker = (run.get("labels") or {}).get(TAKER, self._worker)
         return bool(taker != self._worker)
 
@@ -69,7 +73,7 @@ class Runs:
         if self._is_strangers(run) or run["id"] in self._failed_elsewhere:
             return True
         self.lines = log_lines(host, self._api, run["id"])
-        others = len(online_workers(host, self._api, self._pool)) > 1
+        others = not self._pool or len(online_workers(host, self._api, self._pool)) > 1
         if others and unseen(self.lines, self._flow):
             self._failed_elsewhere.add(run["id"])
         return run["id"] in self._failed_elsewhere
@@ -123,11 +127,13 @@ def online_workers(host: Reader, api: Api, pool: str) -> list[str]:
     return [str(worker["name"]) for worker in workers if worker.get("status") == "ONLINE"]
 
 
-def why_not_taken(host: Reader, api: Api, pool: str, state: str, seconds: float) -> Problem:
-    """Why no worker finished a run in time."""
+def why_not_taken(host: Reader, api: Api, pool: str, state: str, seconds: float, who: str) -> Problem:
+    """Why no worker, or agent (``who``), finished a run in time."""
+    reason = f"{who} did not finish the proof within {seconds:.0f} s; it is {state or 'unknown'}"
+    if not pool:
+        return Problem(reason, "no agent polls the queue, or it is paused", "see the agent's unit and its journal")
     found = api.must(host, "GET", f"work_pools/{pool}")
     online = online_workers(host, api, pool)
-    reason = f"no worker of pool {pool} finished the proof within {seconds:.0f} s; it is {state or 'unknown'}"
     if found.get("is_paused"):
         return Problem(reason, "the pool is paused", f"prefect work-pool resume {pool}")
     if not online:
