@@ -137,6 +137,37 @@ def verify(
     _end(guarded(lambda: run(options, server)))
 
 
+@fleet_task(
+    iterable=["set", "project"],
+    help={
+        "inventory": INVENTORY,
+        "set": SET,
+        "json": JSON,
+        "forks": "How many hosts to work on at once (default: 10).",
+        "project": "Directory that flows are started in (default: home; here: the current one). May be given again.",
+        "server": "Inventory name of the server that clients are to use, where the site has several.",
+        "fix": "Do what is safe: write and activate encamp's own profile, start a stopped or failed unit.",
+        "symptom": "Explain an error text instead: a file, or - for standard input.",
+    },
+)
+def doctor(
+    c: Any,
+    project: Any = None,
+    server: str = "",
+    fix: bool = False,
+    symptom: str = "",
+    inventory: str = "",
+    set: Any = None,
+    json: str = "",
+    forks: str = "10",
+) -> None:
+    """Say which API each host (-H; or this machine and the whole site) really uses, and what is wrong on the way."""
+    from encamp.commands import doctor as command
+
+    options = _options(c, forks, inventory=inventory, overrides=set or (), json_file=json)
+    _end(guarded(lambda: command.symptom(symptom) if symptom else command.run(options, project or (), server, fix)))
+
+
 @fleet_task(iterable=["set"], help={**COMMON, "check": CHECK, "instance": "The instance to remove."})
 def undeploy(
     c: Any,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from typing import Any, ClassVar, Mapping, Optional
+from typing import Any, ClassVar, Optional
 
 from encamp.resources.base import Reader, kind
 from roles.kinds.doctor_api import LOOKS
 from roles.kinds.doctor_base import Doctor, Found, begin
 from roles.kinds.doctor_case import Case
 from roles.kinds.doctor_client_case import Patient, case_of
-from roles.kinds.doctor_client_looks import BEFORE, after
+from roles.kinds.doctor_client_looks import BEFORE, DATABASE_URL, after
 from roles.kinds.doctor_client_remedy import remedy_for
 from roles.kinds.doctor_findings import Finding, Look, examine
 from roles.kinds.doctor_precedence import ClientSettings, where_of
@@ -26,11 +25,11 @@ class ClientDoctor(Doctor):
     """Tells which API this user's Prefect really uses and what sets it, then walks the way there. Changes nothing.
 
     ``api_url`` is the API that the site wants the client to use ("": any), ``others`` further ones of the site that it
-    may use. ``mode`` is hosted, or local where flows are to run against a temporary server. ``projects`` are the
+    may use. ``mode`` is hosted, local or database (client_mode). ``projects`` are the
     directories that flows are started in; the first counts (none: the home, or on this machine (``local``) the current
-    directory). ``profile`` is the one that `fab configure-client` writes, ``declared`` the fields of its
-    PrefectProfile, ``ca_file`` what proves ``api_url``. ``server`` is the server's name for texts. With ``fix`` that
-    profile is written and made active where it is the cure and nothing of the user's own stands in the way.
+    directory). ``profile`` is the one that `fab configure-client` writes, ``declared`` its resources
+    (PrefectProfile, ClientCa), ``ca_file`` what proves ``api_url``. ``server`` is the server's name for texts. With
+    ``fix`` that profile is written and activated where it is the cure and nothing of the user's own stands in the way.
     """
 
     ships: ClassVar[tuple[str, ...]] = ("tomlkit",)
@@ -42,7 +41,7 @@ class ClientDoctor(Doctor):
     projects: tuple[str, ...] = ()
     local: bool = False
     profile: str = ""
-    declared: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    declared: tuple[Any, ...] = ()
     ca_file: str = ""
     server: str = "SERVER"
     fix: bool = False
@@ -78,8 +77,10 @@ def _verdict(patient: Patient) -> str:
     url = settings.value("PREFECT_API_URL")
     if url and url.value:
         text = f"uses {without_password(url.value)}, set by {where_of(url, settings.profile)}"
-    elif not patient.installed and not patient.kind.api_url:
+    elif not patient.installed and (patient.kind.local or not patient.kind.api_url):
         text = "has no Prefect, and no API URL is set"
+    elif patient.kind.mode == "database" and settings.value(*DATABASE_URL):
+        text = "uses no API: its flows write to the database themselves"
     elif settings.ephemeral:
         text = "uses no hosted API: each flow starts a temporary (ephemeral) server of its own"
     else:

@@ -9,13 +9,15 @@ from urllib.parse import urlsplit
 from roles.kinds.doctor_client_case import Patient, same_server
 from roles.kinds.doctor_disk import see_disk
 from roles.kinds.doctor_findings import Finding, Look, fail, ok, warn
-from roles.kinds.doctor_network import Endpoint
+from roles.kinds.doctor_network import Endpoint, connect
 from roles.kinds.doctor_precedence import DEFAULT, ClientSettings, unknown_names
 from roles.kinds.doctor_shell import other_variables, systemd_variables
-from roles.kinds.prefect_api import without_password
+from roles.kinds.prefect_api import explain_network, without_password
 from roles.kinds.user_environment import SESSION, Variable, profiles_path, text_of
 
 CONFIGURE = "run `fab configure-client` for this user"
+#: The database of a client's own temporary server, by its names.
+DATABASE_URL = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 URL, PROFILE, KEY = "PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_API_KEY"
 
 
@@ -77,8 +79,10 @@ def see_api(patient: Patient) -> Optional[Finding]:
     wins = f"; it wins over {patient.where(weaker[0])} ({without_password(weaker[0].value)})" if weaker else ""
     text = f"{without_password(url.value)}, by {patient.where(url)}{wins}"
     wanted = [one for one in (patient.kind.api_url, *patient.kind.others) if one]
-    if patient.kind.mode == "local":
-        return warn(text, "the site wants this client to be local, without a server", CONFIGURE)
+    if patient.kind.mode in ("local", "database"):
+        return warn(
+            text, f"the site wants this client to be in the mode {patient.kind.mode}, without an API", CONFIGURE
+        )
     if not wanted or any(same_server(url.value, one) or _only_path_differs(url.value, one) for one in wanted):
         return ok(text)
     return fail(f"{text}: that is not this site's API", *_elsewhere(patient, url))
@@ -116,13 +120,31 @@ def _no_url(patient: Patient) -> Finding:
     settings = patient.settings
     if patient.kind.mode == "local":
         return ok("none, as the site wants it: each flow starts a temporary server of its own")
-    if not patient.installed and not patient.kind.api_url:
+    if patient.kind.mode == "database":
+        return _database(patient)
+    if not patient.installed and (patient.kind.local or not patient.kind.api_url):
         return warn("no API URL is set", "", "nothing is wrong where no flows are started")
     if settings.ephemeral:
         text = "no API URL is set: each flow run goes to a temporary server and its SQLite file, and ends there"
     else:
         text = "no API URL is set, and ephemeral mode is off: flows end with `No Prefect API URL provided`"
     return fail(text, *_why_none(patient, settings))
+
+
+def _database(patient: Patient) -> Finding:
+    """In the mode database the flows' own temporary servers write to the one database of the site."""
+    url = patient.settings.value(*DATABASE_URL)
+    if url is None or url.value.startswith("sqlite"):
+        text = "no API, and no Postgres either: flow runs stay in this machine's SQLite file"
+        return fail(text, "the site wants this client to write to the database itself", CONFIGURE)
+    parts = urlsplit(url.value)
+    place = f"{parts.hostname or 'the socket'}:{parts.port or 5432}"
+    try:
+        if parts.hostname:
+            connect(Endpoint("http", parts.hostname, parts.port or 5432)).close()
+    except OSError as error:
+        return fail(f"the database at {place} does not answer: {error}", *explain_network(str(error)))
+    return ok(f"none, as the site wants it: flows write to the database at {place} (by {patient.where(url)})")
 
 
 def _why_none(patient: Patient, settings: ClientSettings) -> tuple[str, str]:

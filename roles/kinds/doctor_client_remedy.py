@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Optional
 
-from encamp.resources.base import Failure, System
+from encamp.resources.base import Failure, Resource, System
 from roles.kinds.doctor_client_case import Patient
 from roles.kinds.doctor_findings import FAIL, Finding, Remedy
 from roles.kinds.prefect_profile import PrefectProfile
@@ -53,23 +54,28 @@ def _profile(patient: Patient) -> Optional[Remedy]:
     declared = _declared(patient)
 
     def apply(host: System) -> None:
-        changes = declared.check(host)
-        if changes:
-            declared.apply(host, changes)
+        for resource in declared:
+            changes = resource.check(host)
+            if changes:
+                resource.apply(host, changes)
 
     return Remedy(f"writes the profile {kind.profile} ({kind.api_url}) and makes it the active one", apply)
 
 
-def _declared(patient: Patient) -> PrefectProfile:
-    """The profile as `fab configure-client` declares it, where this user's Prefect looks."""
-    return PrefectProfile(**{**patient.kind.declared, "path": patient.settings.profiles_path})
+def _declared(patient: Patient) -> list[Resource]:
+    """What `fab configure-client` declares: certificates, then the profile, where this user's Prefect looks."""
+    found: list[Resource] = []
+    for one in patient.kind.declared:
+        is_profile = isinstance(one, PrefectProfile)
+        found.append(dataclasses.replace(one, path=patient.settings.profiles_path) if is_profile else one)
+    return found
 
 
 def _is_cure(patient: Patient) -> bool:
     """Whether the profile is not as the site wants it, and the site's API answers here."""
     kind = patient.kind
     try:
-        if not _declared(patient).check(patient.host):
+        if not any(resource.check(patient.host) for resource in _declared(patient)):
             return False
     except Failure:
         return False

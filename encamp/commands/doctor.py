@@ -1,0 +1,163 @@
+"""``fab doctor``: which API everyone really uses, what set it, and the first thing that is wrong on the way there."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from encamp import plan, report
+from encamp.commands import configure_client
+from encamp.commands.configure_client import Wish
+from encamp.commands.options import Options, load_site, load_this_machine
+from encamp.doctor_report import DoctorReport, summary
+from encamp.errors import EncampError, UsageError
+from encamp.reach import LocalReach, Reach, SshReach
+from encamp.report import Listener, Outcome
+from encamp.resources.base import Resource
+from encamp.run import Mode, Run, exit_code
+from encamp.schedule import Wave
+from encamp.site import Site, SiteHost
+from roles import address, client_modes, doctor, prefect_client, prefect_server, prefect_worker
+from roles.kinds.client_api import ClientApi
+from roles.kinds.client_ca import ClientCa
+from roles.kinds.doctor_client import ClientDoctor
+from roles.kinds.known_failures import explain_client
+from roles.kinds.prefect_profile import PrefectProfile
+
+STAGE: tuple[str, ...] = ("doctor",)
+GROUPS = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+ILL = 2
+Doctors = Mapping[str, Sequence[Resource]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Visit:
+    """Patients that are reached in one way, and their doctors."""
+
+    doctors: Doctors
+    reach: Reach
+
+
+def run(options: Options, projects: Sequence[str] = (), server: str = "", fix: bool = False) -> int:
+    """Examine the selected hosts; without any, this machine and the whole site. Returns the exit code.
+
+    Without ``fix`` nothing is written on any host: the agent runs in check mode. Raises EncampError.
+    """
+    told = DoctorReport(sys.stdout)
+    listeners = _listeners(options, told)
+    outcomes: list[Outcome] = []
+    for visit in visits(options, tuple(projects), server, fix):
+        if not visit.doctors:
+            continue
+        plans = {(name, STAGE): plan.build(name, found) for name, found in visit.doctors.items()}
+        wave = Wave("doctor", dict.fromkeys(visit.doctors, STAGE))
+        mode = Mode(check=not fix, forks=options.forks)
+        outcomes += Run("doctor", mode, visit.reach, listeners).converge([wave], plans)
+        if any(outcome.status == "interrupted" for outcome in outcomes):
+            break
+    for listener in listeners:
+        listener.close()
+    report.tell("recap")
+    for line in summary(told, outcomes):
+        report.tell(f"  {line}")
+    return exit_code(outcomes, check=False, want_exit_code=False) or (ILL if told.ill else 0)
+
+
+def visits(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> list[Visit]:
+    """This machine (where no host is named), then servers and workers as root, then clients as their users."""
+    found = [] if options.hosts else [_this_machine(options, projects, server, fix)]
+    try:
+        fleet, selected = load_site(options, GROUPS)
+    except UsageError:
+        if options.hosts:
+            raise
+        return found  # a site without hosts: this machine is all there is
+    # A remedy must not write a secret that is not there: what clients are to get is worked out by a stricter reading.
+    strict = Site(fleet.inventory, [host.inventory for host in selected], "refuse")
+    started = time.time()
+    servers = {
+        host.name: list(doctor.of_host(host, fleet, started, fix)) for host in selected if doctor.is_patient(host)
+    }
+    clients = {
+        host.name: [_client(strict.host(host.name), strict, options, projects, server, fix)]
+        for host in selected
+        if host.name not in servers or host.in_group(prefect_client.GROUP)
+    }
+    as_root, as_user = SshReach(fleet, options.config), SshReach(fleet, options.config, become=False)
+    return [*found, Visit(servers, as_root), Visit(clients, as_user)]
+
+
+def _this_machine(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> Visit:
+    fleet, this = load_this_machine(options, prefect_client.GROUP)
+    return Visit({this.name: [_client(this, fleet, options, projects, server, fix, local=True)]}, LocalReach())
+
+
+def _client(
+    host: SiteHost,
+    site: Site,
+    options: Options,
+    projects: tuple[str, ...],
+    server: str,
+    fix: bool,
+    local: bool = False,
+) -> Resource:
+    """The doctor of a client: what `fab configure-client` would make of it is what it is measured by."""
+    known = [address.api_url(view) for one in site.in_group(prefect_server.GROUP) for view in one.instances]
+    mode = prefect_client.mode_of(host)
+    projects = tuple(str(Path(folder).resolve()) for folder in projects) if local else projects
+    examined = ClientDoctor("client", others=tuple(known), mode=mode, projects=projects, local=local, fix=fix)
+    try:
+        goals = [] if mode == "local" else configure_client.goals(host, site, options, Wish(server=server))
+        wanted = list(doctor.resources_of(iter(configure_client.items(host, site, options, Wish(server=server)))))
+    except EncampError:
+        if server:
+            raise
+        return examined  # no server, several, or a secret that is not here: no one API is the right one
+    apis = [one for one in wanted if isinstance(one, ClientApi)]
+    declared = [one for one in wanted if isinstance(one, PrefectProfile) or (fix and isinstance(one, ClientCa))]
+    return dataclasses.replace(
+        examined,
+        api_url=apis[0].url if apis else "",
+        ca_file=client_modes.ca_path(goals[0]) if apis and apis[0].ca_file else "",
+        profile=goals[0].profile if goals else "",
+        declared=tuple(doctor.travelling(one) for one in declared),
+        server=server or _server_name(host, site),
+    )
+
+
+def _server_name(host: SiteHost, site: Site) -> str:
+    """The server's name for texts."""
+    try:
+        return configure_client.server_of(host, site).name
+    except EncampError:
+        return "SERVER"
+
+
+def _listeners(options: Options, told: DoctorReport) -> list[Listener]:
+    found: list[Listener] = [told]
+    if options.json_file:
+        try:
+            found.append(report.JsonLines(Path(options.json_file)))
+        except OSError as error:
+            raise UsageError(f"--json {options.json_file}: {error.strerror}") from None
+    return found
+
+
+def symptom(source: str) -> int:
+    """Explain an error text: a file, or ``-`` for standard input. Returns 0 where it is known, else 2.
+
+    Raises UsageError for a file that cannot be read.
+    """
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(f"--symptom {source}: {error.strerror}", "name a file, or - for standard input") from None
+    known = explain_client(text)
+    if known is None:
+        report.tell("not a text that encamp knows; `fab doctor` looks at the machine itself")
+        return ILL
+    report.tell(f"cause: {known.cause}\nfix:   {known.fix}")
+    return 0
