@@ -39,7 +39,7 @@ def _check_version(value: str) -> str | None:
     """What is wrong with ``prefect_version``, if anything."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", value):
         return "a release has three numbers, such as 3.8.8"
-    if not versions.has(value, versions.SUPPORTED_SINCE):
+    if not versions.supported(value):
         return f"older than {versions.SUPPORTED_SINCE}, the oldest that this encamp deploys"
     return None
 

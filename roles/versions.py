@@ -219,6 +219,11 @@ def has(version: str, since: str) -> bool:
     return parse(version) >= parse(since)
 
 
+def supported(version: str) -> bool:
+    """Whether this encamp deploys a release."""
+    return has(version, SUPPORTED_SINCE)
+
+
 def within(version: str, since: str, fixed: str) -> bool:
     """Whether ``version`` is ``since`` or later, and earlier than ``fixed``."""
     return has(version, since) and not has(version, fixed)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 from encamp.errors import SettingsError
@@ -83,3 +87,37 @@ def test_an_operator_is_told_since_when() -> None:
 def test_what_is_no_release_is_refused(word: str) -> None:
     with pytest.raises(SettingsError, match="no release number"):
         versions.parse(word)
+
+
+def version_questions(source: str) -> list[int]:
+    """Lines that compare something with a release of Prefect, or ask whether one is old enough."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            found += [node.lineno for side in (node.left, *node.comparators) if is_release(side)]
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("has", "within", "version_key")):
+            found += [node.lineno for side in node.args if is_release(side)]
+    return found
+
+
+def is_release(node: ast.AST) -> bool:
+    """``"2.10"`` or ``(2, 10, 11)``, as a release of Prefect would be written."""
+    if isinstance(node, ast.Tuple):
+        return [ast.unparse(part) for part in node.elts[:1]] in (["2"], ["3"]) and len(node.elts) > 1
+    return isinstance(node, ast.Constant) and bool(re.match(r"[23]\.\d", str(node.value)))
+
+
+@pytest.mark.parametrize("code", ['version >= "2.10"', "key(version) < (3, 1)", 'versions.has(v, "3.0")'])
+def test_a_question_for_the_version_is_seen(code: str) -> None:
+    assert version_questions(code) == [1]
+
+
+def test_no_other_file_asks_which_version_it_has() -> None:
+    root = Path(__file__).parents[2]
+    asking = {
+        f"{path.relative_to(root)}:{line}"
+        for path in (*root.glob("roles/**/*.py"), *root.glob("encamp/commands/*.py"))
+        if path != root / "roles/versions.py"
+        for line in version_questions(path.read_text("utf-8"))
+    }
+    assert not asking
