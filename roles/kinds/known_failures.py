@@ -176,7 +176,52 @@ KNOWN_CLIENT = (
         "run `fab configure-client`",
     ),
     Known(
-        r"Unknown setting|TOMLDecodeError",
+        r"Starting temporary server on|Server type:\s+ephemeral",
+        "no API URL is set: the flow ran against a temporary server of its own, which no other machine sees",
+        "run `fab configure-client`",
+    ),
+    Known(
+        r"(?:Active )?profile '[^']*'.* not found",
+        "the profile that is chosen (`active` or PREFECT_PROFILE) does not exist; Prefect's built-in one counts",
+        "`prefect profile use` one that exists, or run `fab configure-client`",
+    ),
+    Known(
+        r"Missing CSRF token|Invalid CSRF token",
+        "the server asks for CSRF tokens, which clients know since Prefect 2.16.5",
+        "upgrade the client, or turn CSRF protection off at the server",
+    ),
+    Known(
+        r"'detail': 'Not Found'|Expecting value: line 1 column 1",
+        "/api is missing in the API URL: the UI answers there",
+        "end PREFECT_API_URL in /api",
+    ),
+    Known(
+        r"Flow run '[^']*' not found|Flow run not found|ObjectNotFound",
+        "that flow run is on another API: the one this client uses has never heard of it",
+        "`fab doctor` says which API each client uses, and what set it",
+    ),
+    Known(
+        r"WRONG_VERSION_NUMBER",
+        "https was asked of a port that speaks plain http",
+        "write http:// in PREFECT_API_URL, or put TLS in front of the server",
+    ),
+    Known(
+        r"CERTIFICATE_VERIFY_FAILED",
+        "the server's certificate is not signed by an authority that Prefect knows, or is for another name",
+        "set ca_bundle: and run `fab configure-client`, or set PREFECT_API_SSL_CERT_FILE",
+    ),
+    Known(
+        r"ConnectError: \[Errno -\d\]",
+        "this machine cannot resolve the server's name",
+        "use a name this machine can resolve, or the server's address",
+    ),
+    Known(
+        r"All connection attempts failed|Can't connect to Server API|Unable to connect to Prefect server",
+        "nothing answers at the API URL: the server is down, a firewall is between, or the address is wrong",
+        "`fab doctor` tells which of them it is",
+    ),
+    Known(
+        r"Unknown setting|TOMLDecodeError|not valid TOML|Failed to load profiles",
         "the profiles file has a name or a line that this Prefect does not accept",
         "correct it as the lines below say",
     ),
