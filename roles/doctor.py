@@ -11,7 +11,7 @@ from encamp.plan import Item, Step
 from encamp.resources.base import Resource
 from encamp.shared.wire import kind_path
 from encamp.site import Site, SiteHost
-from roles import address, base, prefect_server, prefect_worker, stages
+from roles import address, base, prefect_worker, stages
 from roles.kinds.doctor_server import ServerDoctor
 from roles.kinds.doctor_worker import WorkerDoctor
 from roles.kinds.server_health import ServerHealth
@@ -22,10 +22,10 @@ SERVER_STAGE = "server"
 
 def of_host(host: SiteHost, site: Site, started: float, fix: bool) -> Iterator[Resource]:
     """Doctors of the host's servers, then of its workers. ``started`` is this machine's clock. Raises SettingsError."""
-    is_server = next(stage.takes for stage in stages.STAGES if stage.name == SERVER_STAGE)
+    server = next(stage for stage in stages.STAGES if stage.name == SERVER_STAGE)
     for view in host.instances:
-        if is_server(view):
-            yield from _of_server(view, site, started, fix)
+        if server.takes(view):
+            yield from _of_server(view, server.items(view, site), started, fix)
     for view in host.instances:
         if prefect_worker.is_declared(view):
             yield _of_worker(view, site, fix)
@@ -41,9 +41,10 @@ def is_patient(host: SiteHost) -> bool:
     )
 
 
-def _of_server(host: SiteHost, site: Site, started: float, fix: bool) -> Iterator[Resource]:
+def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool) -> Iterator[Resource]:
+    """The doctor of what a deploy would prove: however the server is run, it is proved by one ServerHealth."""
     layout = Layout(host.instance)
-    for resource in resources_of(prefect_server.resources(host, site)):
+    for resource in resources_of(items):
         if isinstance(resource, ServerHealth):
             yield ServerDoctor(
                 host.instance,

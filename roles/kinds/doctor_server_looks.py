@@ -113,6 +113,8 @@ def _explained(patient: ServerPatient, name: str, problem: Problem) -> Finding:
 
 def see_database(patient: ServerPatient) -> Optional[Finding]:
     """The database can be reached by the server's own user with the server's own URL."""
+    if not patient.environment:
+        return None  # not a server whose settings lie in a file (containers)
     if not patient.database_url:
         return warn(
             "no connection URL is set", "the server keeps its data in a SQLite file of its home", "see database:"
