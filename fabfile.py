@@ -11,6 +11,7 @@ from typing import Any  # noqa: E402
 
 from invoke.exceptions import Exit  # noqa: E402
 
+from encamp import rollout  # noqa: E402
 from encamp.commands.options import Options, guarded  # noqa: E402
 from encamp.executor import fleet_task  # noqa: E402
 
@@ -44,6 +45,12 @@ def _end(code: int) -> None:
         "verify": "End with a real flow run on each host that changed.",
         "forks": "How many hosts to work on at once (default: 10).",
         "instance": INSTANCE,
+        "limit": "Of those hosts only the ones that this pattern names.",
+        "retry": "Only hosts that did not end well last time.",
+        "batch": "How many hosts to finish before the next are begun: a number, or a share such as 25%.",
+        "max-fail": "How many hosts of a stage may fail, or what share, before no more are begun (default: 0).",
+        "any-errors-fatal": "After the first failure begin no host any more.",
+        "wait": "Seconds to wait for a host that another run is at work on.",
     },
 )
 def deploy(
@@ -58,23 +65,36 @@ def deploy(
     verbose: bool = False,
     forks: str = "10",
     instance: str = "",
+    limit: str = "",
+    retry: bool = False,
+    batch: str = "",
+    max_fail: str = "",
+    any_errors_fatal: bool = False,
+    wait: str = "0",
 ) -> None:
     """Make the hosts (-H, or all servers and workers) be what the files say."""
     from encamp.commands.deploy import deploy as run
 
-    options = _options(
-        c,
-        forks,
-        check=check,
-        diff=diff,
-        want_exit_code=exit_code,
-        inventory=inventory,
-        overrides=set or (),
-        json_file=json,
-        verbose=verbose,
-        instance=instance,
-    )
-    _end(guarded(lambda: run(options, verify)))
+    def go() -> int:
+        options = _options(
+            c,
+            forks,
+            check=check,
+            diff=diff,
+            want_exit_code=exit_code,
+            inventory=inventory,
+            overrides=set or (),
+            json_file=json,
+            verbose=verbose,
+            instance=instance,
+            limit=limit,
+            retry=retry,
+            rollout=rollout.parse(batch, max_fail, any_errors_fatal),
+            wait=rollout.seconds("--wait", wait),
+        )
+        return run(options, verify)
+
+    _end(guarded(go))
 
 
 @fleet_task(
@@ -166,6 +186,15 @@ def doctor(
 
     options = _options(c, forks, inventory=inventory, overrides=set or (), json_file=json)
     _end(guarded(lambda: command.symptom(symptom) if symptom else command.run(options, project or (), server, fix)))
+
+
+@fleet_task(help={"inventory": INVENTORY, "last": "How many runs to tell (default: 20)."})
+def history(c: Any, last: str = "20", inventory: str = "") -> None:
+    """Tell the latest runs from here; with -H, who changed what on those hosts."""
+    from encamp.commands.history import history as run
+
+    options = _options(c, inventory=inventory, check=True)
+    _end(guarded(lambda: run(options, last)))
 
 
 @fleet_task(iterable=["set"], help={**COMMON, "check": CHECK, "instance": "The instance to remove."})

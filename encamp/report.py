@@ -15,6 +15,7 @@ from typing import Any, Protocol, TextIO
 from encamp.transport import Traffic
 
 STATUSES = ("ok", "changed", "unknown", "failed")
+NOT_REACHED = "not reached"
 
 
 @dataclasses.dataclass(eq=False)
@@ -25,13 +26,18 @@ class Outcome:
     """
 
     host: str
-    status: str = "not reached"
+    status: str = NOT_REACHED
     counts: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(STATUSES, 0))
     seconds: float = 0.0
     traffic: Traffic = dataclasses.field(default_factory=Traffic)
     failure: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
     step: str = ""
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the host may take part in what comes next."""
+        return self.status in ("ok", NOT_REACHED)
 
 
 class Listener(Protocol):

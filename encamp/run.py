@@ -13,10 +13,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from encamp import bundle, plan
+from encamp import __version__, bundle, plan
 from encamp.errors import BecomeRefused, EncampError, Unreachable
 from encamp.plan import HostPlan
-from encamp.report import Listener, Outcome
+from encamp.report import NOT_REACHED, Listener, Outcome
+from encamp.rollout import ALL_AT_ONCE, Rollout
 from encamp.schedule import Wave
 from encamp.shared.wire import BlobStore
 from encamp.transport import Link, converse
@@ -30,11 +31,16 @@ PATIENCE_SECONDS = 3.0
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
-    """How a run goes: ``check`` changes nothing, ``diff`` shows contents, ``forks`` hosts run at once."""
+    """How a run goes: ``check`` changes nothing, ``diff`` shows contents, ``forks`` hosts run at once.
+
+    ``wait``: seconds that a host's lock is waited for.
+    """
 
     check: bool = False
     diff: bool = False
     forks: int = 10
+    rollout: Rollout = ALL_AT_ONCE
+    wait: int = 0
 
 
 class Run:
@@ -45,26 +51,31 @@ class Run:
         self._store = BlobStore()
         self._links: dict[str, Link] = {}
         self._stopped, self._closed = threading.Event(), threading.Event()
+        self._begin_no_more = threading.Event()
         self._identity: dict[str, Any] = {
             "id": uuid.uuid4().hex[:12],
             "command": command,
+            "version": __version__,
             "who": getpass.getuser(),
             "from": socket.gethostname(),
             "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         }
 
     def converge(self, waves: Sequence[Wave], plans: Mapping[tuple[str, tuple[str, ...]], HostPlan]) -> list[Outcome]:
-        """Work through the waves. A host that fails stops later waves; hosts under way finish.
+        """Work through the waves, each in its batches. Failures stop what comes after, as the rollout says; hosts under
+        way finish, and a host that failed has no part in later waves.
 
         ``plans`` holds a plan for each (host, stages) of the waves. An interrupt (Ctrl-C) hangs up on the hosts under
         way, which end their step at hand by themselves; their outcome is ``interrupted``, and the recap is still told.
         """
         outcomes = {host: Outcome(host) for wave in waves for host in wave.hosts}
         for wave in waves:
-            jobs = {outcomes[host]: plans[host, stages] for host, stages in wave.hosts.items()}
-            self._parallel(jobs)
-            if any(outcome.status != "ok" for outcome in jobs):
-                break
+            taking_part = {host: plans[host, stages] for host, stages in wave.hosts.items() if outcomes[host].may_go_on}
+            for batch in self._mode.rollout.batches(taking_part):
+                self._parallel({outcomes[host]: host_plan for host, host_plan in batch.items()})
+                failed = sum(not outcomes[host].may_go_on for host in taking_part)
+                if not self._mode.rollout.goes_on(failed, len(taking_part)):
+                    return list(outcomes.values())
         return list(outcomes.values())
 
     def _parallel(self, jobs: Mapping[Outcome, HostPlan]) -> None:
@@ -83,13 +94,13 @@ class Run:
                 running -= 1
         except KeyboardInterrupt:
             self._hang_up(running, ended)
-            if all(outcome.status in ("ok", "not reached") for outcome in jobs):
+            if all(outcome.status in ("ok", NOT_REACHED) for outcome in jobs):
                 raise
 
     def _work(self, waiting: queue.SimpleQueue[tuple[Outcome, HostPlan]], ended: queue.SimpleQueue[None]) -> None:
         """One of the threads: takes host after host until none is left, or the run is stopped."""
         try:
-            while not self._stopped.is_set():
+            while not (self._stopped.is_set() or self._begin_no_more.is_set()):
                 self._host(*waiting.get_nowait())
         except queue.Empty:
             pass
@@ -118,6 +129,8 @@ class Run:
         except Exception as error:
             outcome.status, outcome.failure = self._ended_by(error, outcome)
         outcome.seconds += time.monotonic() - started
+        if outcome.status != "ok" and self._mode.rollout.any_errors_fatal:
+            self._begin_no_more.set()
         if not self._closed.is_set():
             for listener in self._listeners:
                 listener.ended(outcome)
@@ -136,6 +149,8 @@ class Run:
 
     def _talk(self, outcome: Outcome, host_plan: HostPlan) -> None:
         job = plan.job_for(host_plan, self._identity, self._store, self._mode.check, self._mode.diff)
+        if self._mode.wait:
+            job["wait"] = self._mode.wait
         payload = bundle.pack(job, plan.third_party(host_plan))
         link = self._links[outcome.host] = self._reach.open(outcome.host)
         ended = False
@@ -205,7 +220,7 @@ def _lock_failure(holder: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "reason": f"another run is at work there: {holder.get('command', 'unknown')} by {holder.get('who', 'unknown')} "
         f"from {holder.get('from', 'unknown')}, since {since}, pid {holder.get('pid', '?')} on the host",
-        "fix": "wait until it has ended, then run again (the lock ends with its process)",
+        "fix": "wait until it has ended (--wait SECONDS does), then run again; the lock ends with its process",
     }
 
 

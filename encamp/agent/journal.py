@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from encamp.agent import files
 from encamp.resources.base import Mark
@@ -97,11 +97,24 @@ class HostLock:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return self._read_holder(handle)
+            found = self._read_holder(handle)
+            os.close(handle)
+            return found
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps({**holder, "pid": os.getpid(), "since": time.time()}).encode(), 0)
         self._handle = handle
         return None
+
+    def wait(self, holder: dict[str, Any], seconds: float, say: Callable[[str], None]) -> Optional[dict[str, Any]]:
+        """Take the lock, asking again for at most ``seconds``. Returns None, or what is known of who still holds it."""
+        deadline = time.monotonic() + seconds
+        found = self.take(holder)
+        if found is not None and seconds:
+            say(f"waiting for {found.get('command', 'another run')} by {found.get('who', 'someone')} to end")
+        while found is not None and time.monotonic() < deadline:
+            time.sleep(0.5)
+            found = self.take(holder)
+        return found
 
     @staticmethod
     def _read_holder(handle: int) -> dict[str, Any]:

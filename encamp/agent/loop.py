@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable
 
+from encamp.agent.audit import Audit
 from encamp.agent.channel import ControllerGone
 from encamp.agent.journal import Journal, mark_now
 from encamp.agent.system import Host
@@ -17,19 +18,25 @@ FLUSH = "flush"
 class Loop:
     """Works through a job's steps in order and sends one event a step.
 
-    ``counts`` holds ok, changed (or would change), unknown and failed steps.
+    ``counts`` holds ok, changed (or would change), unknown and failed steps; ``failed`` is the id of the one that did.
     """
 
     def __init__(
-        self, host: Host, journal: Journal, send: Callable[[dict[str, Any]], None], job: dict[str, Any]
+        self,
+        host: Host,
+        journal: Journal,
+        audit: Audit,
+        send: Callable[[dict[str, Any]], None],
+        job: dict[str, Any],
     ) -> None:
-        self._host, self._journal, self._send = host, journal, send
+        self._host, self._journal, self._audit, self._send = host, journal, audit, send
         self._check_only: bool = job["check"]
         self._steps: list[dict[str, Any]] = job["steps"]
         self._handlers: dict[str, Any] = job["handlers"]
         self._would_notify: list[str] = []
         self._foretold: set[str] = set()
         self.counts = {"ok": 0, "changed": 0, "unknown": 0, "failed": 0}
+        self.failed = ""
 
     def run(self) -> None:
         """Work through all steps, handlers last. Raises Failure after the event of the step that failed."""
@@ -92,6 +99,7 @@ class Loop:
 
     def _announce(self, step: dict[str, Any]) -> None:
         """Before a change: write down what will be due because of it, so that no crash can lose it."""
+        self._audit.begin()
         for handler_id in step.get("notify", ()):
             self._journal.notify(handler_id, self._handlers[handler_id])
         for later in self._steps:
@@ -129,6 +137,7 @@ class Loop:
             handler: HandlerResource = from_wire(self._handlers.get(handler_id, wire))
             needed = handler.needed(self._host, mark)
             if needed:
+                self._audit.begin()
                 self._send({"event": "start", "step": handler_id, "number": -1})
                 handler.apply(self._host, ())
         except Failure as failure:
@@ -142,6 +151,8 @@ class Loop:
 
     def _report(self, step_id: str, status: str, changes: list[Change], started: float) -> None:
         self.counts[status] += 1
+        if status == "changed":
+            self._audit.changed(step_id)
         self._send(
             {
                 "event": "step",
@@ -154,6 +165,7 @@ class Loop:
 
     def _failed(self, step_id: str, failure: Failure, started: float) -> None:
         self.counts["failed"] += 1
+        self.failed = step_id
         self._send(
             {
                 "event": "step",

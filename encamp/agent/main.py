@@ -9,6 +9,7 @@ import time
 import traceback
 from typing import Any
 
+from encamp.agent.audit import NAME, Audit, audit_file
 from encamp.agent.channel import Channel, ControllerGone
 from encamp.agent.journal import HostLock, Journal, lock_path, state_directory
 from encamp.agent.loop import Loop
@@ -44,17 +45,22 @@ def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     host = Host(channel.fetch, channel.say, job["diff"])
     state = job.get("state") or state_directory(host.is_root, host.home)
     if not job["check"]:
-        holder = HostLock(f"{state}/lock" if job.get("state") else lock_path(host.is_root, host.home)).take(job["run"])
+        lock = HostLock(f"{state}/lock" if job.get("state") else lock_path(host.is_root, host.home))
+        channel.start_heartbeat()
+        holder = lock.wait(job["run"], job.get("wait", 0), lambda text: channel.say("progress", text))
         if holder is not None:
             return {"outcome": "locked", "holder": holder}
-    channel.start_heartbeat()
+    else:
+        channel.start_heartbeat()
     journal = Journal(state, read_only=job["check"])
-    loop = Loop(host, journal, channel.send, job)
+    audit = Audit(f"{job['state']}/{NAME}" if job.get("state") else audit_file(host.is_root, state), job["run"])
+    loop = Loop(host, journal, audit, channel.send, job)
     try:
         loop.run()
         outcome = "ok"
     except Failure:
         outcome = "failed"
+    audit.end(outcome, loop.failed)
     return {"outcome": outcome, "counts": loop.counts, "seconds": round(time.monotonic() - started, 3)}
 
 

@@ -11,9 +11,12 @@ from encamp.plan import HostPlan
 from encamp.reach import SshReach
 from encamp.report import Outcome, tell
 from encamp.run import Run
+from encamp.runs import RunLog
 from encamp.schedule import Wave, waves
 from encamp.site import Site, SiteHost
 from roles import access, address, database_host, prefect_server, prefect_worker, stages
+
+COMMAND = "deploy"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +33,14 @@ def deploy(options: Options, verify: bool = True) -> int:
         options,
         (database_host.GROUP, prefect_server.GROUP, prefect_worker.GROUP),
         missing="plan" if options.check else "make",
+        command=COMMAND,
     )
     prepared = prepare(fleet, selected, verify, options.instance)
-    told = listeners(options)
+    record = RunLog(COMMAND, str(fleet.inventory.path), [host.name for host in selected], options.check)
+    told = listeners(options, record)
     for host in selected:
         warn(host.name, stages.warnings(host, fleet, options.instance), told)
-    run = Run("deploy", options.mode, SshReach(fleet, options.config), told)
+    run = Run(COMMAND, options.mode, SshReach(fleet, options.config), told)
     outcomes = run.converge(prepared.waves, prepared.plans)
     code = finish(options, outcomes, told)
     if code == 0 and not options.check:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from encamp import inventory, reach, report, site
+from encamp import inventory, reach, report, runs, site
 from encamp.errors import EncampError, UsageError
 from encamp.report import Listener, Outcome
+from encamp.rollout import ALL_AT_ONCE, Rollout
 from encamp.run import Mode, exit_code
+from encamp.runs import RunLog
 from encamp.secret_store import Missing
 from roles import collisions, stages
 
@@ -25,7 +27,8 @@ THIS_MACHINE = "localhost"
 class Options:
     """The options that tasks share. ``hosts`` is the text of ``-H``; empty: the task's own group.
 
-    ``instance`` limits a task to the instance of that name; empty: all.
+    ``instance`` limits a task to the instance of that name; empty: all. Of the hosts only those that ``limit`` names
+    take part, and with ``retry`` only those that did not end well last time. ``wait``: seconds for a host's lock.
     """
 
     config: fabric.Config
@@ -39,17 +42,22 @@ class Options:
     verbose: bool = False
     forks: int = 10
     instance: str = ""
+    limit: str = ""
+    retry: bool = False
+    rollout: Rollout = ALL_AT_ONCE
+    wait: int = 0
 
     @property
     def mode(self) -> Mode:
-        return Mode(self.check, self.diff, self.forks)
+        return Mode(self.check, self.diff, self.forks, self.rollout, self.wait)
 
 
 def load_site(
-    options: Options, groups: Sequence[str], missing: Missing = "plan"
+    options: Options, groups: Sequence[str], missing: Missing = "plan", command: str = ""
 ) -> tuple[site.Site, list[site.SiteHost]]:
     """Read the inventory whole, check every key, and select the hosts: ``-H``, or else all of ``groups``.
 
+    ``command`` is whose last run ``--retry`` means.
     ``missing``: what becomes of a generated secret that is not stored yet.
     Raises InventoryError, SettingsError, UsageError.
     """
@@ -60,12 +68,28 @@ def load_site(
         raise UsageError(
             f"no hosts: {loaded.path} has no group {' or '.join(groups)}", "name hosts with -H, or fill the inventory"
         )
-    selected = inventory.select(loaded, pattern)
-    if not selected:
-        raise UsageError(f"no host matches {pattern}", "see the hosts in the inventory, or name one with -H")
+    selected = _limited(options, loaded, inventory.select(loaded, pattern), command)
     fleet = site.Site(loaded, selected, missing)
     _check_settings(fleet)
     return fleet, [fleet.host(host.name) for host in selected]
+
+
+def _limited(
+    options: Options, loaded: inventory.Inventory, hosts: Sequence[inventory.Host], command: str
+) -> list[inventory.Host]:
+    """The hosts that ``--limit`` and ``--retry`` leave. Raises InventoryError, and UsageError where none is left."""
+    names = {host.name for host in hosts}
+    if options.limit:
+        names &= {host.name for host in inventory.select(loaded, options.limit)}
+    if options.retry:
+        earlier = runs.last(command, str(loaded.path))
+        if earlier is None:
+            raise UsageError(f"--retry: no earlier {command} of this site is on record", "run it without --retry")
+        names &= set(earlier.not_well)
+    if not names:
+        reason = "every host of the last run ended well" if options.retry else f"--limit {options.limit} leaves no host"
+        raise UsageError(reason, "leave the option out")
+    return [host for host in hosts if host.name in names]
 
 
 def load_this_machine(options: Options, group: str) -> tuple[site.Site, site.SiteHost]:
@@ -108,9 +132,10 @@ def _check_settings(fleet: site.Site) -> None:
     collisions.check(fleet)
 
 
-def listeners(options: Options) -> list[Listener]:
-    """The console, and a JSON-lines file where one was asked for."""
+def listeners(options: Options, record: RunLog | None = None) -> list[Listener]:
+    """The console, the run's own record, and a JSON-lines file where one was asked for."""
     found: list[Listener] = [report.console(sys.stdout, options.check, options.verbose)]
+    found += [record] if record else []
     if options.json_file:
         try:
             found.append(report.JsonLines(Path(options.json_file)))

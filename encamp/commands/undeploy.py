@@ -8,6 +8,7 @@ from encamp.errors import UsageError
 from encamp.reach import SshReach
 from encamp.report import tell
 from encamp.run import Run
+from encamp.runs import RunLog
 from encamp.schedule import Wave
 from encamp.site import SiteHost
 from roles import removal
@@ -25,7 +26,7 @@ def undeploy(options: Options) -> int:
     fleet, selected = load_site(options, ())
     names = {host.name: _instance(host, options.instance) for host in selected}
     plans = {(name, STAGE): plan.build(name, removal.resources(instance)) for name, instance in names.items()}
-    told = listeners(options)
+    told = listeners(options, RunLog("undeploy", str(fleet.inventory.path), list(names), options.check))
     run = Run("undeploy", options.mode, SshReach(fleet, options.config), told)
     outcomes = run.converge([Wave("undeploy", dict.fromkeys(names, STAGE))], plans)
     code = finish(options, outcomes, told)

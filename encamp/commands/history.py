@@ -1,0 +1,47 @@
+"""``fab history``: what was run from here; with -H, what was changed on those hosts, by whoever it was."""
+
+from __future__ import annotations
+
+import datetime
+from itertools import islice
+
+from encamp import plan, runs
+from encamp.commands.options import Options, finish, listeners, load_site
+from encamp.errors import UsageError
+from encamp.reach import SshReach
+from encamp.report import tell
+from encamp.resources.audit_trail import AuditTrail
+from encamp.run import Run
+from encamp.runs import Record
+from encamp.schedule import Wave
+
+STAGE: tuple[str, ...] = ("history",)
+
+
+def history(options: Options, last: str = "20") -> int:
+    """Tell the latest runs. Returns the exit code; raises EncampError."""
+    if not last.isdecimal() or not int(last):
+        raise UsageError(f"--last {last}: must be a number from 1", "for example --last 20")
+    if options.hosts:
+        return _of_hosts(options, int(last))
+    for record in reversed(list(islice(runs.past(), int(last)))):
+        tell(sentence(record))
+    return 0
+
+
+def _of_hosts(options: Options, last: int) -> int:
+    fleet, selected = load_site(options, ())
+    plans = {(host.name, STAGE): plan.build(host.name, [AuditTrail(last=last)]) for host in selected}
+    told = listeners(options)
+    run = Run("history", options.mode, SshReach(fleet, options.config), told)
+    return finish(options, run.converge([Wave("history", {host.name: STAGE for host in selected})], plans), told)
+
+
+def sentence(record: Record) -> str:
+    """A run in a line."""
+    when = datetime.datetime.fromtimestamp(record.began).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    well = len(record.hosts) - len(record.not_well)
+    words = [f"{when}  {record.command}{' --check' if record.check else ''}  {record.inventory}"]
+    words += [f"ok={well} changed={sum(record.changed.values())}"]
+    words += [f"not ok: {', '.join(record.not_well)}"] if record.not_well else []
+    return "  ".join(words)

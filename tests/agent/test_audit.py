@@ -1,0 +1,76 @@
+"""The audit trail of a host, and the lock that one run waits for."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from encamp import bundle
+from encamp.local import LocalLink
+from encamp.resources.audit_trail import told
+from encamp.resources.command import Command
+from encamp.resources.directory import Directory
+from encamp.shared.wire import BlobStore
+from encamp.transport import Remote, Traffic, converse
+from tests.agent.conftest import Converge, job
+
+
+def trail(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "state/audit.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_run_that_changes_something_is_on_record_before_and_after(converge: Converge, tmp_path: Path) -> None:
+    converge(Directory(str(tmp_path / "made"), "", ""))
+    begin, end = trail(tmp_path)
+    assert {"event": "begin", "who": "tester", "from": "here", "command": "test"}.items() <= begin.items()
+    assert (end["outcome"], end["changed"]) == ("ok", [f"Directory:{tmp_path}/made"])
+    assert (tmp_path / "state/audit.jsonl").stat().st_mode & 0o007 == 0
+    converge(Directory(str(tmp_path / "made"), "", ""))
+    converge(Directory(str(tmp_path / "other"), "", ""), check=True)
+    assert len(trail(tmp_path)) == 2, "nothing was changed, so nothing is told"
+
+
+def test_a_run_that_fails_says_where(converge: Converge, tmp_path: Path) -> None:
+    converge(Directory(str(tmp_path / "made"), "", ""), Command("odd", ("false",), creates="/nonexistent/x"))
+    assert trail(tmp_path)[-1].items() >= {"outcome": "failed", "failed": "Command:odd"}.items()
+
+
+def test_a_trail_that_cannot_be_written_stops_nothing(converge: Converge, tmp_path: Path) -> None:
+    (tmp_path / "state/audit.jsonl").mkdir(parents=True)
+    assert converge(Directory(str(tmp_path / "made"), "", ""))[-1]["outcome"] == "ok"
+
+
+def test_a_trail_is_told_in_sentences() -> None:
+    run = {"id": "1", "command": "deploy", "who": "ann", "from": "ctl", "version": "0.1", "time": 0}
+    lines = [
+        json.dumps({"event": "begin", **run}),
+        json.dumps({"event": "end", "id": "1", "outcome": "failed", "failed": "File:x", "changed": ["User:y"]}),
+        json.dumps({"event": "begin", **run, "id": "2"}),
+        '{"event": "end", "id": "2", "outc',
+    ]
+    first, second = told("\n".join(lines).encode())
+    assert first.endswith("deploy by ann from ctl (encamp 0.1): failed at File:x, changed 1: User:y")
+    assert second.endswith("cut off before its end")
+
+
+def test_a_lock_can_be_waited_for(tmp_path: Path) -> None:
+    """Another process holds the lock for a moment; a run that waits is told so, and then goes on."""
+    (tmp_path / "state").mkdir()
+    handle = os.open(tmp_path / "state/lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    os.write(handle, json.dumps({"command": "deploy", "who": "ann"}).encode())
+    events: list[dict[str, Any]] = []
+    store = BlobStore()
+    wanted = {**job([Directory(str(tmp_path / "made"), "", "")], tmp_path / "state", store), "wait": 60}
+    for event in converse(LocalLink(), Remote("here", become=False), bundle.pack(wanted), store, Traffic()):
+        events.append(event)
+        if event["event"] == "progress":
+            assert event["text"] == "waiting for deploy by ann to end"
+            threading.Timer(0.2, os.close, (handle,)).start()
+    assert events[-1]["outcome"] == "ok" and (tmp_path / "made").is_dir()
+    assert [event["event"] for event in events].count("progress") == 1

@@ -1,0 +1,107 @@
+"""The pace of a rollout, and what the next command can tell of the last one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from encamp import plan, rollout, runs
+from encamp.errors import Unreachable, UsageError
+from encamp.report import Outcome
+from encamp.resources.directory import Directory
+from encamp.rollout import ALL_AT_ONCE, Amount, Rollout
+from encamp.run import Mode, Run
+from encamp.runs import RunLog
+from encamp.schedule import Wave
+from tests.unit.test_run import Reach
+
+HOSTS = ("a", "b", "c", "d", "e")
+STAGE = ("s",)
+
+
+def ran(bad: str, pace: Rollout, waves: int = 1, forks: int = 1) -> dict[str, str]:
+    """How each host ends when those of ``bad`` cannot be reached."""
+    programs = {host: Unreachable("away") if host in bad else sys.executable for host in HOSTS}
+    stages = [(f"s{number}",) for number in range(waves)]
+    plans = {(host, stage): plan.build(host, [Directory("/tmp")]) for host in HOSTS for stage in stages}
+    run = Run("deploy", Mode(check=True, forks=forks, rollout=pace), Reach(programs), ())
+    outcomes = run.converge([Wave(stage[0], dict.fromkeys(HOSTS, stage)) for stage in stages], plans)
+    return {outcome.host: outcome.status for outcome in outcomes}
+
+
+def reached(statuses: dict[str, str]) -> str:
+    return "".join(host for host, status in statuses.items() if status != "not reached")
+
+
+def test_without_a_pace_all_hosts_of_a_stage_are_begun() -> None:
+    assert reached(ran("a", ALL_AT_ONCE)) == "abcde"
+
+
+@pytest.mark.parametrize(
+    ("bad", "batch", "max_fail", "wanted"),
+    [
+        ("", "2", "", "abcde"),
+        ("b", "2", "", "ab"),
+        ("c", "2", "", "abcd"),
+        ("b", "2", "1", "abcde"),
+        ("ac", "1", "1", "abc"),
+        ("ab", "40%", "40%", "abcde"),
+        ("abc", "20%", "40%", "abc"),
+        ("a", "10%", "", "a"),
+    ],
+)
+def test_batches_go_on_as_long_as_few_enough_fail(bad: str, batch: str, max_fail: str, wanted: str) -> None:
+    assert reached(ran(bad, rollout.parse(batch, max_fail, False))) == wanted
+
+
+def test_any_error_is_fatal_where_it_is_said_so() -> None:
+    assert reached(ran("b", rollout.parse("", "", True))) == "ab"
+
+
+def test_a_host_that_failed_has_no_part_in_what_comes_next() -> None:
+    found = ran("b", rollout.parse("", "1", False), waves=2)
+    assert found == {"a": "ok", "b": "unreachable", "c": "ok", "d": "ok", "e": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("batch", "max_fail", "fatal"),
+    [("0", "", False), ("-1", "", False), ("x", "", False), ("101%", "", False), ("1", "1.5", False), ("1", "1", True)],
+)
+def test_what_is_no_pace_is_refused(batch: str, max_fail: str, fatal: bool) -> None:
+    with pytest.raises(UsageError):
+        rollout.parse(batch, max_fail, fatal)
+
+
+def test_a_share_of_few_hosts_is_at_least_one_at_a_time() -> None:
+    assert [list(batch) for batch in Rollout(Amount(10, True)).batches(dict.fromkeys("abc"))] == [["a"], ["b"], ["c"]]
+
+
+def record(folder: Path, command: str, statuses: dict[str, str], check: bool = False) -> None:
+    log = RunLog(command, "/site", list(statuses), check, folder)
+    for host, status in statuses.items():
+        if status != "not reached":
+            log.ended(Outcome(host, status))
+    log.close()
+
+
+def test_the_last_run_is_the_one_of_that_command_that_was_no_check(tmp_path: Path) -> None:
+    record(tmp_path, "deploy", {"a": "ok", "b": "failed", "c": "not reached"})
+    record(tmp_path, "deploy", {"a": "failed"}, check=True)
+    record(tmp_path, "verify", {"a": "failed"})
+    found = runs.last("deploy", "/site", tmp_path)
+    assert found and found.not_well == ["b", "c"]
+    assert runs.last("deploy", "/other", tmp_path) is None
+
+
+def test_records_are_private_few_and_never_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "KEEP", 3)
+    for _ in range(5):
+        record(tmp_path, "deploy", {"a": "ok"})
+    files = list(tmp_path.iterdir())
+    assert len(files) == 3 and {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    files[0].write_text("not json")
+    assert len(list(runs.past(tmp_path))) == 2
+    (tmp_path / "file").write_text("")
+    record(tmp_path / "file", "deploy", {"a": "ok"})
