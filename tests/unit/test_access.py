@@ -193,8 +193,8 @@ def test_bad_values_are_told_before_any_host_is_touched(tmp_path: Path, wrong: s
 
 @pytest.mark.parametrize("asked", ["auth: auto", "csrf: true"])
 def test_a_worker_that_the_server_would_turn_away_is_refused(tmp_path: Path, asked: str) -> None:
-    with pytest.raises(SettingsError, match=r"vm2: Prefect 2\.7\.12 knows no .* and vm1 asks for it"):
-        fleet(tmp_path, f"{HERE}, {asked}", "ansible_host: 198.18.0.8, prefect_version: '2.7.12'")
+    with pytest.raises(SettingsError, match=r"vm2: Prefect 2\.14\.21 knows no .* and vm1 asks for it"):
+        fleet(tmp_path, f"{HERE}, {asked}", "ansible_host: 198.18.0.8, prefect_version: '2.14.21'")
 
 
 # -- the world ---------------------------------------------------------------------------------------------------------
