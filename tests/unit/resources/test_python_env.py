@@ -15,8 +15,9 @@ import uv
 from encamp import uv_release
 from encamp.agent.system import Host
 from encamp.resources.base import Failure, Refused, Result
-from encamp.resources.interpreters import fits
+from encamp.resources.interpreters import choose, fits
 from encamp.resources.python_env import MARKER, PythonEnv
+from encamp.resources.python_managed import ManagedPython
 from encamp.resources.release_link import ReleaseLink
 from encamp.resources.simple_index import fetch, split_credentials
 from encamp.resources.uv_errors import explain, is_network
@@ -328,3 +329,47 @@ def test_what_uv_says_is_told_in_plain_words(said: str, reason: str, again: bool
     assert reason in explain(result, "").reason
     assert is_network(result) is again
     assert said.splitlines()[-1] in explain(result, "").detail
+
+
+class TestManagedPython:
+    """uv's own download needs a network; its place and its failure do not."""
+
+    @staticmethod
+    def bring(root: Path, version: str) -> Path:
+        """An interpreter where uv puts it."""
+        programs = root / f"cpython-{version}-linux-x86_64-gnu/bin"
+        programs.mkdir(parents=True)
+        link = programs / f"python{version.rpartition('.')[0]}"
+        link.symlink_to(sys.executable)
+        return link
+
+    def test_what_uv_brought_is_found_newest_first(self, tmp_path: Path, host: Host) -> None:
+        self.bring(tmp_path, "2.99.9")
+        newest = self.bring(tmp_path, "2.99.10")
+        assert ManagedPython("2.99", str(tmp_path)).check(host) == []
+        assert choose(host, "2.99", "", str(tmp_path))[0] == str(newest)
+
+    def test_a_series_that_is_not_there_is_to_be_brought(self, tmp_path: Path, host: Host) -> None:
+        self.bring(tmp_path, "2.99.9")
+        assert [str(change) for change in ManagedPython("2.9", str(tmp_path)).check(host)] == ["python: 2.9"]
+
+    def test_a_mirror_out_of_reach_is_told_in_plain_words(
+        self, tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("encamp.resources.uv_run.TRIES", 1)
+        kind = ManagedPython(
+            *("3.8", str(tmp_path / "python"), uv.find_uv_bin(), "http://127.0.0.1:9"),
+            cache_dir=str(tmp_path / "cache"),
+        )
+        with pytest.raises(Failure, match=r"uv could not bring Python 3\.8 to this host") as error:
+            kind.apply(host, kind.check(host))
+        assert "python_mirror" in error.value.fix and "127.0.0.1:9" in error.value.detail
+
+    def test_an_environment_stays_when_its_own_series_is_asked_for(
+        self, tmp_path: Path, host: Host, lock: str, index: LocalIndex
+    ) -> None:
+        env = environment(tmp_path, lock, index)
+        env.apply(host, env.check(host))
+        series = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        assert environment(tmp_path, lock, index, python=series).check(host) == []
+        assert environment(tmp_path, lock, index, python="3.8").check(host)
