@@ -38,6 +38,11 @@ class Settings:
     """The service."""
 
     server_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting("WARNING", "Log level of the server.")
+    server_start_timeout: int = setting(
+        180,
+        "Seconds that a server may take to be healthy after a start. Migrating a large database takes long.",
+        minimum=1,
+    )
     server_environment: dict[str, str] = setting(
         {},
         "Further PREFECT_* settings for the server's environment file.",
@@ -149,6 +154,7 @@ def health(host: SiteHost, site: Site, layout: Layout) -> ServerHealth:
         address.local_url(host),
         public_api_url=address.api_url(host),
         unit=layout.server_unit,
+        timeout=host.settings(Settings).server_start_timeout,
         expected=versions.resolved({"api_port": str(port), "home": layout.home}, version),
         version=version,
         database=database.scheme(host),
