@@ -117,12 +117,14 @@ def _client(
             raise
         return examined  # no server, several, or a secret that is not here: no one API is the right one
     apis = [one for one in wanted if isinstance(one, ClientApi)]
-    declared = [one for one in wanted if isinstance(one, PrefectProfile) or (fix and isinstance(one, ClientCa))]
+    profile = goals[0].profile if goals else ""
+    profiles = [one for one in wanted if isinstance(one, PrefectProfile) and one.name == profile]
+    declared = [*(one for one in wanted if fix and isinstance(one, ClientCa)), *profiles]
     return dataclasses.replace(
         examined,
         api_url=apis[0].url if apis else "",
         ca_file=client_modes.ca_path(goals[0]) if apis and apis[0].ca_file else "",
-        profile=goals[0].profile if goals else "",
+        profile=profile,
         declared=tuple(doctor.travelling(one) for one in declared),
         server=server or _server_name(host, site),
     )

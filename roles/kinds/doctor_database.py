@@ -81,6 +81,8 @@ try:
     else:
         found["known"], found["heads"] = heads("postgresql")
         asyncio.run(postgres(url))
+except ValueError:  # its text would repeat pieces of the password
+    found["error"] = "the connection URL cannot be read: percent-encode the special characters of its password"
 except Exception as error:
     found["error"] = "%s: %s" % (type(error).__name__, error)
 print(json.dumps(found))
