@@ -36,7 +36,7 @@ def hosted(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> I
     for goal in goals:
         api = _required(goal.api)
         yield from _ca_file(goal, api.ca)
-        yield ClientApi(api.url, api.auth, _trusted(host, goal), PATIENCE)
+        yield ClientApi(api.url, api.auth, _trusted(goal), PATIENCE)
         yield _fitting(host, goal, wished)
         yield ClientEnvironment(
             goal.profile, api.url, goal.profile, auth_before_key=versions.AUTH_BEFORE_KEY if api.auth else ""
@@ -127,7 +127,7 @@ def proofs(host: SiteHost, goals: Sequence[Goal]) -> list[Resource]:
                 f"client {goal.profile}",
                 api_url=api.url,
                 auth=api.auth,
-                ca_file=_trusted(host, goal),
+                ca_file=_trusted(goal),
                 profile=goal.profile if len(goals) > 1 else "",
                 database=goal.target is not None,
             )
@@ -149,12 +149,9 @@ def _ca_file(goal: Goal, text: str) -> Iterator[Item]:
         yield ClientCa(ca_path(goal), text)
 
 
-def _trusted(host: SiteHost, goal: Goal) -> str:
+def _trusted(goal: Goal) -> str:
     """The file that proves the API to a client; empty: the system's trust store."""
-    api = _required(goal.api)
-    if api.ca:
-        return ca_path(goal)
-    return base.ca_file(host.settings(base.Settings), root=False) if api.url.startswith("https:") else ""
+    return ca_path(goal) if _required(goal.api).ca else ""
 
 
 def _fitting(host: SiteHost, goal: Goal, wished: bool, same: bool = False) -> Resource:
@@ -166,7 +163,7 @@ def _fitting(host: SiteHost, goal: Goal, wished: bool, same: bool = False) -> Re
         server_version=api.version if api else "",
         api_url=api.url if api and not same else "",
         auth=api.auth if api else None,
-        ca_file=_trusted(host, goal) if api else "",
+        ca_file=_trusted(goal) if api else "",
         refused=() if same else versions.CLIENTS_REFUSED,
         auth_since=versions.since("client_auth") if api and api.auth and not same else "",
         same=same,

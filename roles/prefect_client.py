@@ -88,23 +88,28 @@ def profile_of(instance: str = DEFAULT) -> str:
 
 def api_of(server: SiteHost, host: SiteHost, site: Site) -> Api:
     """An instance of the site as a client uses it. Raises SettingsError."""
-    version = server.settings(base.Settings).prefect_version
-    return Api(address.api_url(server), version, access.client_settings(server, site), _authorities(server, host, site))
+    url, version = address.api_url(server), server.settings(base.Settings).prefect_version
+    return Api(url, version, access.client_settings(server, site), company(url, host))
 
 
-def _authorities(server: SiteHost, host: SiteHost, site: Site) -> str:
-    """The authorities that a client must be given to trust the server; empty where the system's do."""
-    return ""
+def company(url: str, host: SiteHost) -> str:
+    """The operator's own authorities, as PEM text, where a URL is one that they may stand behind."""
+    name = host.settings(base.Settings).ca_bundle
+    return base.read_bundle("ca_bundle", name, host) if name and url.startswith("https:") else ""
 
 
 def install(host: SiteHost, site: Site, wished: bool) -> Iterator[Item]:
+    from roles.kinds.client_ca import ClientCa
+
     if not wished:
         return
     settings = host.settings(base.Settings)
     wanted = base.release(settings, ENVS)
     done = f"{wanted.path}/bin/prefect"
     yield PythonExpectation(f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done)
-    yield from base.ca_bundle(settings, site, host)
+    if settings.ca_bundle:
+        text = base.read_bundle("ca_bundle", settings.ca_bundle, host)
+        yield ClientCa(base.ca_file(settings, root=False), text)  # in the home even of root: this may be a laptop
     yield base.uv(settings, site, host, UV_ROOT)
     yield from base.managed_python(settings, UV_ROOT, CACHE)
     yield base.environment(settings, wanted, UV_ROOT, CACHE)

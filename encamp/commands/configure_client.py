@@ -95,7 +95,8 @@ def goals(host: SiteHost, fleet: Site, options: Options, wish: Wish) -> list[Goa
     if wish.api_url and in_database:
         raise UsageError(f"{host.name}: --api-url is for the mode hosted", "leave it out, or give --mode hosted")
     if wish.api_url:
-        return [Goal(given or prefect_client.profile_of(), Api(_normal(wish.api_url)))]
+        url = _normal(wish.api_url)
+        return [Goal(given or prefect_client.profile_of(), Api(url, ca=prefect_client.company(url, host)))]
     if in_database and not client_database.needs_server(host) and not _servers(host, fleet, wish.server):
         return [Goal(given or prefect_client.profile_of(), None, client_database.target(host, None, fleet))]
     views = _instances(server_of(host, fleet, wish.server), options.instance)

@@ -54,7 +54,8 @@ def converge(tmp_path: Path) -> Converge:
         traffic: Traffic | None = None,
     ) -> list[dict[str, Any]]:
         store = BlobStore()
-        payload = bundle.pack(job(items, tmp_path / "state", store, check, diff))
+        ships = {package for step in plan.build("here", items).steps for package in step.resource.ships}
+        payload = bundle.pack(job(items, tmp_path / "state", store, check, diff), ships)
         remote = Remote("here", python, become=False)
         return list(converse(LocalLink(), remote, payload, store, traffic or Traffic()))
 
