@@ -20,7 +20,7 @@ from encamp.resources.postgres_hba_rule import PostgresHbaRule
 from encamp.resources.postgres_role import PostgresRole
 from encamp.resources.postgres_settings import PostgresSettings
 from encamp.site import Site, SiteHost
-from roles import database, database_budget, database_connection, database_host, firewall
+from roles import client_database, database, database_budget, database_connection, database_host, firewall
 
 TRIGRAMS = "pg_trgm"
 #: Rules of ours in pg_hba.conf begin with this.
@@ -66,7 +66,7 @@ def for_others(host: SiteHost, site: Site) -> Iterator[Item]:
     rules = [rule for view in clients for rule in _rules(view, site)]
     yield from rules
     yield PostgresHbaOnly(RULES, tuple(rule.name for rule in rules))
-    yield from _firewall(host, sorted({address for view in clients for address in addresses(view)}))
+    yield from _firewall(host, sorted({source for view in clients for source in sources(view)}))
 
 
 def clients_of(host: SiteHost, site: Site) -> list[SiteHost]:
@@ -96,6 +96,11 @@ def addresses(host: SiteHost) -> list[str]:
     return usable
 
 
+def sources(host: SiteHost) -> list[str]:
+    """Who may log in to a server's database: the server, and the networks of clients in the mode database."""
+    return [*addresses(host), *host.settings(client_database.Settings).client_database_sources]
+
+
 def _keeper(view: SiteHost, site: Site) -> str:
     """The host that keeps a server's Postgres; empty for SQLite, for others' Postgres, and where that is not clear."""
     try:
@@ -119,8 +124,8 @@ def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:
 def _rules(view: SiteHost, site: Site) -> Iterator[PostgresHbaRule]:
     """One rule for each address: a role to its database, with its password."""
     found = database_connection.connection(view, site)
-    for address in addresses(view):
-        network = str(ipaddress.ip_network(address))
+    for source in sources(view):
+        network = str(ipaddress.ip_network(source))
         name = f"{RULES}{found.database} from {network}"
         yield PostgresHbaRule(name, "host", found.database, found.user, network, METHOD)
 
