@@ -19,7 +19,7 @@ from roles import base, versions
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """``ranges``: (first release with it, first without). It counts where all ``facts`` hold: ``auth`` (the API asks
-    for a password), ``worker`` (the host runs a worker or agent), ``proxy`` (one is in front), ``database_tls``.
+    for a password), ``worker`` (the host runs a worker or agent), ``proxy`` (one is in front).
 
     ``refuse``: not deployed unless the operator accepts it by ``name``; else it is a warning.
     """
@@ -99,13 +99,6 @@ FAULTS = (
         "https://github.com/PrefectHQ/prefect/pull/22406",
         ("proxy",),
     ),
-    Fault(
-        "listener-tls",
-        (("3.4.12", "3.6.22"),),
-        "with TLS options in the database URL the server's listener for events does not connect",
-        "https://github.com/PrefectHQ/prefect/issues/21023",
-        ("database_tls",),
-    ),
 )
 NAMES = tuple(fault.name for fault in FAULTS)
 
@@ -128,7 +121,7 @@ class Settings:
 
 
 def problems(version: str, **facts: bool) -> list[Fault]:
-    """The faults of a release where these facts hold: ``auth``, ``worker``, ``proxy``, ``database_tls``."""
+    """The faults of a release where these facts hold: ``auth``, ``worker``, ``proxy``."""
     holding = {name for name, holds in facts.items() if holds}
     return [fault for fault in FAULTS if fault.fixed_in(version) and holding.issuperset(fault.facts)]
 

@@ -142,7 +142,11 @@ def _facts(host: SiteHost, site: Site) -> list[str]:
     """What faults of a release depend on."""
     worker = prefect_worker.is_declared(host)
     server = host if _is_server(host) else prefect_worker.server_for(host, site) if worker else None
-    held = {"worker": worker, "auth": server is not None and access.auth(server, site) is not None}
+    held = {
+        "worker": worker,
+        "auth": server is not None and access.auth(server, site) is not None,
+        "proxy": _is_server(host) and host.settings(address.Settings).tls != "off",
+    }
     return [fact for fact, holds in held.items() if holds]
 
 

@@ -28,7 +28,7 @@ def names(version: str, **facts: bool) -> set[str]:
 
 
 def test_the_default_release_has_no_known_fault() -> None:
-    assert not names("3.8.8", auth=True, worker=True, proxy=True, database_tls=True)
+    assert not names("3.8.8", auth=True, worker=True, proxy=True)
 
 
 @pytest.mark.parametrize(
