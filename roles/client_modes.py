@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from encamp.plan import Item
 from encamp.resources.base import Resource
@@ -20,8 +20,10 @@ from roles.kinds.prefect_profile import ACTIVE, PrefectProfile
 from roles.kinds.undo_profile import EVERY, UndoProfile
 from roles.prefect_client import GROUP, SHARE, Goal, install, mode_of
 
+T = TypeVar("T")
 #: Seconds that the API may take to answer a client: the server runs already.
 PATIENCE = 5
+DATABASE = "database"
 #: Settings that no profile may do without where they are needed: what they are for would fail, or go astray.
 REQUIRED = ("client_auth", "database_url")
 
@@ -31,7 +33,6 @@ def hosted(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> I
 
     In that order: a mistyped address must not replace a profile that works. The first profile becomes the active one.
     """
-
     yield from install(host, site, wished)
     for goal in goals:
         api = _required(goal.api)
@@ -64,48 +65,50 @@ def _hosted_profile(goal: Goal, profiles: Sequence[str], active: bool) -> Resour
 
 def in_database(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> Iterator[Item]:
     """The connection URL in place of the API's, once Postgres has let this machine in."""
-
     yield from install(host, site, wished)
-    settings = host.settings(client_database.Settings)
     for goal in goals:
         target = _required(goal.target)
-        found, ca_file = target.connection, ca_path(goal) if target.ca else ""
-        url = found.url()
-        yield from _ca_file(goal, target.ca)
-        yield ClientDatabase(
-            goal.profile,
-            Secret(_revealed(url).replace("+asyncpg", "", 1)),
-            found.host,
-            found.port,
-            found.user,
-            found.database,
-            tls=target.tls,
-            ca_file=ca_file,
-            check_hostname=target.check_hostname,
-            managed=target.managed,
-            clients=max(1, sum(mode_of(one) == "database" for one in site.in_group(GROUP))),
-            connections=settings.client_database_connections,
-            way_in=target.way_in,
-            brings=wished,
-        )
+        yield from _ca_file(goal, goal.api.ca if goal.api else "")  # the proof reads back from the API
+        yield from _ca_file(goal, target.ca, DATABASE)
+        yield _database(host, site, goal, wished)
         yield _fitting(host, goal, wished, same=True)
         yield ClientEnvironment(goal.profile, profile=goal.profile, mode="database")
     for goal in goals:
         target = _required(goal.target)
-        values = client_database.settings(target, host, ca_path(goal) if target.ca else "")
         yield _profile(
             goal.profile,
-            values,
+            client_database.settings(target, host, ca_path(goal, DATABASE) if target.ca else ""),
             activate=goal is goals[0],
             others=tuple(one.profile for one in goals),
-            version=_release(host, goal),
+            version=goal.api.version if goal.api else host.settings(base.Settings).prefect_version,
             absent=("api_url", "client_auth"),
         )
 
 
+def _database(host: SiteHost, site: Site, goal: Goal, wished: bool) -> Resource:
+    """The look at Postgres from the client."""
+    target = _required(goal.target)
+    found, url = target.connection, target.connection.url()
+    return ClientDatabase(
+        goal.profile,
+        Secret((url.reveal() if isinstance(url, Secret) else url).replace("+asyncpg", "", 1)),
+        found.host,
+        found.port,
+        found.user,
+        found.database,
+        tls=target.tls,
+        ca_file=ca_path(goal, DATABASE) if target.ca else "",
+        check_hostname=target.check_hostname,
+        managed=target.managed,
+        clients=max(1, sum(mode_of(one) == "database" for one in site.in_group(GROUP))),
+        connections=host.settings(client_database.Settings).client_database_connections,
+        way_in=target.way_in,
+        brings=wished,
+    )
+
+
 def local(host: SiteHost, site: Site, name: str, wished: bool) -> Iterator[Item]:
     """Plain ephemeral again: neither API nor database in the profile ``name``, or in the one that is active."""
-
     yield from install(host, site, wished)
     values: dict[str, str | Secret] = {"ephemeral": "true"}
     yield _profile(name or ACTIVE, values, activate=True, version=versions.NEWEST, absent=("api_url", "database_url"))
@@ -138,15 +141,14 @@ def proofs(host: SiteHost, goals: Sequence[Goal]) -> list[Resource]:
 # -- what they share -------------------------------------------------------------------------------------------------
 
 
-def ca_path(goal: Goal) -> str:
-    """Where a profile's certificate authorities are kept in the user's home."""
-    return f"{SHARE}/ca/profile-{goal.profile}.pem"
+def ca_path(goal: Goal, of: str = "api") -> str:
+    """Where the authorities for a profile's API, or for its database, are kept in the user's home."""
+    return f"{SHARE}/ca/{goal.profile}-{of}.pem"
 
 
-def _ca_file(goal: Goal, text: str) -> Iterator[Item]:
-
+def _ca_file(goal: Goal, text: str, of: str = "api") -> Iterator[Item]:
     if text:
-        yield ClientCa(ca_path(goal), text)
+        yield ClientCa(ca_path(goal, of), text)
 
 
 def _trusted(goal: Goal) -> str:
@@ -187,15 +189,7 @@ def _profile(name: str, values: Mapping[str, str | Secret], **options: Any) -> R
     )
 
 
-def _release(host: SiteHost, goal: Goal) -> str:
-    """The release to write for where the client has none: the server's, or the one that encamp would install."""
-    return goal.api.version if goal.api else host.settings(base.Settings).prefect_version
-
-
-def _revealed(text: str | Secret) -> str:
-    return text.reveal() if isinstance(text, Secret) else text
-
-
-def _required(value: Any) -> Any:
+def _required(value: T | None) -> T:
+    """What a goal of this mode has."""
     assert value is not None
     return value

@@ -14,6 +14,7 @@ from encamp.run import Run
 from encamp.schedule import Wave
 from encamp.site import Site, SiteHost
 from roles import address, client_database, client_modes, prefect_client, prefect_server, prefect_worker
+from roles.layout import DEFAULT
 from roles.prefect_client import Api, Goal
 
 STAGE: tuple[str, ...] = ("client",)
@@ -114,8 +115,10 @@ def goals(host: SiteHost, fleet: Site, options: Options, wish: Wish) -> list[Goa
 
 
 def _instances(server: SiteHost, named: str) -> list[SiteHost]:
-    """The instances of a server, or the one that is named. Raises UsageError."""
-    found = [view for view in server.instances if named in ("", view.instance)]
+    """The instances of a server, ``default`` first, or the one that is named. Raises UsageError."""
+    found = sorted(
+        (view for view in server.instances if named in ("", view.instance)), key=lambda view: view.instance != DEFAULT
+    )
     if not found:
         raise UsageError(f"{server.name} has no instance {named}", f"it has: {_names(server.instances)}")
     return found

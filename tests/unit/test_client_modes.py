@@ -1,0 +1,130 @@
+"""What clients are given in each mode, worked out from settings with no host touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fabric
+import pytest
+import yaml
+
+from encamp import plan
+from encamp.commands import configure_client
+from encamp.commands.configure_client import Wish
+from encamp.commands.options import Options
+from encamp.errors import SettingsError, UsageError
+from encamp.resources.base import Resource
+from encamp.shared.secret import Secret
+from roles import postgres
+from roles.kinds.client_database import ClientDatabase
+from roles.kinds.client_prefect import ClientPrefect
+from roles.kinds.prefect_profile import PrefectProfile
+
+
+def items(
+    folder: Path, server: dict[str, Any], clients: dict[str, Any], wish: Wish, instance: str = ""
+) -> list[Resource]:
+    """What laptop1 is to be, in a site with one server."""
+    inventory = {
+        "databases": {"hosts": {"db1": {"ansible_host": "192.0.2.5"}}},
+        "servers": {"hosts": {"vm1": {"ansible_host": "192.0.2.1", **server}}},
+        "clients": {"hosts": {"laptop1": {}}, "vars": clients},
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": inventory}}), "utf-8")
+    options = Options(fabric.Config(), hosts="laptop1", inventory=str(folder), instance=instance)
+    fleet, selected, _ = configure_client.clients(options)
+    built = plan.build("laptop1", configure_client.items(selected[0], fleet, options, wish))
+    return [step.resource for step in built.steps]
+
+
+def profiles(found: list[Resource]) -> dict[str, PrefectProfile]:
+    return {one.name: one for one in found if isinstance(one, PrefectProfile)}
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "url").write_text("postgresql://laptops:p%40ss@db:5432/prefect", "utf-8")
+    return {"file": str(tmp_path / "url")}
+
+
+TWO = {"instances": {"personal": {"port": 4202, "database": "sqlite"}, "default": {}}}
+
+
+def test_each_instance_gives_a_profile_and_the_default_one_is_active(tmp_path: Path) -> None:
+    found = profiles(items(tmp_path / "s", TWO, {}, Wish()))
+    assert {name: (one.settings["api_url"], one.activate) for name, one in found.items()} == {
+        "hosted": ("http://192.0.2.1:4200/api", True),
+        "personal": ("http://192.0.2.1:4202/api", False),
+    }
+    one = profiles(items(tmp_path / "s", TWO, {}, Wish(), "personal"))
+    assert {name: profile.activate for name, profile in one.items()} == {"personal": True}
+    assert list(profiles(items(tmp_path / "s", TWO, {}, Wish(profile="mine"), "personal"))) == ["mine"]
+    with pytest.raises(UsageError, match="one profile name"):
+        items(tmp_path / "s", TWO, {"profile": "team"}, Wish())
+    with pytest.raises(UsageError, match="no instance persona"):
+        items(tmp_path / "s", TWO, {}, Wish(), "persona")
+
+
+def test_auth_is_in_the_profile_and_too_old_clients_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "auth").write_text("ann:secret", "utf-8")
+    found = items(tmp_path / "s", {"auth": {"file": str(tmp_path / "auth")}}, {}, Wish())
+    assert profiles(found)["hosted"].settings["client_auth"] == Secret("ann:secret")
+    assert profiles(found)["hosted"].required == ("client_auth",)
+    assert next(one for one in found if isinstance(one, ClientPrefect)).auth_since == "3.1.8"
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [({}, "by a socket of its own"), ({"database": "sqlite"}, "a file that no other machine can share")],
+)
+def test_a_database_for_one_host_alone_is_refused(tmp_path: Path, server: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason) as refusal:
+        items(tmp_path / "s", server, {"client_mode": "database"}, Wish())
+    assert "client_database_url" in str(refusal.value.fix) and "hosts.yml" in str(refusal.value)
+
+
+def test_clients_get_the_servers_own_login_where_it_can_be_used(tmp_path: Path) -> None:
+    server = {"database_host": "db1", "database_password": {"file": str(tmp_path / "pw")}}
+    (tmp_path / "pw").write_text("p@ss", "utf-8")
+    found = items(tmp_path / "s", server, {}, Wish(mode="database"))
+    values = profiles(found)["hosted"].settings
+    assert values["database_url"] == Secret("postgresql+asyncpg://prefect:p%40ss@192.0.2.5:5432/prefect")
+    assert values["database_migrate_on_start"] == "false" and "api_url" not in values
+    look = next(one for one in found if isinstance(one, ClientDatabase))
+    assert look.way_in == "set client_database_sources: for vm1 and deploy" and look.managed
+
+
+def test_a_login_for_clients_alone(tmp_path: Path, secret: dict[str, str]) -> None:
+    found = profiles(items(tmp_path / "s", {}, {"client_mode": "database", "client_database_url": secret}, Wish()))
+    url = found["hosted"].settings["database_url"]
+    assert url == Secret("postgresql+asyncpg://laptops:p%40ss@db:5432/prefect") and "p%40ss" not in repr(found)
+    assert found["hosted"].absent == ("api_url", "client_auth")
+
+
+def test_networks_of_clients_are_let_in_to_a_managed_database(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("p@ss", "utf-8")
+    server = {"database_host": "db1", "database_password": {"file": str(tmp_path / "pw")}}
+    items(tmp_path / "s", {**server, "client_database_sources": ["10.1.0.0/16"]}, {}, Wish())
+    options = Options(fabric.Config(), hosts="laptop1", inventory=str(tmp_path / "s"))
+    fleet, _, _ = configure_client.clients(options)
+    built = plan.build("db1", postgres.for_others(fleet.host("db1"), fleet))
+    rules = [step.resource for step in built.steps if step.resource.id.startswith("PostgresHbaRule")]
+    assert [vars(rule)["address"] for rule in rules] == ["192.0.2.1/32", "10.1.0.0/16"]
+    port = next(step.resource for step in built.steps if step.resource.id.startswith("FirewallPort"))
+    assert vars(port)["sources"] == ("10.1.0.0/16", "192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        (Wish(mode="cloud"), "one of hosted, database, local"),
+        (Wish(undo=True, mode="local"), "--undo goes with no other option"),
+        (Wish(server="a", api_url="http://b"), "exclude each other"),
+    ],
+)
+def test_options_that_cannot_be(wish: Wish, reason: str) -> None:
+    with pytest.raises(UsageError) as error:
+        configure_client.configure_client(Options(fabric.Config()), wish)
+    assert reason in f"{error.value} {error.value.fix}"
