@@ -193,8 +193,12 @@ def test_bad_values_are_told_before_any_host_is_touched(tmp_path: Path, wrong: s
 
 @pytest.mark.parametrize("asked", ["auth: auto", "csrf: true"])
 def test_a_worker_that_the_server_would_turn_away_is_refused(tmp_path: Path, asked: str) -> None:
-    with pytest.raises(SettingsError, match=r"vm2: Prefect 2\.14\.21 knows no .* and vm1 asks for it"):
-        fleet(tmp_path, f"{HERE}, {asked}", "ansible_host: 198.18.0.8, prefect_version: '2.14.21'")
+    hosts = f"        vm1: {{{HERE}, {asked}}}\n        vm2: {{ansible_host: h, prefect_version: '2.14.21'}}\n"
+    (tmp_path / "hosts.yml").write_text(f"all:\n  children:\n    servers:\n      hosts:\n{hosts}")
+    site = Site(inventory.load(tmp_path), [])
+    with pytest.raises(SettingsError, match=r"vm2: Prefect 2\.14\.21 knows no .* and vm1 asks for it") as refused:
+        list(access.worker_expectations(site.host("vm2"), site.host("vm1"), site))
+    assert str(refused.value.where).endswith("hosts.yml:6")
 
 
 # -- the world ---------------------------------------------------------------------------------------------------------
