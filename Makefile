@@ -17,6 +17,8 @@ STAMP := .venv/.installed
 LAB := tests/lab/lab.py
 HOSTS ?=
 FLAGS ?=
+# Files of tests that run at once, each with hosts of its own: most of their time is waiting.
+JOBS ?= 3
 
 .PHONY: help demo demo-down test lint bench lab-up lab-down clean
 
@@ -35,7 +37,7 @@ demo-down lab-down: $(STAMP)
 
 test: $(STAMP)
 	tests/lab/docker.sh
-	$(PYTHON) -m pytest tests $(FLAGS)
+	$(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile $(FLAGS)
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

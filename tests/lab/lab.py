@@ -346,10 +346,18 @@ def recipe_tag() -> str:
 
 
 def ensure_images(tag: str, images: Iterable[Image]) -> None:
-    """Build the images that are not there yet; the plain host first, the others build on it."""
-    for image in sorted(images, key=lambda image: (image.target != "host", image.name)):
-        if not image_exists(f"{image.name}:{tag}"):
-            build_image(tag, image)
+    """Build the images that are not there yet; the plain host first, the others build on it.
+
+    One at a time on the machine: test runs beside each other want the same ones.
+    """
+    wanted = sorted(images, key=lambda image: (image.target != "host", image.name))
+    if all(image_exists(f"{image.name}:{tag}") for image in wanted):
+        return
+    with open(Path(tempfile.gettempdir()) / f"encamp-lab-images-{os.getuid()}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for image in wanted:
+            if not image_exists(f"{image.name}:{tag}"):
+                build_image(tag, image)
 
 
 def image_exists(image: str) -> bool:
