@@ -78,18 +78,21 @@ class Settings:
 
 def auth(server: SiteHost, site: Site) -> Secret | None:
     """``user:password`` of a server's API; None where it has none. Raises SettingsError for one that cannot work."""
-    given = server.settings(Settings).auth
-    known = versions.able("auth", _release(server))
-    if isinstance(given, Secret):
-        problem = auth_problem(given.reveal())
-        if problem:
-            raise SettingsError(f"{server.name}: auth {problem}", "write user:password", server.origin("auth"))
-        if not known:
-            raise _unknown(server, "auth", "auth")
+    given, known = _given(server), versions.able("auth", _release(server))
+    if given is not None and not known:
+        raise _unknown(server, "auth", "auth")
+    if given is not None or server.settings(Settings).auth == "off" or not known:
         return given
-    if given == "off" or not known:
-        return None
     return Secret(f"{USER}:{site.generated(secret_name(server)).reveal()}")
+
+
+def _given(host: SiteHost) -> Secret | None:
+    """The operator's own auth string. Raises SettingsError for one that cannot work."""
+    given = host.settings(Settings).auth
+    problem = auth_problem(given.reveal()) if isinstance(given, Secret) else None
+    if problem:
+        raise SettingsError(f"{host.name}: auth {problem}", "write user:password", host.origin("auth"))
+    return given if isinstance(given, Secret) else None
 
 
 def secret_name(server: SiteHost) -> str:
@@ -144,6 +147,12 @@ def client_settings(server: SiteHost, site: Site) -> Mapping[str, str | Secret]:
     """What workers and clients of ``server`` are told of access, by the keys of ``versions.NAMES``."""
     secret = auth(server, site)
     return {} if secret is None else {"client_auth": secret}
+
+
+def foreign_settings(client: SiteHost) -> Mapping[str, str | Secret]:
+    """What a client is told of an API that is none of this site's: the auth string in its own settings, if any."""
+    given = _given(client)
+    return {} if given is None else {"client_auth": given}
 
 
 def client_needs(server: SiteHost, site: Site) -> Mapping[str, str]:

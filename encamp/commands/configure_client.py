@@ -13,7 +13,7 @@ from encamp.reach import LocalReach, Reach, SshReach
 from encamp.run import Run
 from encamp.schedule import Wave
 from encamp.site import Site, SiteHost
-from roles import address, client_database, client_modes, prefect_client, prefect_server, prefect_worker
+from roles import access, address, client_database, client_modes, prefect_client, prefect_server, prefect_worker
 from roles.layout import DEFAULT
 from roles.prefect_client import Api, Goal
 
@@ -97,7 +97,8 @@ def goals(host: SiteHost, fleet: Site, options: Options, wish: Wish) -> list[Goa
         raise UsageError(f"{host.name}: --api-url is for the mode hosted", "leave it out, or give --mode hosted")
     if wish.api_url:
         url = _normal(wish.api_url)
-        return [Goal(given or prefect_client.profile_of(), Api(url, ca=prefect_client.company(url, host)))]
+        api = Api(url, settings=access.foreign_settings(host), ca=prefect_client.company(url, host))
+        return [Goal(given or prefect_client.profile_of(), api)]
     if in_database and not client_database.needs_server(host) and not _servers(host, fleet, wish.server):
         return [Goal(given or prefect_client.profile_of(), None, client_database.target(host, None, fleet))]
     views = _instances(server_of(host, fleet, wish.server), options.instance)
