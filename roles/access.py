@@ -145,21 +145,15 @@ def server_settings(host: SiteHost, site: Site) -> Mapping[str, str | Secret]:
 
 def client_settings(server: SiteHost, site: Site) -> Mapping[str, str | Secret]:
     """What workers and clients of ``server`` are told of access, by the keys of ``versions.NAMES``."""
-    secret = auth(server, site)
-    return {} if secret is None else {"client_auth": secret}
+    secret, csrf = auth(server, site), server.settings(Settings).csrf
+    values: dict[str, str | Secret] = {"client_csrf": "true"} if csrf else {}
+    return values if secret is None else {**values, "client_auth": secret}
 
 
 def foreign_settings(client: SiteHost) -> Mapping[str, str | Secret]:
     """What a client is told of an API that is none of this site's: the auth string in its own settings, if any."""
     given = _given(client)
     return {} if given is None else {"client_auth": given}
-
-
-def client_needs(server: SiteHost, site: Site) -> Mapping[str, str]:
-    """What a client must be able to do for this server, each with the first release of Prefect that can."""
-    needs = {"basic auth": "client_auth"} if auth(server, site) is not None else {}
-    needs |= {"CSRF tokens": "client_csrf"} if server.settings(Settings).csrf else {}
-    return {what: versions.since(key) for what, key in needs.items()}
 
 
 def worker_expectations(host: SiteHost, server: SiteHost, site: Site) -> Iterator[Item]:
@@ -176,7 +170,8 @@ def worker_expectations(host: SiteHost, server: SiteHost, site: Site) -> Iterato
 
 
 def _check_client(host: SiteHost, server: SiteHost, site: Site) -> None:
-    for what, since in client_needs(server, site).items():
+    words = {"client_auth": "basic auth", "client_csrf": "CSRF tokens"}
+    for what, since in [(words[key], versions.since(key)) for key in client_settings(server, site)]:
         if not versions.has(_release(host), since):
             raise SettingsError(
                 f"{host.name}: Prefect {_release(host)} knows no {what}, and {server.name} asks for it",

@@ -168,6 +168,7 @@ def _fitting(host: SiteHost, goal: Goal, wished: bool, same: bool = False) -> Re
         ca_file=_trusted(goal) if api else "",
         refused=() if same else versions.CLIENTS_REFUSED,
         auth_since=versions.since("client_auth") if api and api.auth and not same else "",
+        csrf_since=versions.since("client_csrf") if api and "client_csrf" in api.settings and not same else "",
         same=same,
         brings=host.settings(base.Settings).prefect_version if wished else "",
     )

@@ -21,9 +21,9 @@ class ClientPrefect(Resource):
 
     ``server_version`` is the server's release; where it is empty, ``api_url`` is asked (with ``auth``, ``ca_file``).
     ``refused``: (client from, server before, what happens) for each pair that was seen to fail. ``auth_since`` is the
-    first release whose client can send user and password, where the server asks for them. ``same`` says that the
-    releases must be equal: clients that write to the server's own database. ``brings`` is the release that encamp
-    installs for this user before this step.
+    first release whose client can send user and password, ``csrf_since`` the first that sends CSRF tokens, where the
+    server asks for them. ``same`` says that the releases must be equal: clients that write to the server's own database.
+    ``brings`` is the release that encamp installs for this user before this step.
     """
 
     name: str
@@ -33,6 +33,7 @@ class ClientPrefect(Resource):
     ca_file: str = ""
     refused: tuple[tuple[str, str, str], ...] = ()
     auth_since: str = ""
+    csrf_since: str = ""
     same: bool = False
     brings: str = ""
 
@@ -66,6 +67,8 @@ class ClientPrefect(Resource):
         """Why a client of this release cannot work with the server; empty where it can."""
         if self.auth_since and _older(client, self.auth_since):
             return f"it asks for user and password, which clients before {self.auth_since} cannot send"
+        if self.csrf_since and _older(client, self.csrf_since):
+            return f"it asks for CSRF tokens, which clients before {self.csrf_since} do not send"
         if self.same and server and version_key(client) != version_key(server):
             return f"it has {server}, and those who write to one database must have the same release"
         for since, before, symptom in self.refused if server else ():

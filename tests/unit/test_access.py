@@ -156,6 +156,8 @@ def test_what_a_release_would_ignore_is_refused(tmp_path: Path, setting: str, ve
 
 def test_csrf_and_cors_by_the_releases_names(tmp_path: Path) -> None:
     cors = "cors_allowed_origins: ['https://a.example', 'http://b.example:8080'], cors_allowed_methods: [GET, POST]"
+    worker = env_of(fleet(tmp_path, f"{HERE}, csrf: true", "ansible_host: 198.18.0.8")[1], "worker.env")
+    assert "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED=true\n" in worker
     settings = f"{HERE}, csrf: true, {cors}, cors_allowed_headers: [Authorization], analytics: true"
     lines = env_of(fleet(tmp_path, settings)[1]).splitlines()
     assert {
@@ -199,6 +201,14 @@ def test_a_worker_that_the_server_would_turn_away_is_refused(tmp_path: Path, ask
     with pytest.raises(SettingsError, match=r"vm2: Prefect 2\.14\.21 knows no .* and vm1 asks for it") as refused:
         list(access.worker_expectations(site.host("vm2"), site.host("vm1"), site))
     assert str(refused.value.where).endswith("hosts.yml:6")
+
+
+def test_a_client_may_have_a_string_for_a_server_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "auth").write_text("admin:x")
+    site, _ = fleet(tmp_path, f"{HERE}, auth: {{file: auth}}")
+    assert access.foreign_settings(site.host("vm1")) == {"client_auth": Secret("admin:x")}
+    site, _ = fleet(tmp_path, f"{HERE}, auth: auto")
+    assert access.foreign_settings(site.host("vm1")) == {}, "a generated one is that of its own server"
 
 
 # -- the world ---------------------------------------------------------------------------------------------------------
