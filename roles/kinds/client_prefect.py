@@ -22,8 +22,8 @@ class ClientPrefect(Resource):
     ``server_version`` is the server's release; where it is empty, ``api_url`` is asked (with ``auth``, ``ca_file``).
     ``refused``: (client from, server before, what happens) for each pair that was seen to fail. ``auth_since`` is the
     first release whose client can send user and password, ``csrf_since`` the first that sends CSRF tokens, where the
-    server asks for them. ``same`` says that the releases must be equal: clients that write to the server's own database.
-    ``brings`` is the release that encamp installs for this user before this step.
+    server asks for them. ``same`` says that the releases must be equal: clients that write to the server's own
+    database. ``brings`` is the release that encamp installs for this user before this step.
     """
 
     name: str

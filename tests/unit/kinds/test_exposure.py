@@ -9,6 +9,7 @@ import pytest
 from encamp.resources.base import Refused
 from encamp.shared.secret import Secret
 from roles.kinds.api_auth import ApiAuth, unguarded
+from roles.kinds.client_prefect import ClientPrefect
 from roles.kinds.exposure import Exposure, is_public
 from roles.kinds.prefect_api import Api
 from tests.unit.kinds.laptop import Laptop
@@ -146,6 +147,13 @@ def test_a_string_that_another_machine_made_is_not_replaced() -> None:
         api_auth(OURS).check(Answers({ENV: f"{THEIRS}\n"}))
     assert "copy secrets/vm1+default+api-auth" in refused.value.fix and "auth_renew=true" in refused.value.fix
     assert "bbbb" not in str(refused.value)
+
+
+def test_clients_that_cannot_send_what_the_server_asks_for() -> None:
+    kind = ClientPrefect("hosted", "3.8.8", auth_since="3.1.8", csrf_since="2.16.5")
+    assert "CSRF tokens" in ClientPrefect("hosted", csrf_since="2.16.5")._problem("2.14.21", "3.8.8")
+    assert "user and password" in kind._problem("2.20.26", "3.8.8")
+    assert kind._problem("3.8.8", "3.8.8") == ""
 
 
 def test_a_server_that_does_not_ask_for_auth_is_found_out(tmp_path: Path, server: Server) -> None:  # noqa: F811
