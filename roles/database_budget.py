@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from encamp.errors import SettingsError
 from encamp.site import Site, SiteHost
-from roles import database, database_connection, database_host
+from roles import client_database, database, database_connection, database_host, prefect_client
 from roles.layout import Layout
 
 #: The group of the servers (prefect_server.GROUP; that module imports this one).
@@ -45,7 +45,20 @@ def sharing(host: SiteHost, site: Site) -> list[SiteHost]:
 
 def demands(host: SiteHost, site: Site) -> list[Demand]:
     """What every process may open at the Postgres of one instance."""
-    return [Demand(_title(view), per_process(view)) for view in sharing(host, site)]
+    return demands_of(sharing(host, site), site)
+
+
+def demands_of(views: Sequence[SiteHost], site: Site) -> list[Demand]:
+    """What servers may open at one Postgres, and clients that write to it themselves, with one flow run each."""
+    found = [Demand(_title(view), per_process(view)) for view in views]
+    names = ("", *(view.name for view in views))
+    for client in site.in_group(prefect_client.GROUP):
+        if prefect_client.mode_of(client) == "database" and client_database.needs_server(client):
+            server = client.inventory.variables.get("server")
+            if str(server.data if server else "").partition("/")[0] in names:
+                settings = client.settings(client_database.Settings)
+                found.append(Demand(client.name, settings.client_database_connections + LISTENER))
+    return found
 
 
 def total(found: Sequence[Demand]) -> int:

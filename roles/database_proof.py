@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from encamp.errors import SettingsError
 from encamp.plan import Item, Step
-from encamp.resources.base import Failure
 from encamp.resources.file import File
-from encamp.resources.pem import validate
 from encamp.resources.restart import Restart
 from encamp.site import Site, SiteHost
 from roles import base, database, database_budget, database_connection, postgres
@@ -76,18 +73,9 @@ def files(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
     """The CA, and the instance's own certificate and key, where the site names them."""
     settings, paths = host.settings(database.Settings), database_connection.tls_files(host)
     if paths.ca:
-        yield Step(File(paths.ca, _certificates(host, "database_ca_file", settings.database_ca_file)), (restart,))
+        yield Step(File(paths.ca, base.read_bundle("database_ca_file", settings.database_ca_file, host)), (restart,))
     if paths.cert and settings.database_key is not None:
-        yield Step(File(paths.cert, _certificates(host, "database_cert_file", settings.database_cert_file)), (restart,))
+        yield Step(
+            File(paths.cert, base.read_bundle("database_cert_file", settings.database_cert_file, host)), (restart,)
+        )
         yield Step(File(paths.key, settings.database_key, "root", layout.user, 0o640), (restart,))
-
-
-def _certificates(host: SiteHost, key: str, name: str) -> str:
-    """A PEM file of the controller. Raises SettingsError for one that is missing or no certificate."""
-    path, data = base.read_file(key, name, host)
-    text = data.decode("utf-8", "replace")
-    try:
-        validate(text, f"{key}: {path}")
-    except Failure as error:
-        raise SettingsError(error.reason, error.fix or error.cause, host.origin(key)) from None
-    return text

@@ -39,7 +39,7 @@ def expectation(host: SiteHost, site: Site) -> PostgresExpectation:
     """What a Postgres that is there already must be: the port that clients are told, and enough connections."""
     settings = host.settings(database_host.Settings)
     found = [view for view in database_budget.servers(site, host) if _keeper(view, site) == host.name]
-    needed = sum(database_budget.per_process(view) for view in found)
+    needed = database_budget.total(database_budget.demands_of(found, site))
     return PostgresExpectation("main", settings.postgres_port, needed, settings.postgres_max_connections)
 
 
@@ -90,8 +90,8 @@ def addresses(host: SiteHost) -> list[str]:
         found = socket.getaddrinfo(given, None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise SettingsError(f"{host.name}: {given} cannot be resolved here: {error.strerror}", fix, where) from None
-    usable = sorted({str(place[0]) for *_, place in found})
-    if any(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in usable):
+    usable = sorted({str(place[0]).partition("%")[0] for *_, place in found})
+    if any(ipaddress.ip_address(one).is_loopback for one in usable):
         raise SettingsError(f"{host.name}: {given} is a loopback address", fix, where)
     return usable
 

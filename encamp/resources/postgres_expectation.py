@@ -46,8 +46,8 @@ class PostgresExpectation(Resource):
         limit = max(int(state.settings["max_connections"]), self.raised_to)
         if self.connections > limit - kept:
             raise Refused(
-                f"max_connections = {limit} of the Postgres cluster {state.cluster.label}, of which {kept} are kept for "
-                f"superusers, does not give the {self.connections} connections that its Prefect processes may open",
+                f"max_connections = {limit} of the Postgres cluster {state.cluster.label}, of which {kept} are for "
+                f"superusers only, does not give the {self.connections} connections that its Prefect processes may open",
                 "each process may open its whole pool and its overflow",
                 f"set postgres_max_connections: {self.connections + kept} or more for this host (Postgres restarts), "
                 "or lower database_pool_size and database_max_overflow",

@@ -7,7 +7,7 @@ from typing import Sequence
 from encamp.resources import postgres_hba_file as hba
 from encamp.resources.base import Change, Reader, Resource, System, kind
 from encamp.resources.postgres_common import read_state
-from encamp.resources.postgres_hba_rule import load, locate, replace
+from encamp.resources.postgres_hba_rule import load, locate, replace, waits_for_reload
 
 
 @kind
@@ -26,19 +26,23 @@ class PostgresHbaOnly(Resource):
         state = read_state(host, self.cluster)
         if state is None:
             return []
-        _, _, block = locate(host, state)
-        return [
+        path, _, block = locate(host, state)
+        changes = [
             Change("rule", line.decode("utf-8", "replace"), "removed")
             for name, line in block.rules.items()
             if self._is_stale(name)
         ]
+        pending = not changes and waits_for_reload(host, state, path)
+        return [Change("reload", "pending", "done")] if pending else changes
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         state = read_state(host, self.cluster)
         if state is None:
             return
         path, data, block = locate(host, state)
-        replace(host, path, hba.without_rules(data, [name for name in block.rules if self._is_stale(name)]))
+        after = hba.without_rules(data, [name for name in block.rules if self._is_stale(name)])
+        if after != data:
+            replace(host, path, after)
         load(host, self.cluster, path)
 
     def _is_stale(self, name: str) -> bool:

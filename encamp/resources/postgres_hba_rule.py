@@ -94,7 +94,7 @@ class PostgresHbaRule(Resource):
             return [Change("rule", before, self.line, self._diff(host, path, data))]
         if hba.in_the_way(self._rule, _rules(self._earlier(state, block))):
             return [Change("position", "after rules that catch the same connections", "first")]
-        return [Change("reload", "pending", "done")] if _waits_for_reload(host, state, path) else []
+        return [Change("reload", "pending", "done")] if waits_for_reload(host, state, path) else []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         state = read_state(host, self.cluster)
@@ -193,7 +193,7 @@ def load(host: System, cluster: str, path: str) -> None:
 
     def is_loaded() -> bool:
         state = read_state(host, cluster)
-        return state is not None and not _waits_for_reload(host, state, path)
+        return state is not None and not waits_for_reload(host, state, path)
 
     if not host.wait(is_loaded, RELOAD_SECONDS):
         raise Failure(
@@ -202,7 +202,7 @@ def load(host: System, cluster: str, path: str) -> None:
         )
 
 
-def _waits_for_reload(host: Reader, state: State, path: str) -> bool:
+def waits_for_reload(host: Reader, state: State, path: str) -> bool:
     """Whether the file changed since the server read it. A date in the future says nothing."""
     found = host.stat(path)
     return found is not None and state.loaded < found.mtime <= state.now
