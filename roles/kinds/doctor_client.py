@@ -50,7 +50,11 @@ class ClientDoctor(Doctor):
         patient = self._patient(host)
         begin(host, self.patient, _verdict(patient))
         case = case_of(patient)
-        looks: list[Look[Patient]] = [*BEFORE, *(_of_api(look, case) for look in LOOKS), *after(self.projects)]
+        looks: list[Look[Patient]] = [
+            *BEFORE,
+            *(_of_api(look, case) for look in LOOKS),
+            *after([_absolute(folder, host.home) for folder in self.projects]),
+        ]
         return examine(host, patient, self.patient, looks, remedy_for)
 
     def _patient(self, host: Reader) -> Patient:
