@@ -26,6 +26,13 @@ PATIENCE = 5
 DATABASE = "database"
 #: Settings that no profile may do without where they are needed: what they are for would fail, or go astray.
 REQUIRED = ("client_auth", "database_url")
+#: Comforts of releases that have them. (Where ephemeral mode cannot be switched on, it always is.)
+OPTIONAL = (
+    "database_pool_size",
+    "database_max_overflow",
+    "database_application_name",
+    "ephemeral_timeout",
+)
 
 
 def hosted(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> Iterator[Item]:
@@ -186,6 +193,7 @@ def _profile(name: str, values: Mapping[str, str | Secret], **options: Any) -> R
         dropped=versions.DROPPED,
         builtin=versions.BUILTIN_PROFILES,
         required=tuple(key for key in REQUIRED if key in values),
+        optional=tuple(key for key in values if key in OPTIONAL or values[key] == "true"),
         **options,
     )
 

@@ -32,10 +32,11 @@ class PrefectProfile(Resource):
     it must not hold, by keys of ``names`` or by their own names; values may begin with ``~/``. ``names`` holds each
     setting's names since which release, ``dropped`` prefixes of names and the release that no longer reads them: the
     profile gets names that all releases found here know, since an unknown one breaks Prefect 2 at import. What the
-    oldest does not have is left out, or refused where it is ``required``. ``version`` is the release to write for where
-    none is found. ``activate`` makes the profile the active one, unless one of ``others`` is. ``builtin``: the names of
-    the profiles that Prefect brings since which release; the first is the default. ``path`` is the profiles file ("":
-    where this user's Prefect looks). Other profiles, comments, order, mode, and keys that others added stay.
+    oldest does not have is left out, told unless ``optional``, or refused where it is ``required``. ``version`` is the
+    release to write for where none is found. ``activate`` makes the profile the active one, unless one of ``others``
+    is. ``builtin``: the names of the profiles that Prefect brings since which release; the first is the default.
+    ``path`` is the profiles file ("": where this user's Prefect looks). Other profiles, comments, order, mode, and keys
+    that others added stay.
     """
 
     ships: ClassVar[tuple[str, ...]] = ("tomlkit",)
@@ -49,6 +50,7 @@ class PrefectProfile(Resource):
     version: str = "999"
     absent: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     builtin: Row = ()
 
@@ -122,7 +124,7 @@ class PrefectProfile(Resource):
             name = names.shared(key, found) if found else names.name(key, self.version)
             if name:
                 known[name] = value
-            elif found:
+            elif found and key not in self.optional:
                 self._left_out(host, names, key)
         return known
 
