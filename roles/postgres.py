@@ -38,7 +38,8 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 def expectation(host: SiteHost, site: Site) -> PostgresExpectation:
     """What a Postgres that is there already must be: the port that clients are told, and enough connections."""
     settings = host.settings(database_host.Settings)
-    found = [view for view in database_budget.servers(site, host) if _keeper(view, site) == host.name]
+    more = () if database_host.is_declared(host) else (host,)  # a server that is in no group
+    found = [view for view in database_budget.servers(site, *more) if _keeper(view, site) == host.name]
     needed = database_budget.total(database_budget.demands_of(found, site))
     return PostgresExpectation("main", settings.postgres_port, needed, settings.postgres_max_connections)
 

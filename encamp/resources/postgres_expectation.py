@@ -47,7 +47,7 @@ class PostgresExpectation(Resource):
         if self.connections > limit - kept:
             raise Refused(
                 f"max_connections = {limit} of the Postgres cluster {state.cluster.label}, of which {kept} are for "
-                f"superusers only, does not give the {self.connections} connections that its Prefect processes may open",
+                f"superusers only, does not give the {self.connections} connections that Prefect's processes may open",
                 "each process may open its whole pool and its overflow",
                 f"set postgres_max_connections: {self.connections + kept} or more for this host (Postgres restarts), "
                 "or lower database_pool_size and database_max_overflow",
