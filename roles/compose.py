@@ -129,6 +129,11 @@ class Stack:
         return f"{self.project}-database"
 
     @property
+    def volumes(self) -> tuple[str, str]:
+        """Where all data is."""
+        return self.home_volume, self.database_volume
+
+    @property
     def directory(self) -> str:
         return f"{self.layout.config}/compose"
 

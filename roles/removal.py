@@ -17,7 +17,7 @@ SOME_PORT = 4200
 
 
 def resources(instance: str) -> Iterator[Item]:
-    """Units, firewall rules, settings and the link to the release of ``instance``; the rest of the host is left alone."""
+    """Units, firewall rules, settings and the link to the release of ``instance``; the rest of the host is left."""
     layout = Layout(instance)
     stack = Stack(layout)
     yield InstanceUnitsAbsent(layout.name, layout.server_unit, (layout.user, layout.worker_user))
@@ -30,8 +30,10 @@ def resources(instance: str) -> Iterator[Item]:
 def kept(instance: str) -> str:
     """What is left of an instance, and how its owner removes it for good."""
     layout = Layout(instance)
+    volumes = " and ".join(Stack(layout).volumes)
     return (
-        f"kept: {layout.home}, {layout.worker_home} and the Postgres database {layout.database}, where they exist. "
+        f"kept: {layout.home}, {layout.worker_home}, the Postgres database {layout.database} and Docker's volumes "
+        f"{volumes}, where they exist. "
         f"To delete them for good: runuser -u postgres -- dropdb {layout.database}; "
-        f"rm -r {layout.home} {layout.worker_home}"
+        f"rm -r {layout.home} {layout.worker_home}; docker volume rm {' '.join(Stack(layout).volumes)}"
     )

@@ -11,6 +11,8 @@ from encamp.shared.wire import Blob, LargeFile
 
 PULL_SECONDS = 1800.0
 LOAD_SECONDS = 600.0
+#: Every how many parts progress is told.
+TOLD = 8
 #: Holds a registry's password while an image is pulled, in memory and for root alone.
 LOGIN = "/run/encamp-docker-login"
 
@@ -64,7 +66,8 @@ class DockerImage(Resource):
         assert not isinstance(self.archive, LargeFile)
         for number, part in enumerate(self.archive, 1):
             yield host.fetch(part)
-            host.progress(f"loading {self.reference}: part {number} of {len(self.archive)}")
+            if number % TOLD == 0:
+                host.progress(f"loading {self.reference}: part {number} of {len(self.archive)}")
 
     def _pull(self, host: System) -> None:
         host.progress(f"pulling {self.reference}")
