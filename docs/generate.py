@@ -94,13 +94,13 @@ def _row(doc: SettingDoc) -> tuple[str, ...]:
 
 
 def _kinds() -> list[type[Resource]]:
-    """All kinds, by name. A base shared by several kinds begins with an underscore and is left out."""
+    """All kinds, by name. A base shared by several kinds is not decorated as one, and is left out."""
     found: list[type[Resource]] = []
     for name in [*_modules("encamp/resources", "Resource"), *_modules("roles/kinds", "Resource")]:
         module = importlib.import_module(name)
         classes = (item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Resource))
         found += [cls for cls in classes if cls.__module__ == name and cls not in (Resource, HandlerResource)]
-    return sorted((cls for cls in found if not cls.__name__.startswith("_")), key=lambda cls: cls.__name__)
+    return sorted((cls for cls in found if "__dataclass_fields__" in vars(cls)), key=lambda cls: cls.__name__)
 
 
 def _resources_text() -> str:
