@@ -111,7 +111,7 @@ def proof(host: SiteHost, site: Site) -> Resource:
         f"{first.kind} {layout.name} {first.label}",
         work_pool=first.spec.pool,
         queue=queue,
-        worker=first.own_name if isinstance(first.spec, Worker) else "",
+        workers=tuple(unit.own_name for unit in found if unit.spec is first.spec),
         unit=first.name,
         **common,
     )

@@ -28,8 +28,8 @@ class FlowProof(Resource):
 
     ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
     ``auth`` is ``user:password`` where the server asks for it. ``as_user`` runs the flow ("": the agent's user).
-    ``work_pool``: this host's worker of that pool, named ``worker``, must run it; ``queue``: it goes there (without a
-    pool: to the agents that poll it). ``through`` is "profile" (just the settings that the user's own flows get) or
+    ``work_pool``: one of this host's ``workers`` of that pool must run it; ``queue``: it goes there (without a pool: to
+    the agents that poll it). ``through`` is "profile" (just the settings that the user's own flows get) or
     "environment" (PREFECT_API_URL and the rest given by encamp, a home of its own).
     ``profile`` chooses a profile that need not be the active one. ``database``: the profile names no API, but the
     server's database, so that the run comes back from there by way of a temporary API.
@@ -48,7 +48,7 @@ class FlowProof(Resource):
     auth: Optional[Secret] = None
     as_user: str = ""
     work_pool: str = ""
-    worker: str = ""
+    workers: tuple[str, ...] = ()
     through: str = "profile"
     workdir: str = ""
     timeout: int = 180
@@ -129,7 +129,7 @@ class FlowProof(Resource):
         """Have a worker of the pool run the script: this host's, since only here is the script."""
         who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
         deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
-        runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.worker)
+        runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers)
         host.progress(f"waiting for {who} to run a throw-away flow")
         over = host.wait(lambda: runs.over(host), self.timeout)
         if not over:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Sequence
 
 from encamp.resources.base import Reader, System
 from roles.kinds.prefect_api import Api, Problem
@@ -36,16 +36,16 @@ def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str, queue: 
 
 
 class Runs:
-    """The runs of one proof, which only ``worker`` can carry out. ``state`` is that of the run that counts.
+    """The runs of one proof, which only ``workers`` can carry out. ``state`` is that of the run that counts.
 
     A worker asks for work every ten seconds or so and takes all there is. So a next run is started as soon as a
     stranger has taken one: it waits for the next worker that asks, and the turn comes round to ours. Were it started
     when the stranger has failed, the same stranger would be the next to ask, again and again.
     """
 
-    def __init__(self, api: Api, pool: str, flow: str, deployment: str, worker: str) -> None:
+    def __init__(self, api: Api, pool: str, flow: str, deployment: str, workers: Sequence[str]) -> None:
         self._api, self._pool, self._flow, self._deployment = api, pool, flow, deployment
-        self._worker = worker
+        self._workers = workers
         self._failed_elsewhere: set[str] = set()
         self.run, self.state = "", ""
         self.lines: list[str] = []
@@ -65,8 +65,8 @@ class Runs:
 
     def _is_strangers(self, run: dict[str, Any]) -> bool:
         """Whether another worker has taken a run. Releases before 3.1, and agents, do not tell: its end shows it."""
-        taker = (run.get("labels") or {}).get(TAKER, self._worker)
-        return bool(taker != self._worker)
+        taker = (run.get("labels") or {}).get(TAKER)
+        return taker is not None and taker not in self._workers
 
     def _elsewhere(self, host: Reader, run: dict[str, Any]) -> bool:
         """Whether a run that has failed did so because another host's worker had taken it."""
