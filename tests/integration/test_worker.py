@@ -122,7 +122,7 @@ def test_limits_are_applied_and_what_was_broken_is_repaired(workers: LiveLab, si
     limits = ("--set", "work_pool_concurrency=3", "--set", "worker_limit=2")
     done = workers.fab("-H", OTHER, "deploy", "--no-verify", *limits, inventory=site)
     succeeded(done)
-    assert changed(done) == {"WorkPool:default", f"SystemdUnit:{UNIT}", f"Restart:{UNIT}"}
+    assert changed(done) == {"WorkPool:default", f"SystemdUnit:{UNIT}", f"WorkerRestart:{UNIT}"}
     assert "concurrency limit: none -> 3" in done.stdout
     found = pool(workers)
     assert isinstance(found, dict) and found["concurrency_limit"] == 3
@@ -134,7 +134,7 @@ def test_limits_are_applied_and_what_was_broken_is_repaired(workers: LiveLab, si
     done = workers.fab("-H", OTHER, "deploy", "--no-verify", inventory=site)
     succeeded(done)
     env = "File:/etc/prefect/default/worker.env"
-    assert changed(done) == {"WorkPool:default", f"SystemdUnit:{UNIT}", env, f"Service:{UNIT}"}
+    assert changed(done) == {"WorkPool:default", f"SystemdUnit:{UNIT}", env, f"WorkerService:{UNIT}"}
     assert host.service(UNIT).is_running
 
 
