@@ -14,6 +14,7 @@ import yaml
 from live import LiveLab
 
 from tests.integration.looks import Fab, api, changed, counts, psql, succeeded, traces
+from tests.integration.places import FLOW, fab_here
 
 SERVER = "vm1"
 LAPTOPS = ("laptop1", "laptop2")
@@ -44,21 +45,6 @@ MINE = """active = "mine"
 
 [profiles.mine]
 PREFECT_LOGGING_LEVEL = "INFO"
-"""
-
-FLOW = """\
-import sys
-from prefect import flow, task
-
-@task
-def double(number):
-    return number * 2
-
-@flow(name=sys.argv[1])
-def doubled():
-    return double(21)
-
-assert doubled() == 42
 """
 
 #: A proxy as many a default configuration makes it: HTTP passes, a WebSocket's Upgrade does not.
@@ -366,16 +352,6 @@ def here(server: LiveLab, tmp_path: Path) -> Mapping[str, str]:
     """The environment of an operator with an empty home, and nothing of Prefect's in it."""
     (tmp_path / "home").mkdir()
     return {"HOME": str(tmp_path / "home"), "PREFECT_API_URL": "", "PREFECT_PROFILE": ""}
-
-
-def fab_here(lab: LiveLab, environment: Mapping[str, str], *options: str, inventory: Path | None = None) -> Fab:
-    """``fab configure-client`` on this machine; run by root it waits for the lock that another test run may hold."""
-    for _ in range(60):
-        done = lab.fab("configure-client", *options, env=environment, inventory=inventory)
-        if done.returncode != 5:
-            break
-        time.sleep(1)
-    return done
 
 
 def test_this_machine_is_configured_without_ssh(server: LiveLab, here: Mapping[str, str]) -> None:
