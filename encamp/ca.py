@@ -48,10 +48,10 @@ class Leaf:
 class Authority:
     """The authority that comes from ``seed``, a secret of at least 128 bits, for ``names`` (DNS names, addresses)."""
 
-    def __init__(self, seed: Secret, site: str, names: Iterable[str]) -> None:
+    def __init__(self, seed: Secret, names: Iterable[str]) -> None:
         self._seed, self._names = seed, sorted(set(names))
         self._key = _private_key(seed, "authority")
-        self._subject = _name(f"encamp CA of {site}"[:64])
+        self._subject = _name(f"encamp CA {self.id}")
 
     @property
     def id(self) -> str:

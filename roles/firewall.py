@@ -13,7 +13,7 @@ from encamp.resources.firewall_port import FirewallPort
 from encamp.resources.firewall_rule import parse_sources
 from encamp.settings import setting
 from encamp.site import Site, SiteHost
-from roles import address
+from roles import address, tls
 from roles.layout import Layout
 
 
@@ -76,3 +76,15 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
         yield FirewallPort(
             f"prefect-{layout.name}", port, sources=settings.allowed_sources, purpose="Prefect API and UI"
         )
+        yield from _redirect_port(host, layout)
+
+
+def _redirect_port(host: SiteHost, layout: Layout) -> Iterator[Item]:
+    """Port 80 for redirects to https. An ACME server asks there, from wherever it is."""
+    asked = host.settings(address.Settings).tls == "acme"
+    sources = () if asked else host.settings(Settings).allowed_sources
+    name, purpose = f"prefect-{layout.name}-http", "redirects to https"
+    if tls.is_on(host) and tls.redirects(host):
+        yield FirewallPort(name, address.HTTP_PORT, sources=sources, purpose=purpose)
+    elif host.origin("tls"):
+        yield FirewallPort(name, address.HTTP_PORT, ensure="absent")

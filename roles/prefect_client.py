@@ -18,7 +18,7 @@ from encamp.resources.symlink import Symlink
 from encamp.settings import setting
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
-from roles import access, address, base
+from roles import access, address, base, trust
 from roles.client_database import Target
 from roles.layout import DEFAULT, Layout
 
@@ -89,7 +89,7 @@ def profile_of(instance: str = DEFAULT) -> str:
 def api_of(server: SiteHost, host: SiteHost, site: Site) -> Api:
     """An instance of the site as a client uses it. Raises SettingsError."""
     url, version = address.api_url(server), server.settings(base.Settings).prefect_version
-    return Api(url, version, access.client_settings(server, site), company(url, host))
+    return Api(url, version, access.client_settings(server, site), trust.roots(server, host, site))
 
 
 def company(url: str, host: SiteHost) -> str:

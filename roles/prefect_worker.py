@@ -15,7 +15,7 @@ from encamp.resources.systemd_unit import SystemdUnit
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.templates import ROOT, render
-from roles import access, address, base, prefect_server, versions, work_pools
+from roles import access, address, base, prefect_server, trust, versions, work_pools
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.work_pool import WorkPool
 from roles.kinds.work_queue import WorkQueue
@@ -74,6 +74,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     layout, found = Layout(host.instance), units(host)
     reach = _reach(host, site)
     yield from base.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
+    yield from trust.resources(server_for(host, site), host, site)
     yield from _installed(host, layout, found)
     yield from _environments(host, site, layout, found)
     yield from _pools(host, server_for(host, site), found, reach)
@@ -121,13 +122,16 @@ def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dic
     """Prefect settings of the workers, by their names in the host's release."""
     version = host.settings(base.Settings).prefect_version
     values: dict[str, str | Secret] = {"home": layout.worker_home, "api_url": url, "ephemeral": "false"}
-    return versions.environment({**values, **access.client_settings(server_for(host, site), site)}, version)
+    server = server_for(host, site)
+    told = {**access.client_settings(server, site), **trust.client_settings(server, host, site)}
+    return versions.environment({**values, **told}, version)
 
 
 def _reach(host: SiteHost, site: Site) -> dict[str, Any]:
     """How the host reaches the API: the fields that each of these kinds has for it."""
     server = server_for(host, site)
-    return {"api_url": address.api_url(server), "auth": access.auth(server, site)}
+    ca_file = trust.ca_file(server, host, site)
+    return {"api_url": address.api_url(server), "auth": access.auth(server, site), "ca_file": ca_file}
 
 
 def _restarts(found: Sequence[Unit]) -> tuple[HandlerResource, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from encamp.plan import Item
+from encamp.plan import Item, Step
+from encamp.resources import caddy
 from encamp.resources.absent import Absent
 from encamp.resources.firewall_port import FirewallPort
-from roles.compose import Stack
+from encamp.resources.restart import Reload
+from roles.compose_settings import Stack
 from roles.kinds.instance_units import InstanceUnitsAbsent
 from roles.kinds.stack_absent import StackAbsent
 from roles.layout import Layout
@@ -23,6 +25,9 @@ def resources(instance: str) -> Iterator[Item]:
     yield InstanceUnitsAbsent(layout.name, layout.server_unit, (layout.user, layout.worker_user))
     yield StackAbsent(stack.program, (stack.server, stack.postgres))
     yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
+    yield FirewallPort(f"prefect-{layout.name}-http", SOME_PORT, ensure="absent")
+    yield Step(Absent(caddy.site_path(layout.name)), (Reload(caddy.UNIT),))
+    yield Absent(caddy.certificate_path(layout.name))
     yield Absent(layout.config)
     yield Absent(layout.link)
 

@@ -15,6 +15,7 @@ from roles import (
     base,
     client_database,
     compose,
+    compose_settings,
     database,
     database_host,
     firewall,
@@ -23,6 +24,8 @@ from roles import (
     prefect_client,
     prefect_server,
     prefect_worker,
+    proxy,
+    tls,
     work_pools,
 )
 
@@ -31,10 +34,11 @@ SETTINGS: tuple[type, ...] = (
     base.Settings,
     known_bad.Settings,
     address.Settings,
+    tls.Settings,
     database.Settings,
     database_host.Settings,
     prefect_server.Settings,
-    compose.Settings,
+    compose_settings.Settings,
     access.Settings,
     firewall.Settings,
     prefect_worker.Settings,
@@ -68,21 +72,23 @@ def _is_server(host: SiteHost) -> bool:
 
 def _server_expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     yield compose.runtime_expectation(host)
-    yield from (compose if compose.is_chosen(host) else prefect_server).expectations(host, site)
+    yield from (compose if compose_settings.is_chosen(host) else prefect_server).expectations(host, site)
+    yield from proxy.expectations(host, site)
 
 
 def _server_proof(host: SiteHost, site: Site) -> Resource:
-    return compose.proof(host, site) if compose.is_chosen(host) else prefect_server.proof(host, site)
+    return compose.proof(host, site) if compose_settings.is_chosen(host) else prefect_server.proof(host, site)
 
 
 def _server(host: SiteHost, site: Site) -> Iterator[Item]:
-    if compose.is_chosen(host):
+    if compose_settings.is_chosen(host):
         yield from compose.resources(host, site)
     else:
         yield from base.resources(host, site)
         yield from postgres.resources(host, site)
         yield from prefect_server.resources(host, site)
     yield from firewall.resources(host, site)
+    yield from proxy.resources(host, site)
     yield from work_pools.resources(host, site)
 
 

@@ -30,6 +30,11 @@ def site_path(name: str) -> str:
     return f"{SITES}/{PREFIX}{name}{SUFFIX}"
 
 
+def certificate_path(name: str) -> str:
+    """The file with the certificate and the key of a site of ours: one, so that they can never be of two kinds."""
+    return f"{OWN}/{name}.pem"
+
+
 def with_import(host: Reader, now: Optional[str]) -> str:
     """The main file as it must be for our sites to be served; all that its owner wrote stays."""
     if now is None or (not imports(now) and _is_example(host, now)):

@@ -35,21 +35,26 @@ def ask(url: str, address: str, ca_file: str = "", headers: Mapping[str, str] = 
     With the default ``headers`` a WebSocket is asked for, and closed again once it is open. Raises OSError (its
     subclasses of ssl, too), ValueError and http.client.HTTPException.
     """
-    import http.client
     import socket
 
     parts = urlsplit(url)
     context = ssl.create_default_context(cafile=ca_file or None)
     with socket.create_connection((address, parts.port or 443), timeout) as plain:
-        with context.wrap_socket(plain, server_hostname=parts.hostname) as stream:
-            ends = ssl.cert_time_to_seconds(str((stream.getpeercert() or {})["notAfter"]))
-            stream.sendall(_request(parts, headers))
-            response = http.client.HTTPResponse(stream, method="GET")
-            response.begin()
-            if response.status == SWITCHED:
-                stream.sendall(CLOSE)
-                return Answer(SWITCHED, b"", ends)
-            return Answer(response.status, response.read(), ends)
+        return _answer(context.wrap_socket(plain, server_hostname=parts.hostname), _request(parts, headers))
+
+
+def _answer(stream: ssl.SSLSocket, request: bytes) -> Answer:
+    import http.client
+
+    with stream:
+        ends = ssl.cert_time_to_seconds(str((stream.getpeercert() or {})["notAfter"]))
+        stream.sendall(request)
+        response = http.client.HTTPResponse(stream, method="GET")
+        response.begin()
+        if response.status == SWITCHED:
+            stream.sendall(CLOSE)
+            return Answer(SWITCHED, b"", ends)
+        return Answer(response.status, response.read(), ends)
 
 
 def _request(parts: SplitResult, headers: Mapping[str, str]) -> bytes:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from typing import Any, Callable, Mapping, Optional
+from urllib.parse import urlsplit
 
-from encamp.resources import docker_api
 from encamp.resources.base import HttpAnswer, Reader, Refused
 from encamp.resources.free_port import FreePort
 from encamp.resources.systemd_common import unit_name, unit_state
 from roles.kinds.api_auth import unguarded
 from roles.kinds.prefect_api import Api, Problem, problem_of
-from roles.kinds.process_files import listening_sockets, open_files
+from roles.kinds.process_files import files_of, listening_sockets
 from roles.kinds.resolved_settings import differing
 
 TIMEOUT = 5.0
@@ -81,10 +81,10 @@ def health(host: Reader, server: Server) -> Optional[Problem]:
 
 def own_port(host: Reader, server: Server) -> Optional[Problem]:
     """The port is held by the unit's own processes, not by another program that happens to be healthy."""
-    port = re.search(r":(\d+)$", server.base)
+    port = re.search(r":(\d+)$", _origin(server))
     if not server.unit or not host.is_root or not port:
         return None
-    if listening_sockets(host, int(port[1])) & set(_open_files(host, server)):
+    if listening_sockets(host, int(port[1])) & set(files_of(host, server.unit, server.container)):
         return None
     try:  # The costly look through all processes, for a child of the unit that listens, or for the stranger's name.
         FreePort(int(port[1]), unit_name(server.unit), container=server.container).check(host)
@@ -158,7 +158,7 @@ def database(host: Reader, server: Server) -> Optional[Problem]:
     """
     if not server.database or not server.unit or not host.is_root:
         return None
-    files = [name for name in _open_files(host, server) if name.endswith(".db")]
+    files = [name for name in files_of(host, server.unit, server.container) if name.endswith(".db")]
     if server.database.startswith("sqlite") or not files:
         return None
     return Problem(
@@ -191,12 +191,20 @@ def ui_page(host: Reader, server: Server) -> Optional[Problem]:
     if not server.ui:
         return None
     told = _json(_ui_settings(host, server)) or {}
-    pages = {"/", *(str(told[key]) for key in ("v1_base_url", "v2_base_url") if told.get(key))}
+    pages = {
+        urlsplit(server.base).path + "/",
+        *(str(told[key]) for key in ("v1_base_url", "v2_base_url") if told.get(key)),
+    }
     for page in sorted(page.rstrip("/") + "/" for page in pages):
         problem = _page(host, server, page)
         if problem:
             return problem
     return None
+
+
+def _origin(server: Server) -> str:
+    """The server's address without the base path: what it says of its own pages begins with that."""
+    return server.base.removesuffix(urlsplit(server.base).path)
 
 
 def _ui_settings(host: Reader, server: Server) -> HttpAnswer:
@@ -205,11 +213,11 @@ def _ui_settings(host: Reader, server: Server) -> HttpAnswer:
 
 
 def _page(host: Reader, server: Server, page: str) -> Optional[Problem]:
-    address = server.base + page
+    address = _origin(server) + page
     answer = host.http("GET", address, timeout=TIMEOUT)
     script = SCRIPT.search(answer.body.decode("utf-8", "replace"))
     if answer.status == 200 and script:
-        asset = server.base + script[1] if script[1].startswith("/") else address + script[1]
+        asset = _origin(server) + script[1] if script[1].startswith("/") else address + script[1]
         status = host.http("HEAD", asset, timeout=TIMEOUT).status
         if status == 200:
             return None
@@ -238,13 +246,6 @@ PROBES: tuple[tuple[str, Probe], ...] = (
 
 
 # -- helpers ---------------------------------------------------------------------------------------------------------
-
-
-def _open_files(host: Reader, server: Server) -> list[str]:
-    """What the server's processes have open: those of its container, or of its unit."""
-    if not server.container:
-        return open_files(host, unit_state(host, server.unit).main_pid)
-    return [name for pid in docker_api.container_pids(host, server.container) for name in open_files(host, pid)]
 
 
 def _problem(server: Server, answer: HttpAnswer, method: str, path: str) -> Optional[Problem]:
