@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from encamp import image_archive
-from encamp.errors import SettingsError
-from encamp.host import locate
 from encamp.plan import FLUSH, Item, Step
 from encamp.resources.account_numbers import AccountNumbers
 from encamp.resources.base import Resource
 from encamp.resources.directory import Directory
 from encamp.resources.docker_engine import DockerEngine
-from encamp.resources.docker_image import DockerImage
 from encamp.resources.docker_volume import DockerVolume
 from encamp.resources.expectation import Expectation
 from encamp.resources.file import File
@@ -27,15 +21,13 @@ from encamp.resources.service import Service
 from encamp.resources.systemd_probe import SystemdProbe
 from encamp.resources.systemd_unit import SystemdUnit
 from encamp.resources.user import User
-from encamp.settings import setting
-from encamp.shared.secret import Secret
-from encamp.shared.wire import LargeFile
 from encamp.site import Site, SiteHost
 from encamp.templates import render
 from roles import (
     access,
     address,
     base,
+    compose_images,
     database,
     database_connection,
     database_host,
@@ -43,6 +35,8 @@ from roles import (
     prefect_server,
     versions,
 )
+from roles.compose_images import images
+from roles.compose_settings import Settings, Stack, has_postgres
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.runtime_expectation import MARK, RuntimeExpectation
 from roles.kinds.stack_containers import StackContainers, StackRestart
@@ -51,110 +45,6 @@ from roles.kinds.stack_password import StackPassword
 from roles.layout import Layout
 
 DISK_MIB = 3000
-#: Debian's release in the tag: with another C library, Postgres would sort otherwise than its indexes were built.
-POSTGRES_IMAGE = "postgres:16.10-bookworm"
-
-
-def _check_image(value: str) -> str | None:
-    """What is wrong with an image's name, if anything."""
-    if not value:
-        return None
-    if not re.fullmatch(r"[A-Za-z0-9][\w.:/@-]*", value):
-        return "is no name of an image such as registry.example.com/prefect:3.8.8"
-    name, at, digest = value.partition("@")
-    if at:
-        return None if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) else "has no digest of the form sha256:..."
-    tag = name.rpartition("/")[2].partition(":")[2]
-    return "must be pinned: name a tag other than latest, or a digest" if tag in ("", "latest") else None
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How the server runs."""
-
-    runtime: Literal["systemd", "compose"] = setting(
-        "systemd",
-        "systemd: Prefect installed on the host. compose: as containers of Docker, and `database: postgres` beside it.",
-    )
-    prefect_image: str = setting(
-        "",
-        "Image of Prefect for runtime: compose, by tag or digest. Empty: prefecthq/prefect of prefect_version.",
-        check=_check_image,
-        example="registry.example.com/prefect:3.8.8",
-    )
-    postgres_image: str = setting(
-        POSTGRES_IMAGE,
-        "Image of Postgres for runtime: compose, by tag or digest. Its major version must stay.",
-        check=_check_image,
-    )
-    image_archive: str = setting(
-        "",
-        "File on the controller, written by `docker save` (gzip is fine), with images for hosts without a registry. "
-        "What it does not hold is pulled, unless the host has it.",
-        example="files/prefect-images.tar.gz",
-    )
-    registry_user: str = setting("", "User for the registry of prefect_image and postgres_image, where it asks.")
-    registry_password: Secret | None = setting(
-        None, "Its password. Used while an image is pulled; it does not stay on the host.", example="{env: REGISTRY}"
-    )
-    docker_install: bool = setting(
-        True, "Install Docker and Compose from the distribution on a host that has none.", per_host=True
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Stack:
-    """Names and paths of an instance's stack on the host."""
-
-    layout: Layout
-
-    @property
-    def project(self) -> str:
-        return self.layout.server_unit.removesuffix(".service").replace("-server", "")
-
-    @property
-    def server(self) -> str:
-        return f"{self.project}-server"
-
-    @property
-    def postgres(self) -> str:
-        return f"{self.project}-postgres"
-
-    @property
-    def home_volume(self) -> str:
-        return f"{self.project}-home"
-
-    @property
-    def database_volume(self) -> str:
-        return f"{self.project}-database"
-
-    @property
-    def volumes(self) -> tuple[str, str]:
-        """Where all data is."""
-        return self.home_volume, self.database_volume
-
-    @property
-    def directory(self) -> str:
-        return f"{self.layout.config}/compose"
-
-    @property
-    def program(self) -> str:
-        """Compose, for this stack."""
-        return f"{self.directory}/stack"
-
-    @property
-    def password(self) -> str:
-        """The database's password. It is kept with the data, which an undeploy leaves, not with the settings."""
-        return f"{self.layout.home}/postgres-password"
-
-    @property
-    def pgpass(self) -> str:
-        return f"{self.layout.home}/pgpass"
-
-
-def is_chosen(host: SiteHost) -> bool:
-    """Whether the instance runs as a stack."""
-    return host.settings(Settings).runtime == "compose"
 
 
 def runtime_expectation(host: SiteHost) -> RuntimeExpectation:
@@ -162,18 +52,11 @@ def runtime_expectation(host: SiteHost) -> RuntimeExpectation:
     return RuntimeExpectation(Layout(host.instance).server_unit, host.settings(Settings).runtime)
 
 
-def images(host: SiteHost) -> dict[str, str]:
-    """The image of each container of the stack, the server's first."""
-    settings, stack = host.settings(Settings), Stack(Layout(host.instance))
-    prefect = settings.prefect_image or versions.image(host.settings(base.Settings).prefect_version)
-    return {stack.server: prefect, **({stack.postgres: settings.postgres_image} if _has_postgres(host) else {})}
-
-
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """What must hold before anything is changed. Raises SettingsError for an archive that cannot be used."""
     layout, where = Layout(host.instance), host.settings(address.Settings)
     stack, bind = Stack(layout), address.bind(host)
-    _archive(host)
+    compose_images.archive(host)
     yield Expectation(
         "host of Docker",
         families=("debian", "rhel"),
@@ -196,7 +79,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from base.ca_bundle(host.settings(base.Settings), site, host)
     yield DockerEngine("docker", host.settings(Settings).docker_install)
     yield Service("docker.service")
-    yield from _images(host, restart)
+    yield from compose_images.resources(host, restart)
     yield from _places(stack)
     yield from _data(host, stack)
     for item in _files(host, site, stack):
@@ -223,55 +106,6 @@ def proof(host: SiteHost, site: Site) -> Resource:
     )
 
 
-def _has_postgres(host: SiteHost) -> bool:
-    return database.kind(host) == "socket"
-
-
-# -- images ----------------------------------------------------------------------------------------------------------
-
-
-def _images(host: SiteHost, restart: StackRestart) -> Iterator[Item]:
-    settings, archive = host.settings(Settings), _archive(host)
-    for image in images(host).values():
-        content: LargeFile | tuple[()] = ()
-        ids: tuple[str, ...] = ()
-        if archive and image in archive.images:
-            content, ids = archive.content, archive.images[image]
-        login = bool(settings.registry_user and settings.registry_password)
-        resource = DockerImage(
-            image,
-            content,
-            ids,
-            registry=_registry(image) if login else "",
-            user=settings.registry_user if login else "",
-            password=settings.registry_password if login else None,
-        )
-        yield Step(resource, (restart,))
-
-
-def _archive(host: SiteHost) -> image_archive.Archive | None:
-    """The archive that the site names, if any. Raises SettingsError where it has none of the images."""
-    name = host.settings(Settings).image_archive
-    if not name:
-        return None
-    try:
-        archive = image_archive.read(Path(locate(name, host.inventory.directory)))
-    except SettingsError as error:
-        reason = f"{host.name}: image_archive: {error.message}"
-        raise SettingsError(reason, error.fix, host.origin("image_archive")) from None
-    wanted, held = list(images(host).values()), ", ".join(archive.images)
-    if not any(image in archive.images for image in wanted):
-        reason = f"{host.name}: image_archive holds none of {', '.join(wanted)}; it has {held or 'no tags'}"
-        raise SettingsError(reason, "set prefect_image and postgres_image to its tags", host.origin("image_archive"))
-    return archive
-
-
-def _registry(image: str) -> str:
-    """The registry of an image; empty for Docker Hub."""
-    first, slash, _ = image.partition("/")
-    return first if slash and (set(".:") & set(first) or first == "localhost") else ""
-
-
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -289,7 +123,7 @@ def _data(host: SiteHost, stack: Stack) -> Iterator[Resource]:
     """The volumes, and the database's password."""
     layout = stack.layout
     yield DockerVolume(stack.home_volume, layout.user, layout.user)
-    if _has_postgres(host):
+    if has_postgres(host):
         yield StackPassword(stack.password, stack.pgpass, layout.user, layout.user, stack.database_volume)
         yield DockerVolume(stack.database_volume)
         yield StackDatabase(stack.database_volume, images(host)[stack.postgres])
@@ -331,7 +165,7 @@ def _names(host: SiteHost, stack: Stack) -> dict[str, Any]:
         "postgres_container": stack.postgres,
         "prefect_image": chosen[stack.server],
         "postgres_image": chosen.get(stack.postgres, ""),
-        "postgres": _has_postgres(host),
+        "postgres": has_postgres(host),
         "postgres_port": str(host.settings(database_host.Settings).postgres_port),
         "role": layout.user,
         "database": database.name(host),

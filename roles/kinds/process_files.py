@@ -6,6 +6,7 @@ import os
 
 from encamp.resources.base import Reader
 from encamp.resources.free_port import LISTEN
+from encamp.resources.systemd_common import unit_state
 
 
 def listening_sockets(host: Reader, port: int) -> set[str]:
@@ -26,3 +27,12 @@ def open_files(host: Reader, pid: int) -> list[str]:
         links = (host.stat(os.path.join(folder, name)) for name in host.listdir(folder))
         found.extend(link.target for link in links if link)
     return found
+
+
+def files_of(host: Reader, unit: str, container: str = "") -> list[str]:
+    """What a server's processes have open: those of its container, where it has one, or of its unit."""
+    if not container:
+        return open_files(host, unit_state(host, unit).main_pid)
+    from encamp.resources.docker_api import container_pids
+
+    return [name for pid in container_pids(host, container) for name in open_files(host, pid)]
