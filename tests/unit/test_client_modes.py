@@ -17,6 +17,8 @@ from encamp.errors import SettingsError, UsageError
 from encamp.resources.base import Resource
 from encamp.shared.secret import Secret
 from roles import postgres
+from roles.kinds.client_api import ClientApi
+from roles.kinds.client_ca import ClientCa
 from roles.kinds.client_database import ClientDatabase
 from roles.kinds.client_prefect import ClientPrefect
 from roles.kinds.prefect_profile import PrefectProfile
@@ -73,6 +75,19 @@ def test_auth_is_in_the_profile_and_too_old_clients_are_refused(tmp_path: Path) 
     assert profiles(found)["hosted"].settings["client_auth"] == Secret("ann:secret")
     assert profiles(found)["hosted"].required == ("client_auth",)
     assert next(one for one in found if isinstance(one, ClientPrefect)).auth_since == "3.1.8"
+
+
+def test_a_client_of_a_server_with_tls_of_its_own_gets_the_authority_as_a_file(tmp_path: Path) -> None:
+    server = {"tls": "internal", "public_url": "https://prefect.example.com", "auth": "off"}
+    (tmp_path / "s/secrets").mkdir(parents=True)
+    (tmp_path / "s/secrets").chmod(0o700)
+    (tmp_path / "s/secrets/tls-ca").write_text("0" * 64, "utf-8")
+    (tmp_path / "s/secrets/tls-ca").chmod(0o600)
+    found = items(tmp_path / "s", server, {}, Wish())
+    path = "~/.local/share/encamp/ca/hosted-api.pem"
+    assert profiles(found)["hosted"].settings["client_tls_ca_file"] == path
+    assert [one.content[:27] for one in found if isinstance(one, ClientCa)] == ["-----BEGIN CERTIFICATE-----"]
+    assert next(one for one in found if isinstance(one, ClientApi)).ca_file == path
 
 
 @pytest.mark.parametrize(
