@@ -283,7 +283,7 @@ def test_an_authority_that_is_not_known_is_refused(deployed: LiveLab, external: 
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        (f"postgresql://app:{SECRET}@nft1:5433/app", "not percent-encoded"),
+        (f"postgresql://app:{SECRET}@nft1:5433/app", "percent-encode each character"),
         ("postgresql+psycopg2://app:x@nft1/app", "driver psycopg2"),
         ("mysql://app:x@nft1/app", "no address of a Postgres"),
     ],
