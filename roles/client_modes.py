@@ -191,6 +191,7 @@ def _profile(name: str, values: Mapping[str, str | Secret], **options: Any) -> R
         values,
         names=names,
         dropped=versions.DROPPED,
+        also=versions.ALSO_CALLED,
         builtin=versions.BUILTIN_PROFILES,
         required=tuple(key for key in REQUIRED if key in values),
         optional=tuple(key for key in values if key in OPTIONAL or values[key] == "true"),

@@ -21,6 +21,8 @@ Row = tuple[tuple[str, T], ...]
 UVICORN = ("--host", "{bind}", "--port", "{port}", "--log-level", "{log_level}")
 #: Names that begin so are ignored from a release on; all others go on being read when they have a successor.
 DROPPED: Row[str] = (("PREFECT_ORION_", "2.13"),)
+#: Names that Prefect's CLI writes in place of those above when it saves a profile, with the release that knows them.
+ALSO_CALLED: Mapping[str, tuple[str, str]] = {"ephemeral": ("3.0.11", "PREFECT_SERVER_EPHEMERAL_ENABLED")}
 #: The profiles that Prefect brings, from a release on. The first is its default, the others know a server.
 BUILTIN_PROFILES: Row[str] = (("2.0", "default"), ("3.0", "ephemeral local test cloud"))
 #: Clients from the first release on fail with servers before the second, as the third says. Each was seen to fail; the

@@ -30,13 +30,13 @@ class PrefectProfile(Resource):
 
     ``name`` may be "(active)", which means the one that is active. ``settings`` are the profile's, and ``absent`` what
     it must not hold, by keys of ``names`` or by their own names; values may begin with ``~/``. ``names`` holds each
-    setting's names since which release, ``dropped`` prefixes of names and the release that no longer reads them: the
-    profile gets names that all releases found here know, since an unknown one breaks Prefect 2 at import. What the
-    oldest does not have is left out, told unless ``optional``, or refused where it is ``required``. ``version`` is the
-    release to write for where none is found. ``activate`` makes the profile the active one, unless one of ``others``
-    is. ``builtin``: the names of the profiles that Prefect brings since which release; the first is the default.
-    ``path`` is the profiles file ("": where this user's Prefect looks). Other profiles, comments, order, mode, and keys
-    that others added stay.
+    setting's names since which release, ``dropped`` prefixes of names and the release that no longer reads them,
+    ``also`` names that Prefect's CLI writes instead: the profile gets names that all releases found here know, since an
+    unknown one breaks Prefect 2 at import. What the oldest does not have is left out, told unless ``optional``, or
+    refused where it is ``required``. ``version`` is the release to write for where none is found. ``activate`` makes
+    the profile the active one, unless one of ``others`` is. ``builtin``: the names of the profiles that Prefect brings
+    since which release; the first is the default. ``path`` is the profiles file ("": where this user's Prefect looks).
+    Other profiles, comments, order, mode, and keys that others added stay.
     """
 
     ships: ClassVar[tuple[str, ...]] = ("tomlkit",)
@@ -47,6 +47,7 @@ class PrefectProfile(Resource):
     activate: bool = True
     names: Mapping[str, Row] = dataclasses.field(default_factory=dict)
     dropped: Row = ()
+    also: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     version: str = "999"
     absent: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -106,24 +107,28 @@ class PrefectProfile(Resource):
 
     def _values(self, host: Reader, table: Mapping[str, str], profile: str) -> dict[str, Optional[str]]:
         """What to write, by name, as TOML; None for what shall go."""
-        names = Names(self.names, self.dropped)
-        unwanted = {name for key in self.absent for name in names.every(key)}
+        names, known = self._names, self._known(host, table)
+        unwanted = {name for key in (*self.absent, *known) for name in names.every(key)}
         values: dict[str, Optional[str]] = {name: None for name in table if name in unwanted}
         if "PREFECT_API_KEY" in values:
             text = "a key of Prefect Cloud, goes: with it a server of your own answers 401; --undo brings it back"
             note_once(self, host, f"PREFECT_API_KEY of profile {profile}, {text}")
-        for name, value in self._known(host).items():
+        for name, value in known.values():
             values[name] = quoted(value.reveal() if isinstance(value, Secret) else expand(host, value))
         return values
 
-    def _known(self, host: Reader) -> dict[str, Value]:
-        """The settings by a name that every Prefect found here knows."""
-        names, found = Names(self.names, self.dropped), installed(host) if self.names else []
+    @property
+    def _names(self) -> Names:
+        return Names(self.names, self.dropped, self.also)
+
+    def _known(self, host: Reader, table: Mapping[str, str]) -> dict[str, tuple[str, Value]]:
+        """Each setting's key, with a name that every Prefect found here knows, and its value."""
+        names, found = self._names, installed(host) if self.names else []
         known = {}
         for key, value in self.settings.items():
             name = names.shared(key, found) if found else names.name(key, self.version)
             if name:
-                known[name] = value
+                known[key] = (names.kept(key, name, table, found), value)
             elif found and key not in self.optional:
                 self._left_out(host, names, key)
         return known
@@ -171,8 +176,10 @@ class PrefectProfile(Resource):
         else:
             record = old
             if digest(file.data) != old.wrote:
-                record.before = profile_undo.without_encamp(file.text, old).encode()
-                record.mode = file.mode if record.mode is None else record.mode
+                left = profile_undo.without_encamp(file.text, old)
+                if left.strip() or old.before is not None:
+                    record.before = left.encode()
+                    record.mode = file.mode if record.mode is None else record.mode
         now = profile_edit.read(file.text)
         entry = record.profiles.setdefault(name, _first_sight(now, name))
         self._note_edits(entry, now.tables.get(name, {}), profile_edit.read(after).tables.get(name, {}), host)
@@ -184,12 +191,16 @@ class PrefectProfile(Resource):
         self, entry: ProfileRecord, before: Mapping[str, str], after: Mapping[str, str], host: Reader
     ) -> None:
         """Keep what each key was that encamp takes over now, and what it is from now on."""
-        wrote = {key: digest(plain(after[key]).encode()) for key in self._known(host) if key in after}
+        known = self._known(host, before)
+        wrote = {name: digest(plain(after[name]).encode()) for name, _ in known.values() if name in after}
+        # Prefect's CLI saves a profile with other names for the same settings: then they are still ours.
+        written = {key: wrote[name] for key, (name, _) in known.items() if name in wrote}
+        aliases = {other: value for key, value in written.items() for other in self._names.every(key)}
         gone = {key: REMOVED for key in [*entry.wrote, *before] if key not in after}
         for key in [*wrote, *gone]:
             if key not in entry.wrote and key in before:
                 entry.previous[key] = before[key]
-        entry.wrote = {**gone, **wrote}
+        entry.wrote = {**gone, **aliases, **wrote}
 
 
 def _first_sight(then: profile_edit.Profiles, profile: str) -> ProfileRecord:

@@ -36,6 +36,8 @@ def restored(data: Optional[bytes], record: FileRecord, profile: str) -> Restore
     if data is None:
         return Restored(None, None, dataclasses.replace(left, made_directory=False), True)
     after = without_profile(data.decode("utf-8"), profile, entry).encode()
+    if not after.strip() and record.before is None and not left.profiles:
+        return Restored(None, None, left, untouched)
     if untouched:
         left.wrote = digest(after)
     return Restored(after, None, left, untouched)

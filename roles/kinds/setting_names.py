@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Mapping, Optional, Sequence
+from typing import Iterable, Mapping, Optional, Sequence
 
 from encamp.resources.base import Refused
 from roles.kinds.prefect_install import Installed
@@ -15,10 +15,13 @@ Row = Sequence[Sequence[Optional[str]]]
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-    """``rows``: each setting's names. ``dropped``: (prefix of names, the release that no longer reads them)."""
+    """``rows``: each setting's names. ``dropped``: (prefix of names, the release that no longer reads them). ``also``:
+    (first release, name) that Prefect's own CLI gives a setting when it saves a profile.
+    """
 
     rows: Mapping[str, Row]
     dropped: Row
+    also: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     def name(self, key: str, version: str) -> Optional[str]:
         """The name of a setting in a release; None where it has none. What is no key is a name itself."""
@@ -30,7 +33,23 @@ class Names:
 
     def every(self, key: str) -> set[str]:
         """All names that a setting ever had."""
-        return {name for _, name in self.rows[key] if name} if key in self.rows else {key}
+        return {name for _, name in self._all(key)} if key in self.rows else {key}
+
+    def _all(self, key: str) -> list[tuple[str, str]]:
+        """(first release, name) of a setting, also as Prefect's CLI writes it."""
+        own = [(str(since), name) for since, name in self.rows.get(key, ()) if name]
+        return own + [(str(since), name) for since, name in [self.also.get(key, ("", ""))] if name]
+
+    def kept(self, key: str, chosen: str, table: Iterable[str], found: Sequence[Installed]) -> str:
+        """The name to go on with: ``prefect profile use`` saves a profile with the names of its own release.
+
+        One that stands in ``table`` already stays, if every release found knows it.
+        """
+        if chosen in table or not found:
+            return chosen
+        oldest = min((one.version for one in found), key=version_key)
+        known = (name for since, name in self._all(key) if version_key(since) <= version_key(oldest))
+        return next((name for name in known if name in table), chosen)
 
     def since(self, key: str) -> str:
         """The first release that has a setting."""

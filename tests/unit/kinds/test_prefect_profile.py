@@ -198,7 +198,13 @@ def installs(home: Path, **versions: str) -> None:
 
 def with_names(profile: PrefectProfile, **options: object) -> PrefectProfile:
     """A profile whose settings are keys of the table of versions."""
-    changed = {"names": versions.NAMES, "dropped": versions.DROPPED, "builtin": versions.BUILTIN_PROFILES, **options}
+    changed = {
+        "names": versions.NAMES,
+        "also": versions.ALSO_CALLED,
+        "dropped": versions.DROPPED,
+        "builtin": versions.BUILTIN_PROFILES,
+        **options,
+    }
     return dataclasses.replace(profile, **changed)  # type: ignore[arg-type]
 
 
@@ -300,3 +306,33 @@ def test_a_switch_between_profiles_of_encamp_stays(host: Laptop, file: Path) -> 
     assert first.check(host) == [] and second.check(host) == []
     converge(UndoProfile(), host)
     assert not file.exists() or "encamp" not in file.read_text()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_names_that_prefects_cli_saves_instead_are_left_and_undone(
+    host: Laptop, file: Path, tmp_path: Path, there: bool
+) -> None:
+    """`prefect profile use` of 3.x rewrites the whole file, with today's names of all settings."""
+    installs(tmp_path, a="3.8.8")
+    if there:
+        put(file, MINE)
+    profile = with_names(PROFILE, settings={"api_url": URL, "ephemeral": "false"})
+    converge(profile, host)
+    renamed = file.read_text().replace("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "PREFECT_SERVER_EPHEMERAL_ENABLED")
+    file.write_text(renamed + "\n")
+    host.forget()
+    assert profile.check(host) == []
+    converge(with_names(PROFILE, settings={"api_url": URL, "ephemeral": "true"}), host)
+    assert "ALLOW" not in file.read_text() and 'EPHEMERAL_ENABLED = "true"' in file.read_text()
+    converge(UndoProfile(), host)
+    assert file.read_text().strip() == MINE.strip() if there else not file.exists()
+
+
+def test_a_name_that_the_oldest_here_does_not_know_goes_again(host: Laptop, file: Path, tmp_path: Path) -> None:
+    """The CLI of the newer one wrote it; the older one stops at import."""
+    installs(tmp_path, old="2.20.26", new="3.8.8")
+    profile = with_names(PROFILE, settings={"database_url": Secret("postgresql+asyncpg://u:p@h/d")})
+    converge(profile, host)
+    file.write_text(file.read_text().replace("PREFECT_API_DATABASE", "PREFECT_SERVER_DATABASE"))
+    converge(profile, host)
+    assert "PREFECT_SERVER_DATABASE" not in file.read_text() and "PREFECT_API_DATABASE" in file.read_text()
