@@ -12,6 +12,7 @@ from encamp.resources.restart import Reload
 from roles.compose_settings import Stack
 from roles.kinds.instance_units import InstanceUnitsAbsent
 from roles.kinds.stack_absent import StackAbsent
+from roles.kinds.worker_units import SurplusWorkers
 from roles.layout import Layout
 
 #: Any will do: a rule to remove is found by its name.
@@ -22,6 +23,7 @@ def resources(instance: str) -> Iterator[Item]:
     """Units, firewall rules, settings and the link to the release of ``instance``; the rest of the host is left."""
     layout = Layout(instance)
     stack = Stack(layout)
+    yield SurplusWorkers(layout.name, layout.worker_user, prefixes=layout.runner_prefixes)
     yield InstanceUnitsAbsent(layout.name, layout.server_unit, (layout.user, layout.worker_user))
     yield StackAbsent(stack.program, (stack.server, stack.postgres))
     yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
