@@ -37,7 +37,8 @@ def server_settings(host: SiteHost, site: Site) -> Mapping[str, str | Secret]:
 
 
 def environment(host: SiteHost, site: Site) -> Mapping[str, str]:
-    """Variables of the server that are not Prefect's: its driver reads these, in every release and every connection.
+    """Variables of the server that are not Prefect's: its driver reads these, in every release and every connection
+    (seen with the drivers of 2.0.4, 2.7.12, 2.20.26 and 3.8.8).
 
     Prefect has no setting for encryption without a check of the certificate; before 3.4.12 it has none at all, and for
     a while its listener for notifications ignored them (``ssl`` in the URL breaks that listener: PrefectHQ/prefect
