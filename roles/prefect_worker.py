@@ -74,7 +74,8 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     layout, found = Layout(host.instance), units(host)
     reach = _reach(host, site)
     yield from base.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
-    yield from trust.resources(server_for(host, site), host, site)
+    for item in trust.resources(server_for(host, site), host, site):
+        yield Step(item, _restarts(found))  # a process reads the authorities it trusts when it starts
     yield from _installed(host, layout, found)
     yield from _environments(host, site, layout, found)
     yield from _pools(host, server_for(host, site), found, reach)

@@ -27,6 +27,7 @@ from roles.tls import Place, Settings
 
 #: Seconds until the public address must answer. An ACME server looks at this host before it signs.
 PATIENCE, ACME_PATIENCE = 30, 120
+WARN_DAYS = 21
 SOCKETS = ("events/in", "events/out")
 
 
@@ -152,6 +153,7 @@ def _probe(host: SiteHost, site: Site) -> ProxyProbe:
         ca_file=trust.ca_file(host, host, site),
         timeout=ACME_PATIENCE if acme else PATIENCE,
         unit=caddy.UNIT,
+        warn_days=0 if acme else WARN_DAYS,  # Caddy itself renews those, and some are good for hours only
     )
 
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from encamp.plan import Item
+from encamp.resources.base import Resource
 from encamp.resources.ca_bundle import CaBundle, bundle_path
 from encamp.secret_store import PLACEHOLDER
 from encamp.shared.secret import Secret
@@ -61,31 +61,31 @@ def roots(server: SiteHost, host: SiteHost, site: Site) -> str:
     return own + (base.read_bundle("ca_bundle", bundle, host) if bundle else "")
 
 
-def resources(server: SiteHost, host: SiteHost, site: Site, root: bool = True) -> Iterator[Item]:
-    """What makes ``host`` trust ``server``: a file for Prefect and, as root, the trust store for everything else."""
+def resources(server: SiteHost, host: SiteHost, site: Site) -> Iterator[Resource]:
+    """What makes ``host`` trust ``server``, as root: a file for Prefect, the trust store for everything else."""
     text = roots(server, host, site)
     if not text:
         return
     yield CaBundle(_bundle(server), text, hashlib.sha256(text.encode()).hexdigest())
-    if root and _by_environment(host):
+    if _by_environment(host):
         yield SystemTrust(TRUST)
 
 
-def ca_file(server: SiteHost, host: SiteHost, site: Site, root: bool = True) -> str:
+def ca_file(server: SiteHost, host: SiteHost, site: Site) -> str:
     """The file that proves ``server`` to programs on ``host``; empty: whatever they trust anyway."""
-    return bundle_path(_bundle(server), root) if roots(server, host, site) else ""
+    return bundle_path(_bundle(server)) if roots(server, host, site) else ""
 
 
-def client_settings(server: SiteHost, host: SiteHost, site: Site, root: bool = True) -> Mapping[str, str]:
-    """What Prefect on ``host`` is told to trust ``server``, by the keys of ``versions.NAMES``.
+def client_settings(server: SiteHost, host: SiteHost, site: Site) -> Mapping[str, str]:
+    """What a worker on ``host`` is told to trust ``server``, by the keys of ``versions.NAMES``.
 
     Early releases ignore the setting in their WebSockets (PrefectHQ/prefect#16871), the first ones everywhere: they get
     a variable that all programs read, hence one with all authorities. A profile cannot hold that one.
     """
-    found = ca_file(server, host, site, root)
+    found = ca_file(server, host, site)
     if not found:
         return {}
-    return {"client_tls_ca_file": found, **({"client_trust": TRUST} if root and _by_environment(host) else {})}
+    return {"client_tls_ca_file": found, **({"client_trust": TRUST} if _by_environment(host) else {})}
 
 
 def _by_environment(host: SiteHost) -> bool:
