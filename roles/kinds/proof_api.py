@@ -102,6 +102,8 @@ def remove(host: Reader, api: Api, flow: str) -> None:
         delete(host, api, f"flow_runs/{run['id']}")
     for deployment in api.must(host, "POST", "deployments/filter", of_flow):
         delete(host, api, f"deployments/{deployment['id']}")
+        if deployment.get("infrastructure_document_id"):
+            delete(host, api, f"block_documents/{deployment['infrastructure_document_id']}")
     for found in api.must(host, "POST", "flows/filter", of_flow):
         delete(host, api, f"flows/{found['id']}")
 

@@ -21,7 +21,7 @@ SETTLE = 30.0
 def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str, queue: str = "") -> str:
     """Create the flow and a deployment of it whose code lies in ``directory`` on this host. Returns its id.
 
-    Without a ``pool`` it is one for agents: those know no steps, but a path, and run it as a process of theirs.
+    Without a ``pool`` it is one for agents: those know no steps, but a path, and a block that says how to run it.
     """
     flow_id = api.must(host, "POST", "flows/", {"name": flow})["id"]
     body: dict[str, Any] = {"name": flow, "flow_id": flow_id, "entrypoint": ENTRYPOINT}
@@ -29,10 +29,19 @@ def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str, queue: 
         step = {"prefect.deployments.steps.set_working_directory": {"directory": directory}}
         body.update(work_pool_name=pool, pull_steps=[step])
     else:
-        body.update(path=directory)
+        body.update(path=directory, infrastructure_document_id=_process_block(host, api))
     if queue:
         body.update(work_queue_name=queue)
     return str(api.must(host, "POST", "deployments/", body)["id"])
+
+
+def _process_block(host: Reader, api: Api) -> str:
+    """A block without a name that has an agent run a flow as a process of its own. It goes with the deployment."""
+    block_type = api.must(host, "GET", "block_types/slug/process")["id"]
+    query = {"block_schemas": {"block_type_id": {"any_": [block_type]}}}
+    schema = api.must(host, "POST", "block_schemas/filter", query)[0]["id"]
+    body = {"block_type_id": block_type, "block_schema_id": schema, "data": {}, "is_anonymous": True}
+    return str(api.must(host, "POST", "block_documents/", body)["id"])
 
 
 class Runs:
