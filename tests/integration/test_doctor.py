@@ -146,7 +146,8 @@ def laptops(server: LiveLab, site: Path) -> Iterator[LiveLab]:
     succeeded(server.fab("-H", "clients", "configure-client", "--install", inventory=site))
     yield server
     for laptop in (LAPTOP, OLD):
-        server.ssh(laptop, f"rm -rf {HOME}/.prefect {HOME}/.local/state/encamp {HOME}/.local/share/encamp")
+        server.ssh(laptop, f"rm -rf {HOME}/.prefect {HOME}/.local/state/encamp")
+    server.ssh(OLD, f"rm -rf {HOME}/.local/share/encamp {HOME}/.local/bin/prefect")  # no other test wants that release
 
 
 @pytest.fixture(autouse=True)
@@ -592,7 +593,7 @@ def test_a_full_disk(laptops: LiveLab) -> None:
     try:
         laptops.ssh(LAPTOP, f"cp {PROFILES} /mnt/tiny/; echo 'export PREFECT_HOME=/mnt/tiny' >> .profile")
         done = doctor(laptops)
-        told(done, "disk", "the disk is full: .*/mnt/tiny", "free some space there")
+        told(done, "disk", "/mnt/tiny is full: 0 MiB left", "free some space there")
     finally:
         laptops.host(LAPTOP).check_output("umount /mnt/tiny && rmdir /mnt/tiny")
 
