@@ -100,13 +100,13 @@ class Release:
 def release(settings: Settings, root: str = layout.ENVS) -> Release:
     """The release that the settings ask for. Raises SettingsError where there is no lock for it."""
     lock = _fitting(locks.load(settings.prefect_version, LOCKS))
-    return Release(lock, f"{root}/{lock.name}", lock.version)
+    return Release(lock, f"{root}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
 
 
 def release_with(settings: Settings, packages: Sequence[str], directory: str) -> Release:
     """The release with further packages, by a lock of the site in ``directory``. Raises SettingsError."""
     lock = _fitting(locks.load(settings.prefect_version, site_locks(directory), packages))
-    return Release(lock, f"{layout.ENVS}/{lock.name}", lock.version)
+    return Release(lock, f"{layout.ENVS}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
 
 
 def _fitting(lock: locks.Lock) -> locks.Lock:
@@ -129,14 +129,15 @@ def expectations(host: SiteHost) -> Iterator[Item]:
     pythons.check_series(host.name, wanted.version, settings.python, wanted.lock.requires_python, host.origin("python"))
     done = f"{wanted.path}/bin/prefect"
     yield Expectation(
-        f"host of Prefect {wanted.version}",
+        f"host of Prefect {wanted.version}{pythons.suffix(settings.python)}",
         families=("debian", "rhel"),
         systemd=True,
         memory=MEMORY_MIB,
         disk=((layout.ENVS, DISK_MIB), ("/var/lib", DISK_MIB)),
         unless=done,
     )
-    yield PythonExpectation(f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done)
+    named = f"Prefect {wanted.version}{pythons.suffix(settings.python)}"
+    yield PythonExpectation(named, wanted.lock.requires_python, settings.python, done)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:

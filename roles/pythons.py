@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from encamp.errors import Origin, SettingsError
 from encamp.resources.home import is_series
 from encamp.resources.interpreters import fits
@@ -27,6 +29,13 @@ def check_series(name: str, release: str, python: str, requires: str, where: Ori
             "set python: to a series within that, or leave it out",
             where,
         )
+
+
+def suffix(python: str) -> str:
+    """What tells the environment of a release on a Python that was asked for from that on another: ``-py3.11``."""
+    if is_series(python):
+        return f"-py{python}"
+    return "-" + re.sub(r"[^A-Za-z0-9.]+", "_", python).strip("_") if python else ""
 
 
 def brought_to(uv_root: str, python: str) -> str:
