@@ -17,6 +17,7 @@ from tests.certificates import Issuer
 from tests.integration.looks import Fab, counts, curl, succeeded
 
 SERVER, WORKER, LAPTOP = "vm1", "vm2", "laptop1"
+CLIENT = ("-H", LAPTOP)
 NAME = "prefect.test"
 URL = f"https://{NAME}/flows"
 CA = "/etc/encamp/ca/api-vm1-default.pem"
@@ -67,7 +68,6 @@ class Site:
         self.lab, self.folder = lab, lab.site(folder)
         hosts = yaml.safe_load((folder / "hosts.yml").read_text("utf-8"))
         hosts["all"]["children"]["workers"] = {"hosts": {WORKER: {"work_pool": "default", "server": "vm1/default"}}}
-        hosts["all"]["children"]["clients"]["vars"]["server"] = "vm1/default"
         hosts["all"]["children"]["servers"]["hosts"][SERVER].pop("public_url")
         (folder / "hosts.yml").write_text(yaml.safe_dump(hosts), "utf-8")
 
@@ -111,7 +111,7 @@ def internal(site: Site, deployed: Fab) -> Site:
 @pytest.fixture(scope="module")
 def client(site: Site, deployed: Fab) -> Site:
     succeeded(deployed)
-    succeeded(site.fab("-H", LAPTOP, "configure-client", "--install"))
+    succeeded(site.fab(*CLIENT, "configure-client", "--install"))
     return site
 
 
@@ -172,7 +172,7 @@ def test_an_instance_by_address_on_another_port(internal: Site) -> None:
 
 
 def test_a_laptop_runs_flows_and_opens_every_socket(client: Site) -> None:
-    done = client.fab("-H", LAPTOP, "verify")
+    done = client.fab(*CLIENT, "verify")
     assert re.search(r"flow run \S+, task run \S+, log line read back", succeeded(done))
     lab = client.lab
     config = lab.ssh(LAPTOP, "~/.local/bin/prefect config view").stdout
@@ -186,7 +186,7 @@ def test_a_second_deploy_changes_nothing(client: Site) -> None:
     done = client.fab("deploy")
     succeeded(done)
     assert [counts(done, name)["changed"] for name in (SERVER, WORKER)] == [0, 0]
-    done = client.fab("-H", LAPTOP, "configure-client", "--install")
+    done = client.fab(*CLIENT, "configure-client", "--install")
     succeeded(done)
     assert counts(done, LAPTOP)["changed"] == 0
 
@@ -261,8 +261,8 @@ def test_certificates_by_acme(internal: Site, tmp_path: Path) -> None:
     done = internal.fab("deploy")
     succeeded(done)
     assert counts(done, SERVER)["changed"] == 0
-    succeeded(internal.fab("-H", LAPTOP, "configure-client"))
-    assert "log line read back" in succeeded(internal.fab("-H", LAPTOP, "verify"))
+    succeeded(internal.fab(*CLIENT, "configure-client"))
+    assert "log line read back" in succeeded(internal.fab(*CLIENT, "verify"))
 
 
 def served_by(lab: LiveLab, name: str) -> str:
