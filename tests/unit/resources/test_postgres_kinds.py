@@ -96,13 +96,22 @@ def test_no_second_cluster_beside_an_existing_one() -> None:
     ],
 )
 def test_passwords_are_compared_with_the_stored_verifier(stored: str | None, expected: list[str]) -> None:
-    host = answering(roles={"prefect": {"login": True, "verifier": stored}})
+    host = answering(roles={"prefect": {"login": True, "verifier": stored, "settings": None}})
     assert changes(PostgresRole("prefect", Secret("right")), host) == expected
     assert changes(PostgresRole("prefect"), host) == []
 
 
 def test_login() -> None:
     assert changes(PostgresRole("prefect", login=False), PostgresHost(RUNNING)) == ["login: yes -> no"]
+
+
+def test_settings_of_a_role_are_added_to_those_that_it_has() -> None:
+    role = {"login": True, "verifier": None, "settings": ["work_mem=8MB", "jit=on"]}
+    wanted = PostgresRole("prefect", settings={"jit": "off"})
+    assert changes(wanted, answering(roles={"prefect": role})) == ["setting jit: off"]
+    assert changes(wanted, answering(roles={"prefect": {**role, "settings": ["jit=off", "work_mem=8MB"]}})) == []
+    _, stdin = applied(wanted, {**ANSWER, "roles": {"prefect": role}})
+    assert 'ALTER ROLE "prefect" SET jit = \'off\';' in stdin.reveal()
 
 
 def test_a_database_of_another_owner_or_encoding() -> None:
@@ -148,9 +157,10 @@ def test_a_new_salt_each_time_and_the_server_s_iterations() -> None:
 def test_a_new_database_gets_a_locale_that_goes_with_its_encoding() -> None:
     ascii_cluster = {**ANSWER, "databases": {"template0": {"owner": "postgres", "encoding": "SQL_ASCII"}}}
     statement = 'CREATE DATABASE "d" OWNER "o" TEMPLATE template0 ENCODING \'UTF8\''
-    assert applied(PostgresDatabase("d", "o"))[1] == f"{statement};"
+    no_jit = 'ALTER DATABASE "d" SET jit = off;'
+    assert applied(PostgresDatabase("d", "o"))[1] == f"{statement};\n{no_jit}"
     assert applied(PostgresDatabase("d", "o"), ascii_cluster)[1] == (
-        f"{statement} LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8';"
+        f"{statement} LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8';\n{no_jit}"
     )
 
 
