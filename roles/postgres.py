@@ -23,6 +23,9 @@ from encamp.site import Site, SiteHost
 from roles import client_database, database, database_budget, database_connection, database_host, firewall
 
 TRIGRAMS = "pg_trgm"
+#: asyncpg before 0.29, which Prefect up to 2.13 is locked with, asks Postgres for types by a query that Postgres would
+#: first compile for seconds. It gives up waiting, asks again, and leaves the host with dozens of them.
+SESSION = {"jit": "off"}
 #: Rules of ours in pg_hba.conf begin with this.
 RULES = "prefect: "
 METHOD = "scram-sha-256"
@@ -50,7 +53,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
         return
     found = database_connection.connection(host, site)
     yield from _cluster(host, site)
-    yield PostgresRole(found.user)
+    yield PostgresRole(found.user, settings=SESSION)
     yield PostgresDatabase(found.database, owner=found.user)
     yield PostgresExtension(TRIGRAMS, found.database)
 
@@ -61,7 +64,7 @@ def for_others(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from _cluster(host, site)
     for view in clients:
         found = database_connection.connection(view, site)
-        yield PostgresRole(found.user, found.password)
+        yield PostgresRole(found.user, found.password, settings=SESSION)
         yield PostgresDatabase(found.database, owner=found.user)
         yield PostgresExtension(TRIGRAMS, found.database)
     rules = [rule for view in clients for rule in _rules(view, site)]

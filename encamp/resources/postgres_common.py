@@ -23,8 +23,9 @@ _SETTINGS = (
     *("max_connections", "superuser_reserved_connections", "reserved_connections"),
 )
 _READ = f"""SELECT json_build_object(
-  'roles', (SELECT json_object_agg(rolname, json_build_object('login', rolcanlogin, 'verifier', rolpassword))
-            FROM pg_authid),
+  'roles', (SELECT json_object_agg(rolname, json_build_object('login', rolcanlogin, 'verifier', rolpassword,
+                  'settings', (SELECT setconfig FROM pg_db_role_setting WHERE setrole = role.oid AND setdatabase = 0)))
+            FROM pg_authid role),
   'databases', (SELECT json_object_agg(datname, json_build_object(
                   'owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding))) FROM pg_database),
   'settings', json_build_object({", ".join(f"'{name}', current_setting('{name}', true)" for name in _SETTINGS)}),
@@ -35,10 +36,12 @@ _READ = f"""SELECT json_build_object(
 
 @dataclasses.dataclass(frozen=True)
 class Role:
-    """A role: whether it may log in, and its stored password verifier (None: no password)."""
+    """A role: whether it may log in, its stored password verifier (None: no password), and the settings that its
+    sessions begin with, each as ``name=value``."""
 
     login: bool
     verifier: Optional[Secret]
+    settings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,15 +77,17 @@ def read_state(host: Reader, cluster: str) -> Optional[State]:
     return host.once(f"postgres {cluster}", lambda: _read_state(host, cluster))
 
 
+def _role(fields: Mapping[str, Any]) -> Role:
+    verifier = Secret(fields["verifier"]) if fields["verifier"] else None
+    return Role(fields["login"], verifier, tuple(fields["settings"] or ()))
+
+
 def _read_state(host: Reader, name: str) -> Optional[State]:
     cluster = postgres_layout.find(host, name)
     if cluster is None:
         return None
     data = ask(host, cluster, _READ)
-    roles = {
-        role: Role(fields["login"], Secret(fields["verifier"]) if fields["verifier"] else None)
-        for role, fields in data["roles"].items()
-    }
+    roles = {role: _role(fields) for role, fields in data["roles"].items()}
     databases = {name: Database(**fields) for name, fields in data["databases"].items()}
     settings = {name: value or "" for name, value in data["settings"].items()}
     return State(cluster, roles, databases, settings, tuple(data["hba"] or ()), data["loaded"], data["now"])

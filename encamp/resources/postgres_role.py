@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
-from typing import Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
 from encamp.resources.postgres_common import execute, read_state, scram_iterations
@@ -20,17 +21,18 @@ SET LOCAL log_min_error_statement = 'panic';
 
 @kind
 class PostgresRole(Resource):
-    """A role that exists, may log in or not, and has the given password.
+    """A role that exists, may log in or not, and has the given password and settings.
 
     Without ``password`` the role's password, if it has one, is left (peer authentication needs none). The password is
-    kept as a SCRAM-SHA-256 verifier, and only that reaches the server. A role is never dropped, and privileges that
-    it has besides are left.
+    kept as a SCRAM-SHA-256 verifier, and only that reaches the server. ``settings`` are what the role's new sessions
+    begin with (``ALTER ROLE ... SET``). A role is never dropped; privileges and settings that it has besides are left.
     """
 
     name: str
     password: Optional[Secret] = None
     login: bool = True
     cluster: str = "main"
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_name("role", self.name)
@@ -49,14 +51,17 @@ class PostgresRole(Resource):
             changes.append(Change("login", *(("yes", "no") if role.login else ("no", "yes"))))
         if self.password is not None and not _has_password(role.verifier, self.password):
             changes.append(Change("password", "another" if role.verifier else "none", "set"))
-        return changes
+        missing = [name for name, value in self.settings.items() if f"{name}={value}" not in role.settings]
+        return changes + [Change(f"setting {name}", after=self.settings[name]) for name in missing]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         new = any(change.what == "role" for change in changes)
         words = ["CREATE ROLE" if new else "ALTER ROLE", identifier(self.name), "LOGIN" if self.login else "NOLOGIN"]
         if self.password is not None and (new or any(change.what == "password" for change in changes)):
             words += ["PASSWORD", literal(self._verifier(host, self.password))]
-        execute(host, self.cluster, Secret(f"BEGIN;\n{_QUIET}{' '.join(words)};\nCOMMIT;\n"))
+        name = identifier(self.name)
+        more = "".join(f"ALTER ROLE {name} SET {key} = {literal(value)};\n" for key, value in self.settings.items())
+        execute(host, self.cluster, Secret(f"BEGIN;\n{_QUIET}{' '.join(words)};\n{more}COMMIT;\n"))
 
     def _verifier(self, host: Reader, password: Secret) -> str:
         state = read_state(host, self.cluster)

@@ -28,7 +28,10 @@ RUNNING = {
     "/etc/systemd/system/multi-user.target.wants/postgresql.service": "",
 }
 ANSWER: dict[str, Any] = {
-    "roles": {"postgres": {"login": True, "verifier": None}, "prefect": {"login": True, "verifier": None}},
+    "roles": {
+        "postgres": {"login": True, "verifier": None, "settings": None},
+        "prefect": {"login": True, "verifier": None, "settings": None},
+    },
     "databases": {
         "postgres": {"owner": "postgres", "encoding": "UTF8"},
         "template0": {"owner": "postgres", "encoding": "UTF8"},

@@ -111,7 +111,7 @@ def test_settings_of_a_role_are_added_to_those_that_it_has() -> None:
     assert changes(wanted, answering(roles={"prefect": role})) == ["setting jit: off"]
     assert changes(wanted, answering(roles={"prefect": {**role, "settings": ["jit=off", "work_mem=8MB"]}})) == []
     _, stdin = applied(wanted, {**ANSWER, "roles": {"prefect": role}})
-    assert 'ALTER ROLE "prefect" SET jit = \'off\';' in stdin.reveal()
+    assert "ALTER ROLE \"prefect\" SET jit = 'off';" in stdin.reveal()
 
 
 def test_a_database_of_another_owner_or_encoding() -> None:
