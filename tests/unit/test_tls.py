@@ -1,0 +1,78 @@
+"""https as it is planned: one public_url decides, and contradictions are found before any host is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from encamp.errors import SettingsError
+from encamp.resources.ca_bundle import CaBundle
+from encamp.resources.caddy_sites import CaddySites
+from encamp.resources.file import File
+from encamp.resources.firewall_port import FirewallPort
+from encamp.shared.secret import Secret
+from roles.kinds.proxy_probe import ProxyProbe
+from roles.kinds.server_health import ServerHealth
+from tests.unit.test_access import HERE, env_of, fleet, one
+
+URL = "public_url: 'https://p.test/flows'"
+
+
+def test_one_address_decides_everything(tmp_path: Path) -> None:
+    _, plan = fleet(tmp_path, f"{HERE}, {URL}, tls: internal", missing="make")
+    env = env_of(plan)
+    assert "PREFECT_SERVER_UI_API_URL=https://p.test/flows/api\n" in env
+    assert "PREFECT_SERVER_UI_SERVE_BASE=/flows\n" in env and "PREFECT_SERVER_API_BASE_PATH=/flows/api\n" in env
+    assert "PREFECT_SERVER_API_HOST=127.0.0.1\n" in env
+    assert one(plan, ServerHealth).url == "http://127.0.0.1:4200/flows"
+    assert one(plan, FirewallPort).port == 443
+    text = one(plan, CaddySites).sites["default"]
+    assert text.splitlines()[1] == "https://p.test:443 {" and "path /flows /flows/*" in text
+    assert one(plan, ProxyProbe).sockets == ("events/in", "events/out")
+    file = next(step.resource for step in plan.steps if step.resource.identity.endswith("encamp/default.pem"))
+    assert isinstance(file, File) and isinstance(file.content, Secret) and file.mode == 0o640
+
+
+def test_a_worker_trusts_the_servers_authority(tmp_path: Path) -> None:
+    for release, variable in (("3.8.8", False), ("2.20.26", True)):
+        version = f"prefect_version: '{release}'"
+        _, plan = fleet(
+            tmp_path, f"{HERE}, {version}, public_url: 'https://p.test', tls: internal", version, missing="make"
+        )
+        path = "/etc/encamp/ca/api-vm1-default.pem"
+        assert f"PREFECT_API_SSL_CERT_FILE={path}\n" in env_of(plan, "worker.env")
+        assert ("SSL_CERT_FILE=/etc/encamp/ca/system.pem\n" in env_of(plan, "worker.env")) is variable
+        assert any(
+            isinstance(step.resource, CaBundle) and step.resource.name == "api-vm1-default" for step in plan.steps
+        )
+
+
+def test_a_plan_without_the_secret_knows_no_authority_that_others_could_make(tmp_path: Path) -> None:
+    from encamp.ca import Authority
+    from encamp.secret_store import PLACEHOLDER
+
+    _, plan = fleet(tmp_path, f"{HERE}, {URL}, tls: internal")
+    bundles = [step.resource for step in plan.steps if isinstance(step.resource, CaBundle)]
+    assert bundles and Authority(PLACEHOLDER, ["p.test"]).certificate not in [one.content for one in bundles]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("tls: internal, public_url: 'http://p.test'", "with tls: internal"),
+        ("tls: internal, public_url: 'https://p.test:4200'", "is the server's own behind the proxy"),
+        ("tls: internal, public_url: 'https://p.test', bind: 192.0.2.1", "would let clients go around tls"),
+        ("public_url: 'https://p.test/flows', prefect_version: '2.20.26'", "cannot be served below one"),
+        ("public_url: 'https://p.test/a b'", "its path /a b has more than"),
+        ("public_url: 'https://p{x}.test'", "is no host name"),
+        ("tls: acme, public_url: 'https://198.18.0.7'", "needs a public name"),
+        ("tls: acme, public_url: 'https://p.test:8443', tls_redirect: false", "proves the name on port 443 or 80"),
+        ("tls: files, public_url: 'https://p.test'", "tls: files needs tls_certificate"),
+        ("tls: acme, public_url: 'https://p.test', acme_directory: 'http://ca.test'", "must be an https:// address"),
+    ],
+)
+def test_contradictions(tmp_path: Path, settings: str, told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        fleet(tmp_path, f"{HERE}, {settings}")
+    assert told in str(caught.value) and caught.value.fix
