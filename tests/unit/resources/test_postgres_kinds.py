@@ -157,10 +157,9 @@ def test_a_new_salt_each_time_and_the_server_s_iterations() -> None:
 def test_a_new_database_gets_a_locale_that_goes_with_its_encoding() -> None:
     ascii_cluster = {**ANSWER, "databases": {"template0": {"owner": "postgres", "encoding": "SQL_ASCII"}}}
     statement = 'CREATE DATABASE "d" OWNER "o" TEMPLATE template0 ENCODING \'UTF8\''
-    no_jit = 'ALTER DATABASE "d" SET jit = off;'
-    assert applied(PostgresDatabase("d", "o"))[1] == f"{statement};\n{no_jit}"
+    assert applied(PostgresDatabase("d", "o"))[1] == f"{statement};"
     assert applied(PostgresDatabase("d", "o"), ascii_cluster)[1] == (
-        f"{statement} LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8';\n{no_jit}"
+        f"{statement} LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8';"
     )
 
 
