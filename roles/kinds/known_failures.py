@@ -186,8 +186,8 @@ KNOWN_CLIENT = (
         "`prefect profile use` one that exists, or run `fab configure-client`",
     ),
     Known(
-        r"Missing CSRF token|Invalid CSRF token",
-        "the server asks for CSRF tokens, which clients know since Prefect 2.16.5",
+        r"Missing CSRF token|Invalid CSRF token|'403 Forbidden' for url '[^']*/api/",
+        "the server asks for CSRF tokens, which clients know since Prefect 2.16.5 (or a proxy forbids the request)",
         "upgrade the client, or turn CSRF protection off at the server",
     ),
     Known(
