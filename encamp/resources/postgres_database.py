@@ -8,17 +8,13 @@ from encamp.resources.base import Change, Reader, Refused, Resource, System, kin
 from encamp.resources.postgres_common import execute, read_state
 from encamp.resources.postgres_sql import identifier, literal, require_name
 
-#: Postgres compiles asyncpg's look at its types, and that takes seconds of processor time for each new connection.
-#: Servers that give up meanwhile and connect again pile such queries up: seen with Prefect 2.7 on a busy machine.
-NO_JIT = "ALTER DATABASE {} SET jit = off;"
-
 
 @kind
 class PostgresDatabase(Resource):
     """A database that exists and belongs to ``owner``. It is never dropped.
 
     A new one has the cluster's locale where that fits ``encoding``, else C.UTF-8 (C for other encodings). The encoding
-    of a database that exists cannot be changed: a different one is refused. A new one is made without JIT compilation.
+    of a database that exists cannot be changed: a different one is refused.
     """
 
     name: str
@@ -49,7 +45,7 @@ class PostgresDatabase(Resource):
             statement = f"ALTER DATABASE {name} OWNER TO {owner};"
         else:
             words = f"OWNER {owner} TEMPLATE template0 ENCODING {literal(self.encoding)}"
-            statement = f"CREATE DATABASE {name} {words}{self._locale(host)};\n{NO_JIT.format(name)}"
+            statement = f"CREATE DATABASE {name} {words}{self._locale(host)};"
         execute(host, self.cluster, statement, fix=f"declare the role {self.owner} before this database")
 
     def _locale(self, host: Reader) -> str:
