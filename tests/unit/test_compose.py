@@ -136,18 +136,20 @@ def test_a_value_reaches_the_server_as_it_is(value: str) -> None:
     """What env_value quotes, the container's start.py reads back, as systemd would."""
     import builtins
     import os
+    import sys
 
     program = str(render("compose/start.py.j2"))
     found: dict[str, str] = {}
     names = {"open": lambda *args, **options: io.StringIO(f"# a comment\nNAME={quoting.env_value(value)}\n")}
-    saved = os.environ.copy(), os.execvp
+    saved = os.environ.copy(), os.execvp, sys.argv
     try:
+        sys.argv = ["start.py", "prefect", "server", "start"]
         os.execvp = lambda *args: found.update(NAME=os.environ["NAME"])  # type: ignore[assignment,misc]
         exec(compile(program, "start.py", "exec"), {"__builtins__": {**vars(builtins), **names}})
     finally:
         os.environ.clear()
         os.environ.update(saved[0])
-        os.execvp = saved[1]
+        os.execvp, sys.argv = saved[1:]
     assert found["NAME"] == value
 
 
