@@ -58,7 +58,8 @@ def roots(server: SiteHost, host: SiteHost, site: Site) -> str:
     mode = server.settings(address.Settings).tls
     own = authority(site).certificate if mode == "internal" else acme_root(server) if mode == "acme" else ""
     bundle = host.settings(base.Settings).ca_bundle
-    return own + (base.read_bundle("ca_bundle", bundle, host) if bundle else "")
+    texts = [own, base.read_bundle("ca_bundle", bundle, host) if bundle else ""]
+    return "".join(f"{text.rstrip()}\n" for text in texts if text)
 
 
 def resources(server: SiteHost, host: SiteHost, site: Site) -> Iterator[Resource]:

@@ -10,6 +10,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar, Union
 
 from encamp.agent import files, net
 from encamp.resources.base import CommandFailed, Content, Failure, HttpAnswer, OsRelease, Result, Stat
+from encamp.resources.home import expand
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 
@@ -95,7 +96,7 @@ class Host:
         timeout: float = 10,
         ca_file: str = "",
     ) -> HttpAnswer:
-        return net.request(method, url, body, headers or {}, timeout, ca_file)
+        return net.request(method, url, body, headers or {}, timeout, expand(self, ca_file))
 
     def once(self, key: str, read: Callable[[], T]) -> T:
         if key not in self._known:
