@@ -19,8 +19,11 @@ from roles.layout import Layout
 SOME_PORT = 4200
 
 
-def resources(instance: str) -> Iterator[Item]:
-    """Units, firewall rules, settings and the link to the release of ``instance``; the rest of the host is left."""
+def resources(instance: str, shares_address: bool = False) -> Iterator[Item]:
+    """Units, firewall rules, settings and the link to the release of ``instance``; the rest of the host is left.
+
+    ``shares_address``: its site in the proxy is another instance's, too, and is left for that one.
+    """
     layout = Layout(instance)
     stack = Stack(layout)
     yield SurplusWorkers(layout.name, layout.worker_user, prefixes=layout.runner_prefixes)
@@ -28,8 +31,9 @@ def resources(instance: str) -> Iterator[Item]:
     yield StackAbsent(stack.program, (stack.server, stack.postgres))
     yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
     yield FirewallPort(f"prefect-{layout.name}-http", SOME_PORT, ensure="absent")
-    yield Step(Absent(caddy.site_path(layout.name)), (Reload(caddy.UNIT),))
-    yield Absent(caddy.certificate_path(layout.name))
+    if not shares_address:
+        yield Step(Absent(caddy.site_path(layout.name)), (Reload(caddy.UNIT),))
+        yield Absent(caddy.certificate_path(layout.name))
     yield Absent(layout.config)
     yield Absent(layout.link)
 

@@ -11,7 +11,7 @@ from encamp.run import Run
 from encamp.runs import RunLog
 from encamp.schedule import Wave
 from encamp.site import SiteHost
-from roles import removal
+from roles import removal, tls
 
 STAGE: tuple[str, ...] = ("undeploy",)
 
@@ -25,7 +25,10 @@ def undeploy(options: Options) -> int:
         raise UsageError("undeploy needs its hosts named", "for example: fab -H vm1 undeploy")
     fleet, selected = load_site(options, ())
     names = {host.name: _instance(host, options.instance) for host in selected}
-    plans = {(name, STAGE): plan.build(name, removal.resources(instance)) for name, instance in names.items()}
+    plans = {
+        (name, STAGE): plan.build(name, removal.resources(instance, _shares_address(fleet.host(name), instance)))
+        for name, instance in names.items()
+    }
     told = listeners(options, RunLog("undeploy", str(fleet.inventory.path), list(names), options.check))
     run = Run("undeploy", options.mode, SshReach(fleet, options.config), told)
     outcomes = run.converge([Wave("undeploy", dict.fromkeys(names, STAGE))], plans)
@@ -34,6 +37,12 @@ def undeploy(options: Options) -> int:
         for instance in dict.fromkeys(names.values()):
             tell(f"\n  {removal.kept(instance)}")
     return code
+
+
+def _shares_address(host: SiteHost, instance: str) -> bool:
+    """Whether another instance is behind the same address of the proxy."""
+    behind = [[view.instance for view in place.views] for place in tls.places(host)]
+    return any(instance in names and len(names) > 1 for names in behind)
 
 
 def _instance(host: SiteHost, named: str) -> str:
