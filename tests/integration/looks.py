@@ -50,7 +50,9 @@ def snapshot(lab: LiveLab, name: str) -> dict[str, str]:
 
 def curl(lab: LiveLab, source: str, url: str, *options: str) -> str:
     """What a URL answers to a host of the lab; empty when it does not."""
-    return str(lab.host(source).run("curl -sS --max-time 20 %s " + " ".join(options), url).stdout)
+    # testinfra fills the command in with %, which an option such as -w '%{http_code}' must come through.
+    more = " ".join(options).replace("%", "%%")
+    return str(lab.host(source).run(f"curl -sS --max-time 20 %s {more}", url).stdout)
 
 
 def api(lab: LiveLab, source: str, url: str, body: Any = None) -> Any:
