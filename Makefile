@@ -37,7 +37,7 @@ demo-down lab-down: $(STAMP)
 
 test: $(STAMP)
 	tests/lab/docker.sh
-	$(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile $(FLAGS)
+	$(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder $(FLAGS)
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

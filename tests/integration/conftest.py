@@ -15,17 +15,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 import lab as machinery
 from live import LiveLab, free_slot
 
+#: The files that take longest, in this order: begun last, each would keep the others' workers waiting.
+LONGEST = ("generations", "databases", "compose", "workers", "access", "tls", "client_modes", "doctor", "client")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder, so that ``-m "not integration"`` leaves them out.
-
-    test_deploy.py is the first of them: it begins with vm1 as a fresh host, and the others use the server it makes.
-    """
+    """Mark every test of this folder, so that ``-m "not integration"`` leaves them out, and put them first."""
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.integration)
-    ours.sort(key=lambda item: item.path.name != "test_deploy.py")
-    items[:] = [item for item in items if item not in ours] + ours
+    order = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    ours.sort(key=lambda item: order.get(item.path.name, len(order)))
+    rest = set(ours)
+    items[:] = ours + [item for item in items if item not in rest]
 
 
 @pytest.fixture(scope="session")
@@ -76,16 +78,21 @@ def lab(lab_slot: machinery.Lab, docker_services: object, tmp_path_factory: pyte
     return LiveLab(lab_slot, tmp_path_factory.mktemp("lab"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server_output(lab: LiveLab) -> str:
-    """What the first deploy of vm1 printed: Prefect with Postgres, on a host that was fresh."""
-    lab.up("vm1", "laptop1")
-    done = lab.fab("-H", "vm1", "deploy")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    """What the first deploy of vm1 printed: Prefect with Postgres, on a host that was fresh.
+
+    Files of tests that leave vm1 alone share it, in whatever order they run.
+    """
+    if "vm1" not in lab.told:
+        lab.up("vm1", "laptop1")
+        done = lab.fab("-H", "vm1", "deploy")
+        assert done.returncode == 0, done.stdout + done.stderr
+        lab.told["vm1"] = done.stdout
+    return lab.told["vm1"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(lab: LiveLab, server_output: str) -> LiveLab:
     """The lab, with a healthy server on vm1."""
     return lab

@@ -48,10 +48,14 @@ def free_slot() -> Iterator[Lab]:
 
 
 class LiveLab:
-    """The hosts of one test run. A host starts when it is first asked for, and not before."""
+    """The hosts of one test run. A host starts when it is first asked for, and not before.
+
+    ``told`` keeps what the first deploy of a host printed, until the host is replaced by a fresh one.
+    """
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab
+        self.told: dict[str, str] = {}
         self.inventory = self.site(folder / "site")
         self._started: set[str] = set()
 
@@ -69,6 +73,8 @@ class LiveLab:
 
     def recreate(self, *names: str) -> None:
         """Replace hosts by fresh ones: nothing is installed, the host keys are new."""
+        for name in names:
+            self.told.pop(name, None)
         machinery.recreate(self.lab, names)
         self._started.update(names)
 
