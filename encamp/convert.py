@@ -60,7 +60,8 @@ class Converter:
             raise Invalid(place, "is encrypted, and what is inside cannot be its value", spec.help)
         if problem:
             fix = f"for example {place.key}: {spec.example}" if spec.example else spec.help
-            raise Invalid(place, f"is {_shown(value)}: {problem}", fix)
+            shown = _shown(value) if isinstance(value, (str, int, float)) else "wrong"
+            raise Invalid(place, f"is {shown}: {problem}", fix)
         return value
 
     def convert(self, hint: Any, data: Any, place: Place) -> Any:
@@ -109,8 +110,9 @@ class Converter:
                 raise
             # Perhaps a secret in the wrong place: the message must not repeat it.
             words = [str(word) for hint in rest if typing.get_origin(hint) is Literal for word in typing.get_args(hint)]
-            known = f"must be {', '.join(words)} or a secret's source, " if words else ""
-            raise Invalid(place, f"{known}and no secret as plain text", secret_sources.HOW) from None
+            known = ", ".join(words) or "a text in quotes"
+            reason = f"must be {known} or a secret's source, and no secret as plain text"
+            raise Invalid(place, reason, secret_sources.HOW) from None
 
     def _secret(self, data: Any, place: Place) -> Any:
         if isinstance(data, Vaulted):

@@ -116,7 +116,7 @@ def public_url(host: SiteHost) -> str:
     contradicts another setting.
     """
     settings = host.settings(Settings)
-    given = settings.public_url.rstrip("/").removesuffix("/api").rstrip("/")
+    given = tidy(settings.public_url)
     if given:
         _check_given(host, given)
         return given
@@ -129,6 +129,11 @@ def public_url(host: SiteHost) -> str:
     address = host.client_address
     name = f"[{address}]" if ":" in address else address
     return f"http://{name}:{settings.port}" if settings.tls == "off" else f"https://{name}"
+
+
+def tidy(url: str) -> str:
+    """A ``public_url`` without a trailing slash or /api."""
+    return url.rstrip("/").removesuffix("/api").rstrip("/")
 
 
 def api_url(host: SiteHost) -> str:

@@ -7,19 +7,19 @@ from itertools import combinations
 
 from encamp.errors import SettingsError
 from encamp.site import Site, SiteHost
-from roles import address, prefect_server
+from roles import address, prefect_server, stages
 from roles.layout import Layout
 
 #: What a host's instances must each have for themselves: the setting, and its value for an instance.
 _OWN: tuple[tuple[str, Callable[[SiteHost], str]], ...] = (
     ("port", lambda host: str(host.settings(address.Settings).port)),
-    ("public_url", lambda host: host.settings(address.Settings).public_url.rstrip("/")),
+    ("public_url", lambda host: address.tidy(host.settings(address.Settings).public_url)),
 )
 
 
 def check(site: Site) -> None:
     """Raises SettingsError for two instances that would get in each other's way, on one host or as servers."""
-    for host in site.hosts:
+    for host in filter(stages.is_server, site.hosts):
         for one, other in combinations(host.instances, 2):
             _check_pair(one, other, _OWN)
     servers = [view for host in site.in_group(prefect_server.GROUP) for view in host.instances]

@@ -29,6 +29,7 @@ from roles import (
     base,
     compose_images,
     database,
+    database_budget,
     database_connection,
     database_host,
     database_proof,
@@ -53,10 +54,15 @@ def runtime_expectation(host: SiteHost) -> RuntimeExpectation:
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
-    """What must hold before anything is changed. Raises SettingsError for an archive that cannot be used."""
+    """What must hold before anything is changed.
+
+    Raises SettingsError for an archive that cannot be used, and a database that cannot do for all that use it.
+    """
     layout, where = Layout(host.instance), host.settings(address.Settings)
     stack, bind = Stack(layout), address.bind(host)
     compose_images.archive(host)
+    database_budget.check_shared(host, site)
+    database_budget.check(host, site)
     yield Expectation(
         "host of Docker",
         families=("debian", "rhel"),

@@ -33,7 +33,7 @@ def resources(host: SiteHost, restart: StackRestart) -> Iterator[Item]:
         ids: tuple[str, ...] = ()
         if held and image in held.images:
             content, ids = held.content, held.images[image]
-        login = bool(settings.registry_user and settings.registry_password)
+        login = _has_login(host, settings)
         resource = DockerImage(
             image,
             content,
@@ -60,6 +60,16 @@ def archive(host: SiteHost) -> image_archive.Archive | None:
         reason = f"{host.name}: image_archive holds none of {', '.join(wanted)}; it has {held or 'no tags'}"
         raise SettingsError(reason, "set prefect_image and postgres_image to its tags", host.origin("image_archive"))
     return found
+
+
+def _has_login(host: SiteHost, settings: Settings) -> bool:
+    """Whether there is a login for the registry. Raises SettingsError for half of one."""
+    given = [bool(settings.registry_user), settings.registry_password is not None]
+    if any(given) and not all(given):
+        where = host.origin("registry_user") or host.origin("registry_password")
+        reason = f"{host.name}: registry_user and registry_password go together"
+        raise SettingsError(reason, "give both, or none", where)
+    return all(given)
 
 
 def _registry(image: str) -> str:

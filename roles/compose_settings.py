@@ -119,5 +119,5 @@ def is_chosen(host: SiteHost) -> bool:
 
 
 def has_postgres(host: SiteHost) -> bool:
-    """Whether the stack has a Postgres of its own."""
-    return database.kind(host) == "socket"
+    """Whether the instance runs as a stack with a Postgres of its own, which nobody else uses."""
+    return is_chosen(host) and database.kind(host) == "socket"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from encamp.errors import SettingsError
+from encamp.errors import Origin, SettingsError
 from encamp.site import Site, SiteHost
-from roles import client_database, database, database_connection, database_host, prefect_client
+from roles import client_database, compose_settings, database, database_connection, database_host, prefect_client
 from roles.layout import Layout
 
 #: The group of the servers (prefect_server.GROUP; that module imports this one).
@@ -95,8 +95,13 @@ def check_shared(host: SiteHost, site: Site) -> None:
                 f"{_title(host)} and {_title(other)} would use one database",
                 "give one of them a database_name (or database_url) of its own; where several servers are to share it, "
                 "set database_shared: true for both",
-                host.origin("database_url") or host.origin("database_host") or host.origin("database_name"),
+                _where(host) or _where(other),
             )
+
+
+def _where(host: SiteHost) -> Origin | None:
+    """The line that says which database an instance uses."""
+    return host.origin("database_url") or host.origin("database_host") or host.origin("database_name")
 
 
 def is_shared(host: SiteHost, site: Site) -> bool:
@@ -115,6 +120,8 @@ def _cluster(host: SiteHost, site: Site) -> str:
     """Which Postgres an instance uses: equal texts are one. Raises SettingsError."""
     if database.kind(host) == "external":
         return database_connection.connection(host, site).cluster
+    if compose_settings.has_postgres(host):
+        return f"in the stack of {_title(host)}"
     return f"on {database_connection.keeper_of(host, site).name}"
 
 

@@ -20,7 +20,15 @@ from encamp.resources.postgres_hba_rule import PostgresHbaRule
 from encamp.resources.postgres_role import PostgresRole
 from encamp.resources.postgres_settings import PostgresSettings
 from encamp.site import Site, SiteHost
-from roles import client_database, database, database_budget, database_connection, database_host, firewall
+from roles import (
+    client_database,
+    compose_settings,
+    database,
+    database_budget,
+    database_connection,
+    database_host,
+    firewall,
+)
 
 TRIGRAMS = "pg_trgm"
 #: asyncpg before 0.29, which Prefect up to 2.13 is locked with, asks Postgres for types by a query that Postgres would
@@ -106,9 +114,12 @@ def sources(host: SiteHost) -> list[str]:
 
 
 def _keeper(view: SiteHost, site: Site) -> str:
-    """The host that keeps a server's Postgres; empty for SQLite, for others' Postgres, and where that is not clear."""
+    """The host that keeps a server's Postgres.
+
+    Empty for SQLite, for a Postgres that is a stack's or others', and where that is not clear.
+    """
     try:
-        managed = database.kind(view) in ("socket", "network")
+        managed = database.kind(view) in ("socket", "network") and not compose_settings.has_postgres(view)
         return database_connection.keeper_of(view, site).name if managed else ""
     except SettingsError:
         return ""  # its own deploy tells

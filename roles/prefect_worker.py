@@ -57,7 +57,7 @@ def _instance(host: SiteHost, server: SiteHost, named: str) -> SiteHost:
     raise SettingsError(
         f"{host.name}: {server.name} has no instance {named or host.instance} (it has {', '.join(by_name)})",
         f"set server: {server.name}/<one of them>",
-        host.origin("server"),
+        host.origin("server") or server.origin("instances"),
     )
 
 
@@ -65,6 +65,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """A worker needs what every host needs, and a release that the server lets in."""
     server = server_for(host, site)
     _refuse_contradiction(host, server, units(host))
+    _refuse_shared_names(host)
     yield from access.worker_expectations(host, server, site)
     yield from base.expectations(host)
 
@@ -200,6 +201,17 @@ def _refuse_contradiction(host: SiteHost, server: SiteHost, found: Sequence[Unit
             reason = f"{host.name}: work_pool_concurrency: {unit.spec.pool} is declared in work_pools of {server.name}"
             fix = "set concurrency_limit: there, and remove work_pool_concurrency"
             raise SettingsError(reason, fix, host.origin("work_pool_concurrency"))
+
+
+def _refuse_shared_names(host: SiteHost) -> None:
+    """Raises SettingsError where a unit of this instance is called as one of another instance on the host."""
+    names = {unit.name for unit in units(host)}
+    for view in host.instances:
+        shared = names & {unit.name for unit in units(view)} if view.instance != host.instance else set()
+        if shared:
+            reason = f"{host.name}: instances {host.instance} and {view.instance} both make {min(shared)}"
+            where = host.origin("workers") or host.origin("work_pool") or host.origin("agents")
+            raise SettingsError(reason, "give the worker of one of them a name: that is not an instance's", where)
 
 
 def _surplus(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> SurplusWorkers:

@@ -36,12 +36,24 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     if not tls.is_on(host):
         return
     found = tls.places(host)
+    _refuse_server_ports(host, found)
     issued = [place for place in found if place.mode == "internal"]
     yield CaddyExpectation("caddy", {place.certificate: trust.mark(site) for place in issued})
     for port in sorted({place.port for place in found}):
         yield FreePort(port, caddy.UNIT, instead="give public_url another port")
     if tls.redirects(host):
         yield FreePort(address.HTTP_PORT, caddy.UNIT, instead="set tls_redirect: false")
+
+
+def _refuse_server_ports(host: SiteHost, found: Iterable[Place]) -> None:
+    """Raises SettingsError where a server wants a port that is the proxy's."""
+    taken = {place.port for place in found} | ({address.HTTP_PORT} if tls.redirects(host) else set())
+    for view in host.instances:
+        port = view.settings(address.Settings).port
+        if port in taken:
+            reason = f"{host.name}: port {port} is the proxy's, and that of the server of the instance {view.instance}"
+            where = view.origin("port") or view.origin("public_url")
+            raise SettingsError(reason, f"give {view.instance} another port:, or public_url another one", where)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:

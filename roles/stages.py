@@ -64,8 +64,11 @@ class Stage:
     of_host: bool = False
 
 
-def _is_server(host: SiteHost) -> bool:
-    """Members of servers; and, where the site says ``adhoc: true``, hosts that are in none of encamp's groups."""
+def is_server(host: SiteHost) -> bool:
+    """Whether it runs servers.
+
+    Members of servers; and, where the site says ``adhoc: true``, hosts that are in none of encamp's groups.
+    """
     groups = (database_host.GROUP, prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
     return host.in_group(prefect_server.GROUP) or (host.adhoc and not any(map(host.in_group, groups)))
 
@@ -99,7 +102,7 @@ def _worker(host: SiteHost, site: Site) -> Iterator[Item]:
 
 STAGES = (
     Stage("database", database_host.is_declared, postgres.expectations, postgres.for_others, of_host=True),
-    Stage("server", _is_server, _server_expectations, _server, _server_proof),
+    Stage("server", is_server, _server_expectations, _server, _server_proof),
     Stage("worker", prefect_worker.is_declared, prefect_worker.expectations, _worker, prefect_worker.proof),
 )
 
@@ -147,11 +150,11 @@ def warnings(host: SiteHost, site: Site, instance: str = "") -> list[str]:
 def _facts(host: SiteHost, site: Site) -> list[str]:
     """What faults of a release depend on."""
     worker = prefect_worker.is_declared(host)
-    server = host if _is_server(host) else prefect_worker.server_for(host, site) if worker else None
+    server = host if is_server(host) else prefect_worker.server_for(host, site) if worker else None
     held = {
         "worker": worker,
         "auth": server is not None and access.auth(server, site) is not None,
-        "proxy": _is_server(host) and host.settings(address.Settings).tls != "off",
+        "proxy": is_server(host) and host.settings(address.Settings).tls != "off",
     }
     return [fact for fact, holds in held.items() if holds]
 

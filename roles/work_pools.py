@@ -39,6 +39,11 @@ def _check_priorities(value: dict[str, Queue]) -> str | None:
     return f"two queues have priority {twice[0]}, and each must have its own" if twice else check_names(value)
 
 
+def _check_limits(value: dict[str, int]) -> str | None:
+    below = [name for name, limit in value.items() if limit < 0]
+    return f"{below[0]} must be 0 or more" if below else check_names(value)
+
+
 @dataclasses.dataclass(frozen=True)
 class Queue:
     """A queue of a work pool."""
@@ -87,7 +92,10 @@ class Settings:
         example="{etl: {concurrency_limit: 8, queues: {urgent: {priority: 1}}}}",
     )
     concurrency_limits: dict[str, int] = setting(
-        {}, "Task runs at a time by their tag, on the whole server.", example="{database: 4}"
+        {},
+        "Task runs at a time by their tag, on the whole server.",
+        check=_check_limits,
+        example="{database: 4}",
     )
     global_concurrency_limits: dict[str, GlobalLimit] = setting(
         {},

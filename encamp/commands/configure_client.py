@@ -56,6 +56,8 @@ def _check(options: Options, wish: Wish) -> None:
         raise UsageError("--undo goes with no other option but --profile", "undo first, then configure")
     if wish.mode not in ("", *prefect_client.MODES):
         raise UsageError(f"--mode {wish.mode}: there is no such mode", f"one of {', '.join(prefect_client.MODES)}")
+    if wish.mode == "local" and (wish.api_url or wish.server):
+        raise UsageError("--mode local uses no server, --api-url and --server name one", "leave one out")
     if wish.api_url and options.instance:
         raise UsageError("--instance chooses one of the site's servers, --api-url is none of them", "leave one out")
 

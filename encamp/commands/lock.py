@@ -22,6 +22,8 @@ def lock(version: str, exclude_newer: str = "", packages: Sequence[str] = (), in
     """
     if exclude_newer and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", exclude_newer):
         raise UsageError(f"--exclude-newer {exclude_newer}: expected a date such as 2026-10-30")
+    if re.match(r"[01]\.", version):
+        raise UsageError(f"--prefect {version}: older than {versions.SUPPORTED_SINCE}, the oldest that encamp deploys")
     folder = LOCKS
     if packages:
         where = site.locate(inventory)

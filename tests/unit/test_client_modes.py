@@ -137,6 +137,7 @@ def test_networks_of_clients_are_let_in_to_a_managed_database(tmp_path: Path) ->
         (Wish(mode="cloud"), "one of hosted, database, local"),
         (Wish(undo=True, mode="local"), "--undo goes with no other option"),
         (Wish(server="a", api_url="http://b"), "exclude each other"),
+        (Wish(mode="local", api_url="http://b"), "uses no server"),
     ],
 )
 def test_options_that_cannot_be(wish: Wish, reason: str) -> None:

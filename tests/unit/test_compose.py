@@ -156,3 +156,32 @@ def test_a_value_reaches_the_server_as_it_is(value: str) -> None:
 @given(TEXT)
 def test_a_compose_string_is_read_back_by_yaml(value: str) -> None:
     assert yaml.safe_load(quoting.compose_string(value)) == value.replace("$", "$$")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ("database_pool_size: 500", "has 97 connections for clients"),
+        ("registry_user: deploy", "registry_user and registry_password go together"),
+        (
+            "instances: {default: {}, other: {port: 4202, database_pool_size: 90}}",
+            r"may open 101 \(vm1 \(other\) 101\)",
+        ),
+    ],
+)
+def test_what_a_stack_cannot_have_is_refused(tmp_path: Path, settings: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        stack(tmp_path, f", {settings}")
+
+
+def test_two_stacks_cannot_share_a_database_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_URL", "postgresql://u:p@db/prefect")
+    host = "{ansible_host: 192.0.2.%s, runtime: compose, database_url: {env: A_URL}}"
+    with pytest.raises(SettingsError, match=r"hosts.yml:5: vm1 and vm2 would use one database"):
+        planned(tmp_path, {"vm1": host % 7, "vm2": host % 8})
+
+
+def test_the_postgres_of_a_stack_is_nobody_elses(tmp_path: Path) -> None:
+    big = "database_pool_size: 50"
+    instances = f"{{default: {{{big}}}, other: {{port: 4202, runtime: compose, database_name: prefect, {big}}}}}"
+    planned(tmp_path, {"vm1": f"{{ansible_host: 192.0.2.7, instances: {instances}}}"})

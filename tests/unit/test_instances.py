@@ -93,6 +93,34 @@ def test_two_servers_cannot_have_one_public_url(tmp_path: Path) -> None:
         load_site(Options(None, "vm1", str(tmp_path)), ())  # type: ignore[arg-type]  # no connection is made
 
 
+def test_the_same_public_url_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    text = "          public_url: http://p.example.com\n        vm2: {public_url: 'http://p.example.com/api'}\n"
+    write(tmp_path, text)
+    with pytest.raises(EncampError, match=r"have the same public_url: http://p.example.com"):
+        load_site(Options(None, "vm1", str(tmp_path)), ())  # type: ignore[arg-type]  # no connection is made
+
+
+def test_instances_of_a_worker_alone_need_no_ports(tmp_path: Path) -> None:
+    workers = "    workers:\n      hosts:\n        w1: {instances: {default: {}, personal: {}}}\n"
+    write(tmp_path, f"          ansible_host: 192.0.2.7\n          instances: {TWO}\n{workers}")
+    load_site(Options(None, "w1", str(tmp_path)), ())  # type: ignore[arg-type]  # no connection is made
+
+
+@pytest.mark.parametrize(
+    ("instances", "reason"),
+    [
+        ("{default: {work_pool: x-y}, x: {port: 4202, work_pool: y}}", "both make prefect-worker-x-y.service"),
+        ("{default: {port: 443}, x: {tls: internal}}", "port 443 is the proxy's"),
+        ("{default: {port: 80}, x: {tls: internal}}", "port 80 is the proxy's"),
+        ("{default: {}, x: {port: 4202, database_name: prefect}}", r"vm1 \(default\) and vm1 \(x\) would use one"),
+    ],
+)
+def test_what_two_instances_cannot_have_in_common(tmp_path: Path, instances: str, reason: str) -> None:
+    with pytest.raises(EncampError, match=f"hosts.yml:7: .*{reason}") as caught:
+        plan(site(tmp_path, f"          ansible_host: 192.0.2.7\n          instances: {instances}\n"))
+    assert caught.value.fix
+
+
 def test_a_plan_holds_each_instance_and_what_they_share_once(tmp_path: Path) -> None:
     text = f"          ansible_host: 192.0.2.7\n          instances: {TWO}\n"
     both = plan(site(tmp_path, text))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from encamp import locks
-from encamp.errors import EncampError, SettingsError
+from encamp.commands.lock import lock
+from encamp.errors import EncampError, SettingsError, UsageError
 from encamp.index import IndexConfig, guarded
 from encamp.locks import LockError
 from encamp.release_index import IndexUnusable, find, tidy
@@ -141,3 +142,8 @@ class TestWithPackages:
     def test_what_is_no_package_of_an_index_is_refused(self, tmp_path: Path, wrong: str) -> None:
         with pytest.raises(SettingsError, match="no package of an index"):
             locks.load("9.1.0", tmp_path, [wrong])
+
+
+def test_a_release_that_no_deploy_takes_is_not_locked() -> None:
+    with pytest.raises(UsageError, match=r"1\.4\.1: older than 2\.0"):
+        lock("1.4.1")

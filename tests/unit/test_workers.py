@@ -78,6 +78,8 @@ def test_variables_of_one_worker_stay_out_of_its_unit(tmp_path: Path, monkeypatc
         ("workers: [{packages: ['-r x']}]", "no package of an index", ""),
         ("workers: [{environment: {PREFECT_API_URL: x}}]", "set by encamp itself", ""),
         ("workers: [{memory_max: lots}]", "must be bytes", ""),
+        ("concurrency_limits: {db: -1}", "db must be 0 or more", "example"),
+        ("workers: [{environment: {X: 5}}]", "X must be a text in quotes or a secret's source", "write"),
         ("workers: [{cpu_quota: '2'}]", "percentage", ""),
         ("work_pools: {etl: {type: docker}}, workers: [{pool: etl}]", "cannot poll etl, a pool of type docker", ""),
         ("work_pools: {etl: {}}, work_pool: etl, work_pool_concurrency: 2", "is declared in work_pools of vm1", ""),
