@@ -33,13 +33,18 @@ def _check_pair(one: SiteHost, other: SiteHost, own: Iterable[tuple[str, Callabl
         if value(one) and value(one) == value(other):
             raise SettingsError(
                 f"{_title(one)} and {_title(other)} have the same {key}: {value(one)}",
-                f"give each its own, for example {key}: {_example(key, other)} below instances: {other.instance}:",
+                f"give each its own, for example {key}: {_example(key, other)} {_place(other)}",
                 other.origin(key) or one.origin(key) or other.origin("instances"),
             )
 
 
 def _title(host: SiteHost) -> str:
     return f"{host.name} ({Layout(host.instance).name})"
+
+
+def _place(host: SiteHost) -> str:
+    alone = len(host.instances) == 1
+    return f"for {host.name}" if alone else f"below instances: {Layout(host.instance).name}:"
 
 
 def _example(key: str, host: SiteHost) -> str:

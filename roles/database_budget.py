@@ -71,17 +71,18 @@ def check(host: SiteHost, site: Site) -> None:
     if database.kind(host) not in ("socket", "network"):
         return
     keeper, found = database_connection.keeper_of(host, site), demands(host, site)
-    usable = database_host.usable_connections(keeper)
+    in_stack, settable = compose_settings.has_postgres(host), database_host.usable_connections(keeper)
+    usable = database_host.MAX_CONNECTIONS - database_host.RESERVED if in_stack else settable
     if total(found) <= usable:
         return
     wanted = total(found) + database_host.RESERVED
+    more = f"set postgres_max_connections: {wanted} or more for {keeper.name} (Postgres restarts), or "
     listed = ", ".join(f"{demand.who} {demand.connections}" for demand in found)
     raise SettingsError(
         f"Postgres on {keeper.name} has {usable} connections for clients, and Prefect's processes may open "
         f"{total(found)} ({listed})",
-        f"set postgres_max_connections: {wanted} or more for {keeper.name} (Postgres restarts), or lower "
-        "database_pool_size and database_max_overflow",
-        keeper.origin("postgres_max_connections") or host.origin("database_pool_size"),
+        f"{'' if in_stack else more}lower database_pool_size and database_max_overflow",
+        (None if in_stack else keeper.origin("postgres_max_connections")) or host.origin("database_pool_size"),
     )
 
 

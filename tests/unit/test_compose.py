@@ -170,8 +170,9 @@ def test_a_compose_string_is_read_back_by_yaml(value: str) -> None:
     ],
 )
 def test_what_a_stack_cannot_have_is_refused(tmp_path: Path, settings: str, reason: str) -> None:
-    with pytest.raises(SettingsError, match=reason):
+    with pytest.raises(SettingsError, match=reason) as caught:
         stack(tmp_path, f", {settings}")
+    assert caught.value.fix and "postgres_max_connections" not in caught.value.fix, "a stack's Postgres has none of it"
 
 
 def test_two_stacks_cannot_share_a_database_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
