@@ -125,9 +125,9 @@ def test_database(open_postgres: LiveLab, place: Place, site: Path) -> None:
     assert lines(place) == sorted(before[0].splitlines()), "hosted again, and no login left in the profile"
 
 
+@pytest.mark.parametrize("place", ["laptop"], indirect=True)
 def test_verify_proves_the_mode_database(open_postgres: LiveLab, site: Path, place: Place) -> None:
-    if not isinstance(place, Laptop):
-        pytest.skip("fab verify is for the inventory's hosts")
+    """``fab verify`` is for the hosts of an inventory."""
     succeeded(place.configure("--mode", "database", inventory=site))
     done = open_postgres.fab("-H", place.name, "verify", "--set", "client_mode=database", inventory=site)
     assert re.search(r"flow run [0-9a-f-]{36}, task run [0-9a-f-]{36}, log line read back", succeeded(done)), (
