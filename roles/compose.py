@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from encamp.errors import SettingsError
 from encamp.plan import FLUSH, Item, Step
 from encamp.resources.account_numbers import AccountNumbers
 from encamp.resources.base import Resource
@@ -61,6 +62,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     layout, where = Layout(host.instance), host.settings(address.Settings)
     stack, bind = Stack(layout), address.bind(host)
     compose_images.archive(host)
+    _refuse_own_host(host)
     database_budget.check_shared(host, site)
     database_budget.check(host, site)
     yield Expectation(
@@ -75,6 +77,14 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
         yield DockerEngine("docker", install=False)
     yield FreePort(where.port, layout.server_unit, "" if bind in ("0.0.0.0", "::") else bind, container=stack.server)
     yield from access.expectations(host, site)
+
+
+def _refuse_own_host(host: SiteHost) -> None:
+    """Raises SettingsError where the host's own Postgres is meant: a stack with one of its own would be made."""
+    if has_postgres(host) and host.settings(database.Settings).database_host:
+        reason = f"{host.name}: database_host is this host itself, whose Postgres no container uses"
+        fix = "remove database_host: (the stack then has a Postgres of its own), or name another host"
+        raise SettingsError(reason, fix, host.origin("database_host"))
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:

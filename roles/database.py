@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Literal
 
 from encamp.errors import SettingsError
@@ -16,6 +17,20 @@ from roles.layout import Layout
 
 #: What an instance's database is: a file, or a Postgres on its own host, on another of the inventory, or elsewhere.
 Kind = Literal["sqlite", "socket", "network", "external"]
+#: The superuser and the databases that each cluster has from the start.
+_RESERVED = ("postgres", "template0", "template1")
+
+
+def _check_database_name(value: str) -> str | None:
+    """What is wrong with a database's name, which may be that of a role, too.
+
+    SQLAlchemy takes a name as it stands in the URL, without decoding it: only letters that need none are left.
+    """
+    if len(value.encode()) > 63:
+        return "longer than Postgres's 63 bytes"
+    if value in _RESERVED or value.startswith("pg_"):
+        return "Postgres's own, and not to be given to Prefect"
+    return None if re.fullmatch(r"[A-Za-z0-9_.-]*", value) else "must be letters, digits, dots, dashes and underscores"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +56,8 @@ class Settings:
     database_name: str = setting(
         "",
         "Name of the database, and with database_host of its role. Empty: prefect, or prefect-<instance>.",
-        check=lambda value: "longer than Postgres's 63 bytes" if len(value.encode()) > 63 else None,
+        check=_check_database_name,
+        example="prefect-staging",
     )
     database_password: Secret | None = setting(
         None, "Password of the role on database_host. Left out: one is generated.", example="{file: secrets/database}"

@@ -162,6 +162,7 @@ def test_a_compose_string_is_read_back_by_yaml(value: str) -> None:
     ("settings", "reason"),
     [
         ("database_pool_size: 500", "has 97 connections for clients"),
+        ("database_host: vm1", "database_host is this host itself"),
         ("registry_user: deploy", "registry_user and registry_password go together"),
         (
             "instances: {default: {}, other: {port: 4202, database_pool_size: 90}}",

@@ -256,3 +256,12 @@ def test_two_passwords_for_one_role_are_refused(tmp_path: Path, a_url: Any) -> N
     }
     with pytest.raises(PlanError, match="PostgresRole:prefect is declared twice"):
         planned(tmp_path, two, DB)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("postgres", "Postgres's own"), ("pg_own", "Postgres's own"), ("a/b", "letters, digits"), ("é" * 40, "63 bytes")],
+)
+def test_names_that_are_taken_or_cannot_stand_in_a_url_are_refused(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=f"database_name is .*{reason}"):
+        planned(tmp_path, {"vm1": server(database_name=name)})
