@@ -6,6 +6,7 @@ restart. The lock is a ``flock``: it ends with its process, whatever ends that.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -100,6 +101,9 @@ class HostLock:
             found = self._read_holder(handle)
             os.close(handle)
             return found
+        if not self._is_there(handle):  # its last holder removed it just now
+            os.close(handle)
+            return self.take(holder)
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps({**holder, "pid": os.getpid(), "since": time.time()}).encode(), 0)
         self._handle = handle
@@ -115,6 +119,21 @@ class HostLock:
             time.sleep(0.5)
             found = self.take(holder)
         return found
+
+    def release(self) -> None:
+        """Give the lock back and leave no file behind. A process that is killed leaves the file, and no lock on it."""
+        if self._handle is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+            os.close(self._handle)
+            self._handle = None
+
+    def _is_there(self, handle: int) -> bool:
+        """Whether the file that was locked is still the one that others will find."""
+        try:
+            return os.path.samestat(os.fstat(handle), os.stat(self._path))
+        except FileNotFoundError:
+            return False
 
     @staticmethod
     def _read_holder(handle: int) -> dict[str, Any]:

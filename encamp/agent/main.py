@@ -40,18 +40,25 @@ def main(job: dict[str, Any], importer: Any) -> None:
 
 
 def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """Take the lock, then work through the steps. Returns the fields of the ``done`` event."""
-    started = time.monotonic()
+    """Take the lock, unless nothing is to be changed, and work. Returns the fields of the ``done`` event."""
     host = Host(channel.fetch, channel.say, job["diff"])
     state = job.get("state") or state_directory(host.is_root, host.home)
-    if not job["check"]:
-        lock = HostLock(f"{state}/lock" if job.get("state") else lock_path(host.is_root, host.home))
-        channel.start_heartbeat()
-        holder = lock.wait(job["run"], job.get("wait", 0), lambda text: channel.say("progress", text))
-        if holder is not None:
-            return {"outcome": "locked", "holder": holder}
-    else:
-        channel.start_heartbeat()
+    channel.start_heartbeat()
+    if job["check"]:
+        return _work(job, channel, host, state)
+    lock = HostLock(f"{state}/lock" if job.get("state") else lock_path(host.is_root, host.home))
+    holder = lock.wait(job["run"], job.get("wait", 0), lambda text: channel.say("progress", text))
+    if holder is not None:
+        return {"outcome": "locked", "holder": holder}
+    try:
+        return _work(job, channel, host, state)
+    finally:
+        lock.release()
+
+
+def _work(job: dict[str, Any], channel: Channel, host: Host, state: str) -> dict[str, Any]:
+    """Work through the steps. Returns the fields of the ``done`` event."""
+    started = time.monotonic()
     journal = Journal(state, read_only=job["check"])
     audit = Audit(f"{job['state']}/{NAME}" if job.get("state") else audit_file(host.is_root, state), job["run"])
     loop = Loop(host, journal, audit, channel.send, job)

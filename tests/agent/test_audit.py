@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from encamp import bundle
+from encamp.agent.journal import HostLock
 from encamp.local import LocalLink
 from encamp.resources.audit_trail import told
 from encamp.resources.command import Command
@@ -73,4 +74,17 @@ def test_a_lock_can_be_waited_for(tmp_path: Path) -> None:
             assert event["text"] == "waiting for deploy by ann to end"
             threading.Timer(0.2, os.close, (handle,)).start()
     assert events[-1]["outcome"] == "ok" and (tmp_path / "made").is_dir()
+    assert not (tmp_path / "state/lock").exists(), "nothing is left of the lock"
     assert [event["event"] for event in events].count("progress") == 1
+
+
+def test_a_lock_that_its_holder_removed_meanwhile_is_none(tmp_path: Path) -> None:
+    """Who opened the file before it was removed must not believe to hold what the next one cannot see."""
+    first, second, third = (HostLock(str(tmp_path / "lock")) for _ in range(3))
+    assert first.take({"who": "first"}) is None
+    assert (second.take({}) or {})["who"] == "first"
+    first.release()
+    assert second.take({"who": "second"}) is None
+    assert (third.take({}) or {})["who"] == "second"
+    second.release()
+    assert not (tmp_path / "lock").exists()
