@@ -25,12 +25,6 @@ ONCE = ("--set", "connect_tries=1", "--set", "connect_timeout=1")
 SQLITE = ("--set", "database=sqlite")
 
 
-def traces(lab: LiveLab, name: str) -> dict[str, str]:
-    """A host as it is, without the lock of the run that looked at it, which lies in memory and says nothing."""
-    found = snapshot(lab, name)
-    return {**found, "state": found["state"].replace("/run/encamp.lock\n", "")}
-
-
 def refused(done: Fab, code: int, *words: str) -> None:
     """A run that ended as it should: with its exit code, the words an operator needs, and no traceback."""
     said = done.stdout + done.stderr
@@ -164,12 +158,12 @@ def test_a_python_that_the_release_does_not_run_on(lab: LiveLab, checkout: Path)
     good = lock.read_text("utf-8")
     line = next(line for line in good.splitlines() if line.startswith("# requires-python:"))
     lock.write_text(good.replace(line, "# requires-python: >=3.12,<3.15"), "utf-8")
-    before = traces(lab, SERVER)
+    before = snapshot(lab, SERVER)
     words = ("no Python >=3.12,<3.15 on this host", "python3 (3.11", "choose a Prefect release")
     refused(fab_in(checkout, lab, "-H", SERVER, "deploy"), FAILED, *words)
     named = ("--set", "python=/usr/bin/python3")
     refused(fab_in(checkout, lab, "-H", SERVER, "deploy", *named), FAILED, "/usr/bin/python3 is Python 3.11", "python:")
-    assert traces(lab, SERVER) == before
+    assert snapshot(lab, SERVER) == before
     lock.write_text(good, "utf-8")
 
 
@@ -274,12 +268,12 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("password", ["", "guess"], ids=["no-password", "a-password"])
 def test_a_user_without_sudo(lab: LiveLab, tmp_path: Path, password: str) -> None:
     site = lab.site(tmp_path, host_vars={SERVER: {"ansible_user": "plain"}})
-    before = traces(lab, SERVER)
+    before = snapshot(lab, SERVER)
     started = time.monotonic()
     done = lab.fab("-H", SERVER, "deploy", inventory=site, env={"ENCAMP_BECOME_PASSWORD": password})
     refused(done, FAILED, "become root", "sudo", "ENCAMP_BECOME_PASSWORD")
     assert time.monotonic() - started < 30, "it waited for a password that nobody types"
-    assert traces(lab, SERVER) == before
+    assert snapshot(lab, SERVER) == before
 
 
 def test_a_login_without_a_shell(lab: LiveLab) -> None:
@@ -302,10 +296,10 @@ def test_root_needs_no_sudo(lab: LiveLab) -> None:
 )
 def test_sudo_with_a_password_that_is_wrong_or_missing(lab: LiveLab, password: str, words: tuple[str, ...]) -> None:
     lab.up("nasty1")
-    before = traces(lab, "nasty1")
+    before = snapshot(lab, "nasty1")
     done = lab.fab("-H", "nasty1", "deploy", env={"ENCAMP_BECOME_PASSWORD": password})
     refused(done, FAILED, "become root", *words)
-    assert traces(lab, "nasty1") == before
+    assert snapshot(lab, "nasty1") == before
 
 
 def test_sudo_with_the_right_password_on_a_host_that_chatters(lab: LiveLab) -> None:
@@ -322,9 +316,9 @@ def test_a_port_that_another_program_has(lab: LiveLab) -> None:
     host.check_output("systemd-run --unit=squatter --collect python3 -m http.server 4200")
     try:
         assert lab.ssh(SERVER, "for i in 1 2 3 4 5 6 7 8 9; do curl -s 127.0.0.1:4200 && break; sleep 1; done").stdout
-        before = traces(lab, SERVER)
+        before = snapshot(lab, SERVER)
         refused(lab.fab("-H", SERVER, "deploy"), FAILED, "port 4200 is already taken by python3", "stop that program")
-        assert traces(lab, SERVER) == before
+        assert snapshot(lab, SERVER) == before
     finally:
         host.check_output("systemctl stop squatter")
 
@@ -338,9 +332,9 @@ def test_a_port_that_another_program_has(lab: LiveLab) -> None:
 )
 def test_a_host_that_lacks_something(lab: LiveLab, name: str, words: tuple[str, ...]) -> None:
     lab.up(name)
-    before = traces(lab, name)
+    before = snapshot(lab, name)
     refused(lab.fab("-H", name, "deploy"), FAILED, *words)
-    assert traces(lab, name) == before
+    assert snapshot(lab, name) == before
 
 
 # -- Two at once, and stopped in the middle ---------------------------------------------------------------------------
