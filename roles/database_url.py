@@ -42,6 +42,7 @@ _USERINFO = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*")
 _ENCODED = (
     "percent-encode each character of user and password that is no letter or digit (@ is %40, / is %2F, % is %25)"
 )
+_PLAIN_NAME = "use a database whose name has only letters, digits, - and _"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,9 @@ def parse(given: Secret) -> Connection:
     user, colon, password = login.partition(":")
     if not at or not user:
         raise _problem("names no user", "write it as postgresql://user:password@host:port/database")
-    database = unquote(parts.path[1:])
+    database = parts.path[1:]
+    if "%" in database:  # SQLAlchemy decodes user and password only
+        raise _problem("has a percent-encoded database name, which Prefect would take as it is written", _PLAIN_NAME)
     if not database or "/" in database:
         raise _problem("names no database", "write it as postgresql://user:password@host:port/database")
     tls, parameters = _parameters(parts.query)

@@ -24,7 +24,7 @@ def revealed(connection: Connection) -> str:
         ("postgres://u:p%40s@H:6543/db?sslmode=require", "postgresql+asyncpg://u:p%40s@h:6543/db", "require"),
         ("postgresql+asyncpg://u:p@h/db?ssl=verify-full", "postgresql+asyncpg://u:p@h:5432/db", "verify"),
         ("postgresql://u:p@h/db?sslmode=disable", "postgresql+asyncpg://u:p@h:5432/db", "off"),
-        ("postgresql://u:a:b+c@h/my%20db", "postgresql+asyncpg://u:a%3Ab%2Bc@h:5432/my%20db", None),
+        ("postgresql://u:a:b+c@h/my-db", "postgresql+asyncpg://u:a%3Ab%2Bc@h:5432/my-db", None),
         ("postgresql://u:p@[2001:db8::7]:5/db", "postgresql+asyncpg://u:p@[2001:db8::7]:5/db", None),
         ("postgresql://u@/db?host=/run/pg", "postgresql+asyncpg://u@/db?host=/run/pg", None),
         (
@@ -64,6 +64,7 @@ def test_what_providers_hand_out_becomes_what_the_driver_needs(text: str, url: s
         ("postgresql://h/db", "names no user"),
         ("postgresql://u:hidden@/db", "names no host"),
         ("postgresql://u:hidden@h", "names no database"),
+        ("postgresql://u:hidden@h/my%20db", "percent-encoded database name"),
         ("postgresql://u:hidden@h:high/db", "port"),
         ("postgresql://u:hidden@h:70000/db", "port"),
         ("postgresql://u:p@h/db?hidden=1", "a parameter that"),
