@@ -198,7 +198,7 @@ def test_verify_proves_every_client_and_leaves_nothing(laptops: LiveLab) -> None
         assert re.search(proof, done.stdout), done.stdout
         assert counts(done, laptop)["changed"] == 0
         left = laptops.ssh(laptop, f"ls {STATE}").stdout.split()
-        assert set(left) <= {"lock", "profiles-undo.json"}
+        assert set(left) <= {"audit.jsonl", "profiles-undo.json"}
     assert re.search(r"^  vm1 ", done.stdout, re.MULTILINE) is None, "a server proves nothing where clients do"
     assert traces(laptops, SERVER) == before
 
