@@ -78,9 +78,16 @@ def seen(lab: LiveLab, instance: str) -> dict[str, set[str]]:
     }
 
 
+def forget(lab: LiveLab) -> None:
+    """Nothing is left of the second environment, whoever made it."""
+    lab.fab("-H", HOST, "undeploy", "--instance", "personal")
+    lab.host(HOST).run("rm -rf /var/lib/prefect/personal /var/lib/prefect/personal-worker /tmp/leave-*")
+
+
 @pytest.fixture(scope="module")
 def before(server: LiveLab) -> str:
     """The process of the environment that was there first."""
+    forget(server)
     return pid(server, "default")
 
 
@@ -91,8 +98,7 @@ def added(server: LiveLab, before: str, tmp_path_factory: pytest.TempPathFactory
     try:
         yield server.fab("-H", HOST, "deploy", inventory=site), site
     finally:
-        server.fab("-H", HOST, "undeploy", "--instance", "personal")
-        server.host(HOST).run("rm -rf /var/lib/prefect/personal /var/lib/prefect/personal-worker /tmp/leave-*")
+        forget(server)
         for path in ("flows", "variables", "work_pools", "block_documents"):
             for one in ask(server, "default", f"{path}/filter"):
                 name = f"name/{one['name']}" if path == "variables" else one["name" if path == "work_pools" else "id"]
