@@ -143,7 +143,7 @@ def test_verify_proves_each_worker_and_leaves_nothing(workers: LiveLab, site: Pa
     done = workers.fab(*CHECKS, "verify", inventory=site)
     succeeded(done)
     for name in (SERVER, OTHER):
-        assert re.search(rf"{name}  note     flow run .*\(worker default\)", done.stdout)
+        assert re.search(rf"{name}  note     flow run .*\(worker default default\)", done.stdout)
         assert "encamp-proof" not in workers.host(name).check_output(f"ls -A {HOME}")
     assert traces(workers, SERVER) == before
 
