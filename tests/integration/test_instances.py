@@ -82,6 +82,8 @@ def forget(lab: LiveLab) -> None:
     """Nothing is left of the second environment, whoever made it."""
     lab.fab("-H", HOST, "undeploy", "--instance", "personal")
     lab.host(HOST).run("rm -rf /var/lib/prefect/personal /var/lib/prefect/personal-worker /tmp/leave-*")
+    for user in ("prefect-personal-worker", "prefect-personal"):
+        lab.host(HOST).run(f"userdel {user}")
 
 
 @pytest.fixture(scope="module")
