@@ -10,7 +10,6 @@ lost key must not be able to stand in for their bank.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import hashlib
 import ipaddress
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
 #: Order of the group of P-256 (FIPS 186-5): a private key is a number from 1 to this, exclusive.
@@ -37,7 +37,7 @@ SKEW = datetime.timedelta(days=1)
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Leaf:
     """A server's certificate as PEM text, led by a line that names its authority; and its private key."""
 

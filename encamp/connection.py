@@ -6,7 +6,6 @@ an unknown key is refused unless ``accept-new`` was asked for, and a changed key
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import shlex
@@ -19,13 +18,14 @@ import fabric
 import paramiko
 
 from encamp.errors import HostKeyRejected, Unreachable
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
 KEEPALIVE_SECONDS = 10
 STARTS_AT_ONCE = threading.BoundedSemaphore(8)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Address:
     """Where and how to log in. Empty fields are left to ~/.ssh/config and to OpenSSH's defaults.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 from encamp import secret_sources
 from encamp.errors import InventoryError, Origin
 from encamp.inventory_yaml import LocatedDict, LocatedList, typed
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.type_names import type_name
 from encamp.variables import Rendered
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 UNREAD = Secret("not fetched")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Place:
     """Which value is looked at: its key, such as ``pools[0].name``, its line, and its text where it came untyped."""
 

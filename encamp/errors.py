@@ -6,11 +6,12 @@ unreachable, 4 the inventory or settings are wrong, 5 another run holds the lock
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
+from encamp.shared.record import record
 
-@dataclasses.dataclass(frozen=True)
+
+@record
 class Origin:
     """Where a value was written: a file (absolute path, or a word such as ``--set``) and its line; 0 means no line."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import tarfile
@@ -11,6 +10,7 @@ from typing import Any
 
 from encamp import cache
 from encamp.errors import SettingsError
+from encamp.shared.record import record
 from encamp.shared.wire import PART_SIZE, Blob, LargeFile
 
 #: Files in an archive that tell what it holds: Docker's own, and those of the OCI layout that newer ones write, too.
@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 INDEX = "index.json"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Archive:
     """``images`` are the ids that each tag may have once the file is loaded: it depends on the engine's store."""
 

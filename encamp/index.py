@@ -5,7 +5,6 @@ A site that says nothing else hands the same to its hosts. Order: the environmen
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from encamp.errors import Origin, SettingsError
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_INDEX = "https://pypi.org/simple"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class IndexConfig:
     """A simple index and the file that proves it.
 

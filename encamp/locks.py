@@ -6,7 +6,6 @@ index when a release came out and lets uv see nothing newer than a few days afte
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import hashlib
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from encamp import release_index
 from encamp.errors import EncampError, Origin, SettingsError
 from encamp.index import IndexConfig, controller_index
+from encamp.shared.record import record
 
 #: Days after a release within which its dependencies had caught up with it: measured on 15 releases from 2.7 to 3.6.
 GRACE_DAYS = 5
@@ -36,7 +36,7 @@ class LockError(EncampError):
     """A lock could not be made. ``message`` holds the resolver's own reason."""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Lock:
     """A committed lock. ``sha256`` is that of ``text``; ``date`` (ISO) is the day it was resolved as of;
     ``requires_python`` a range such as ``>=3.10,<3.15``. ``packages``: requirements beside Prefect itself. ``build``:

@@ -8,11 +8,12 @@ from typing import Any, Union
 
 from encamp.errors import EncampError, PlanError
 from encamp.resources.base import Content, HandlerResource, Resource
+from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
 from encamp.shared.wire import INLINE_LIMIT, PROTOCOL, BlobStore, LargeFile, kind_path, to_wire
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Step:
     """A resource in its place in a plan.
 
@@ -27,7 +28,7 @@ class Step:
     part: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Flush:
     """Handlers due so far run here, so that what follows sees their effect."""
 
@@ -40,10 +41,10 @@ def of_part(part: str, item: Item) -> Item:
     """``item`` as one of a part of the host."""
     if isinstance(item, Flush):
         return item
-    return dataclasses.replace(item, part=part) if isinstance(item, Step) else Step(item, part=part)
+    return replace(item, part=part) if isinstance(item, Step) else Step(item, part=part)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class HostPlan:
     """All that one host is to be, in order. ``labels`` are the ids of its steps."""
 
@@ -95,7 +96,7 @@ def _merged(host: str, earlier: Step | Flush, later: Step) -> Step:
     if (earlier.resource, earlier.when_changed) != (later.resource, later.when_changed):
         raise PlanError(f"{host}: {later.resource.id} is declared twice, and not the same way")
     notify = tuple(dict.fromkeys([*earlier.notify, *later.notify]))
-    return dataclasses.replace(earlier, notify=notify, part=earlier.part if earlier.part == later.part else "")
+    return replace(earlier, notify=notify, part=earlier.part if earlier.part == later.part else "")
 
 
 def job_for(

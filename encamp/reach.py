@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from encamp.host import locate
 from encamp.local import LocalLink
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.transport import Link, Remote
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "ENCAMP_BECOME_PASSWORD"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """How encamp connects to a host. The login itself is set with Ansible's own ``ansible_*`` variables."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
 import ssl
@@ -14,6 +13,7 @@ from typing import Any
 from encamp.errors import EncampError
 from encamp.index import IndexConfig
 from encamp.resources.simple_index import split_credentials
+from encamp.shared.record import record
 
 TRIES = 3
 JSON_PAGE = "application/vnd.pypi.simple.v1+json"
@@ -23,7 +23,7 @@ class IndexUnusable(EncampError):
     """The index did not answer, or not with what is needed."""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Release:
     """A release. ``uploaded`` (UTC day): None where the index keeps no times; ``requires_python``: e.g. >=3.10."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from typing import TypeVar
 
 from encamp.errors import UsageError
+from encamp.shared.record import record
 
 T = TypeVar("T")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Amount:
     """A number of hosts, or a share of those that take part."""
 
@@ -24,7 +24,7 @@ class Amount:
         return max(at_least, total * self.number // 100 if self.percent else self.number)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Rollout:
     """The pace of a rollout. ``batch``: hosts that are worked on before the next ones are begun; None: all at once.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import getpass
 import queue
@@ -19,6 +18,7 @@ from encamp.plan import HostPlan
 from encamp.report import NOT_REACHED, Listener, Outcome
 from encamp.rollout import ALL_AT_ONCE, Rollout
 from encamp.schedule import Wave
+from encamp.shared.record import record
 from encamp.shared.wire import BlobStore
 from encamp.transport import Link, converse
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 3.0
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Mode:
     """How a run goes: ``check`` changes nothing, ``diff`` shows contents, ``forks`` hosts run at once.
 

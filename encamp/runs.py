@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
 import os
@@ -14,6 +13,7 @@ from typing import Any
 
 from encamp.cache import DIRECTORY as CACHE
 from encamp.report import Outcome, recap_data
+from encamp.shared.record import record
 
 DIRECTORY = CACHE.parent / "runs"
 KEEP = 200
@@ -60,7 +60,7 @@ class RunLog:
                 self._file = None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Record:
     """A run of the past. ``statuses`` and ``changed`` are by host; a host without a status was not reached."""
 

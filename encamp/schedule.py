@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
+from encamp.shared.record import record
 
-@dataclasses.dataclass(frozen=True)
+
+@record
 class Wave:
     """One opening of the gate: the hosts that run now, in parallel, each with the stages it does in one go."""
 

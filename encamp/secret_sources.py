@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import subprocess
 from typing import Any, Literal
 
 from encamp.host import locate
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
 HOW = "write {env: NAME}, {file: path} or {command: [program, argument]}, or encrypt it with ansible-vault"
 TIMEOUT_SECONDS = 60
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Source:
     """A place to fetch a secret from. ``value`` is a variable's name, a path, or a program with its arguments."""
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from encamp.convert import Converter, Invalid, Place
 from encamp.errors import EncampError, InventoryError, Origin, SettingsError
 from encamp.host import SUPPORTED, Host
+from encamp.shared.record import record
 from encamp.type_names import default_text, inner_classes, limits, type_name
 from encamp.variables import Value, Variables
 
@@ -25,7 +26,7 @@ SITE_KEYS = ("adhoc", "instances")
 FREE_PREFIX = "x_"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Spec:
     """What is said of a setting beside its type."""
 
@@ -130,7 +131,7 @@ def unknown_keys(host: Host, classes: Sequence[type]) -> list[SettingsError]:
     return errors
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class SettingDoc:
     """One setting for people: ``name`` (of a field inside a list or mapping: ``pools[].name``), type and default as
     YAML writes them, the role that declares it."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from encamp import bundle
 from encamp.agent.boot import STAGE0
 from encamp.errors import BecomeRefused, HostFailed, Unreachable
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.shared.wire import HEARTBEAT_SECONDS, PROTOCOL, BlobStore
 
@@ -50,7 +51,7 @@ class Link(Protocol):
     def close(self) -> None: ...
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Remote:
     """How the agent is started on a host: which Python, whether as root, with which sudo password."""
 

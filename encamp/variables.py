@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from encamp.errors import InventoryError, Origin
 from encamp.inventory_yaml import LocatedDict, LocatedList, Template
+from encamp.shared.record import record
 from encamp.vaulted import HOW, Locked, Vaulted, VaultError, opened
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _ABSENT = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Value:
     """A variable's value and where it was written. ``text`` is set where it came without a type (``--set``)."""
 

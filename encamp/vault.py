@@ -8,7 +8,6 @@ AES-256-CTR ciphertext, a line each. Keys come from PBKDF2-HMAC-SHA256 with 1000
 from __future__ import annotations
 
 import binascii
-import dataclasses
 import functools
 import getpass
 import hashlib
@@ -22,6 +21,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.vaulted import MARK, PASSWORD_FILE, VaultError
 
@@ -30,7 +30,7 @@ BLOCK = 16
 IDENTITIES = "ANSIBLE_VAULT_IDENTITY_LIST"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Identity:
     """A vault password. ``name`` is its vault id; empty: it has none."""
 

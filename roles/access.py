@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from encamp.errors import SettingsError
 from encamp.plan import Item
 from encamp.secret_store import FOLDER, file_name
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles import address, base, firewall, versions
@@ -42,7 +42,7 @@ def _tokens(value: Any) -> str | None:
     return f"{wrong[0]!r} is no single word of HTTP" if wrong else None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """Access and telemetry."""
 

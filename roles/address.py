@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from encamp.errors import SettingsError
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.site import SiteHost
 from roles import base, versions
 
@@ -83,7 +83,7 @@ def _host_address(value: Any) -> str | None:
     return None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """Address and port of the API and the UI."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from encamp.resources.python_managed import ManagedPython
 from encamp.resources.user import User
 from encamp.resources.uv_tool import UvTool
 from encamp.settings import setting
+from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles import layout, pythons, versions
@@ -44,7 +44,7 @@ def _check_version(value: str) -> str | None:
     return None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """Settings that every role shares."""
 
@@ -88,7 +88,7 @@ class Settings:
     )
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Release:
     """A Prefect release as installed: its lock, the environment's path, and the link that chooses it."""
 
@@ -111,7 +111,7 @@ def release_with(settings: Settings, packages: Sequence[str], directory: str) ->
 
 def _fitting(lock: locks.Lock) -> locks.Lock:
     """A lock with the Pythons that the release really runs on: the first ones set themselves no upper limit."""
-    return dataclasses.replace(lock, requires_python=versions.python_range(lock.version, lock.requires_python))
+    return replace(lock, requires_python=versions.python_range(lock.version, lock.requires_python))
 
 
 def site_locks(directory: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from encamp.errors import SettingsError
 from encamp.host import locate
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles import database, database_connection, database_url
@@ -30,7 +30,7 @@ def _networks(value: Any) -> str | None:
     return None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """What clients with client_mode: database are given."""
 
@@ -51,7 +51,7 @@ class Settings:
     )
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Target:
     """The Postgres that a client uses. ``managed``: a server of this site keeps its tables. ``ca``: PEM, or empty."""
 

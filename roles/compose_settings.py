@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Literal
 
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost
 from roles import database
@@ -29,7 +29,7 @@ def _check_image(value: str) -> str | None:
     return "must be pinned: name a tag other than latest, or a digest" if tag in ("", "latest") else None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """How the server runs."""
 
@@ -63,7 +63,7 @@ class Settings:
     )
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Stack:
     """Names and paths of an instance's stack on the host."""
 

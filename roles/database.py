@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Literal
 
 from encamp.errors import SettingsError
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost
 from roles import database_url
@@ -33,7 +33,7 @@ def _check_database_name(value: str) -> str | None:
     return None if re.fullmatch(r"[A-Za-z0-9_.-]*", value) else "must be letters, digits, dots, dashes and underscores"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """The database."""
 

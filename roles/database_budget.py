@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 
 from encamp.errors import Origin, SettingsError
+from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import client_database, compose_settings, database, database_connection, database_host, prefect_client
 from roles.layout import Layout
@@ -16,7 +16,7 @@ SERVERS = "servers"
 LISTENER = 1
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Demand:
     """What one process may open. ``who`` names it to people."""
 

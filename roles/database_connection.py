@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 from encamp.errors import SettingsError
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles import base, database_host, database_url, versions
@@ -109,7 +109,7 @@ def tls(host: SiteHost, site: Site) -> Tls:
     return said if said and host.origin("database_tls") is None else host.settings(Settings).database_tls
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class TlsFiles:
     """Paths on the host; empty for what is not used."""
 

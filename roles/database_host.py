@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import re
 from typing import Any
 
 from encamp.errors import SettingsError
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.site import SiteHost
 
 GROUP = "databases"
@@ -32,7 +32,7 @@ def check_name(value: str) -> str | None:
     return None if not value or re.fullmatch(r"[A-Za-z0-9_.:-]+", value) else "is no name or address of a host"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """Postgres for servers on other hosts (group databases), and for those on its own."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
 DRIVER = "postgresql+asyncpg"
@@ -45,7 +45,7 @@ _ENCODED = (
 _PLAIN_NAME = "use a database whose name has only letters, digits, - and _"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Connection:
     """How to reach a database. ``host`` is a name, an address or a socket's directory; empty: see ``parameters``.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from encamp.plan import Item
 from encamp.resources.firewall_port import FirewallPort
 from encamp.resources.firewall_rule import parse_sources
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import address, tls
 from roles.layout import Layout
@@ -34,7 +34,7 @@ def _meant(item: str) -> str:
         return ""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """Who may reach the server's port."""
 

@@ -6,17 +6,17 @@ encamp works around are not listed.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from encamp.errors import SettingsError
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.site import SiteHost
 from roles import base, versions
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Fault:
     """``ranges``: (first release with it, first without). It counts where all ``facts`` hold: ``auth`` (the API asks
     for a password), ``worker`` (the host runs a worker or agent), ``proxy`` (one is in front).
@@ -108,7 +108,7 @@ def _check_names(value: Any) -> str | None:
     return f"{wrong[0]} is none of {', '.join(NAMES)}" if wrong else None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """What an operator knows and takes."""
 

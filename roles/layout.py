@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from encamp.shared.record import record
 
 DEFAULT = "default"
 ENVS = "/opt/prefect/envs"
@@ -10,7 +10,7 @@ UV_ROOT = "/opt/encamp/uv"
 UV_CACHE = "/var/cache/encamp/uv"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Layout:
     """Where an instance lives. ``name`` is ``default`` or the environment's own name."""
 

@@ -7,7 +7,6 @@ when nothing is set).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -16,6 +15,7 @@ from encamp.resources.python_expectation import PythonExpectation
 from encamp.resources.release_link import ReleaseLink
 from encamp.resources.symlink import Symlink
 from encamp.settings import setting
+from encamp.shared.record import factory, record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles import access, address, base, trust
@@ -33,7 +33,7 @@ Mode = Literal["hosted", "database", "local"]
 MODES: tuple[Mode, ...] = ("hosted", "database", "local")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """What a client gets."""
 
@@ -47,7 +47,7 @@ class Settings:
     )
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Api:
     """The API that clients are pointed at, and what it asks of them.
 
@@ -57,7 +57,7 @@ class Api:
 
     url: str
     version: str = ""
-    settings: Mapping[str, str | Secret] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, str | Secret] = factory(dict)
     ca: str = ""
 
     @property
@@ -67,7 +67,7 @@ class Api:
         return found if isinstance(found, Secret) else None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Goal:
     """What one profile of a client is to be. ``api`` is None where no server of the site is used."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from encamp.resources.service import Service
 from encamp.resources.systemd_probe import SystemdProbe
 from encamp.resources.systemd_unit import SystemdUnit
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.templates import render
@@ -33,7 +33,7 @@ def _prefect_names(value: Any) -> str | None:
     return f"{wrong[0]} is no PREFECT_* setting" if wrong else None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """The service."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 from encamp.errors import UsageError
 from encamp.plan import Item, Step, of_part
 from encamp.resources.base import Resource
+from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import (
     access,
@@ -48,7 +48,7 @@ SETTINGS: tuple[type, ...] = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Stage:
     """One part of a deploy, for each instance of a host. A stage opens when every host of the one before is healthy.
 

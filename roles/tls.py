@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
 from encamp.resources import caddy
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost
 from roles import address
@@ -24,7 +24,7 @@ def _email(value: str) -> str | None:
     return None if not value or re.fullmatch(r"[^\s@{}\"]+@[^\s@{}\"]+", value) else "is no e-mail address"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """https through Caddy, where ``tls`` is not off."""
 
@@ -59,7 +59,7 @@ class Settings:
     )
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Place:
     """An address that the proxy of a host serves, and the instances below it."""
 

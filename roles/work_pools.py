@@ -11,6 +11,7 @@ from encamp.errors import SettingsError
 from encamp.host import locate
 from encamp.plan import Item
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import access, address, base, versions
 from roles.kinds.concurrency_limit import GlobalConcurrencyLimit, TagConcurrencyLimit
@@ -44,7 +45,7 @@ def _check_limits(value: dict[str, int]) -> str | None:
     return f"{below[0]} must be 0 or more" if below else check_names(value)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Queue:
     """A queue of a work pool."""
 
@@ -55,7 +56,7 @@ class Queue:
     description: str | None = setting(None, "What the queue is for. None: as it is.")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Pool:
     """A work pool."""
 
@@ -72,7 +73,7 @@ class Pool:
     queues: dict[str, Queue] = setting({}, "Queues by name, beside `default`.", check=_check_priorities)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class GlobalLimit:
     """A limit that code asks for by name."""
 
@@ -81,7 +82,7 @@ class GlobalLimit:
     active: bool = setting(True, "Whether it limits at all.")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """What a server hands out work by. Things that are not declared are left alone; nothing is deleted."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any, Literal
 
 from encamp import locks
 from encamp.errors import SettingsError
 from encamp.settings import setting
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles import versions
 
@@ -50,7 +50,7 @@ def _check_environment(value: dict[str, Any]) -> str | None:
     return None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Runner:
     """What workers and agents have in common."""
 
@@ -79,7 +79,7 @@ class Runner:
     )
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Worker(Runner):
     """Workers of one kind on a host."""
 
@@ -92,7 +92,7 @@ class Worker(Runner):
             raise ValueError(f"a {self.type} worker needs its package: packages: [prefect-{self.type}]")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Agent(Runner):
     """Agents of one kind on a host, for Prefect 2."""
 
@@ -104,7 +104,7 @@ class Agent(Runner):
             raise ValueError("an agent needs queues: [NAME, ...]")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Settings:
     """Workers and agents of a host, and the server that they work for."""
 

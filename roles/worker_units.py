@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 
 from encamp.errors import SettingsError
 from encamp.resources.python_env import PythonEnv
+from encamp.shared.record import record
 from encamp.site import SiteHost
 from roles import base, versions
 from roles.base import Release
@@ -19,7 +19,7 @@ GROUP = "workers"
 DRAINING = "/opt/prefect/draining.py"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Unit:
     """One systemd unit. ``kind``: worker or agent. ``label``: what its specification is called on the host.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 
 from encamp import inventory, plan
@@ -12,6 +11,7 @@ from encamp.plan import HostPlan, Item
 from encamp.reach import LocalReach, Reach, SshReach
 from encamp.run import Run
 from encamp.schedule import Wave
+from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import access, address, client_database, client_modes, prefect_client, prefect_server, prefect_worker
 from roles.layout import DEFAULT
@@ -20,7 +20,7 @@ from roles.prefect_client import Api, Goal
 STAGE: tuple[str, ...] = ("client",)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Wish:
     """What the command line asks for. ``mode``, ``profile``, ``server``: empty leaves it to the client's settings."""
 

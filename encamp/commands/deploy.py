@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from encamp import plan
 from encamp.commands.options import Options, finish, listeners, load_site, warn
 from encamp.errors import Origin
@@ -13,13 +11,14 @@ from encamp.report import Outcome, tell
 from encamp.run import Run
 from encamp.runs import RunLog
 from encamp.schedule import Wave, waves
+from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import access, address, database_host, prefect_server, prefect_worker, stages
 
 COMMAND = "deploy"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Prepared:
     """All that a deploy will do, worked out and validated before any host is touched."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from encamp.report import Listener, Outcome
 from encamp.resources.base import Resource
 from encamp.run import Mode, Run, exit_code
 from encamp.schedule import Wave
+from encamp.shared.record import record, replace
 from encamp.site import Site, SiteHost
 from roles import address, client_modes, doctor, prefect_client, prefect_server, prefect_worker
 from roles.kinds.client_api import ClientApi
@@ -33,7 +33,7 @@ ILL = 2
 Doctors = Mapping[str, Sequence[Resource]]
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Visit:
     """Patients that are reached in one way, and their doctors."""
 
@@ -120,7 +120,7 @@ def _client(
     profile = goals[0].profile if goals else ""
     profiles = [one for one in wanted if isinstance(one, PrefectProfile) and one.name == profile]
     declared = [*(one for one in wanted if fix and isinstance(one, ClientCa)), *profiles]
-    return dataclasses.replace(
+    return replace(
         examined,
         api_url=apis[0].url if apis else "",
         ca_file=client_modes.ca_path(goals[0]) if apis and apis[0].ca_file else "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from encamp.rollout import ALL_AT_ONCE, Rollout
 from encamp.run import Mode, exit_code
 from encamp.runs import RunLog
 from encamp.secret_store import Missing
+from encamp.shared.record import record
 from roles import collisions, stages
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 THIS_MACHINE = "localhost"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Options:
     """The options that tasks share. ``hosts`` is the text of ``-H``; empty: the task's own group.
 

@@ -10,9 +10,9 @@ Shipped to hosts: Python 3.9 syntax, standard library only.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Mapping, Optional, Protocol, Sequence, TypeVar, Union
 
+from encamp.shared.record import factory, record, values, with_fields
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 
@@ -29,7 +29,7 @@ K = TypeVar("K")
 Content = Union[str, Secret, Blob]
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Change:
     """One difference between a host and its declaration.
 
@@ -63,7 +63,7 @@ class Refused(Failure):
     """The host cannot be what was declared, and encamp will not try."""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Stat:
     """What ``lstat`` says of a path. ``kind`` is file, directory, symlink or other; ``mode`` the permission bits."""
 
@@ -76,7 +76,7 @@ class Stat:
     target: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Result:
     """A finished command. Output is decoded with replacement: odd bytes never end a run."""
 
@@ -104,14 +104,14 @@ class CommandFailed(Failure):
         self.result = result
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class HttpAnswer:
     """An HTTP response. ``status`` is 0 when no server answered; ``error`` then says why."""
 
     status: int
     body: bytes = b""
     error: str = ""
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    headers: Mapping[str, str] = factory(dict)
 
     def json(self) -> Any:
         """Parse the body. Raises ValueError when it is not JSON."""
@@ -120,7 +120,7 @@ class HttpAnswer:
         return json.loads(self.body.decode("utf-8", "replace"))
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class OsRelease:
     """``/etc/os-release``: ``id`` such as debian, ``version`` such as 12, ``family`` debian, rhel or other."""
 
@@ -267,12 +267,9 @@ class System(Reader, Protocol):
 
 @dataclass_transform(frozen_default=True)
 def kind(cls: type[K]) -> type[K]:
-    """Make a kind of a class with annotated fields: a dataclass, frozen to the type checker.
-
-    A real frozen dataclass costs three times as much to define, and a host defines some thirty kinds at each run;
-    equality and ``repr`` are :class:`Resource`'s, once for all.
-    """
-    return dataclasses.dataclass(eq=False, repr=False)(cls)
+    """Make a kind of a class with annotated fields: a record, whose equality and ``repr`` are :class:`Resource`'s."""
+    with_fields(cls)
+    return cls
 
 
 class Resource:
@@ -286,19 +283,18 @@ class Resource:
     ships: ClassVar[tuple[str, ...]] = ()
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and _values(self) == _values(other)
+        return type(self) is type(other) and values(self) == values(other)
 
     def __hash__(self) -> int:
         return hash((type(self), self.identity))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}{_values(self)}"
+        return f"{type(self).__name__}{values(self)}"
 
     @property
     def identity(self) -> str:
         """What this resource is on the host: the value of the first field."""
-        first = dataclasses.fields(self)[0].name  # type: ignore[arg-type]
-        return str(getattr(self, first))
+        return str(getattr(self, next(iter(self.__record_fields__))))  # type: ignore[attr-defined]
 
     @property
     def id(self) -> str:
@@ -314,11 +310,7 @@ class Resource:
         raise NotImplementedError
 
 
-def _values(resource: Resource) -> tuple[Any, ...]:
-    return tuple(getattr(resource, field.name) for field in dataclasses.fields(resource))  # type: ignore[arg-type]
-
-
-@dataclasses.dataclass(frozen=True)
+@record
 class Mark:
     """When a handler was notified: the boot, and CLOCK_MONOTONIC seconds within it."""
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Optional, Sequence
 
 from encamp.resources.base import Change, Content, Failure, Reader, Resource, System, kind
 from encamp.resources.home import expand
 from encamp.resources.pem import bodies, fingerprint, to_pem, validate
+from encamp.shared.record import record
 
 MODE = 0o644
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class TrustStore:
     """How a family of systems takes certificates: pieces in ``directory``, made into ``bundle`` by ``update``, or by
     ``renew`` where some were taken away."""

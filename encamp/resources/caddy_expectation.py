@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Mapping, Sequence
 
 from encamp.resources import caddy
 from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.shared.record import factory
 
 MARK = "# certificate authority: "
 #: The first release of each distribution that has the package.
@@ -22,7 +22,7 @@ class CaddyExpectation(Resource):
     """
 
     name: str
-    authorities: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    authorities: Mapping[str, str] = factory(dict)
 
     def check(self, host: Reader) -> list[Change]:
         release = host.os_release()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Mapping, Optional, Sequence
 
 from encamp.resources import caddy
 from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind, unified
+from encamp.shared.record import factory
 
 CANDIDATE = "/etc/caddy/.encamp-candidate"
 
@@ -22,7 +22,7 @@ class CaddySites(Resource):
     """
 
     name: str
-    sites: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sites: Mapping[str, str] = factory(dict)
     options: str = ""
 
     def check(self, host: Reader) -> list[Change]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Iterator
 from xml.etree import ElementTree
@@ -10,6 +9,7 @@ from xml.etree import ElementTree
 from encamp.resources.base import Change, Failure, Reader, System
 from encamp.resources.firewall_rule import EVERYWHERE, Opening, address
 from encamp.resources.systemd_common import unit_state
+from encamp.shared.record import record
 
 RECORDS = "/etc/encamp/firewalld"
 ZONES = ("/etc/firewalld/zones", "/usr/lib/firewalld/zones")
@@ -17,7 +17,7 @@ BUS = "org.fedoraproject.FirewallD1"
 ASK = ("busctl", "--system", "--auto-start=no", "--json=short", "call", BUS, "/org/fedoraproject/FirewallD1")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Rule:
     """A port or a rich rule in a zone. ``text`` is as firewall-cmd takes it: 4200/tcp, or the rich rule."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import re
 from typing import Protocol, Sequence, Union
 
 from encamp.resources.base import Change, Reader, Result, System
+from encamp.shared.record import record
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 NFT_LIST = ("nft", "-j", "list", "ruleset")
@@ -18,7 +18,7 @@ NFT_AT_BOOT = (
 EVERYWHERE: tuple[Network, ...] = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Opening:
     """One port for some sources. ``name`` marks our rules, so that later runs find those and no others.
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Iterator
 
 from encamp.resources.base import Change, Reader, System
 from encamp.resources.firewall_rule import Network, Opening, address
+from encamp.shared.record import record, replace
 
 RULES = {4: "/etc/ufw/user.rules", 6: "/etc/ufw/user6.rules"}
 CHAINS = {4: ("iptables", "ufw-user-input"), 6: ("ip6tables", "ufw6-user-input")}
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Tuple:
     """A rule as its ``### tuple ###`` line in a rules file tells it, without its comment."""
 
@@ -52,7 +52,7 @@ class Ufw:
         missing = _missing(host, opening)
         if opening.anywhere and missing == _wanted(host, opening):
             # One rule for both IP versions. Never where one of them is the owner's: its comment would change.
-            missing = [dataclasses.replace(missing[0], source="any")]
+            missing = [replace(missing[0], source="any")]
         for rule in missing:
             host.run(["ufw", *_words(rule), "comment", opening.comment])
         for program, arguments in list(_not_loaded(host, opening)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any, Mapping, Optional, Union
 
@@ -10,6 +9,7 @@ from encamp.resources import postgres_layout
 from encamp.resources.base import CommandFailed, Failure, Reader, Result, System
 from encamp.resources.postgres_layout import Cluster
 from encamp.resources.postgres_sql import conninfo
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
 #: Functions and operators that a database's owner planted elsewhere are not called.
@@ -34,7 +34,7 @@ _READ = f"""SELECT json_build_object(
   'now', extract(epoch FROM clock_timestamp()));"""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Role:
     """A role: whether it may log in, its stored password verifier (None: no password), and the settings that its
     sessions begin with, each as ``name=value``."""
@@ -44,7 +44,7 @@ class Role:
     settings: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Database:
     """A database's owner and encoding."""
 
@@ -52,7 +52,7 @@ class Database:
     encoding: str
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class State:
     """What one psql said of a running cluster.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import re
 from typing import Any, Mapping, Optional, Sequence, Union
+
+from encamp.shared.record import record
 
 BEGIN = b"# BEGIN encamp: managed lines. Write your own rules below END encamp."
 END = b"# END encamp"
@@ -27,7 +28,7 @@ Address = Union[str, ipaddress.IPv4Network, ipaddress.IPv6Network]
 Row = Mapping[str, Any]  #: a row of pg_hba_file_rules
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Rule:
     """One rule, from a declaration or from a row of ``pg_hba_file_rules``. ``address`` is empty for local ones."""
 
@@ -39,7 +40,7 @@ class Rule:
     options: frozenset[str]
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Block:
     """Our block: the line each rule's name has, the number of that line (from 1), and the file without the block."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Iterator, Optional
 
 from encamp.resources.base import Reader
+from encamp.shared.record import record, replace
 
 DEFAULT_PORT = 5432
 DEBIAN_CONFIG = "/etc/postgresql"
@@ -17,7 +17,7 @@ RHEL_HOME = "/var/lib/pgsql"
 _SETTING = re.compile(r"^\s*(\w+)\s*(?:=|\s)\s*('(?:[^']|'')*'|[^\s#]+)", re.MULTILINE)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Cluster:
     """A cluster on disk.
 
@@ -117,18 +117,16 @@ def _cluster(host: Reader, cluster: Cluster) -> Cluster:
     """Fill in what the data directory tells: owner, port and whether the server runs."""
     owner = host.stat(cluster.data)
     altered = _settings(host, f"{cluster.data}/postgresql.auto.conf")
-    cluster = dataclasses.replace(
-        cluster, owner=owner.owner if owner else "postgres", port=_port(altered, cluster.port)
-    )
+    cluster = replace(cluster, owner=owner.owner if owner else "postgres", port=_port(altered, cluster.port))
     lines = (host.read(f"{cluster.data}/postmaster.pid") or b"").decode("utf-8", "replace").splitlines()
     if not lines or not _is_server(host, lines[0].strip()):
         return cluster
     if len(lines) < 8 or lines[7].strip() not in ("ready", "standby"):
-        return dataclasses.replace(cluster, status="starting")
+        return replace(cluster, status="starting")
     port, socket = int(lines[3]), lines[4].strip()
     if socket and not host.stat(f"{socket}/.s.PGSQL.{port}"):
         return cluster  # somebody removed the socket: only a restart brings it back
-    return dataclasses.replace(cluster, status="ready", port=port, socket=socket)
+    return replace(cluster, status="ready", port=port, socket=socket)
 
 
 def _is_server(host: Reader, pid: str) -> bool:

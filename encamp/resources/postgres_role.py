@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from typing import Mapping, Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
 from encamp.resources.postgres_common import execute, read_state, scram_iterations
 from encamp.resources.postgres_sql import identifier, literal, require_name
+from encamp.shared.record import factory
 from encamp.shared.secret import Secret
 
 #: Not even the verifier goes to the server's log, whatever the site logs.
@@ -32,7 +32,7 @@ class PostgresRole(Resource):
     password: Optional[Secret] = None
     login: bool = True
     cluster: str = "main"
-    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, str] = factory(dict)
 
     def __post_init__(self) -> None:
         require_name("role", self.name)

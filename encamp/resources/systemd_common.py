@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from encamp.resources.base import CommandFailed, Failure, Reader, System
+from encamp.shared.record import record
 
 PROPERTIES = (
     "LoadState",
@@ -44,7 +43,7 @@ RESULTS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class UnitState:
     """A unit as ``systemctl show`` tells it.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ssl
 from typing import Mapping
 from urllib.parse import SplitResult, urlsplit
+
+from encamp.shared.record import record
 
 #: Asks for a WebSocket (RFC 6455). The key is any 16 bytes; Prefect's sockets speak the subprotocol `prefect`.
 UPGRADE = {
@@ -20,7 +21,7 @@ CLOSE = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 SWITCHED = 101
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Answer:
     """What came back. ``ends`` is when the server's certificate ends, in seconds since 1970."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Optional
 
 from encamp.resources.base import CommandFailed, Failure, Result
 from encamp.resources.simple_index import CA_FIX
+from encamp.shared.record import record
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class _Symptom:
     """Texts of uv that tell one failure from another (any of ``texts``, case ignored), and what to say of it."""
 

@@ -7,11 +7,11 @@ for what the host lacks, so a run that changes nothing sends hashes.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib
 from typing import Any, Callable
 
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
 PROTOCOL = 1
@@ -21,7 +21,7 @@ HEARTBEAT_SECONDS = 10
 PART_SIZE = 8 * 1024 * 1024
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Blob:
     """Content known by its hash. ``size`` is in bytes."""
 
@@ -30,7 +30,7 @@ class Blob:
     secret: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class LargeFile:
     """A file of the controller that is read and sent in parts, and only when a host asks for them.
 

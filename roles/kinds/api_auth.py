@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import ClassVar, Optional, Sequence
 
 from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.shared.record import replace
 from encamp.shared.secret import Secret
 from roles.kinds.prefect_api import Api, Problem, problem_of
 
@@ -75,7 +75,7 @@ def unguarded(host: Reader, api: Api, timeout: float = 5) -> Optional[Problem]:
     """
     if api.auth is None:
         return None
-    answer = dataclasses.replace(api, auth=None).call(host, "GET", "admin/version", timeout=timeout)
+    answer = replace(api, auth=None).call(host, "GET", "admin/version", timeout=timeout)
     if answer.status != 200:
         return None if answer.status == 401 else problem_of(answer, "GET", api.address("admin/version"))
     return Problem(

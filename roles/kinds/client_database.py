@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from typing import Any, ClassVar, Sequence
 
 from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind
 from encamp.resources.home import expand
+from encamp.shared.record import replace
 from encamp.shared.secret import Secret
 from roles.kinds.database_faults import Fault, Report, Target, fault_of
 from roles.kinds.memory import memory_of, note_once
@@ -95,7 +95,7 @@ class ClientDatabase(Resource):
         seen = re.search(r'for host "([^"]+)"', report.text)
         if not seen or not self.way_in:
             return fault
-        return dataclasses.replace(fault, fix=f"{self.way_in}: {seen[1]} is this machine there")
+        return replace(fault, fix=f"{self.way_in}: {seen[1]} is this machine there")
 
     def _require_tables(self, facts: Any) -> None:
         if self.managed and not facts.get("tables", True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any, Callable, Mapping, Optional
 
+from encamp.shared.record import record, replace
 
-@dataclasses.dataclass(frozen=True)
+
+@record
 class Target:
     """What was asked. ``place`` is host and port for people; ``keeper`` the inventory's name of the host that keeps the
     database (empty: encamp does not manage it)."""
@@ -24,7 +25,7 @@ class Target:
         return f"run `fab -H {self.keeper} deploy` (or `fab deploy`), which sets that up" if self.keeper else ""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Fault:
     """Why a server could not work with a database."""
 
@@ -33,7 +34,7 @@ class Fault:
     fix: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Report:
     """What the probe's program told. ``stage`` is how far it came: driver, name, port, login, facts, schema, extension
     or done. ``kind``, ``code`` (an SQLSTATE) and ``text`` are of the error that ended it."""
@@ -53,7 +54,7 @@ def fault_of(report: Report, target: Target) -> Optional[Fault]:
     if found.fix:
         return found
     fix = target.deploy or "see what the lines below say; try `psql` from this host with the same address"
-    return dataclasses.replace(found, fix=fix)
+    return replace(found, fix=fix)
 
 
 def _driver(report: Report, target: Target) -> Fault:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import socket
 from typing import TYPE_CHECKING, Optional
 
 from encamp.resources.base import Reader
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles.kinds.doctor_case import Case
 from roles.kinds.doctor_network import Endpoint, addresses
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FALSE = ("0", "false", "no", "off", "f", "n")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Patient:
     """A user's Prefect: what ``kind`` was told of it, what is installed (the one on the PATH first), its settings."""
 

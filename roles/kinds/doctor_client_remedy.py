@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Optional
 
 from encamp.resources.base import Failure, Resource, System
+from encamp.shared.record import replace
 from roles.kinds.doctor_client_case import Patient
 from roles.kinds.doctor_findings import FAIL, Finding, Remedy
 from roles.kinds.prefect_profile import PrefectProfile
@@ -67,7 +67,7 @@ def _declared(patient: Patient) -> list[Resource]:
     found: list[Resource] = []
     for one in patient.kind.declared:
         is_profile = isinstance(one, PrefectProfile)
-        found.append(dataclasses.replace(one, path=patient.settings.profiles_path) if is_profile else one)
+        found.append(replace(one, path=patient.settings.profiles_path) if is_profile else one)
     return found
 
 

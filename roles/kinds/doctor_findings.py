@@ -6,17 +6,17 @@ it not work"), and ``-`` for what cannot be told because something before it fai
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Callable, Generic, Optional, Sequence, TypeVar
 
 from encamp.resources.base import Failure, Reader, System
+from encamp.shared.record import record, replace
 from roles.kinds.prefect_api import Problem
 
 OK, WARN, FAIL, UNTOLD = "ok", "warn", "FAIL", "-"
 P = TypeVar("P")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Remedy:
     """A mending that is safe to make unasked: what it does, and how. ``apply`` raises Failure."""
 
@@ -24,7 +24,7 @@ class Remedy:
     apply: Callable[[System], None]
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Finding:
     """What a look found. ``cause`` and ``fix`` are for a FAIL and a warn; ``detail`` the last lines of a log."""
 
@@ -56,7 +56,7 @@ def failed(problem: Problem, detail: str = "", remedy: Optional[Remedy] = None) 
     return fail(problem.reason, problem.cause, problem.fix, detail, remedy)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Look(Generic[P]):
     """One look at a patient, by name. It is not made where one of ``needs`` failed or was not made itself.
 
@@ -89,7 +89,7 @@ def examine(
         if finding.status in (FAIL, UNTOLD):
             closed.add(look.name)
         if finding.status in (FAIL, WARN) and finding.remedy is None:
-            finding = dataclasses.replace(finding, remedy=remedy(patient, look.name, finding))
+            finding = replace(finding, remedy=remedy(patient, look.name, finding))
         found.append((look.name, finding))
         tell(host, who, look.name, finding)
     return found

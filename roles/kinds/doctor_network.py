@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import json
 import os
 import socket
@@ -18,6 +17,8 @@ import time
 from typing import Any, Iterator, Mapping, Optional
 from urllib.parse import urlsplit
 
+from encamp.shared.record import record, replace
+
 CONNECT_SECONDS = 4.0
 ANSWER_SECONDS = 6.0
 MAX_HEAD = 65536
@@ -26,7 +27,7 @@ TEXT, CLOSE, PING = 1, 8, 9
 KEY_BYTES = 16
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Endpoint:
     """Where a URL leads: scheme, name and port."""
 
@@ -54,7 +55,7 @@ def connect(endpoint: Endpoint, seconds: float = CONNECT_SECONDS) -> socket.sock
     return socket.create_connection((endpoint.name, endpoint.port), timeout=seconds)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Certificate:
     """A server's certificate that was accepted: days until it expires, and who issued it."""
 
@@ -73,7 +74,7 @@ def certificate(endpoint: Endpoint, ca_file: str) -> Certificate:
     return Certificate((expires - time.time()) / 86400, name)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Upgrade:
     """How a server, or a proxy before it, answered the wish to speak WebSocket.
 
@@ -112,7 +113,7 @@ def websocket(url: str, headers: Mapping[str, str], token: Optional[str], ca_fil
         answer = _first_message(stream, rest)
         with contextlib.suppress(OSError):
             stream.sendall(_frame(CLOSE, struct.pack("!H", 1000)))
-        return dataclasses.replace(answer, protocol=protocol)
+        return replace(answer, protocol=protocol)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,13 @@ where a release falls between them, from their sources.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from functools import cached_property
 from typing import Iterator, Mapping, Optional, Sequence, TypeVar
 
 from encamp.resources.base import Reader
+from encamp.shared.record import record, replace
 from roles.kinds import profile_edit
 from roles.kinds.client_environment import toml_settings
 from roles.kinds.profile_edit import InvalidToml
@@ -64,7 +64,7 @@ def since(table: Sequence[tuple[str, T]], version: str) -> T:
     return found
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Chosen:
     """The profile in force: its name, what chose it (``file:line``, :data:`SESSION`, or "default"), its values.
 
@@ -121,7 +121,7 @@ class ClientSettings:
             read = profile_edit.read(text.lstrip(profile_edit.BYTE_ORDER_MARK))
         except InvalidToml as error:
             place = f"{self.profiles_path}:{error.line}" if error.line else self.profiles_path
-            return dataclasses.replace(self._default(), error=f"{place}: {error}")
+            return replace(self._default(), error=f"{place}: {error}")
         chosen = self._of_environment("PREFECT_PROFILE")
         if chosen and chosen.value:
             name, source = chosen.value, chosen.source
@@ -130,7 +130,7 @@ class ClientSettings:
         if not name:
             return self._default()
         if name not in read.tables:
-            return self._builtin(name, source) or dataclasses.replace(self._default(), missing=name, source=source)
+            return self._builtin(name, source) or replace(self._default(), missing=name, source=source)
         values = {
             key: Variable(key, profile_edit.plain(value), f"{self.profiles_path}:{_line(text, name, key)}")
             for key, value in read.tables[name].items()
@@ -179,7 +179,7 @@ class ClientSettings:
     def _builtin(self, name: str, source: str) -> Optional[Chosen]:
         """A profile that comes with Prefect counts where the file has none of that name, if it is the default one."""
         own = self._default()
-        return dataclasses.replace(own, source=source) if name == own.name else None
+        return replace(own, source=source) if name == own.name else None
 
     def _default(self) -> Chosen:
         name, values = since(DEFAULT_PROFILE, self.version)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Mapping
 
 from encamp.resources.base import Reader, kind
+from encamp.shared.record import factory
 from roles.kinds.doctor_base import Doctor, Found, begin
 from roles.kinds.doctor_findings import examine
 from roles.kinds.doctor_server_case import ServerPatient
@@ -24,7 +24,7 @@ class ServerDoctor(Doctor):
 
     name: str
     unit: str
-    health: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    health: Mapping[str, Any] = factory(dict)
     env_file: str = ""
     link: str = ""
     user: str = ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from encamp.resources.base import Reader
 from encamp.resources.systemd_common import UnitState, journal_tail, unit_state
+from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
 from roles.kinds.doctor_case import Case
 from roles.kinds.doctor_database import ask
@@ -32,7 +32,7 @@ DATABASE_NAMES = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class ServerPatient:
     """A server on its own host, as ``kind`` was told of it."""
 
@@ -64,7 +64,7 @@ class ServerPatient:
     def server(self) -> Server:
         """The server for the probes of a deploy, with the credentials of the host itself."""
         wanted = ServerHealth(**self.kind.health).server()
-        return dataclasses.replace(wanted, api=Api(wanted.api.url, self.auth))
+        return replace(wanted, api=Api(wanted.api.url, self.auth))
 
     @property
     def case(self) -> Case:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+from encamp.shared.record import record
 from roles.kinds.version_key import version_key
 
 KNOWS_AUTH = (3, 1, 8)
@@ -18,7 +17,7 @@ NEWER = "the client is newer than the server; a server must be at least as new a
 UPGRADE = "upgrade the server (prefect_version, then `fab deploy`), or give this client the server's release"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Skew:
     """A pair of releases: ``refused`` means flows fail, with ``symptom``; a ``cause`` alone is a warning."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shlex
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any, Mapping, Optional
 
 from encamp.resources.base import Reader, System, kind
 from encamp.resources.systemd_common import UnitState, change_state, journal_tail, unit_state
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles.kinds.doctor_api import LOOKS
 from roles.kinds.doctor_base import Doctor, Found, begin
@@ -64,7 +64,7 @@ class WorkerDoctor(Doctor):
         return f"\nUser={self.user}\n" in text_of(host, f"{DIRECTORY}/{unit}")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class WorkerPatient:
     """One unit of a worker or agent."""
 

@@ -5,12 +5,13 @@ Every text was seen by provoking the fault on a real server; order matters, the 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Optional, Sequence
 
+from encamp.shared.record import record
 
-@dataclasses.dataclass(frozen=True)
+
+@record
 class Known:
     """A fault known by its text: ``pattern`` is a regular expression for one or more lines of a log."""
 

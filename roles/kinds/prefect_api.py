@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import re
 import time
 import uuid
 from typing import Any, Mapping, Optional
 
 from encamp.resources.base import Failure, HttpAnswer, Reader
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
 BODY_SHOWN = 300
@@ -18,7 +18,7 @@ BUSY = (429, 502, 503)
 PAUSES = (0.3, 0.6, 1.2, 2.4, 4.8)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Problem:
     """What does not hold: what happened, the likely cause, what to do. ``settled``: waiting will not change it."""
 
@@ -32,7 +32,7 @@ class Problem:
         return Failure(self.reason, self.cause, self.fix, detail)
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Api:
     """The API at ``url`` (ending in ``/api``). ``auth`` is ``user:password`` where the server asks for it."""
 

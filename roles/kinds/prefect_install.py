@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from typing import Iterator, Optional, Sequence
 
 from encamp.resources.base import Reader
+from encamp.shared.record import record
 from roles.kinds.user_environment import exists, names_in, session, text_of
 
 DIST_INFO = re.compile(r"^prefect-(\d[^-]*)\.dist-info$")
@@ -54,7 +54,7 @@ MAC_PREFIXES = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Installed:
     """A Prefect found: its ``version``, the environment's ``path``, and the interpreter that imports it."""
 

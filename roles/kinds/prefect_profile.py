@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import ClassVar, Mapping, Optional, Sequence, Union
 
 from encamp.resources.base import Change, Reader, Refused, Resource, System, kind, octal, unified
 from encamp.resources.home import expand
+from encamp.shared.record import factory, replace
 from encamp.shared.secret import Secret
 from roles.kinds import profile_edit, profile_undo
 from roles.kinds.memory import note_once
@@ -42,12 +42,12 @@ class PrefectProfile(Resource):
     ships: ClassVar[tuple[str, ...]] = ("tomlkit",)
 
     name: str
-    settings: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Value] = factory(dict)
     path: str = ""
     activate: bool = True
-    names: Mapping[str, Row] = dataclasses.field(default_factory=dict)
+    names: Mapping[str, Row] = factory(dict)
     dropped: Row = ()
-    also: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    also: Mapping[str, Sequence[str]] = factory(dict)
     version: str = "999"
     absent: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -166,7 +166,7 @@ class PrefectProfile(Resource):
             changes.append(Change("mode", octal(file.mode or 0), octal(mode)))
         if changes and host.want_diff:
             diff = unified(redacted(file.text), redacted(after), file.path)
-            changes[0] = dataclasses.replace(changes[0], diff=diff)
+            changes[0] = replace(changes[0], diff=diff)
         return changes
 
     def _record(self, host: Reader, file: ProfileFile, name: str, after: str, old: Optional[FileRecord]) -> FileRecord:

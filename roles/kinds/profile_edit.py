@@ -5,9 +5,10 @@ tomlkit parses and changes; the result is parsed again and compared with what wa
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any, Callable, Iterator, Mapping, Optional
+
+from encamp.shared.record import record
 
 BYTE_ORDER_MARK = "\ufeff"
 BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
@@ -21,12 +22,12 @@ class InvalidToml(ValueError):
         self.line, self.column = line, column
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Keep:
     """Stands for: leave the active profile as it is."""
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Edit:
     """What shall be true of one profile afterwards.
 
@@ -40,7 +41,7 @@ class Edit:
     prune: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Profiles:
     """A parsed file: the active profile's name, and each profile's keys with their values as TOML text."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from typing import Iterator, Optional
 
 from encamp.resources.base import Reader, Refused
+from encamp.shared.record import record
 from roles.kinds.profile_edit import InvalidToml
 
 MAX_LINKS = 10
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class ProfileFile:
     """The file as it is: ``path`` is where it really lies (links followed), ``data`` None where there is none.
 

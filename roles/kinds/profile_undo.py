@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from typing import Optional
 
+from encamp.shared.record import record, replace
 from roles.kinds import profile_edit
 from roles.kinds.profile_edit import Edit, Keep, plain
 from roles.kinds.profile_record import REMOVED, FileRecord, ProfileRecord, digest
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Restored:
     """A file without one profile of encamp. ``data`` None: no file. ``mode`` None: as it is. ``record``: what remains.
 
@@ -34,7 +34,7 @@ def restored(data: Optional[bytes], record: FileRecord, profile: str) -> Restore
     if untouched and not left.profiles:
         return Restored(record.before, record.mode, left, True)
     if data is None:
-        return Restored(None, None, dataclasses.replace(left, made_directory=False), True)
+        return Restored(None, None, replace(left, made_directory=False), True)
     after = without_profile(data.decode("utf-8"), profile, entry).encode()
     if not after.strip() and record.before is None and not left.profiles:
         return Restored(None, None, left, untouched)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import ClassVar, Mapping, Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
 from encamp.resources.systemd_common import journal_tail
+from encamp.shared.record import factory
 from encamp.shared.secret import Secret
 from roles.kinds.prefect_api import Api, Problem
 from roles.kinds.server_probes import Server, first_problem, hopeless
@@ -37,7 +37,7 @@ class ServerHealth(Resource):
     unit: str = ""
     timeout: int = 120
     ui: bool = True
-    expected: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    expected: Mapping[str, str] = factory(dict)
     version: str = ""
     database: str = ""
     auth: Optional[Secret] = None

@@ -6,7 +6,6 @@ where another program's server sits on the port.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any, Callable, Mapping, Optional
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from encamp.resources.base import HttpAnswer, Reader, Refused
 from encamp.resources.free_port import FreePort
 from encamp.resources.systemd_common import unit_name, unit_state
+from encamp.shared.record import factory, record
 from roles.kinds.api_auth import unguarded
 from roles.kinds.prefect_api import Api, Problem, problem_of
 from roles.kinds.process_files import files_of, listening_sockets
@@ -24,7 +24,7 @@ CRASH_LOOP = 3
 SCRIPT = re.compile(r"<script[^>]*\ssrc=\"([^\"]+\.js)\"")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Server:
     """The server to look at: ``base`` without ``/api``; the rest as in ServerHealth."""
 
@@ -33,7 +33,7 @@ class Server:
     public_api_url: str = ""
     unit: str = ""
     ui: bool = True
-    expected: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    expected: Mapping[str, str] = factory(dict)
     version: str = ""
     database: str = ""
     ready: bool = True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Iterable, Mapping, Optional, Sequence
 
 from encamp.resources.base import Refused
+from encamp.shared.record import factory, record
 from roles.kinds.prefect_install import Installed
 from roles.kinds.version_key import version_key
 
@@ -13,7 +13,7 @@ from roles.kinds.version_key import version_key
 Row = Sequence[Sequence[Optional[str]]]
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Names:
     """``rows``: each setting's names. ``dropped``: (prefix of names, the release that no longer reads them). ``also``:
     (first release, name) that Prefect's own CLI gives a setting when it saves a profile.
@@ -21,7 +21,7 @@ class Names:
 
     rows: Mapping[str, Row]
     dropped: Row
-    also: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    also: Mapping[str, Sequence[str]] = factory(dict)
 
     def name(self, key: str, version: str) -> Optional[str]:
         """The name of a setting in a release; None where it has none. What is no key is a name itself."""

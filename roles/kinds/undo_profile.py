@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import ClassVar, Optional, Sequence
 
 from encamp.resources.base import Change, Reader, Resource, System, kind, unified
+from encamp.shared.record import replace
 from roles.kinds import profile_undo
 from roles.kinds.memory import note_once
 from roles.kinds.profile_file import ProfileFile, find, readable
@@ -79,7 +79,7 @@ class UndoProfile(Resource):
             for name in reversed(names[:-1]):
                 again = profile_undo.restored(restored.data, restored.record, name)
                 mode = again.mode if again.mode is not None else restored.mode
-                restored = dataclasses.replace(again, mode=mode, exact=again.exact and restored.exact)
+                restored = replace(again, mode=mode, exact=again.exact and restored.exact)
             return restored
 
     def _changes(self, host: Reader, file: ProfileFile, restored: Restored) -> list[Change]:
@@ -90,5 +90,5 @@ class UndoProfile(Resource):
         changes = list(found) or [Change("record", "kept for undo", "forgotten")]
         if host.want_diff:
             diff = unified(redacted(file.text), redacted(after), file.path)
-            changes[0] = dataclasses.replace(changes[0], diff=diff)
+            changes[0] = replace(changes[0], diff=diff)
         return changes

@@ -6,12 +6,12 @@ gives to programs that are started from the Dock, by ``launchctl setenv`` or by 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from typing import Iterator, Optional
 
 from encamp.resources.base import Failure, Reader
+from encamp.shared.record import record
 
 SHELL_FILES = (
     ".profile",
@@ -40,7 +40,7 @@ EXPORT = re.compile(r"^\s*(?:export|declare\s+-\w*x\w*|typeset\s+-\w*x\w*)\s")
 SESSION = "this session's environment"
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Variable:
     """A PREFECT_* variable and where it comes from: ``file:line``, or :data:`SESSION`."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from typing import Any, Mapping, Sequence
 
 from encamp.resources.base import Reader
 from encamp.resources.systemd_common import unit_name
+from encamp.shared.record import record
 from roles.kinds.prefect_api import Api
 
 #: How workers and agents of every release since 2.0 tell a process which flow run it is.
@@ -15,7 +15,7 @@ VARIABLE = b"PREFECT__FLOW_RUN_ID="
 SHOWN = 8
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class FlowRun:
     """A flow run by its id, with its name and the type of its state as the server tells them, if it does."""
 
