@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import threading
 import zlib
 from typing import Any, Mapping
 
 from encamp.shared.secret import Redactor
 from encamp.shared.wire import HEARTBEAT_SECONDS, Blob
+
+#: The controller answers at once and always reads. When it does neither for this long, the link is dead, and a host
+#: must not stay locked until its own TCP finds out (a quarter of an hour).
+SILENCE_SECONDS = HEARTBEAT_SECONDS * 6.0
 
 
 class ControllerGone(Exception):
@@ -19,8 +24,8 @@ class ControllerGone(Exception):
 class Channel:
     """Events to the controller as JSON lines, each redacted; blobs from it, each asked for by hash."""
 
-    def __init__(self, source: int, sink: int, redact: Redactor) -> None:
-        self._source, self._sink, self._redact = source, sink, redact
+    def __init__(self, source: int, sink: int, redact: Redactor, silence: float = SILENCE_SECONDS) -> None:
+        self._source, self._sink, self._redact, self._silence = source, sink, redact, silence
         self._lock = threading.Lock()
         self._blobs: dict[str, bytes] = {}
         self._gone = False
@@ -42,12 +47,18 @@ class Channel:
         line = json.dumps(redacted(event, self._redact)).encode() + b"\n"
         with self._lock:
             try:
-                while line:
-                    line = line[os.write(self._sink, line) :]
+                self._write(line)
             except OSError:
                 self._gone = True
         if self._gone:
             raise ControllerGone
+
+    def _write(self, data: bytes) -> None:
+        """Raises OSError when the other end is closed, or has taken nothing for too long."""
+        while data:
+            if not select.select([], [self._sink], [], self._silence)[1]:
+                raise TimeoutError
+            data = data[os.write(self._sink, data[: select.PIPE_BUF]) :]
 
     def say(self, kind: str, text: str, data: Mapping[str, str] = {}) -> None:
         """Send a note, a progress line, or a finding with its further fields."""
@@ -79,7 +90,8 @@ class Channel:
         return zlib.decompress(b"".join(parts))
 
     def _take(self, count: int) -> bytes:
-        data = os.read(self._source, count)
+        readable = select.select([self._source], [], [], self._silence)[0]
+        data = os.read(self._source, count) if readable else b""
         if not data:
             raise ControllerGone
         return data

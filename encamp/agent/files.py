@@ -13,6 +13,8 @@ from typing import Callable, Iterator, Optional, Union
 from encamp.resources.base import Failure, OsRelease, Stat
 from encamp.shared.secret import Secret
 
+#: What ends the name of a file that is being written, beside the one that it is to replace.
+NEW = ".encamp-new"
 KINDS = ((stat_module.S_ISLNK, "symlink"), (stat_module.S_ISDIR, "directory"), (stat_module.S_ISREG, "file"))
 
 
@@ -29,7 +31,8 @@ def explained(path: str) -> Iterator[None]:
             errno.EACCES: "deploy as a user who may write there (become: true)",
             errno.EPERM: "the path may be immutable (lsattr) or on a file system without owners",
         }
-        reason = f"{error.filename or path}: {error.strerror or error}"
+        place = str(error.filename or path).replace(f"/.{os.path.basename(path)}{NEW}", f"/{os.path.basename(path)}")
+        reason = f"{place}: {error.strerror or error}"
         raise Failure(reason, fix=fixes.get(error.errno or 0, "")) from error
 
 
@@ -78,6 +81,11 @@ def os_release() -> OsRelease:
     )
 
 
+def candidate_of(path: str) -> str:
+    """Where the new content of ``path`` stands until it is whole."""
+    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}{NEW}")
+
+
 def write_atomic(
     path: str,
     data: Union[bytes, str, Secret],
@@ -88,7 +96,7 @@ def write_atomic(
 ) -> None:
     """Write beside the target, with owner and mode from the first byte; validate; fsync; rename."""
     content = data.reveal().encode() if isinstance(data, Secret) else data.encode() if isinstance(data, str) else data
-    candidate = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.encamp-new")
+    candidate = candidate_of(path)
     with explained(path):
         try:
             _write_new(candidate, content, owner, group, mode)
@@ -123,13 +131,14 @@ def make_directory(path: str, owner: str, group: str, mode: int) -> None:
             make_directory(parent, "", "", 0o755)
         if not os.path.isdir(path):
             os.mkdir(path, 0o700)
+            _sync_directory(parent)
         os.chown(path, _uid(owner), _gid(group))
         os.chmod(path, mode)
 
 
 def link_atomic(path: str, target: str) -> None:
     """Replace a link by renaming a new one over it."""
-    candidate = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.encamp-new")
+    candidate = candidate_of(path)
     with explained(path):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(candidate)

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from encamp.agent import files
 from encamp.resources.base import Mark
@@ -31,16 +31,24 @@ def lock_path(is_root: bool, home: str) -> str:
 
 def mark_now() -> Mark:
     """This moment, as a mark that later boots can tell from their own time."""
-    boot = (files.read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()
-    return Mark(boot, time.monotonic())
+    return Mark(_boot(), time.monotonic())
+
+
+def _boot() -> str:
+    return (files.read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()
 
 
 class Journal:
-    """Handlers that were notified and have not run yet, by id, each with its wire form and its mark."""
+    """Handlers that were notified and have not run yet, by id, each with its wire form and its mark.
+
+    A mark is open (its moment is None) until the change is made: a unit that starts meanwhile has read what was there
+    before. A run that was killed leaves it open; the change was then made before this run began.
+    """
 
     def __init__(self, directory: str, read_only: bool) -> None:
         self._path = os.path.join(directory, "pending.json")
         self._read_only = read_only
+        self._began = time.monotonic()
         self._pending: dict[str, dict[str, Any]] = self._load()
 
     def _load(self) -> dict[str, dict[str, Any]]:
@@ -57,13 +65,23 @@ class Journal:
     def handler(self, handler_id: str) -> tuple[Any, Mark]:
         """Wire form and mark of a pending handler."""
         entry = self._pending[handler_id]
-        return entry["resource"], Mark(*entry["mark"])
+        boot, moment = entry["mark"]
+        return entry["resource"], Mark(boot, self._began if moment is None else moment)
 
-    def notify(self, handler_id: str, resource: Any) -> None:
-        """Remember, on disk, that a handler is due from now on. Moves the mark of one that is due already."""
+    def notify(self, handlers: Mapping[str, Any]) -> None:
+        """Remember, on disk, that handlers (wire form by id) are due because of a change that is about to be made."""
+        mark = [_boot(), None]
+        self._pending.update({name: {"resource": resource, "mark": mark} for name, resource in handlers.items()})
+        if handlers:
+            self._save()
+
+    def settle(self, handler_ids: Sequence[str]) -> None:
+        """Remember that the change is made: what starts from now on has seen it."""
         mark = mark_now()
-        self._pending[handler_id] = {"resource": resource, "mark": [mark.boot, mark.monotonic]}
-        self._save()
+        for handler_id in handler_ids:
+            self._pending[handler_id]["mark"] = [mark.boot, mark.monotonic]
+        if handler_ids:
+            self._save()
 
     def clear(self, handler_id: str) -> None:
         """Forget a handler that has run."""
@@ -80,14 +98,24 @@ class Journal:
             files.write_atomic(self._path, json.dumps(self._pending), "", "", 0o600, None)
         else:
             files.remove(self._path)
+            files.remove(files.candidate_of(self._path))  # of a run that was killed while it wrote
+
+
+def told(holder: dict[str, Any]) -> str:
+    """A run as people name it: what by whom."""
+    return f"{holder.get('command', 'another run')} by {holder.get('who', 'someone')}"
 
 
 class HostLock:
-    """One run at a time on a host. Hold it with :meth:`take`; it is released by the end of the process."""
+    """One run at a time on a host. Hold it with :meth:`take`; it is released by the end of the process.
+
+    ``cut_off``: what is known of the run that was killed while it held the lock, if the last one was.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._handle: Optional[int] = None
+        self.cut_off: dict[str, Any] = {}
 
     def take(self, holder: dict[str, Any]) -> Optional[dict[str, Any]]:
         """Take the lock for ``holder``. Returns None, or what is known of the run that holds it."""
@@ -104,20 +132,30 @@ class HostLock:
         if not self._is_there(handle):  # its last holder removed it just now
             os.close(handle)
             return self.take(holder)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({**holder, "pid": os.getpid(), "since": time.time()}).encode(), 0)
         self._handle = handle
+        self.cut_off = self._read_holder(handle)
+        us = {**holder, "pid": os.getpid(), "session": os.getsid(0), "since": time.time()}
+        with files.explained(self._path):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(us).encode(), 0)
         return None
 
     def wait(self, holder: dict[str, Any], seconds: float, say: Callable[[str], None]) -> Optional[dict[str, Any]]:
-        """Take the lock, asking again for at most ``seconds``. Returns None, or what is known of who still holds it."""
+        """Take the lock, asking again for at most ``seconds``. Returns None, or what is known of who still holds it.
+
+        Where the last holder was killed, what it left at work is waited for. Raises Failure when that does not end.
+        """
         deadline = time.monotonic() + seconds
         found = self.take(holder)
         if found is not None and seconds:
-            say(f"waiting for {found.get('command', 'another run')} by {found.get('who', 'someone')} to end")
+            say(f"waiting for {told(found)} to end")
         while found is not None and time.monotonic() < deadline:
             time.sleep(0.5)
             found = self.take(holder)
+        if found is None and self.cut_off.get("session"):
+            from encamp.agent.leftovers import wait_until_gone
+
+            wait_until_gone(self.cut_off["session"], say)
         return found
 
     def release(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from encamp.agent.audit import Audit
 from encamp.agent.channel import ControllerGone
@@ -56,20 +57,26 @@ class Loop:
     def _step(self, number: int, step: dict[str, Any]) -> None:
         started = time.monotonic()
         self._send({"event": "start", "step": step["id"], "number": number})
-        try:
+        with self._told(step["id"], started):
             status, changes = self._converge(step)
+            if step["id"] in self._journal.ids():
+                self._journal.clear(step["id"])
+        self._report(step["id"], status, changes, started)
+
+    @contextlib.contextmanager
+    def _told(self, step_id: str, started: float) -> Iterator[None]:
+        """Tell the controller what goes wrong within. Raises Failure for it."""
+        try:
+            yield
         except ControllerGone:
             raise
         except Failure as failure:
-            self._failed(step["id"], failure, started)
+            self._failed(step_id, failure, started)
             raise
         except Exception as error:
             bug = _bug(error)
-            self._failed(step["id"], bug, started)
+            self._failed(step_id, bug, started)
             raise bug from error
-        if step["id"] in self._journal.ids():
-            self._journal.clear(step["id"])
-        self._report(step["id"], status, changes, started)
 
     def _converge(self, step: dict[str, Any]) -> tuple[str, list[Change]]:
         """Bring one resource in order. Returns the step's status and what differed."""
@@ -88,6 +95,8 @@ class Loop:
         if resource.changes_host:
             self._announce(step)
         resource.apply(self._host, changes)
+        if resource.changes_host:
+            self._journal.settle(step.get("notify", ()))
         self._host.forget()
         left = resource.check(self._host)
         if left:
@@ -100,11 +109,11 @@ class Loop:
     def _announce(self, step: dict[str, Any]) -> None:
         """Before a change: write down what will be due because of it, so that no crash can lose it."""
         self._audit.begin()
-        for handler_id in step.get("notify", ()):
-            self._journal.notify(handler_id, self._handlers[handler_id])
+        due = {handler_id: self._handlers[handler_id] for handler_id in step.get("notify", ())}
         for later in self._steps:
             if later.get("when_changed") and _concerns(step, later) and later["id"] not in self._journal.ids():
-                self._journal.notify(later["id"], None)
+                due[later["id"]] = None
+        self._journal.notify(due)
 
     # -- handlers -----------------------------------------------------------------------------------------------
 
@@ -133,17 +142,14 @@ class Loop:
         wire, mark = self._journal.handler(handler_id)
         if wire is None:  # a proof that this run was told to leave out
             return
-        try:
+        with self._told(handler_id, started):
             handler: HandlerResource = from_wire(self._handlers.get(handler_id, wire))
             needed = handler.needed(self._host, mark)
             if needed:
                 self._audit.begin()
                 self._send({"event": "start", "step": handler_id, "number": -1})
                 handler.apply(self._host, ())
-        except Failure as failure:
-            self._failed(handler_id, failure, started)
-            raise
-        self._journal.clear(handler_id)
+            self._journal.clear(handler_id)
         if needed:
             self._report(handler_id, "changed", [Change("ran", after="notified")], started)
 
@@ -166,19 +172,25 @@ class Loop:
     def _failed(self, step_id: str, failure: Failure, started: float) -> None:
         self.counts["failed"] += 1
         self.failed = step_id
-        self._send(
-            {
-                "event": "step",
-                "step": step_id,
-                "status": "failed",
-                "changes": [],
-                "reason": failure.reason,
-                "cause": failure.cause,
-                "fix": failure.fix,
-                "detail": failure.detail,
-                "seconds": round(time.monotonic() - started, 3),
-            }
-        )
+        self._send(failure_event(step_id, failure, time.monotonic() - started))
+
+
+def failure_event(step_id: str, failure: Failure, seconds: float) -> dict[str, Any]:
+    """A failure as the controller is told it; a full file system is named whatever else was found."""
+    from encamp.agent.space import shortage
+
+    causes = [shortage(f"{failure.reason}\n{failure.detail}"), failure.cause]
+    return {
+        "event": "step",
+        "step": step_id,
+        "status": "failed",
+        "changes": [],
+        "reason": failure.reason,
+        "cause": "; ".join(filter(None, causes)),
+        "fix": failure.fix,
+        "detail": failure.detail,
+        "seconds": round(seconds, 3),
+    }
 
 
 def _concerns(changed: dict[str, Any], later: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -11,8 +12,8 @@ from typing import Any
 
 from encamp.agent.audit import NAME, Audit, audit_file
 from encamp.agent.channel import Channel, ControllerGone
-from encamp.agent.journal import HostLock, Journal, lock_path, state_directory
-from encamp.agent.loop import Loop
+from encamp.agent.journal import HostLock, Journal, lock_path, state_directory, told
+from encamp.agent.loop import Loop, failure_event
 from encamp.agent.system import Host
 from encamp.resources.base import Failure
 from encamp.shared.secret import Redactor, Secret
@@ -24,12 +25,12 @@ def main(job: dict[str, Any], importer: Any) -> None:
     ``importer`` is stage 0's importer of sources: it is told how to ask the controller for modules it lacks.
     """
     os.umask(0o022)
+    _own_session()
     channel = Channel.private(Redactor(secrets_in(job)))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     importer.ask = channel.sources
     try:
-        result = _run(job, channel)
-        channel.send({"event": "done", **result})
+        channel.send({"event": "done", **_outcome(job, channel)})
     except ControllerGone:
         sys.exit(4)
     except Exception as error:
@@ -37,6 +38,21 @@ def main(job: dict[str, Any], importer: Any) -> None:
         sys.exit(5)
     sys.stdout.flush()
     os._exit(0)
+
+
+def _own_session() -> None:
+    """Leave the session of whoever started us: our children are then told from others, and none has a terminal."""
+    with contextlib.suppress(PermissionError):  # it is our own already
+        os.setsid()
+
+
+def _outcome(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """Run. What fails before the first step is told like a step. Returns the fields of the ``done`` event."""
+    try:
+        return _run(job, channel)
+    except Failure as failure:
+        channel.send(failure_event("begin", failure, 0.0))
+        return {"outcome": "failed"}
 
 
 def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -51,6 +67,8 @@ def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     if holder is not None:
         return {"outcome": "locked", "holder": holder}
     try:
+        if lock.cut_off:
+            channel.say("note", f"{told(lock.cut_off)} was cut off; this run goes on from there")
         return _work(job, channel, host, state)
     finally:
         lock.release()

@@ -224,7 +224,6 @@ def _execute(
             env=environment,
             cwd=cwd,
             timeout=timeout,
-            start_new_session=True,
             **identity,
         )
     except FileNotFoundError as error:

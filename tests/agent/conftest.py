@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,15 @@ def start_agent() -> subprocess.Popen[bytes]:
     """Stage 0 alone, with its pipes in the test's hands."""
     argv = [sys.executable, "-I", "-c", STAGE0]
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for(path: Path) -> None:
+    """Until the agent under test has made ``path``."""
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never appeared")
 
 
 def events(output: bytes) -> list[dict[str, Any]]:

@@ -100,3 +100,19 @@ class Wait(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.write(self.path, "x")
+
+
+@kind
+class Started(HandlerResource):
+    """What a unit is to its files: it runs with what they held when it was last started."""
+
+    path: str
+    reads: tuple[str, ...]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        host.write(self.path, b"".join(self._read(host, path) for path in self.reads), mode=0o600)
+
+    @staticmethod
+    def _read(host: Reader, path: str) -> bytes:
+        found = host.stat(path)
+        return found.target.encode() if found and found.kind == "symlink" else host.read(path) or b""

@@ -6,27 +6,17 @@ import getpass
 import grp
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from encamp.agent.boot import STAGE0
 from encamp.plan import Step
 from encamp.resources.file import File
-from tests.agent.conftest import Converge, events, start_agent, statuses
+from tests.agent.conftest import Converge, events, start_agent, statuses, wait_for
 from tests.agent.kinds import Append, Slow
 
 ME = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 Payload = Callable[..., bytes]
-
-
-def wait_for(path: Path) -> None:
-    """Until the agent under test has made ``path``."""
-    for _ in range(600):
-        if path.exists():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{path} never appeared")
 
 
 def test_stage0_is_small_and_holds_no_data() -> None:
