@@ -239,3 +239,75 @@ def settings(c: Any, inventory: str = "", set: Any = None) -> None:
 
     options = _options(c, inventory=inventory, overrides=set or ())
     _end(guarded(lambda: run(options)))
+
+
+@fleet_task(
+    iterable=["set"],
+    help={"inventory": INVENTORY, "set": SET, "test": "Fetch each to see whether it can be had; commands are run."},
+)
+def secrets(c: Any, test: bool = False, inventory: str = "", set: Any = None) -> None:
+    """List the site's secrets, their sources and users, never a value. `secrets rotate NAME`, `secrets encrypt`."""
+    from encamp.commands.secrets import show
+
+    _end(guarded(lambda: show(_options(c, inventory=inventory, overrides=set or ()), test)))
+
+
+@fleet_task(group="secrets", name="list", help={"inventory": INVENTORY, "test": "Fetch each, as in `secrets`."})
+def secrets_list(c: Any, test: bool = False, inventory: str = "") -> None:
+    """As `fab secrets list`: the same as `fab secrets`."""
+    from encamp.commands.secrets import show
+
+    _end(guarded(lambda: show(_options(c, inventory=inventory), test)))
+
+
+@fleet_task(
+    group="secrets",
+    positional=["name"],
+    iterable=["set"],
+    help={
+        **COMMON,
+        "name": "The secret, as `fab secrets` names it.",
+        "check": "Change nothing; say what a rotation would do, and look at its hosts.",
+        "wait": "Seconds to wait for a host that another run is at work on.",
+    },
+)
+def rotate(
+    c: Any,
+    name: str,
+    check: bool = False,
+    inventory: str = "",
+    set: Any = None,
+    json: str = "",
+    verbose: bool = False,
+    wait: str = "0",
+) -> None:
+    """As `fab secrets rotate NAME`: change a generated secret everywhere it is used, in a safe order."""
+    from encamp.commands.rotate import rotate as run
+
+    def go() -> int:
+        options = _options(
+            c,
+            check=check,
+            inventory=inventory,
+            overrides=set or (),
+            json_file=json,
+            verbose=verbose,
+            wait=rollout.seconds("--wait", wait),
+        )
+        return run(options, name)
+
+    _end(guarded(go))
+
+
+@fleet_task(
+    group="secrets",
+    help={
+        "name": "The setting that the value is for; printed before it.",
+        "vault-id": "Which vault password to use, where there are several.",
+    },
+)
+def encrypt(c: Any, name: str = "", vault_id: str = "") -> None:
+    """As `fab secrets encrypt`: a value from standard input, or asked for, encrypted for the inventory."""
+    from encamp.commands.encrypt import encrypt as run
+
+    _end(guarded(lambda: run(name, vault_id)))

@@ -46,11 +46,24 @@ class Invalid(Exception):
         self.message, self.fix, self.origin = f"{place.key} {message}", fix, place.origin
 
 
+@record
+class Given:
+    """A secret that an operator gives: its setting, where that is written, and its source (None: a vault's text)."""
+
+    key: str
+    origin: Origin
+    source: secret_sources.Source | None
+
+
 class Converter:
-    """Converts values for one host. ``directory`` is its inventory's, ``fetch`` whether secrets are fetched."""
+    """Converts values for one host. ``directory`` is its inventory's, ``fetch`` whether secrets are fetched.
+
+    ``given`` are the secrets that were met.
+    """
 
     def __init__(self, directory: str = "", fetch: bool = True) -> None:
         self._directory, self._fetch = directory, fetch
+        self.given: list[Given] = []
 
     def setting(self, hint: Any, data: Any, place: Place, spec: Spec) -> Any:
         """One setting, its limits and its own check applied. Raises Invalid."""
@@ -117,9 +130,11 @@ class Converter:
 
     def _secret(self, data: Any, place: Place) -> Any:
         if isinstance(data, Vaulted):
+            self.given.append(Given(place.key, place.origin, None))
             return Secret(str(data))
         try:
             source = secret_sources.parse(data)
+            self.given.append(Given(place.key, place.origin, source))
             return secret_sources.fetch(source, self._directory) if self._fetch else UNREAD
         except ValueError as error:
             raise Invalid(place, str(error), secret_sources.HOW) from None

@@ -15,7 +15,14 @@ Body = TypeVar("Body", bound=Callable[..., None])
 
 
 class FleetTask(fabric.Task):  # type: ignore[misc]
-    """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``."""
+    """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``.
+
+    ``group``: the task whose name stands before its own, as in ``fab secrets rotate NAME``.
+    """
+
+    def __init__(self, *args: Any, group: str = "", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.group = group
 
 
 def fleet_task(**options: Any) -> Callable[[Body], Body]:
@@ -32,8 +39,7 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]
         hosts = self.core[0].args.hosts.value
         self.config.load_overrides({**self._overrides(), "encamp": {"hosts": hosts or ""}})
         expanded = []
-        for item in calls:
-            call = Call(task=item) if isinstance(item, Task) else item
+        for call in _without_groups([Call(task=item) if isinstance(item, Task) else item for item in calls]):
             if isinstance(call.task, FleetTask):
                 self._refuse_traps(hosts)
                 expanded.append(call)
@@ -64,3 +70,22 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]
 
     def _overrides(self) -> dict[str, Any]:
         return dict(self.config._overrides)
+
+
+def _without_groups(calls: list[Any]) -> list[Any]:
+    """Of a group's name and a task of that group the task alone, with the options of both.
+
+    Raises Exit with code 1 for such a task without its group.
+    """
+    kept: list[Any] = []
+    for call in calls:
+        group = getattr(call.task, "group", "")
+        if group:
+            if not kept or kept[-1].task.name != group:
+                name = call.task.name
+                raise Exit(f"error: there is no task {name}\n  fix: say `fab {group} {name}`", code=1)
+            before = kept.pop().kwargs
+            given = {key: value for key, value in before.items() if value and not call.kwargs.get(key)}
+            call.kwargs = {**call.kwargs, **{key: value for key, value in given.items() if key in call.kwargs}}
+        kept.append(call)
+    return kept

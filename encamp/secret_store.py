@@ -1,7 +1,8 @@
-"""Secrets that encamp makes itself, on the first deploy, and keeps on the controller: one file each, never overwritten.
+"""Secrets that encamp makes itself, on the first deploy, and keeps on the controller: one file each.
 
-The folder is 0700 and ignored by git, the files are 0600. A file is written beside its place and linked into it: it is
-there whole or not at all, and of two runs at once the second takes what the first one made.
+A deploy never overwrites one; ``rotation`` changes them, and keeps a second value beside each meanwhile. The folder is
+0700 and ignored by git, the files are 0600. A file is written beside its place and linked into it: it is there whole or
+not at all, and of two runs at once the second takes what the first one made.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from encamp.errors import SettingsError
 from encamp.shared.secret import Secret
 
 FOLDER = "secrets"
+#: What the files of a secret that changes end with: the value to come, and the one that was in use until now. No name
+#: of a secret ends so: ``file_name`` encodes it.
+NEXT, OLD = "~next", "~old"
 #: 32 letters and digits: 190 bits, and nothing that a shell, a URL or a unit file reads as something else.
 LENGTH = 32
 ALPHABET = string.ascii_letters + string.digits
@@ -35,8 +39,9 @@ class SecretStore:
     """The generated secrets of one site, in ``folder``. Each is read from disk once."""
 
     def __init__(self, folder: Path, missing: Missing = "plan") -> None:
-        self._folder, self._missing = folder, missing
+        self.folder, self._missing = folder, missing
         self._known: dict[str, Secret] = {}
+        self._changing: set[str] | None = None
 
     def get(self, name: str) -> Secret:
         """The secret called ``name``, such as ``vm1/default/api-auth``.
@@ -44,17 +49,26 @@ class SecretStore:
         Raises SettingsError where it can be neither read nor kept.
         """
         if name not in self._known:
-            found = self._read(self.path(name))
-            self._known[name] = found or self._absent(name)
+            self._known[name] = read(self.path(name)) or self._absent(name)
         return self._known[name]
+
+    def others(self, name: str) -> tuple[Secret, ...]:
+        """Further values of a secret that changes: the one to come, and the one before. Raises SettingsError."""
+        if self._changing is None:
+            self._changing = changing(self.folder)
+        if file_name(name) not in self._changing:
+            return ()
+        path = self.path(name)
+        found = [read(path.with_name(path.name + end)) for end in (NEXT, OLD)]
+        return tuple(one for one in found if one is not None and one != self.get(name))
 
     def path(self, name: str) -> Path:
         """The file of a secret: no two names share one, and none leaves the folder."""
-        return self._folder / file_name(name)
+        return self.folder / file_name(name)
 
     def _absent(self, name: str) -> Secret:
         if self._missing == "make":
-            return self._make(self.path(name))
+            return make(self.path(name))
         if self._missing == "plan":
             return PLACEHOLDER
         raise SettingsError(
@@ -62,35 +76,47 @@ class SecretStore:
             "run `fab deploy` for that server first, or copy the file from the machine that did",
         )
 
-    def _make(self, path: Path) -> Secret:
-        value = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
-        try:
-            _prepare(self._folder)
-            made = _put(path, value + "\n")
-        except OSError as error:
-            raise SettingsError(
-                f"{error.filename or path}: {error.strerror}, so a generated secret cannot be kept",
-                f"let {self._folder} be a folder that you may write to, or name a source of your own for the secret",
-            ) from None
-        return Secret(value) if made else self._read(path) or self._make(path)
 
-    def _read(self, path: Path) -> Secret | None:
-        """The secret in a file; None when there is no file. Raises SettingsError for one that must not be used."""
-        try:
-            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as stream:
-                _refuse_exposed(path, os.fstat(stream.fileno()))
-                text = stream.read().rstrip("\r\n")
-        except FileNotFoundError:
-            return None
-        except UnicodeDecodeError:
-            raise SettingsError(f"{path} holds no text", "put back the file that `fab deploy` made") from None
-        except OSError as error:
-            fix = "let it be a file that you own, mode 0600, in a folder of yours"
-            raise SettingsError(f"{path}: {error.strerror}", fix) from None
-        if not text or "\n" in text:
-            wrong = "is empty" if not text else "has several lines"
-            raise SettingsError(f"{path} {wrong}", "put back the secret, or remove the file to have a new one made")
-        return Secret(text)
+def changing(folder: Path) -> set[str]:
+    """The names of the files whose secrets have a second value."""
+    try:
+        found = os.listdir(folder)
+    except OSError:
+        return set()
+    return {name.rpartition("~")[0] for name in found if name.endswith((NEXT, OLD))}
+
+
+def make(path: Path) -> Secret:
+    """A new secret in the file ``path``, or the one that another run has just put there. Raises SettingsError."""
+    value = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    try:
+        _prepare(path.parent)
+        made = _put(path, value + "\n")
+    except OSError as error:
+        raise SettingsError(
+            f"{error.filename or path}: {error.strerror}, so a generated secret cannot be kept",
+            f"let {path.parent} be a folder that you may write to, or name a source of your own for the secret",
+        ) from None
+    return Secret(value) if made else read(path) or make(path)
+
+
+def read(path: Path) -> Secret | None:
+    """The secret in a file; None when there is no file. Raises SettingsError for one that must not be used."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as stream:
+            _refuse_exposed(path, os.fstat(stream.fileno()))
+            text = stream.read().rstrip("\r\n")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} holds no text", "put back the file that `fab deploy` made") from None
+    except OSError as error:
+        fix = "let it be a file that you own, mode 0600, in a folder of yours"
+        raise SettingsError(f"{path}: {error.strerror}", fix) from None
+    if not text or "\n" in text:
+        wrong = "is empty" if not text else "has several lines"
+        raise SettingsError(f"{path} {wrong}", "put back the secret, or remove the file to have a new one made")
+    return Secret(text)
 
 
 def file_name(name: str) -> str:
@@ -148,12 +174,17 @@ def _link(candidate: str, path: Path) -> bool:
         if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
             raise OSError(error.errno, "this file system has no hard links", str(path)) from None
         raise
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync(path.parent)
+    return True
+
+
+def sync(folder: Path) -> None:
+    """Have the names in a folder safely on disk. Raises OSError."""
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
-    return True
 
 
 def _refuse_exposed(path: Path, found: os.stat_result) -> None:

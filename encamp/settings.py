@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from encamp.convert import Converter, Invalid, Place
+from encamp.convert import Converter, Given, Invalid, Place
 from encamp.errors import EncampError, InventoryError, Origin, SettingsError
 from encamp.host import SUPPORTED, Host
 from encamp.shared.record import record
@@ -70,9 +70,9 @@ def hints_of(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
-def read(cls: type[T], host: Host) -> T:
+def read(cls: type[T], host: Host, fetch: bool = True) -> T:
     """The settings of one class for ``host``, secrets fetched. Raises SettingsError with everything that is wrong."""
-    values, errors = _values(cls, host, Converter(host.directory))
+    values, errors = _values(cls, host, Converter(host.directory, fetch))
     if errors:
         raise combined(errors)
     return _made(cls, values, host)
@@ -93,6 +93,14 @@ def check_hosts(hosts: Iterable[Host], classes: Sequence[type]) -> None:
                     errors.append(error)
     if errors:
         raise combined(errors)
+
+
+def given_secrets(host: Host, classes: Sequence[type]) -> list[Given]:
+    """Where each secret of ``host`` comes from, with none of them fetched. Settings that are wrong are left out."""
+    converter = Converter(host.directory, fetch=False)
+    for cls in classes:
+        _values(cls, host, converter)
+    return converter.given
 
 
 def check_own(own: Mapping[str, Origin], classes: Sequence[type]) -> None:

@@ -22,28 +22,32 @@ class SiteHost:
     """A host of the inventory as one of its instances, with that instance's settings read on demand, each set once.
 
     A host without ``instances:`` has one, ``default``. ``own`` names the settings that the instance gives itself.
+    ``fetch`` False: secrets are not fetched, and something else stands for each.
     """
 
-    def __init__(self, host: inventory.Host, instance: str = "", siblings: Sequence[SiteHost] = ()) -> None:
+    def __init__(
+        self, host: inventory.Host, instance: str = "", siblings: Sequence[SiteHost] = (), fetch: bool = True
+    ) -> None:
         names = tuple(instances.names(host))
         self.instance = instance or names[0]
         self.own = instances.own_keys(host, self.instance)
         self.inventory = instances.applied(host, self.instance)
         self.name = host.name
         self._read: dict[type, object] = {}
+        self._fetch = fetch
         self.instances = siblings or self._family(host, names)
 
     def _family(self, host: inventory.Host, names: Sequence[str]) -> Sequence[SiteHost]:
         """One view of the host for each instance, in the order of the inventory; this one is the first."""
         family: list[SiteHost] = [self]
         for name in names[1:]:
-            family.append(SiteHost(host, name, family))
+            family.append(SiteHost(host, name, family, self._fetch))
         return family
 
     def settings(self, role: type[T]) -> T:
         """The typed settings of a role for this host. Raises SettingsError with file and line."""
         if role not in self._read:
-            self._read[role] = settings.read(role, self.inventory)
+            self._read[role] = settings.read(role, self.inventory, self._fetch)
         found = self._read[role]
         assert isinstance(found, role)
         return found
@@ -72,21 +76,28 @@ class SiteHost:
 class Site:
     """An inventory, read whole: peers' addresses and settings come from files, never from a host's facts.
 
-    ``missing`` says what becomes of a generated secret that is not stored yet; only a deploy makes one.
+    ``missing`` says what becomes of a generated secret that is not stored yet; only a deploy makes one. ``fetch``
+    False: no secret is fetched.
     """
 
-    def __init__(self, loaded: Inventory, selected: Sequence[inventory.Host], missing: Missing = "plan") -> None:
+    def __init__(
+        self, loaded: Inventory, selected: Sequence[inventory.Host], missing: Missing = "plan", fetch: bool = True
+    ) -> None:
         self.inventory = loaded
-        self._secrets = SecretStore(loaded.path.parent / FOLDER, missing)
+        self.secrets = SecretStore(loaded.path.parent / FOLDER, missing)
         hosts = {host.name: host for host in [*loaded.hosts.values(), *selected]}
-        self._hosts = {name: SiteHost(host) for name, host in hosts.items()}
+        self._hosts = {name: SiteHost(host, fetch=fetch) for name, host in hosts.items()}
 
     def generated(self, name: str) -> Secret:
         """A secret that encamp made itself and keeps beside the inventory, such as ``vm1/default/api-auth``.
 
         Raises SettingsError where it cannot be read or kept.
         """
-        return self._secrets.get(name)
+        return self.secrets.get(name)
+
+    def other_values(self, name: str) -> tuple[Secret, ...]:
+        """Values that hosts may have in place of :meth:`generated` while that secret changes. Raises SettingsError."""
+        return self.secrets.others(name)
 
     def host(self, name: str) -> SiteHost:
         return self._hosts[name]

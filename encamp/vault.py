@@ -8,26 +8,20 @@ AES-256-CTR ciphertext, a line each. Keys come from PBKDF2-HMAC-SHA256 with 1000
 from __future__ import annotations
 
 import binascii
-import functools
-import getpass
 import hashlib
 import hmac
-import os
 import secrets
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
-from encamp.vaulted import MARK, PASSWORD_FILE, VaultError
+from encamp.vaulted import MARK, VaultError
 
 ROUNDS, KEY_BYTES, IV_BYTES, SALT_BYTES, WIDTH = 10_000, 32, 16, 32, 80
 BLOCK = 16
-IDENTITIES = "ANSIBLE_VAULT_IDENTITY_LIST"
 
 
 @record
@@ -65,40 +59,6 @@ def encrypt(plain: str, identity: Identity) -> str:
     outer = inner.encode().hex()
     header = f"{MARK}1.2;AES256;{identity.name}" if identity.name else f"{MARK}1.1;AES256"
     return "\n".join([header, *(outer[at : at + WIDTH] for at in range(0, len(outer), WIDTH)), ""])
-
-
-@functools.cache
-def identities() -> tuple[Identity, ...]:
-    """The passwords that the environment names, or one asked for at the terminal. Read once. Raises VaultError."""
-    found = tuple(_named(os.environ))
-    if not found and sys.stdin is not None and sys.stdin.isatty():
-        found = (Identity("", Secret(getpass.getpass("Vault password: "))),)
-    return found
-
-
-def _named(environment: Mapping[str, str]) -> list[Identity]:
-    listed = [part.strip() for part in environment.get(IDENTITIES, "").split(",") if part.strip()]
-    sources = [part.partition("@") if "@" in part else ("", "@", part) for part in listed]
-    sources += [("", "@", environment[name]) for name in PASSWORD_FILE if environment.get(name)]
-    return [Identity(name, _password(path)) for name, _, path in sources]
-
-
-def _password(path: str) -> Secret:
-    """A password file: its text without white space around it, or, where it is a program, what that prints."""
-    found = os.path.expanduser(path)
-    try:
-        if os.access(found, os.X_OK) and os.path.isfile(found):
-            text = subprocess.run([os.path.abspath(found)], stdout=subprocess.PIPE, check=True, timeout=60).stdout
-        else:
-            with open(found, "rb") as stream:
-                text = stream.read()
-        password = text.decode("utf-8").strip()
-    except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:
-        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise VaultError(f"needs the vault password file {found}, which gives none: {reason}") from None
-    if not password:
-        raise VaultError(f"needs the vault password file {found}, which is empty")
-    return Secret(password)
 
 
 def _parsed(text: str) -> tuple[str, bytes]:

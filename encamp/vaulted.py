@@ -32,6 +32,6 @@ def is_encrypted(text: str) -> bool:
 def opened(text: str) -> str:
     """The text inside, with the passwords that the environment names. Raises VaultError."""
     # Imported here: most sites have no vault, and what opens one takes long to import.
-    from encamp import vault
+    from encamp import vault, vault_passwords
 
-    return vault.decrypt(text, vault.identities())
+    return vault.decrypt(text, vault_passwords.identities())

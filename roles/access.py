@@ -165,8 +165,9 @@ def worker_expectations(host: SiteHost, server: SiteHost, site: Site) -> Iterato
     secret, layout = auth(server, site), Layout(host.instance)
     name = versions.setting("client_auth", _release(host))
     if name and secret is not None and kept_in(server):
-        renew = server.settings(Settings).auth_renew
-        yield ApiAuth(f"{layout.name} worker", layout.worker_env, name, _line(name, secret), kept_in(server), renew)
+        line, renew, known = _line(name, secret), server.settings(Settings).auth_renew, _known(name, server, site)
+        key = f"{layout.name} worker"
+        yield ApiAuth(key, layout.worker_env, name, line, kept_in(server), renew, known=known)
 
 
 def _check_client(host: SiteHost, server: SiteHost, site: Site) -> None:
@@ -186,7 +187,8 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     name = versions.setting("server_auth", _release(host))
     if name:
         line, generated = (_line(name, secret), kept_in(host)) if secret else (None, "")
-        yield ApiAuth(layout.name, layout.server_env, name, line, generated, settings.auth_renew, tell=True)
+        known = _known(name, host, site) if generated else ()
+        yield ApiAuth(layout.name, layout.server_env, name, line, generated, settings.auth_renew, True, known)
     if secret is None and not settings.expose_without_auth:
         yield _exposure(host)
 
@@ -194,6 +196,12 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 def _line(name: str, secret: Secret) -> Secret:
     """The line of an environment file."""
     return Secret(f"{name}={quoting.env_value(secret.reveal())}")
+
+
+def _known(name: str, server: SiteHost, site: Site) -> tuple[Secret, ...]:
+    """The lines that hosts may still have while a generated auth string is rotated."""
+    values = site.other_values(secret_name(server))
+    return tuple(_line(name, Secret(f"{USER}:{value.reveal()}")) for value in values)
 
 
 def _exposure(host: SiteHost) -> Exposure:

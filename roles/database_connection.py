@@ -84,7 +84,12 @@ def connection(host: SiteHost, site: Site) -> Connection:
 def password(host: SiteHost, site: Site) -> Secret:
     """The password of the role on ``database_host``: the given one, or one that encamp generated."""
     settings = host.settings(Settings)
-    return settings.database_password or site.generated(f"{settings.database_host}/postgres/{name(host)}")
+    return settings.database_password or site.generated(password_name(host))
+
+
+def password_name(host: SiteHost) -> str:
+    """The name of a generated password in the site's store."""
+    return f"{host.settings(Settings).database_host}/postgres/{name(host)}"
 
 
 def keeper_of(host: SiteHost, site: Site) -> SiteHost:

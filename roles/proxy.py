@@ -38,7 +38,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     found = tls.places(host)
     _refuse_server_ports(host, found)
     issued = [place for place in found if place.mode == "internal"]
-    yield CaddyExpectation("caddy", {place.certificate: trust.mark(site) for place in issued})
+    yield CaddyExpectation("caddy", {place.certificate: trust.marks(site) for place in issued})
     for port in sorted({place.port for place in found}):
         yield FreePort(port, caddy.UNIT, instead="give public_url another port")
     if tls.redirects(host):

@@ -30,19 +30,28 @@ _NOBODY = Secret(secrets.token_hex(32))
 
 def authority(site: Site) -> Authority:
     """The site's own certificate authority. It may sign for all names that the site's servers have now."""
+    return _authority(site, site.generated(AUTHORITY))
+
+
+def authorities(site: Site) -> list[Authority]:
+    """The authority that signs, and while it is rotated the one that will or did: clients trust both meanwhile."""
+    others = [_authority(site, seed) for seed in site.other_values(AUTHORITY)]
+    return [authority(site), *others]
+
+
+def _authority(site: Site, seed: Secret) -> Authority:
     from encamp.ca import Authority
 
-    seed = site.generated(AUTHORITY)
     views = [view for host in site.hosts for view in host.instances]
     internal = [view for view in views if view.settings(address.Settings).tls == "internal"]
     return Authority(_NOBODY if seed is PLACEHOLDER else seed, map(tls.name_of, internal))
 
 
-def mark(site: Site) -> str:
-    """The first line of each certificate file that the site's authority issued."""
+def marks(site: Site) -> tuple[str, ...]:
+    """The first lines that certificate files of the site's authority may have."""
     from encamp.ca import mark
 
-    return mark(authority(site).id)
+    return tuple(mark(one.id) for one in authorities(site))
 
 
 def acme_root(server: SiteHost) -> str:
@@ -56,10 +65,15 @@ def roots(server: SiteHost, host: SiteHost, site: Site) -> str:
     if not address.public_url(server).startswith("https:"):
         return ""
     mode = server.settings(address.Settings).tls
-    own = authority(site).certificate if mode == "internal" else acme_root(server) if mode == "acme" else ""
+    own = _own(site) if mode == "internal" else acme_root(server) if mode == "acme" else ""
     bundle = host.settings(base.Settings).ca_bundle
     texts = [own, base.read_bundle("ca_bundle", bundle, host) if bundle else ""]
     return "".join(f"{text.rstrip()}\n" for text in texts if text)
+
+
+def _own(site: Site) -> str:
+    """The certificates of the site's own authorities."""
+    return "".join(one.certificate for one in authorities(site))
 
 
 def resources(server: SiteHost, host: SiteHost, site: Site) -> Iterator[Resource]:

@@ -11,6 +11,7 @@ from encamp.report import Outcome, tell
 from encamp.run import Run
 from encamp.runs import RunLog
 from encamp.schedule import Wave, waves
+from encamp.secret_store import changing
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import access, address, database_host, prefect_server, prefect_worker, stages
@@ -44,6 +45,10 @@ def deploy(options: Options, verify: bool = True) -> int:
     code = finish(options, outcomes, told)
     if code == 0 and not options.check:
         _tell_address(fleet, selected, outcomes)
+    if not options.check and changing(fleet.secrets.folder):
+        from encamp.commands.rotate import conclude
+
+        conclude(fleet, set() if options.instance else {host.name for host in selected}, code == 0)
     return code
 
 

@@ -53,12 +53,12 @@ class Options:
 
 
 def load_site(
-    options: Options, groups: Sequence[str], missing: Missing = "plan", command: str = ""
+    options: Options, groups: Sequence[str], missing: Missing = "plan", command: str = "", fetch: bool = True
 ) -> tuple[site.Site, list[site.SiteHost]]:
     """Read the inventory whole, check every key, and select the hosts: ``-H``, or else all of ``groups``.
 
     ``command`` is whose last run ``--retry`` means.
-    ``missing``: what becomes of a generated secret that is not stored yet.
+    ``missing``: what becomes of a generated secret that is not stored yet. ``fetch``: whether others may be fetched.
     Raises InventoryError, SettingsError, UsageError.
     """
     _check_options(options)
@@ -69,7 +69,7 @@ def load_site(
             f"no hosts: {loaded.path} has no group {' or '.join(groups)}", "name hosts with -H, or fill the inventory"
         )
     selected = _limited(options, loaded, inventory.select(loaded, pattern), command)
-    fleet = site.Site(loaded, selected, missing)
+    fleet = site.Site(loaded, selected, missing, fetch)
     _check_settings(fleet)
     return fleet, [fleet.host(host.name) for host in selected]
 

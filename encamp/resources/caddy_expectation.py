@@ -17,12 +17,12 @@ SINCE = {"debian": 12, "ubuntu": 24}
 class CaddyExpectation(Resource):
     """A host that has Caddy or whose distribution brings it, and whose certificates come from the same authority.
 
-    ``authorities`` maps a certificate's file to its first line, which names the authority. A file that names another
-    is refused: every client that trusts the old one would be cut off.
+    ``authorities`` maps a certificate's file to the first lines that it may have, which name the authority. A file that
+    names another is refused: every client that trusts the old one would be cut off.
     """
 
     name: str
-    authorities: Mapping[str, str] = factory(dict)
+    authorities: Mapping[str, Sequence[str]] = factory(dict)
 
     def check(self, host: Reader) -> list[Change]:
         release = host.os_release()
@@ -41,9 +41,9 @@ class CaddyExpectation(Resource):
         raise NotImplementedError("an expectation never changes a host")
 
 
-def _check_authority(host: Reader, path: str, wanted: str) -> None:
+def _check_authority(host: Reader, path: str, wanted: Sequence[str]) -> None:
     first = (host.read(path) or b"").partition(b"\n")[0].decode("utf-8", "replace")
-    if first.startswith(MARK) and first != wanted:
+    if first.startswith(MARK) and first not in wanted:
         raise Refused(
             f"{path} was issued by another certificate authority of encamp than this site's",
             "the deploy before came from another machine, or the secret tls-ca was removed here; clients that trust "

@@ -20,8 +20,8 @@ class ApiAuth(Resource):
 
     ``path`` is the environment file of server or worker, ``setting`` the variable that holds the auth string, ``line``
     its line as it is to be (None: no auth). ``kept_in`` names the file on the controller that a generated one is kept
-    in, and ``renew`` allows to replace one that another controller generated. ``tell``: say what a change means for
-    clients. Never changes anything.
+    in, and ``renew`` allows to replace one that another controller generated. ``known``: other lines that this machine
+    generated, while the auth string is rotated. ``tell``: say what a change means for clients. Never changes anything.
     """
 
     changes_host: ClassVar[bool] = False
@@ -33,6 +33,7 @@ class ApiAuth(Resource):
     kept_in: str = ""
     renew: bool = False
     tell: bool = False
+    known: Sequence[Secret] = ()
 
     def check(self, host: Reader) -> list[Change]:
         data = host.read(self.path)
@@ -52,7 +53,7 @@ class ApiAuth(Resource):
     def _compare(self, host: Reader, present: str, wanted: str) -> None:
         if present == wanted:
             return
-        if self.kept_in and GENERATED.match(present) and not self.renew:
+        if self.kept_in and GENERATED.match(present) and not self.renew and Secret(present) not in self.known:
             raise Refused(
                 "the server has another generated auth string than this machine; a new one would lock its clients out",
                 "it was deployed from another machine, or the file with the secret was lost",

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from encamp import inventory, vault
+from encamp import inventory, vault, vault_passwords
 from encamp.errors import EncampError, InventoryError
 from encamp.settings import read, setting
 from encamp.shared.secret import Secret
@@ -39,11 +39,11 @@ class Wanted:
 @pytest.fixture(autouse=True)
 def no_password(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No vault password is known unless a test gives one, and none is kept from another test."""
-    for name in (*PASSWORD_FILE, vault.IDENTITIES):
+    for name in (*PASSWORD_FILE, vault_passwords.IDENTITIES, vault_passwords.ENCRYPT):
         monkeypatch.delenv(name, raising=False)
-    vault.identities.cache_clear()
+    vault_passwords.identities.cache_clear()
     yield
-    vault.identities.cache_clear()
+    vault_passwords.identities.cache_clear()
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_vault_ids_are_read_and_written(tmp_path: Path, password_file: Path, mon
     other.write_text("something else")
     monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE")
     monkeypatch.setenv("ANSIBLE_VAULT_IDENTITY_LIST", f"dev@{other}, prod@{password_file}")
-    assert vault.decrypt(sealed.read_text(), vault.identities()) == "x"
+    assert vault.decrypt(sealed.read_text(), vault_passwords.identities()) == "x"
     sealed.write_text(vault.encrypt("y", Identity("prod", Secret(PASSWORD))))
     assert tool("view", "--vault-id", f"prod@{password_file}", str(sealed)).strip() == "y"
 
@@ -110,7 +110,7 @@ def test_a_password_file_may_be_a_program(tmp_path: Path, monkeypatch: pytest.Mo
     program.write_text(f'#!/bin/sh\necho "{PASSWORD}"\n')
     program.chmod(0o700)
     monkeypatch.setenv("ENCAMP_VAULT_PASSWORD_FILE", str(program))
-    assert vault.decrypt(vault.encrypt("x", ME), vault.identities()) == "x"
+    assert vault.decrypt(vault.encrypt("x", ME), vault_passwords.identities()) == "x"
 
 
 def test_a_single_value_is_a_secret_wherever_one_is_wanted(tmp_path: Path, password_file: Path) -> None:

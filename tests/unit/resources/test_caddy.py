@@ -69,8 +69,10 @@ def test_a_release_without_the_package_is_refused() -> None:
 
 def test_a_certificate_of_another_authority_is_refused() -> None:
     path, ours, theirs = "/x.pem", "# certificate authority: encamp 1", "# certificate authority: encamp 2"
-    expectation = CaddyExpectation("caddy", {path: ours})
+    expectation = CaddyExpectation("caddy", {path: (ours,)})
     assert expectation.check(Host(BOOKWORM, {path: f"{ours}\n-----BEGIN"})) == []  # type: ignore[arg-type]
     assert expectation.check(Host(BOOKWORM, {path: "-----BEGIN an owner's"})) == []  # type: ignore[arg-type]
     with pytest.raises(Refused, match="another certificate authority"):
         expectation.check(Host(BOOKWORM, {path: f"{theirs}\n-----BEGIN"}))  # type: ignore[arg-type]
+    rotated = CaddyExpectation("caddy", {path: (ours, theirs)})
+    assert rotated.check(Host(BOOKWORM, {path: f"{theirs}\n-----BEGIN"})) == []  # type: ignore[arg-type]

@@ -1,0 +1,53 @@
+"""``fab secrets encrypt``: a value for the inventory, encrypted as ``ansible-vault encrypt_string`` does."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+
+from encamp import vault, vault_passwords
+from encamp.errors import UsageError
+from encamp.vaulted import HOW, VaultError
+
+INDENT = " " * 10
+
+
+def encrypt(name: str = "", vault_id: str = "") -> int:
+    """Print the value that standard input holds, or that is asked for, as a ``!vault`` block. Raises UsageError.
+
+    One line end behind the value is cut off, as it is of every other source.
+    """
+    value = _value()
+    try:
+        identity = vault_passwords.to_encrypt_with(vault_id, vault_passwords.identities())
+        text = vault.encrypt(value, identity)
+    except VaultError as error:
+        raise UsageError(f"the value {error}", HOW) from None
+    print(f"{name}: !vault |" if name else "!vault |")
+    print("".join(f"{INDENT}{line}\n" for line in text.splitlines()), end="")
+    return 0
+
+
+def _value() -> str:
+    """The value. Raises UsageError for none, and for one that no setting could hold."""
+    value = _asked() if sys.stdin.isatty() else _piped()
+    if not value:
+        raise UsageError("there is no value on standard input", "for example: pass show token | fab secrets encrypt")
+    if "\0" in value:
+        raise UsageError("the value holds a NUL byte, which no setting can", "encrypt a text")
+    return value
+
+
+def _piped() -> str:
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError("the value is not UTF-8 text", "encrypt a text") from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _asked() -> str:
+    value = getpass.getpass("Value (it is not shown): ")
+    if getpass.getpass("Once more: ") != value:
+        raise UsageError("the two values differ", "run it again")
+    return value

@@ -1,0 +1,142 @@
+"""``fab secrets rotate NAME``: a new value for a generated secret, on every host that has it, in the order of a deploy.
+
+The deploy is what changes hosts: a cut rotation is finished by the next one. See ``rotation`` for the steps here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+
+from encamp.commands import secrets
+from encamp.commands.deploy import deploy
+from encamp.commands.options import Options
+from encamp.convert import Given
+from encamp.errors import SettingsError, UsageError
+from encamp.reach import Settings as ReachSettings
+from encamp.report import tell
+from encamp.rotation import Rotation
+from encamp.settings import given_secrets
+from encamp.site import Site
+from roles import generated, stages
+from roles.generated import Generated
+
+#: How an operator changes a secret at its source, and what must be done besides.
+_SOURCES = {
+    "env": "set the variable {value}",
+    "file": "put the new value into {value}",
+    "command": "change it where {value} reads it",
+    "vault": "put the text that `fab secrets encrypt` prints into {value}",
+}
+_FIRST = {"database_url": "change it in Postgres; then ", "client_database_url": "change it in Postgres; then "}
+
+
+def rotate(options: Options, name: str) -> int:
+    """Change the secret ``name``, or go on with a change that was cut. Returns the exit code; raises EncampError."""
+    fleet = secrets.load(options)
+    one = _find(fleet, name)
+    rotation = Rotation(fleet.secrets.path(name))
+    if not fleet.secrets.path(name).exists():
+        raise UsageError(f"{name} is not on this machine", "`fab deploy` generates it; or copy it from where that ran")
+    tell(f"{one.what}: {', '.join(one.hosts)}, one after the other")
+    there = dataclasses.replace(options, hosts=",".join(one.hosts))
+    if options.check or rotation.state() == "none":
+        tell("a look at each host first; nothing is changed")
+        code = deploy(dataclasses.replace(there, check=True, json_file=options.json_file if options.check else ""))
+        if code or options.check:
+            return code
+    return _authority(there, one, rotation) if one.kind == "authority" else _value(there, one, rotation)
+
+
+def _value(options: Options, one: Generated, rotation: Rotation) -> int:
+    """A password: the deploy gives the new one to Postgres or the server first, then to who uses it."""
+    if rotation.state() != "switched":
+        rotation.prepare()
+        rotation.switch()
+    return _told(deploy(options), one)
+
+
+def _authority(options: Options, one: Generated, rotation: Rotation) -> int:
+    """An authority: trusted beside the old one first. Certificates change with the next call, when clients know it."""
+    if rotation.state() == "none":
+        rotation.prepare()
+        code = _told(deploy(options), one)
+        if code == 0:
+            _tell_trust(one)
+        return code
+    if rotation.state() == "prepared":
+        tell("every host must trust the new authority before a certificate is changed")
+        code = _told(deploy(options), one)
+        if code:
+            return code
+        rotation.switch()
+    code = _told(deploy(options), one)
+    if code == 0 and rotation.state() == "none":
+        tell("the old authority is taken off the hosts")
+        code = deploy(options, verify=False)
+    return code
+
+
+def _told(code: int, one: Generated) -> int:
+    if code:
+        tell(f"\n{one.name} is not changed everywhere yet, and both values are kept:")
+        tell(f"  next: fab deploy, or fab secrets rotate {one.name}")
+    return code
+
+
+def _tell_trust(one: Generated) -> None:
+    tell("\nthe new authority is trusted beside the old one on every host; certificates are the old one's still")
+    if one.clients:
+        tell(f"  next: fab -H {','.join(one.clients)} configure-client   (else they refuse the new certificates)")
+    tell(f"  then: fab secrets rotate {one.name}   (changes the certificates)")
+
+
+def conclude(fleet: Site, hosts: set[str], well: bool) -> None:
+    """After a deploy: forget the old value of each secret that all its hosts have anew, and tell what is not over.
+
+    ``hosts`` took part whole; ``well``: every one ended well.
+    """
+    for one in generated.find(fleet):
+        rotation = Rotation(fleet.secrets.path(one.name))
+        left = [host for host in one.hosts if host not in hosts]
+        if rotation.state() == "switched" and well and not left:
+            if rotation.settle(fleet.generated(one.name)):
+                _tell_done(one)
+        elif rotation.state() == "switched":
+            where = f": {', '.join(left)} may have the old value" if left else ""
+            tell(f"\n{one.name} is being changed{where}\n  next: fab deploy, or fab secrets rotate {one.name}")
+        elif rotation.state() == "prepared":
+            tell(f"\n{one.name} is to be changed\n  next: fab secrets rotate {one.name}")
+
+
+def _tell_done(one: Generated) -> None:
+    tell(f"\n{one.name} is changed on {', '.join(one.hosts)}; the old value is forgotten")
+    if one.kind != "authority":
+        clients = ",".join(one.clients)
+        named = f"fab -H {clients} configure-client   (they are refused until then)" if clients else ""
+        others = "fab configure-client for every client that is not in the inventory, this machine too"
+        tell(f"  next: {named or others}" + (f"\n  and:  {others}" if named else ""))
+
+
+def _find(fleet: Site, name: str) -> Generated:
+    """The generated secret of this name. Raises UsageError for none, and for one that is the operator's own."""
+    known = {one.name: one for one in generated.find(fleet)}
+    if name in known:
+        return known[name]
+    for host in fleet.hosts:
+        for view in host.instances:
+            for one in given_secrets(view.inventory, (ReachSettings, *stages.SETTINGS)):
+                if one.key == name:
+                    raise _not_ours(one)
+    near = difflib.get_close_matches(name, known, 1, 0.4)
+    fix = f"did you mean {near[0]}?" if near else f"generated are: {', '.join(known) or 'none'}; see `fab secrets`"
+    raise UsageError(f"this site has no secret {name}", fix)
+
+
+def _not_ours(one: Given) -> SettingsError:
+    source = one.source.kind if one.source else "vault"
+    value = one.source.value if one.source else str(one.origin)
+    how = _SOURCES[source].format(value=value if isinstance(value, str) else value[0])
+    after = ", then `fab configure-client` for every client" if one.key == "auth" else ""
+    fix = f"{_FIRST.get(one.key, '')}{how}, then `fab deploy`{after}"
+    return SettingsError(f"{one.key} is not generated: it comes from {secrets.kind(one)}", fix, one.origin)

@@ -1,0 +1,153 @@
+"""``fab secrets``: which secrets a site has, where each comes from and where it goes. Never a value, nor its length."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from encamp import secret_sources
+from encamp.commands.options import Options, load_site
+from encamp.convert import Given
+from encamp.errors import Origin
+from encamp.host import locate
+from encamp.reach import Settings as ReachSettings
+from encamp.report import tell
+from encamp.rotation import Rotation
+from encamp.secret_store import FOLDER, NEXT, OLD, file_name
+from encamp.settings import given_secrets
+from encamp.site import Site
+from roles import generated, stages
+
+#: What is said of a generated secret that changes just now.
+UNDER_WAY = {
+    "prepared": "changes: `fab secrets rotate {name}` goes on",
+    "switched": "changes: `fab deploy` or `fab secrets rotate {name}` goes on",
+}
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the list. ``used`` are hosts and settings."""
+
+    name: str
+    source: str
+    state: str
+    used: list[str]
+
+
+def show(options: Options, test: bool = False) -> int:
+    """Print every secret of the site. ``test``: fetch each to see whether it can be had. Raises EncampError.
+
+    Returns 0; with ``test`` 4 where one cannot be had.
+    """
+    fleet = load(options)
+    rows = [*_generated(fleet), *_given(fleet, test)]
+    for row in rows:
+        tell(f"{row.name}\n  from:  {row.source}\n  state: {row.state}")
+        tell(f"  used:  {'; '.join(row.used) or 'by no host of this site'}")
+    if not rows:
+        tell("this site has no secrets")
+    return 4 if test and any(row.state.startswith("cannot") for row in rows) else 0
+
+
+def load(options: Options) -> Site:
+    """The whole site, with no secret of the operator's fetched. Raises EncampError."""
+    fleet, _ = load_site(options, ("all",), fetch=False)
+    return fleet
+
+
+def _generated(fleet: Site) -> list[Row]:
+    known = generated.find(fleet)
+    rows = []
+    for one in known:
+        used = [f"{', '.join(one.hosts)} ({one.setting}: {one.what})"]
+        used += [f"clients {', '.join(one.clients)}"] if one.clients else []
+        rows.append(Row(one.name, _place(fleet.secrets.path(one.name)), _state(fleet, one.name), used))
+    return rows + _left(fleet.secrets.folder, {file_name(one.name) for one in known})
+
+
+def _left(folder: Path, known: set[str]) -> list[Row]:
+    """Files of the store that no host uses any more."""
+    found = sorted(path for path in folder.glob("[!.]*") if not path.name.endswith((NEXT, OLD)))
+    return [Row(path.name, _place(path), _age(path), []) for path in found if path.name not in known]
+
+
+def _state(fleet: Site, name: str) -> str:
+    path = fleet.secrets.path(name)
+    if not path.exists():
+        return "absent: the next `fab deploy` generates it"
+    state = Rotation(path).state()
+    return _age(path) if state == "none" else UNDER_WAY[state].format(name=name)
+
+
+def _place(path: Path) -> str:
+    return f"{FOLDER}: {Origin(str(path))}"
+
+
+def _age(path: Path) -> str:
+    seconds = max(0, int(time.time() - path.stat().st_mtime))
+    for unit, length in _UNITS:
+        count = seconds // length
+        if count:
+            return f"generated {count} {unit}{'s' if count > 1 else ''} ago"
+    return "generated just now"
+
+
+def _given(fleet: Site, test: bool) -> list[Row]:
+    """The operator's own secrets: one row for each place that gives one."""
+    rows: dict[tuple[str, str], Row] = {}
+    classes = (ReachSettings, *stages.SETTINGS)
+    for host in fleet.hosts:
+        for view in host.instances:
+            title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
+            for one in given_secrets(view.inventory, classes):
+                row = rows.get((one.key, str(one.origin)))
+                if row is None:
+                    row = Row(one.key, f"{kind(one)}, {one.origin}", _presence(one, view.inventory.directory, test), [])
+                    rows[one.key, str(one.origin)] = row
+                if title not in row.used:
+                    row.used.append(title)
+    return list(rows.values())
+
+
+def kind(one: Given) -> str:
+    """The source of an operator's secret, in words."""
+    if one.source is None:
+        return "Ansible Vault"
+    words = {"env": "environment variable", "file": "file", "command": "command"}
+    value = one.source.value
+    return f"{words[one.source.kind]} {value if isinstance(value, str) else value[0]}"
+
+
+def _presence(one: Given, directory: str, test: bool) -> str:
+    """Whether a secret is there, without a look at it; with ``test`` it is fetched."""
+    if one.source is None:
+        return "present"
+    if test:
+        try:
+            secret_sources.fetch(one.source, directory)
+        except ValueError as error:
+            return f"cannot be had: it {error}"
+        return "present"
+    looks: dict[str, Callable[[str], object]] = {
+        "env": lambda name: os.environ.get(name),
+        "file": lambda path: os.path.isfile(locate(path, directory)),
+        "command": lambda program: shutil.which(os.path.expanduser(program)),
+    }
+    value = one.source.value
+    if one.source.kind == "file" and _is_exposed(locate(str(value), directory)):
+        return "present, but others may read the file: chmod 600"
+    there = looks[one.source.kind](value if isinstance(value, str) else value[0])
+    return ("not asked yet (--test does)" if one.source.kind == "command" else "present") if there else "absent"
+
+
+def _is_exposed(path: str) -> bool:
+    try:
+        return bool(os.stat(path).st_mode & 0o077)
+    except OSError:
+        return False
