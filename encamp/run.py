@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import getpass
 import queue
@@ -9,7 +10,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from encamp import __version__, bundle, plan
@@ -94,6 +95,7 @@ class Run:
                 running -= 1
         except KeyboardInterrupt:
             self._hang_up(running, ended)
+            self._tell_interrupted(jobs)
             if all(outcome.status in ("ok", NOT_REACHED) for outcome in jobs):
                 raise
 
@@ -110,15 +112,21 @@ class Run:
     def _hang_up(self, running: int, ended: queue.SimpleQueue[None]) -> None:
         """Stop: no host is begun any more, and those under way lose their connection."""
         self._stopped.set()
-        for link in list(self._links.values()):
-            link.close()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        try:
+        with contextlib.suppress(queue.Empty, KeyboardInterrupt):  # pressed again: do not wait
+            for link in list(self._links.values()):
+                link.close()
             for _ in range(running):
                 ended.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            pass
         self._closed.set()
+
+    def _tell_interrupted(self, outcomes: Iterable[Outcome]) -> None:
+        """Tell of the hosts whose thread did not end in time: it can no longer."""
+        for outcome in outcomes:
+            if outcome.status == "interrupted" and not outcome.failure:
+                outcome.failure = _interruption(outcome)
+                for listener in self._listeners:
+                    listener.ended(outcome)
 
     def _host(self, outcome: Outcome, host_plan: HostPlan) -> None:
         """Converge one host and fill in its outcome. Never raises: no host may hide another's result."""

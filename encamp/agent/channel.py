@@ -14,7 +14,7 @@ from encamp.shared.wire import HEARTBEAT_SECONDS, Blob
 
 #: The controller answers at once and always reads. When it does neither for this long, the link is dead, and a host
 #: must not stay locked until its own TCP finds out (a quarter of an hour).
-SILENCE_SECONDS = HEARTBEAT_SECONDS * 6.0
+SILENCE_SECONDS = HEARTBEAT_SECONDS * 4.0
 
 
 class ControllerGone(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -162,8 +163,16 @@ def finish(options: Options, outcomes: Sequence[Outcome], told: Sequence[Listene
     return exit_code(outcomes, options.check, options.want_exit_code)
 
 
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def guarded(command: Callable[[], int]) -> int:
-    """Run a command; an operator's mistake becomes a message and its exit code, never a traceback."""
+    """Run a command; an operator's mistake becomes a message and its exit code, never a traceback.
+
+    SIGTERM, as a CI system sends it to a job that is cancelled, stops a run as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, _stop)
     try:
         return command()
     except EncampError as error:
