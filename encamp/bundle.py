@@ -9,29 +9,42 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from encamp import cache
+from encamp.shared.record import record
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ("encamp.shared", "encamp.resources", "encamp.agent", "roles.kinds")
-ENTRY = "encamp.agent.main"
+#: What every agent needs, and what one that has just been sent its sources does.
+ENTRY = ("encamp.agent.main", "encamp.agent.compiled")
 #: In this project a line that begins with three quotes begins a docstring. A test compares the syntax trees.
 PROSE = re.compile(r'(^[ \t]*)?r?"""(?:[^"\\]|\\[\s\S]|"(?!""))*"""|\'\'\'[\s\S]*?\'\'\'|^[ \t]*#.*$', re.MULTILINE)
 #: Top-level imports only: what is imported within a function travels when it is first needed.
 IMPORT = re.compile(r"^(?:from ([\w.]+) import (\([^)]*\)|[^\n#]+)|import ([\w.]+))", re.MULTILINE)
 
 
-def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> bytes:
-    """The payload for stage 0: a header line with two lengths, then the sources and the job, each as zlib of JSON.
+@record
+class Payload:
+    """What stage 0 is sent: the sources, unless the host has kept those of this hash, and the job."""
 
-    ``ships`` names pure Python packages outside encamp whose sources the job's kinds need.
-    """
+    code: bytes
+    work: bytes
+    key: str
+
+    def beyond(self, kept: Container[str]) -> bytes:
+        """The payload for a host that has kept some sources: a header line with two lengths and the hash, then the
+        sources (none where the host has them) and the job, each as zlib of JSON."""
+        code = b"" if self.key in kept else self.code
+        return b"ENCAMP %d %d %s\n" % (len(code), len(self.work), self.key.encode()) + code + self.work
+
+
+def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> Payload:
+    """The payload for a job. ``ships`` names pure Python packages outside encamp whose sources its kinds need."""
     code = _packed_sources(sorted(set(_kind_modules(job))), sorted(ships))
-    work = _packed(job)
-    return b"ENCAMP %d %d\n" % (len(code), len(work)) + code + work
+    return Payload(code, _packed(job), hashlib.sha256(code).hexdigest())
 
 
 def _packed(data: Any) -> bytes:
@@ -59,7 +72,7 @@ def _state(kinds: Sequence[str], ships: Sequence[str]) -> list[tuple[str, int, i
 
 def sources(modules: Iterable[str], ships: Iterable[str] = ()) -> dict[str, tuple[bool, str]]:
     """``{module: (is a package, source)}`` for the agent, the modules named, and all they import among what ships."""
-    found = _closure([ENTRY, *modules])
+    found = _closure([*ENTRY, *modules])
     for package in ships:
         found.update(_third_party(package))
     return found

@@ -122,6 +122,8 @@ def _step_wire(item: Step | Flush, store: BlobStore) -> dict[str, Any]:
         wire["notify"] = [handler.id for handler in item.notify]
     if item.when_changed:
         wire["when_changed"] = True
+    elif item.resource.waits:
+        wire["ahead"] = True
     if item.part:
         wire["part"] = item.part
     return wire

@@ -159,6 +159,7 @@ class Run:
         job = plan.job_for(host_plan, self._identity, self._store, self._mode.check, self._mode.diff)
         if self._mode.wait:
             job["wait"] = self._mode.wait
+        job["keep"] = not self._mode.check
         payload = bundle.pack(job, plan.third_party(host_plan))
         link = self._links[outcome.host] = self._reach.open(outcome.host)
         ended = False

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BOOT_TIMEOUT = 60.0
 SILENCE_LIMIT = HEARTBEAT_SECONDS * 3.0
-READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+\s*\Z")
+READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+((?: [0-9a-f]{64})*)\s*\Z")
 #: What shells and sudo say of a program that is not there.
 MISSING = re.compile("not found|No such file|Unknown command")
 TAIL_LINES = 8
@@ -62,7 +62,7 @@ class Remote:
 
 
 def converse(
-    link: Link, remote: Remote, payload: bytes, store: BlobStore, traffic: Traffic
+    link: Link, remote: Remote, payload: bundle.Payload, store: BlobStore, traffic: Traffic
 ) -> Iterator[dict[str, Any]]:
     """Boot the agent on an open link, send ``payload``, answer its requests for blobs, yield its events.
 
@@ -74,8 +74,7 @@ def converse(
     traffic.execs += 1
     session = _Session(channel, remote, prompt, traffic)
     try:
-        session.await_ready()
-        session.send(payload)
+        session.send(payload.beyond(session.await_ready()))
         for line in session.lines():
             event = json.loads(line)
             if event["event"] == "need":
@@ -107,13 +106,17 @@ class _Session:
         self._refusal = ""
         self._drain = threading.Thread(target=self._read_errors, daemon=True)
 
-    def await_ready(self) -> None:
-        """Wait for READY, giving the sudo password if, and only when, sudo asks with our own prompt."""
+    def await_ready(self) -> list[str]:
+        """Wait for READY, giving the sudo password if, and only when, sudo asks with our own prompt.
+
+        Returns the hashes of the sources that the host has kept.
+        """
         self._drain.start()
         for line in self._lines(BOOT_TIMEOUT):
             found = READY.match(line)
             if found:
-                return self._accept(*map(int, found.groups()))
+                self._accept(*map(int, found.groups()[:3]))
+                return found[4].decode().split()
             self._heard = [*self._heard, line.decode("utf-8", "replace").strip()][-TAIL_LINES:]
         raise self._boot_failure()
 

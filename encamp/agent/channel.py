@@ -26,7 +26,7 @@ class Channel:
 
     def __init__(self, source: int, sink: int, redact: Redactor, silence: float = SILENCE_SECONDS) -> None:
         self._source, self._sink, self._redact, self._silence = source, sink, redact, silence
-        self._lock = threading.Lock()
+        self._lock, self._asking = threading.Lock(), threading.Lock()
         self._blobs: dict[str, bytes] = {}
         self._gone = False
 
@@ -78,15 +78,16 @@ class Channel:
         return json.loads(self._answer({"event": "import", "module": module}))
 
     def _answer(self, question: dict[str, Any]) -> bytes:
-        self.send(question)
-        header = b""
-        while not header.endswith(b"\n"):
-            header += self._take(1)
-        left, parts = int(header), []
-        while left:
-            part = self._take(min(left, 65536))
-            parts.append(part)
-            left -= len(part)
+        with self._asking:
+            self.send(question)
+            header = b""
+            while not header.endswith(b"\n"):
+                header += self._take(1)
+            left, parts = int(header), []
+            while left:
+                part = self._take(min(left, 65536))
+                parts.append(part)
+                left -= len(part)
         return zlib.decompress(b"".join(parts))
 
     def _take(self, count: int) -> bytes:

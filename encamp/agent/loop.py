@@ -6,6 +6,7 @@ import contextlib
 import time
 from typing import Any, Callable, Iterator
 
+from encamp.agent.ahead import Ahead
 from encamp.agent.audit import Audit
 from encamp.agent.channel import ControllerGone
 from encamp.agent.journal import Journal, mark_now
@@ -34,6 +35,7 @@ class Loop:
         self._check_only: bool = job["check"]
         self._steps: list[dict[str, Any]] = job["steps"]
         self._handlers: dict[str, Any] = job["handlers"]
+        self._ahead = Ahead(host, self._steps)
         self._would_notify: list[str] = []
         self._foretold: set[str] = set()
         self.counts = {"ok": 0, "changed": 0, "unknown": 0, "failed": 0}
@@ -41,6 +43,7 @@ class Loop:
 
     def run(self) -> None:
         """Work through all steps, handlers last. Raises Failure after the event of the step that failed."""
+        self._ahead.start()
         for number, step in enumerate(self._steps):
             if step.get("control") == FLUSH:
                 self._flush()
@@ -58,7 +61,7 @@ class Loop:
         started = time.monotonic()
         self._send({"event": "start", "step": step["id"], "number": number})
         with self._told(step["id"], started):
-            status, changes = self._converge(step)
+            status, changes = self._converge(number, step)
             if step["id"] in self._journal.ids():
                 self._journal.clear(step["id"])
         self._report(step["id"], status, changes, started)
@@ -78,8 +81,10 @@ class Loop:
             self._failed(step_id, bug, started)
             raise bug from error
 
-    def _converge(self, step: dict[str, Any]) -> tuple[str, list[Change]]:
+    def _converge(self, number: int, step: dict[str, Any]) -> tuple[str, list[Change]]:
         """Bring one resource in order. Returns the step's status and what differed."""
+        if self._ahead.in_order(number):
+            return "ok", []
         resource: Resource = from_wire(step["resource"])
         try:
             changes = resource.check(self._host)
@@ -92,6 +97,7 @@ class Loop:
         if self._check_only:
             self._would_notify.extend(step.get("notify", ()))
             return ("changed" if resource.changes_host else "unknown"), changes
+        self._ahead.stop()
         if resource.changes_host:
             self._announce(step)
         resource.apply(self._host, changes)
@@ -146,6 +152,7 @@ class Loop:
             handler: HandlerResource = from_wire(self._handlers.get(handler_id, wire))
             needed = handler.needed(self._host, mark)
             if needed:
+                self._ahead.stop()
                 self._audit.begin()
                 self._send({"event": "start", "step": handler_id, "number": -1})
                 handler.apply(self._host, ())

@@ -30,7 +30,12 @@ def main(job: dict[str, Any], importer: Any) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     importer.ask = channel.sources
     try:
-        channel.send({"event": "done", **_outcome(job, channel)})
+        result = _outcome(job, channel)
+        channel.send({"event": "done", **result})
+        if result["outcome"] == "ok" and job.get("keep"):
+            from encamp.agent import compiled
+
+            compiled.keep(importer)
     except ControllerGone:
         sys.exit(4)
     except Exception as error:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import pwd
-import subprocess
+import threading
 import time
 from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar, Union
 
 from encamp.agent import files, net
+from encamp.agent.children import SYSTEM_PATH, Env, execute
 from encamp.resources.base import CommandFailed, Content, Failure, HttpAnswer, OsRelease, Result, Stat
 from encamp.resources.home import expand
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 
 T = TypeVar("T")
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: Content above this is used once and not kept: an image's parts would fill the memory.
 KEEP_BYTES = 1024 * 1024
-Env = Mapping[str, Union[str, Secret]]
 
 
 class Host:
@@ -38,7 +36,22 @@ class Host:
         self._say = say
         self._want_diff = want_diff
         self._known: dict[str, Any] = {}
+        self._readings: dict[str, threading.RLock] = {}
         self._blobs: dict[str, bytes] = {}
+
+    def aside(self, heard: list[Any]) -> Host:
+        """The same host for a look that may come to nothing: what it would tell is kept in ``heard``.
+
+        Readings are shared. It may be used in another thread, as long as nothing is changed meanwhile.
+        """
+        twin = Host.__new__(Host)
+        vars(twin).update(vars(self), _say=lambda *said: heard.append(said))
+        return twin
+
+    def repeat(self, heard: list[Any]) -> None:
+        """Tell what :meth:`aside` kept back."""
+        for said in heard:
+            self._say(*said)
 
     @property
     def want_diff(self) -> bool:
@@ -85,7 +98,7 @@ class Host:
         timeout: float = 60,
         cwd: str = "/",
     ) -> Result:
-        return _execute(argv, stdin, env, as_user, timeout, cwd)
+        return execute(argv, stdin, env, as_user, timeout, cwd)
 
     def http(
         self,
@@ -99,9 +112,10 @@ class Host:
         return net.request(method, url, body, headers or {}, timeout, expand(self, ca_file))
 
     def once(self, key: str, read: Callable[[], T]) -> T:
-        if key not in self._known:
-            self._known[key] = read()
-        value: T = self._known[key]
+        with self._readings.setdefault(key, threading.RLock()):  # others who want it wait for the one who reads
+            if key not in self._known:
+                self._known[key] = read()
+            value: T = self._known[key]
         return value
 
     def fetch(self, blob: Blob) -> bytes:
@@ -140,7 +154,7 @@ class Host:
         fix: str = "",
     ) -> Result:
         self.forget()
-        result = _execute(argv, stdin, env, as_user, timeout, cwd)
+        result = execute(argv, stdin, env, as_user, timeout, cwd)
         if not result.ok:
             raise CommandFailed(result, cause, fix)
         return result
@@ -205,53 +219,3 @@ class Host:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(every)
-
-
-def _execute(
-    argv: Sequence[str], stdin: Union[str, Secret], env: Optional[Env], as_user: str, timeout: float, cwd: str
-) -> Result:
-    """Run a command with a clean environment, as another user where asked. Never raises for what the command does."""
-    argv = tuple(argv)
-    environment, identity = _identity(as_user)
-    for name, value in (env or {}).items():
-        environment[name] = value.reveal() if isinstance(value, Secret) else value
-    text = stdin.reveal() if isinstance(stdin, Secret) else stdin
-    try:
-        done = subprocess.run(
-            argv,
-            input=text.encode(),
-            capture_output=True,
-            env=environment,
-            cwd=cwd,
-            timeout=timeout,
-            **identity,
-        )
-    except FileNotFoundError as error:
-        return Result(argv, 127, "", f"{error.filename}: not found")
-    except PermissionError as error:
-        return Result(argv, 126, "", f"{error.filename}: {error.strerror}")
-    except subprocess.TimeoutExpired as error:
-        return Result(
-            argv, 124, "", f"no end within {timeout:.0f} s\n{(error.stderr or b'').decode('utf-8', 'replace')}"
-        )
-    return Result(argv, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
-
-
-def _identity(as_user: str) -> tuple[dict[str, str], dict[str, Any]]:
-    """The environment of a child, and how subprocess drops privileges for it."""
-    try:
-        entry = pwd.getpwnam(as_user) if as_user else pwd.getpwuid(os.geteuid())
-    except KeyError:
-        raise Failure(f"there is no user {as_user} on this host") from None
-    environment = {
-        "PATH": SYSTEM_PATH,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "HOME": entry.pw_dir,
-        "USER": entry.pw_name,
-        "LOGNAME": entry.pw_name,
-    }
-    if not as_user or entry.pw_uid == os.geteuid():
-        return {**environment, "HOME": files.own_home()}, {}
-    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
-    return environment, {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}

@@ -279,6 +279,9 @@ class Resource:
     is_handler: ClassVar[bool] = False
     #: False for kinds that wait for something or prove it: what they do is never counted as a change.
     changes_host: ClassVar[bool] = True
+    #: True for kinds whose check mostly waits (for a child process, for a server): it may be begun before its turn, in
+    #: a thread, and again in its turn, on another object.
+    waits: ClassVar[bool] = False
     #: Packages outside encamp, pure Python, whose sources travel with the kind.
     ships: ClassVar[tuple[str, ...]] = ()
 

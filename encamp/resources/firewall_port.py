@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Sequence
+from typing import ClassVar, Sequence
 
 from encamp.resources.base import Change, Reader, Resource, System, kind
 from encamp.resources.firewall_rule import Firewall, Opening, nftables_may_filter, parse_sources
@@ -20,6 +20,8 @@ class FirewallPort(Resource):
     or networks, IPv4 and IPv6; none means anywhere. ``purpose``: what the port is for, told to people. ``ensure``:
     present or absent. Without an active firewall nothing is opened, and a note says so. Untested on RHEL.
     """
+
+    waits: ClassVar[bool] = True
 
     name: str
     port: int

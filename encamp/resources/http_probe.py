@@ -17,6 +17,7 @@ class HttpProbe(Resource):
     """
 
     changes_host: ClassVar[bool] = False
+    waits: ClassVar[bool] = True
 
     url: str
     status: int = 200

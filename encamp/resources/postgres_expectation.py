@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import ClassVar, Sequence
 
 from encamp.resources import postgres_layout as layout
 from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
@@ -17,6 +17,8 @@ class PostgresExpectation(Resource):
     ``connections`` is how many they may hold at once, at most; ``raised_to`` is the max_connections that the deploy is
     going to set (0: it leaves it). Raises Refused.
     """
+
+    waits: ClassVar[bool] = True
 
     cluster: str = "main"
     port: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import ClassVar, Sequence
 
 from encamp.resources.base import Change, Reader, Resource, System, kind
 from encamp.resources.postgres_common import State, ask, execute, read_state
@@ -16,6 +16,8 @@ class PostgresExtension(Resource):
     Its files must be on the host: on Debian those of contrib come with the server, on RHEL (untested) with the package
     postgresql-contrib. It is never dropped or updated.
     """
+
+    waits: ClassVar[bool] = True
 
     name: str
     database: str

@@ -18,6 +18,7 @@ class SystemdProbe(Resource):
     """
 
     changes_host: ClassVar[bool] = False
+    waits: ClassVar[bool] = True
 
     unit: str
     stable_seconds: float = 5

@@ -31,6 +31,7 @@ class ServerHealth(Resource):
     """
 
     changes_host: ClassVar[bool] = False
+    waits: ClassVar[bool] = True
 
     url: str
     public_api_url: str = ""

@@ -68,7 +68,7 @@ def payload(tmp_path: Path) -> Callable[..., bytes]:
     """What is sent to stage 0 for some items."""
 
     def make(*items: Item) -> bytes:
-        return bundle.pack(job(items, tmp_path / "state", BlobStore()))
+        return bundle.pack(job(items, tmp_path / "state", BlobStore())).beyond(())
 
     return make
 

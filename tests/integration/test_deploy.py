@@ -13,7 +13,7 @@ from tests.integration.looks import api, changed, counts, curl, psql, snapshot, 
 SERVER = "vm1"
 UNIT = "prefect-server.service"
 ENV_FILE = "/etc/prefect/default/server.env"
-NO_OP_BYTES = 64 * 1024
+NO_OP_BYTES = 24 * 1024
 
 
 def url(lab: LiveLab) -> str:

@@ -1,0 +1,55 @@
+"""The agent's compiled sources, kept in memory's file system until the host's next boot.
+
+A later run of root then need not send them, nor compile them. Stage 0 (``encamp.agent.boot``) reads what this writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import marshal
+import os
+from typing import Any
+
+#: How many sets of sources are kept: tasks and hosts' roles differ in what they need.
+KEEP = 4
+
+
+def keep(importer: Any) -> None:
+    """Keep what was sent to stage 0's ``importer`` in this run, if anything. A host that cannot keep it loses nothing.
+
+    Programs that a kind installs as they are (``#!``) stay sources.
+    """
+    if not importer.new or os.geteuid() != 0:
+        return
+    modules = {
+        name: (is_package, source if source.startswith("#!") else marshal.dumps(importer.code(name)))
+        for name, (is_package, source) in importer.new.items()
+    }
+    with contextlib.suppress(OSError):
+        _write(importer.at, importer.name, marshal.dumps(modules))
+
+
+def _write(directory: str, name: str, body: bytes) -> None:
+    """Write a file, whole or not at all, where root alone can enter. Raises OSError."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+    folder = os.open(directory, os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(folder)
+        if found.st_uid != 0 or found.st_mode & 0o077:
+            return
+        candidate = f".new-{os.getpid()}"
+        handle = os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        with open(handle, "wb") as stream:
+            stream.write(hashlib.sha256(name.encode() + body).digest() + body)
+        os.rename(candidate, name, src_dir_fd=folder, dst_dir_fd=folder)
+        _forget_old(folder)
+    finally:
+        os.close(folder)
+
+
+def _forget_old(folder: int) -> None:
+    by_age = sorted(os.listdir(folder), key=lambda name: os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime)
+    for name in by_age[:-KEEP]:
+        os.unlink(name, dir_fd=folder)
