@@ -18,7 +18,14 @@ from roles.version_names import NAMES as NAMES
 T = TypeVar("T")
 Version = tuple[int, ...]
 Row = tuple[tuple[str, T], ...]
+ORION = "prefect.orion.api.server:create_app"
 UVICORN = ("--host", "{bind}", "--port", "{port}", "--log-level", "{log_level}")
+#: Up to 2.0.4 each background service of the server takes SIGTERM for its own, too. One that has ended by itself before
+#: the server asks it to end is waited for forever: a stop in six, idle, and every one while a request is answered.
+SERVICES_WITHOUT_SIGNALS = (
+    "import sys, uvicorn; from prefect.orion.services.loop_service import LoopService; "
+    "LoopService.__init__.__defaults__ = (None, False); sys.exit(uvicorn.main())"
+)
 #: Names that begin so are ignored from a release on; all others go on being read when they have a successor.
 DROPPED: Row[str] = (("PREFECT_ORION_", "2.13"),)
 #: Names that Prefect's CLI writes in place of those above when it saves a profile, with the release that knows them.
@@ -65,7 +72,8 @@ COMMANDS: Mapping[str, Row[tuple[str, ...]]] = {
     # the server cannot start, up to 2.7 they leave it running when they are stopped, and from 2.20.3 on they refuse
     # a port with connections in TIME_WAIT for a minute after a stop. This is what they start: one process, 100 MB less.
     "server": (
-        ("2.0", (*("python", "-m", "uvicorn", "--factory", "prefect.orion.api.server:create_app"), *UVICORN)),
+        ("2.0", ("python", "-c", SERVICES_WITHOUT_SIGNALS, "--factory", ORION, *UVICORN)),
+        ("2.1", ("python", "-m", "uvicorn", "--factory", ORION, *UVICORN)),
         ("2.8", (*("python", "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"), *UVICORN)),
         ("3.1.13", ("prefect", "server", "start", "--host", "{bind}", "--port", "{port}")),
     ),

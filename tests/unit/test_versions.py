@@ -43,7 +43,7 @@ def test_a_name_may_go_and_come_back() -> None:
 @pytest.mark.parametrize(
     ("version", "words"),
     [
-        ("2.0.4", "python -m uvicorn --factory prefect.orion.api.server:create_app --host H --port P --log-level L"),
+        ("2.1.0", "python -m uvicorn --factory prefect.orion.api.server:create_app --host H --port P --log-level L"),
         ("2.20.26", "python -m uvicorn --factory prefect.server.api.server:create_app --host H --port P --log-level L"),
         ("3.1.12", "python -m uvicorn --factory prefect.server.api.server:create_app --host H --port P --log-level L"),
         ("3.1.13", "prefect server start --host H --port P"),
@@ -51,6 +51,13 @@ def test_a_name_may_go_and_come_back() -> None:
 )
 def test_the_server_is_started_as_fits_the_release(version: str, words: str) -> None:
     assert " ".join(versions.command("server", version, bind="H", port="P", log_level="L")) == words
+
+
+def test_services_of_the_first_releases_leave_signals_to_the_server() -> None:
+    python, _, code, *rest = versions.command("server", "2.0.4", bind="H", port="P", log_level="L")
+    compile(code, "command", "exec")
+    assert python == "python" and "LoopService" in code
+    assert ("python", "-m", "uvicorn", *rest) == versions.command("server", "2.1", bind="H", port="P", log_level="L")
 
 
 @pytest.mark.parametrize(
