@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -203,11 +204,17 @@ def _values(cls: type, host: Host, converter: Converter) -> tuple[dict[str, Any]
 
 
 def _made(cls: type[T], values: dict[str, Any], host: Host) -> T:
-    """The instance. A class may look at its fields together in ``__post_init__`` and raise ValueError."""
+    """The instance. A class may look at its fields together in ``__post_init__`` and raise ValueError that names them.
+
+    The error is placed where the first of them that the host is given stands.
+    """
     try:
         return cls(**values)
     except ValueError as error:
-        raise SettingsError(f"{host.name}: {error}") from None
+        text = str(error)
+        named = sorted((found.start(), key) for key in values for found in [re.search(rf"\b{key}\b", text)] if found)
+        where = _origin(host, named[0][1]) if named else None
+        raise SettingsError(f"{host.name}: {text}", where=where) from None
 
 
 def _origin(host: Host, name: str) -> Origin:

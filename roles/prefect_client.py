@@ -7,6 +7,7 @@ when nothing is set).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -33,12 +34,21 @@ Mode = Literal["hosted", "database", "local"]
 MODES: tuple[Mode, ...] = ("hosted", "database", "local")
 
 
+def check_profile(value: str) -> str | None:
+    """What is wrong with a profile's name. Prefect takes any; it is part of a file's name here, and an option there."""
+    if value and not re.fullmatch(r"[\w@+][\w@+., ()-]{0,63}", value):
+        return "must be at most 64 letters, digits, spaces and .,_+@()-, beginning with a letter, a digit, _, @ or +"
+    return "must not end with a space" if value.endswith(" ") else None
+
+
 @record
 class Settings:
     """What a client gets."""
 
     profile: str = setting(
-        "", "Name of the Prefect profile that clients get. Empty: hosted, or the name of the server's instance."
+        "",
+        "Name of the Prefect profile that clients get. Empty: hosted, or the name of the server's instance.",
+        check=check_profile,
     )
     client_mode: Mode = setting(
         "hosted",

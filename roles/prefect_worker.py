@@ -43,7 +43,7 @@ def server_for(host: SiteHost, site: Site) -> SiteHost:
     raise SettingsError(
         f"{host.name}: {reason} (servers of this site: {known})",
         "set server: to one of them, or put one host into the group servers",
-        host.origin("server"),
+        next(filter(None, map(host.origin, ("server", "workers", "agents", "work_pool", "ansible_host"))), None),
     )
 
 

@@ -26,6 +26,7 @@ from roles import (
     prefect_worker,
     proxy,
     tls,
+    without_effect,
     work_pools,
 )
 
@@ -142,9 +143,11 @@ def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool, instance
 
 
 def warnings(host: SiteHost, site: Site, instance: str = "") -> list[str]:
-    """What an operator should know of a host's releases before a deploy, each once."""
+    """What an operator should know of a host's releases and settings before a deploy, each once."""
     views = [view for stage in STAGES if not stage.of_host for view in _views(host, stage, instance)]
-    return list(dict.fromkeys(text for view in views for text in known_bad.warnings(view, _facts(view, site))))
+    found = [text for view in views for text in known_bad.warnings(view, _facts(view, site))]
+    found += [text for view in views for text in without_effect.warnings(view, site, is_server)]
+    return list(dict.fromkeys(found))
 
 
 def _facts(host: SiteHost, site: Site) -> list[str]:

@@ -58,6 +58,12 @@ def is_declared(host: SiteHost) -> bool:
     return host.in_group(GROUP) or bool(given or host.origin("workers") or host.origin("agents"))
 
 
+def has_short_form(host: SiteHost) -> bool:
+    """Whether one worker is made as work_pool, worker_limit and work_pool_concurrency say."""
+    given = host.origin("workers") or host.origin("agents")
+    return bool(host.settings(Settings).work_pool) or (host.in_group(GROUP) and not given)
+
+
 def units(host: SiteHost) -> list[Unit]:
     """Every unit of the host's instance. Raises SettingsError for what its release does not have."""
     found = [unit for spec in _specs(host) for unit in _of_spec(host, spec)]
@@ -68,8 +74,7 @@ def units(host: SiteHost) -> list[Unit]:
 def _specs(host: SiteHost) -> Sequence[Worker | Agent]:
     settings = host.settings(Settings)
     specs: list[Worker | Agent] = [*settings.workers, *settings.agents]
-    wants_default = host.in_group(GROUP) and not specs and host.origin("workers") is None
-    if settings.work_pool or (wants_default and host.origin("agents") is None):
+    if has_short_form(host):
         specs.insert(0, Worker(pool=settings.work_pool or DEFAULT_POOL, limit=settings.worker_limit))
     for spec in specs:
         _refuse_unknown(host, spec)

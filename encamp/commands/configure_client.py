@@ -54,6 +54,9 @@ def _check(options: Options, wish: Wish) -> None:
         raise UsageError("--server and --api-url exclude each other", "give one of them")
     if wish.undo and (wish.install or wish.server or wish.api_url or wish.mode):
         raise UsageError("--undo goes with no other option but --profile", "undo first, then configure")
+    problem = prefect_client.check_profile(wish.profile)
+    if problem:
+        raise UsageError(f"--profile {wish.profile!r}: {problem}", "give it another name")
     if wish.mode not in ("", *prefect_client.MODES):
         raise UsageError(f"--mode {wish.mode}: there is no such mode", f"one of {', '.join(prefect_client.MODES)}")
     if wish.mode == "local" and (wish.api_url or wish.server):

@@ -75,6 +75,8 @@ def visits(options: Options, projects: tuple[str, ...], server: str, fix: bool) 
         if options.hosts:
             raise
         return found  # a site without hosts: this machine is all there is
+    if server and selected:
+        configure_client.server_of(selected[0], fleet, server)  # raises where there is none, whoever is examined
     # A remedy must not write a secret that is not there: what clients are to get is worked out by a stricter reading.
     strict = Site(fleet.inventory, [host.inventory for host in selected], "refuse")
     started = time.time()

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from encamp import plan
-from encamp.commands import configure_client
+from encamp.commands import configure_client, doctor
 from encamp.commands.configure_client import Wish
 from encamp.commands.options import Options
 from encamp.errors import SettingsError, UsageError
@@ -138,9 +138,29 @@ def test_networks_of_clients_are_let_in_to_a_managed_database(tmp_path: Path) ->
         (Wish(undo=True, mode="local"), "--undo goes with no other option"),
         (Wish(server="a", api_url="http://b"), "exclude each other"),
         (Wish(mode="local", api_url="http://b"), "uses no server"),
+        (Wish(profile="../x"), "--profile '../x': must be at most 64 letters"),
     ],
 )
 def test_options_that_cannot_be(wish: Wish, reason: str) -> None:
     with pytest.raises(UsageError) as error:
         configure_client.configure_client(Options(fabric.Config()), wish)
     assert reason in f"{error.value} {error.value.fix}"
+
+
+@pytest.mark.parametrize("name", ["a/b", "-p", ".", "a\nb", "a ", "x" * 65, "(active)"])
+def test_a_profile_that_no_file_could_be_called_by_is_refused_with_its_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"hosts\.yml:\d+: profile is "):
+        items(tmp_path, {}, {"profile": name}, Wish())
+
+
+def test_names_that_people_give_profiles_are_taken(tmp_path: Path) -> None:
+    for name in ("team", "me@work (new)", "équipe-2", "a.b_c+d"):
+        assert set(profiles(items(tmp_path, {}, {"profile": name}, Wish()))) == {name}
+
+
+def test_the_doctor_refuses_a_server_that_is_not_there_whoever_is_examined(tmp_path: Path) -> None:
+    items(tmp_path, {}, {}, Wish())
+    options = Options(fabric.Config(), hosts="vm1", inventory=str(tmp_path))
+    assert doctor.visits(options, (), "vm1", fix=False)
+    with pytest.raises(UsageError, match="which server"):
+        doctor.visits(options, (), "nope", fix=False)

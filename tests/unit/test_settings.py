@@ -255,3 +255,20 @@ def test_describe() -> None:
     assert docs["extra"].type == "mapping of text to text" and docs["index"].type == "text or secret"
     assert (docs["pools[].name"].default, docs["pools[].limit"].type) == ("required", "whole number, 0 or more")
     assert docs["by_name.<name>.tags"].type == "list of text"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two settings that exclude each other."""
+
+    one: str = setting("", "One.")
+    other: str = setting("", "Other.")
+
+    def __post_init__(self) -> None:
+        if self.one and self.other:
+            raise ValueError("other: and one: exclude each other")
+
+
+def test_settings_that_exclude_each_other_name_the_line_of_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"hosts\.yml:5: h: other: and one: exclude each other"):
+        read(Pair, host(tmp_path, "one: a\nother: b"))

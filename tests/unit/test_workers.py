@@ -167,3 +167,12 @@ def test_only_our_own_units_of_that_instance_are_surplus() -> None:
         Change("prefect-worker-old.service", "active", "removed"),
         Change("/etc/prefect/default/worker-old.env", "present", "removed"),
     ]
+
+
+def test_an_unclear_server_and_two_forms_of_workers_name_their_lines(tmp_path: Path) -> None:
+    with pytest.raises(EncampError) as both:
+        plan_of(tmp_path, "workers: [{pool: etl}], work_pool: etl")
+    with pytest.raises(EncampError) as unclear:
+        planned(tmp_path, {"vm1": f"{{{BASE}, work_pool: a}}", "vm2": "ansible_host: 192.0.2.8"})
+    for error, key in ((both, "workers"), (unclear, "work_pool")):
+        assert error.value.where and error.value.where.line, key

@@ -1,0 +1,72 @@
+"""Settings that nothing reads are told with file and line, before a host is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from encamp import inventory
+from encamp.site import Site
+from roles import stages
+
+HOST = {"ansible_host": "192.0.2.1"}
+
+
+def told(folder: Path, host: str, servers: dict[str, Any], shared: dict[str, Any] | None = None, **groups: Any) -> str:
+    """The warnings of a host; ``shared`` are variables of all hosts."""
+    children = {"servers": {"hosts": servers}, **{name: {"hosts": hosts} for name, hosts in groups.items()}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": shared or {}, "children": children}}))
+    site = Site(inventory.load(folder), [])
+    return "\n".join(stages.warnings(site.host(host), site))
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "why"),
+    [
+        ({"database_tls": "verify"}, "database_tls", "by a socket of its own host"),
+        ({"database": "sqlite", "database_tls": "verify"}, "database_tls", "the database is a file"),
+        ({"database": "sqlite", "database_pool_size": 7}, "database_pool_size", "the database is a file"),
+        ({"database_host": "db1", "database_ca_file": "ca.pem"}, "database_ca_file", "it needs database_tls: verify"),
+        ({"client_database_sources": ["10.0.0.0/8"]}, "client_database_sources", "(database_host)"),
+        ({"prefect_image": "prefect:3.8.8"}, "prefect_image", "it is for runtime: compose"),
+        ({"runtime": "compose", "python": "3.11"}, "python", "the image brings its own"),
+        ({"worker_limit": 4}, "worker_limit", "no worker or agent is declared"),
+        ({"agents": [{}], "worker_limit": 4}, "worker_limit", "it goes with work_pool:"),
+        ({"tls_certificate": "a.pem"}, "tls_certificate", "it needs tls: files, which is off"),
+        ({"tls_redirect": False}, "tls_redirect", "it needs tls: internal or acme or files"),
+        ({"acme_email": "a@example.com"}, "acme_email", "it needs tls: acme, which is off"),
+    ],
+)
+def test_a_setting_that_nothing_reads_is_told(tmp_path: Path, values: dict[str, Any], key: str, why: str) -> None:
+    found = told(tmp_path, "one", {"one": {**HOST, **values}}, databases={"db1": {"ansible_host": "192.0.2.9"}})
+    assert found.count("\n") == 0 and why in found
+    line = next(n for n, text in enumerate((tmp_path / "hosts.yml").read_text().splitlines(), 1) if f"{key}:" in text)
+    assert f"hosts.yml:{line}: {key} has no effect: " in found
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"database_host": "db1", "database_tls": "verify", "database_ca_file": "ca.pem", "database_pool_size": 7},
+        {"database_host": "db1", "client_database_sources": ["10.0.0.0/8"], "python": "3.11"},
+        {"runtime": "compose", "prefect_image": "prefect:3.8.8"},
+        {"runtime": "compose", "python": "3.11", "work_pool": "a", "worker_limit": 4},
+        {"public_url": "https://a.example.com", "tls": "acme", "acme_email": "a@example.com", "tls_redirect": True},
+    ],
+)
+def test_settings_that_are_read_are_not(tmp_path: Path, values: dict[str, Any]) -> None:
+    databases = {"db1": {"ansible_host": "192.0.2.9"}}
+    assert told(tmp_path, "one", {"one": {**HOST, **values}}, databases=databases) == ""
+
+
+def test_a_line_of_a_group_is_told_where_nobody_reads_it(tmp_path: Path) -> None:
+    shared = {"database_tls": "verify", "worker_limit": 4}
+    two = {"one": HOST, "two": {"ansible_host": "192.0.2.2", "database_host": "db1"}}
+    databases, workers = {"db1": {"ansible_host": "192.0.2.9"}}, {"w1": {"ansible_host": "192.0.2.3", "server": "two"}}
+    assert told(tmp_path, "one", two, shared, databases=databases, workers=workers) == ""
+    assert told(tmp_path, "w1", two, shared, databases=databases, workers=workers) == ""
+    assert "database_tls" in told(tmp_path, "one", {"one": HOST}, shared, databases=databases, workers=workers)
