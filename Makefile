@@ -4,7 +4,7 @@
 #   make demo-down   remove them
 #   make test        all tests, those on real hosts in Docker included (FLAGS="-k name" reach pytest)
 #   make lint        style, types, import rules
-#   make bench       how long runs take
+#   make bench       how long runs take, beside Ansible, Mitogen and pyinfra (FLAGS=--quick for a few of them)
 #   make lab-up      start the lab's hosts only (HOSTS="vm1 laptop1" for some of them)
 #   make lab-down    the same as demo-down
 #   make clean       remove the lab, its caches, .venv and what tools left behind
@@ -46,7 +46,9 @@ lint: $(STAMP)
 	.venv/bin/lint-imports
 
 bench: $(STAMP)
-	$(PYTHON) tests/lab/bench.py
+	$(PYTHON) tests/lab/bench_server.py $(FLAGS)
+	$(PYTHON) tests/lab/bench.py $(FLAGS)
+	$(PYTHON) tests/lab/bench_scale.py $(FLAGS)
 
 lab-up: $(STAMP)
 	$(PYTHON) $(LAB) up $(HOSTS)

@@ -1,0 +1,102 @@
+"""The plain workload with encamp's engine: the same resources as ../ansible/plain.yml and ../pyinfra/plain.py.
+
+encamp's own roles are about Prefect; the kinds of resources, the planner and the run know nothing of it, so that other
+work can be declared with them, as here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+
+gc.set_threshold(200_000)
+
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+from invoke.exceptions import Exit  # noqa: E402
+
+from encamp import inventory, plan, reach, settings, site  # noqa: E402
+from encamp.commands.options import Options, finish, guarded, listeners  # noqa: E402
+from encamp.executor import fleet_task  # noqa: E402
+from encamp.plan import FLUSH, Item, Step  # noqa: E402
+from encamp.resources.directory import Directory  # noqa: E402
+from encamp.resources.file import File  # noqa: E402
+from encamp.resources.group import Group  # noqa: E402
+from encamp.resources.package import Packages  # noqa: E402
+from encamp.resources.restart import Restart  # noqa: E402
+from encamp.resources.service import Service  # noqa: E402
+from encamp.resources.symlink import Symlink  # noqa: E402
+from encamp.resources.systemd_unit import SystemdUnit  # noqa: E402
+from encamp.resources.user import User  # noqa: E402
+from encamp.run import Run  # noqa: E402
+from encamp.schedule import Wave  # noqa: E402
+from encamp.templates import render  # noqa: E402
+
+FILES = Path(__file__).resolve().parent.parent / "templates"
+STAGE = ("plain",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the inventory says of the application."""
+
+    workers: int = settings.setting(4, "How many workers the application has.", minimum=1)
+    service: bool = settings.setting(True, "Whether it runs. Without, there are only its user, directories and files.")
+
+
+@fleet_task(help={"inventory": "Site to use.", "forks": "How many hosts to work on at once."})
+def converge(c: Any, inventory: str = "", forks: str = "10") -> None:
+    """Make the hosts (-H, or all) be what is declared below."""
+    options = Options(c.config, hosts=c.config.encamp.hosts or "all", inventory=inventory, forks=int(forks))
+    code = guarded(lambda: _converge(options))
+    if code:
+        raise Exit(code=code)
+
+
+def _converge(options: Options) -> int:
+    loaded = inventory.load(site.locate(options.inventory), {})
+    selected = inventory.select(loaded, options.hosts)
+    settings.check_hosts(selected, (reach.Settings, Settings))
+    fleet = site.Site(loaded, selected)
+    names = [host.name for host in selected]
+    plans = {(name, STAGE): plan.build(name, items(fleet.host(name))) for name in names}
+    told = listeners(options)
+    run = Run("converge", options.mode, reach.SshReach(fleet, options.config), told)
+    outcomes = run.converge([Wave("plain", dict.fromkeys(names, STAGE))], plans)
+    return finish(options, outcomes, told)
+
+
+def items(host: site.SiteHost) -> Iterator[Item]:
+    """The whole workload for one host."""
+    given = host.settings(Settings)
+    restart = (Restart("app.service"),) if given.service else ()
+    yield Packages("base", debian=("ca-certificates", "curl", "procps"))
+    yield Group("app")
+    yield User("app", group="app", home="/srv/app", shell="/usr/sbin/nologin")
+    for path in ("/srv/app", "/srv/app/data", "/srv/app/log"):
+        yield Directory(path, owner="app", group="app", mode=0o750)
+    for path in ("/etc/app", "/etc/app/conf.d"):
+        yield Directory(path, group="app", mode=0o750)
+    yield Step(_text("/etc/app/app.env", "app.env.j2", title=host.name, workers=given.workers), notify=restart)
+    for part in ("web", "db", "cache", "queue", "mail", "search"):
+        yield Step(_text(f"/etc/app/conf.d/{part}.conf", "part.conf.j2", title=host.name, part=part), notify=restart)
+    yield Step(File("/usr/local/bin/app", (FILES / "app.sh").read_text(), mode=0o755), notify=restart)
+    yield Symlink("/srv/app/current", "/srv/app/data")
+    yield File("/etc/logrotate.d/app", (FILES / "app.logrotate").read_text())
+    yield File("/etc/profile.d/app.sh", (FILES / "app.profile").read_text())
+    if given.service:
+        yield from _service()
+
+
+def _service() -> Iterator[Item]:
+    for unit in ("app.service", "app-report.service", "app-report.timer"):
+        yield SystemdUnit(unit, (FILES / unit).read_text())
+    for unit in ("app.service", "app-report.timer"):
+        yield Service(unit)
+    yield FLUSH
+
+
+def _text(path: str, template: str, **variables: Any) -> File:
+    return File(path, render(template, FILES, **variables), group="app", mode=0o640)
