@@ -41,7 +41,9 @@ def _end(code: int) -> None:
         **COMMON,
         "check": CHECK,
         "diff": DIFF,
-        "exit-code": "With --check: exit 10 when something would change.",
+        "exit-code": "With --check or --plan: exit 10 when something would change.",
+        "plan": "Change nothing, and write to this file exactly what would be done.",
+        "apply": "Do exactly what such a file says, or refuse.",
         "verify": "End with a real flow run on each host that changed.",
         "forks": "How many hosts to work on at once (default: 10).",
         "instance": INSTANCE,
@@ -71,6 +73,8 @@ def deploy(
     max_fail: str = "",
     any_errors_fatal: bool = False,
     wait: str = "0",
+    plan: str = "",
+    apply: str = "",
 ) -> None:
     """Make the hosts (-H, or all servers and workers) be what the files say."""
     from encamp.commands.deploy import deploy as run
@@ -92,7 +96,11 @@ def deploy(
             rollout=rollout.parse(batch, max_fail, any_errors_fatal),
             wait=rollout.seconds("--wait", wait),
         )
-        return run(options, verify)
+        if not (plan or apply):
+            return run(options, verify)
+        from encamp.commands import saved_plan
+
+        return saved_plan.run(options, verify, plan, apply)
 
     _end(guarded(go))
 

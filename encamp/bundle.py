@@ -43,7 +43,8 @@ class Payload:
 
 def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> Payload:
     """The payload for a job. ``ships`` names pure Python packages outside encamp whose sources its kinds need."""
-    code = _packed_sources(sorted(set(_kind_modules(job))), sorted(ships))
+    modules = {*_kind_modules(job), *(["encamp.agent.planned"] if "plan" in job else [])}
+    code = _packed_sources(sorted(modules), sorted(ships))
     return Payload(code, _packed(job), hashlib.sha256(code).hexdigest())
 
 
@@ -91,6 +92,15 @@ def _closure(modules: Iterable[str]) -> dict[str, tuple[bool, str]]:
         parent = name.rpartition(".")[0]
         waiting.extend([*imports, *([parent] if parent else [])])
     return found
+
+
+def digest() -> str:
+    """The sha256 of all sources that may ship: two encamps with the same one do the same with the same job."""
+    found = hashlib.sha256()
+    for package in SHIPPED:
+        for path in sorted(ROOT.joinpath(*package.split(".")).glob("*.py")):
+            found.update(f"{package}/{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def on_demand(name: str) -> dict[str, tuple[bool, str]]:

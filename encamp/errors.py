@@ -1,7 +1,8 @@
 """What can go wrong on the controller, each with its exit code and what the operator can do about it.
 
 Every operator's mistake ends as one of these, never as a traceback. Exit codes: 1 usage, 2 a host failed, 3 a host was
-unreachable, 4 the inventory or settings are wrong, 5 another run holds the lock. A run stopped by Ctrl-C ends with 130.
+unreachable, 4 the inventory or settings are wrong, 5 another run holds the lock, 6 a saved plan cannot be applied.
+A run stopped by Ctrl-C ends with 130.
 """
 
 from __future__ import annotations
@@ -60,6 +61,12 @@ class PlanError(EncampError, ValueError):
     """The declarations contradict each other: a duplicate id, a missing target, a template variable that is not set."""
 
     exit_code = 4
+
+
+class SavedPlanError(EncampError):
+    """A saved plan cannot be made or applied: the file, the inventory, encamp or a host is not what it has to be."""
+
+    exit_code = 6
 
 
 class HostFailed(EncampError):

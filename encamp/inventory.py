@@ -74,7 +74,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Inventory:
 
     Raises InventoryError, with file and line, for all that cannot be read.
     """
-    file = _inventory_file(Path(path))
+    file = file_of(Path(path))
     try:
         return _load(file, _overrides(overrides or {}))
     except RecursionError:
@@ -151,7 +151,8 @@ class _Site:
                 yield f"{stranger} is read by nothing: {Origin(file)} has no {kind} of that name"
 
 
-def _inventory_file(path: Path) -> Path:
+def file_of(path: Path) -> Path:
+    """The inventory file of a site. Raises InventoryError where there is none."""
     absolute = Path(os.path.abspath(path.expanduser()))
     if absolute.is_file():
         return absolute

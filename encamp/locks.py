@@ -90,7 +90,11 @@ def load(version: str, directory: Path, packages: Sequence[str] = ()) -> Lock:
     path, again = path_of(version, directory, packages), command(version, packages)
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except UnicodeDecodeError:
+        raise _damaged(path, "it is not UTF-8 text", again) from None
+    except (OSError, ValueError) as error:  # no file, or a version that no file can be named after
+        if isinstance(error, PermissionError):
+            raise _damaged(path, "it may not be read", f"let this user read it, or {again}") from None
         raise _missing(version, directory, packages, again) from None
     header = dict(HEADER.findall(text.partition("\n\n")[0]))
     if header.get("prefect") != version or not {"resolved-as-of", "requires-python"} <= header.keys():

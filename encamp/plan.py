@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Union
 
 from encamp.errors import EncampError, PlanError
@@ -46,10 +46,14 @@ def of_part(part: str, item: Item) -> Item:
 
 @record
 class HostPlan:
-    """All that one host is to be, in order. ``labels`` are the ids of its steps."""
+    """All that one host is to be, in order. ``labels`` are the ids of its steps.
+
+    ``saved`` is what the agent is told of a saved plan (see ``saved_plan``), where one is made or applied.
+    """
 
     host: str
     items: tuple[Step | Flush, ...]
+    saved: Mapping[str, Any] | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -59,6 +63,11 @@ class HostPlan:
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(step.resource.id for step in self.steps)
+
+    @property
+    def handlers(self) -> tuple[HandlerResource, ...]:
+        """Every handler that a step notifies, once."""
+        return tuple({handler.id: handler for step in self.steps for handler in step.notify}.values())
 
 
 def build(host: str, items: Iterable[Item]) -> HostPlan:
@@ -103,18 +112,21 @@ def job_for(
     plan: HostPlan, run: dict[str, Any], store: BlobStore, check: bool = False, diff: bool = False
 ) -> dict[str, Any]:
     """The job that the agent carries out, as JSON data. Long content goes into ``store`` and travels as a hash."""
-    handlers = {handler.id: handler for step in plan.steps for handler in step.notify}
-    return {
+    job = {
         "protocol": PROTOCOL,
         "run": run,
         "check": check,
         "diff": diff,
-        "steps": [_step_wire(item, store) for item in plan.items],
-        "handlers": {handler_id: resource_wire(handler, store) for handler_id, handler in handlers.items()},
+        "steps": [step_wire(item, store) for item in plan.items],
+        "handlers": {handler.id: resource_wire(handler, store) for handler in plan.handlers},
     }
+    if plan.saved is None:
+        return job
+    return {**job, "plan": to_wire(plan.saved), "run": {**run, "plan": plan.saved["id"]}}
 
 
-def _step_wire(item: Step | Flush, store: BlobStore) -> dict[str, Any]:
+def step_wire(item: Step | Flush, store: BlobStore) -> dict[str, Any]:
+    """A step, or a control item between steps, as JSON data."""
     if isinstance(item, Flush):
         return {"control": "flush"}
     wire: dict[str, Any] = {"id": item.resource.id, "resource": resource_wire(item.resource, store)}

@@ -22,7 +22,8 @@ NOT_REACHED = "not reached"
 class Outcome:
     """How a run ended on one host. Times in seconds.
 
-    ``status``: ok, failed, unreachable, locked, interrupted, or not reached. ``step`` is the last one that was begun.
+    ``status``: ok, failed, unreachable, locked, interrupted, moved on (a saved plan fits no more), or not reached.
+    ``step`` is the last one that was begun.
     """
 
     host: str

@@ -19,6 +19,10 @@ class Amount:
     number: int
     percent: bool = False
 
+    def __str__(self) -> str:
+        """As the command line takes it."""
+        return f"{self.number}%" if self.percent else str(self.number)
+
     def of(self, total: int, at_least: int = 0) -> int:
         """How many of ``total`` hosts that is, rounded down."""
         return max(at_least, total * self.number // 100 if self.percent else self.number)
@@ -47,6 +51,8 @@ class Rollout:
         return failed == 0 or (not self.any_errors_fatal and failed <= self.max_fail.of(total))
 
 
+#: Hosts of every stage are looked at, whatever was found on others.
+EVERY_HOST = Rollout(max_fail=Amount(100, percent=True))
 #: All hosts at once; one that fails keeps what comes after from being begun.
 ALL_AT_ONCE = Rollout()
 

@@ -194,6 +194,7 @@ class Run:
             outcome.status = event["outcome"]
             if event["outcome"] == "locked":
                 outcome.failure = _lock_failure(event["holder"])
+            outcome.failure = event.get("failure") or outcome.failure
         return kind in ("done", "crash")
 
 
@@ -234,10 +235,10 @@ def _lock_failure(holder: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exit_code(outcomes: Sequence[Outcome], check: bool, want_exit_code: bool) -> int:
-    """0 fine, 2 a host failed, 3 unreachable, 5 locked, 10 with ``--check --exit-code`` when something would change,
-    130 interrupted."""
+    """0 fine, 2 a host failed, 3 unreachable, 5 locked, 6 moved on, 10 with ``--check --exit-code`` when something
+    would change, 130 interrupted."""
     statuses = {outcome.status for outcome in outcomes}
-    for status, code in (("interrupted", 130), ("failed", 2), ("unreachable", 3), ("locked", 5)):
+    for status, code in (("interrupted", 130), ("failed", 2), ("unreachable", 3), ("locked", 5), ("moved on", 6)):
         if status in statuses:
             return code
     if check and want_exit_code and any(outcome.counts["changed"] for outcome in outcomes):

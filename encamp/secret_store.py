@@ -42,6 +42,8 @@ class SecretStore:
         self.folder, self._missing = folder, missing
         self._known: dict[str, Secret] = {}
         self._changing: set[str] | None = None
+        #: Whether a placeholder was handed out, so that a deploy would make a secret.
+        self.lacks = False
 
     def get(self, name: str) -> Secret:
         """The secret called ``name``, such as ``vm1/default/api-auth``.
@@ -70,6 +72,7 @@ class SecretStore:
         if self._missing == "make":
             return make(self.path(name))
         if self._missing == "plan":
+            self.lacks = True
             return PLACEHOLDER
         raise SettingsError(
             f"the secret {name} is not on this machine: there is no {self.path(name)}",

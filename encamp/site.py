@@ -99,6 +99,11 @@ class Site:
         """Values that hosts may have in place of :meth:`generated` while that secret changes. Raises SettingsError."""
         return self.secrets.others(name)
 
+    @property
+    def lacks_secrets(self) -> bool:
+        """Whether a plan that was made of this site so far holds a secret that only a deploy makes."""
+        return self._secrets.lacks
+
     def host(self, name: str) -> SiteHost:
         return self._hosts[name]
 

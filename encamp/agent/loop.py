@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional
 
 from encamp.agent.ahead import Ahead
 from encamp.agent.audit import Audit
@@ -14,6 +14,9 @@ from encamp.agent.system import Host
 from encamp.resources.base import Change, Failure, HandlerResource, Resource
 from encamp.shared.wire import from_wire
 
+if TYPE_CHECKING:
+    from encamp.agent.planned import Guard
+
 FLUSH = "flush"
 
 
@@ -21,6 +24,7 @@ class Loop:
     """Works through a job's steps in order and sends one event a step.
 
     ``counts`` holds ok, changed (or would change), unknown and failed steps; ``failed`` is the id of the one that did.
+    ``guard`` stands for a saved plan, which is being made, compared or applied.
     """
 
     def __init__(
@@ -30,8 +34,10 @@ class Loop:
         audit: Audit,
         send: Callable[[dict[str, Any]], None],
         job: dict[str, Any],
+        guard: Optional[Guard] = None,
     ) -> None:
         self._host, self._journal, self._audit, self._send = host, journal, audit, send
+        self._guard = guard
         self._check_only: bool = job["check"]
         self._steps: list[dict[str, Any]] = job["steps"]
         self._handlers: dict[str, Any] = job["handlers"]
@@ -99,6 +105,8 @@ class Loop:
             return ("changed" if resource.changes_host else "unknown"), changes
         self._ahead.stop()
         if resource.changes_host:
+            if self._guard:
+                self._guard.permit(step["id"], changes, self.counts["changed"] > 0)
             self._announce(step)
         resource.apply(self._host, changes)
         if resource.changes_host:
@@ -134,12 +142,15 @@ class Loop:
 
     def _foretell(self) -> None:
         """In check mode: name the handlers that would run."""
-        marks = {name: self._journal.handler(name)[1] for name in self._journal.ids() if name in self._handlers}
-        marks.update((handler_id, mark_now()) for handler_id in self._would_notify)
+        due = {handler_id: self._journal.handler(handler_id) for handler_id in self._journal.ids()}
+        due.update((handler_id, (None, mark_now())) for handler_id in self._would_notify)
         self._would_notify.clear()
-        for handler_id, mark in marks.items():
-            handler: HandlerResource = from_wire(self._handlers[handler_id])
-            if handler_id not in self._foretold and handler.needed(self._host, mark):
+        for handler_id, (kept, mark) in due.items():
+            wire = self._handlers.get(handler_id, kept)
+            if wire is None or handler_id in self._foretold:  # without a wire form it is a proof
+                continue
+            handler: HandlerResource = from_wire(wire)
+            if handler.needed(self._host, mark):
                 self._foretold.add(handler_id)
                 self._report(handler_id, "changed", [Change("would run", after="notified")], time.monotonic())
 
@@ -166,15 +177,16 @@ class Loop:
         self.counts[status] += 1
         if status == "changed":
             self._audit.changed(step_id)
-        self._send(
-            {
-                "event": "step",
-                "step": step_id,
-                "status": status,
-                "changes": [vars(change) for change in changes],
-                "seconds": round(time.monotonic() - started, 3),
-            }
-        )
+        event = {
+            "event": "step",
+            "step": step_id,
+            "status": status,
+            "changes": [vars(change) for change in changes],
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        if self._guard and self._check_only:
+            event["found"] = self._guard.found(step_id, status, changes)
+        self._send(event)
 
     def _failed(self, step_id: str, failure: Failure, started: float) -> None:
         self.counts["failed"] += 1

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from encamp.agent.audit import NAME, Audit, audit_file
 from encamp.agent.channel import Channel, ControllerGone
@@ -17,6 +17,9 @@ from encamp.agent.loop import Loop, failure_event
 from encamp.agent.system import Host
 from encamp.resources.base import Failure
 from encamp.shared.secret import Redactor, Secret
+
+if TYPE_CHECKING:
+    from encamp.agent.planned import Guard
 
 
 def main(job: dict[str, Any], importer: Any) -> None:
@@ -82,16 +85,46 @@ def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
 def _work(job: dict[str, Any], channel: Channel, host: Host, state: str) -> dict[str, Any]:
     """Work through the steps. Returns the fields of the ``done`` event."""
     started = time.monotonic()
-    journal = Journal(state, read_only=job["check"])
     audit = Audit(f"{job['state']}/{NAME}" if job.get("state") else audit_file(host.is_root, state), job["run"])
-    loop = Loop(host, journal, audit, channel.send, job)
+    guard = _guard(job, host)
+    result: dict[str, Any] = {"outcome": "ok"}
+    if guard and not job["check"]:
+        result = _looked_through(job, channel, state, audit, guard)
+    if result["outcome"] == "ok":
+        loop = Loop(host, Journal(state, read_only=job["check"]), audit, channel.send, job, guard)
+        result = _ended(loop, guard if job["check"] else None)
+        audit.end(result["outcome"], loop.failed)
+    return {**result, "seconds": round(time.monotonic() - started, 3)}
+
+
+def _ended(loop: Loop, guard: Optional[Guard]) -> dict[str, Any]:
+    """Run a loop. With a ``guard`` the host must also be as its saved plan found it."""
     try:
         loop.run()
-        outcome = "ok"
     except Failure:
-        outcome = "failed"
-    audit.end(outcome, loop.failed)
-    return {"outcome": outcome, "counts": loop.counts, "seconds": round(time.monotonic() - started, 3)}
+        return {"outcome": "failed", "counts": loop.counts}
+    moved = guard.moved() if guard else None
+    return {"outcome": "moved on", "failure": moved} if moved else {"outcome": "ok", "counts": loop.counts}
+
+
+def _guard(job: dict[str, Any], host: Host) -> Optional[Guard]:
+    """What stands for the saved plan that a job makes, compares or applies; its module travels only then."""
+    if "plan" not in job:
+        return None
+    from encamp.agent.planned import Guard
+
+    return Guard(job["plan"], host)
+
+
+def _looked_through(job: dict[str, Any], channel: Channel, state: str, audit: Audit, guard: Guard) -> dict[str, Any]:
+    """Before a saved plan is applied: look at every step as the plan did, and tell only of one that fails."""
+
+    def tell(event: dict[str, Any]) -> None:
+        if event.get("status") == "failed":
+            channel.send(event)
+
+    quiet = Host(channel.fetch, lambda *said: None, want_diff=True)
+    return _ended(Loop(quiet, Journal(state, read_only=True), audit, tell, {**job, "check": True}, guard), guard)
 
 
 def secrets_in(data: Any) -> list[Secret]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from encamp import plan
 from encamp.commands.options import Options, finish, listeners, load_site, warn
 from encamp.errors import Origin
 from encamp.plan import HostPlan
 from encamp.reach import SshReach
-from encamp.report import Outcome, tell
-from encamp.run import Run
+from encamp.report import Listener, Outcome, tell
+from encamp.run import Run, exit_code
 from encamp.runs import RunLog
 from encamp.schedule import Wave, waves
-from encamp.secret_store import changing
+from encamp.secret_store import Missing, changing
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import access, address, database_host, prefect_server, prefect_worker, stages
@@ -26,23 +28,48 @@ class Prepared:
     waves: list[Wave]
     plans: dict[tuple[str, tuple[str, ...]], HostPlan]
 
+    @property
+    def jobs(self) -> list[tuple[tuple[str, tuple[str, ...]], HostPlan]]:
+        """Every session, (host, stages) and plan, in the order in which they are begun."""
+        return [
+            ((name, stages), self.plans[name, stages]) for wave in self.waves for name, stages in wave.hosts.items()
+        ]
+
 
 def deploy(options: Options, verify: bool = True) -> int:
     """Converge the selected hosts, or all databases, servers and workers. Returns the exit code; raises EncampError."""
-    fleet, selected = load_site(
-        options,
-        (database_host.GROUP, prefect_server.GROUP, prefect_worker.GROUP),
-        missing="plan" if options.check else "make",
-        command=COMMAND,
-    )
+    fleet, selected = load(options, "plan" if options.check else "make")
     prepared = prepare(fleet, selected, verify, options.instance)
+    outcomes = carry_out(options, fleet, selected, prepared)
+    return ended(options, fleet, selected, outcomes)
+
+
+def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
+    """The site, and the hosts that a deploy is for. ``missing``: what becomes of a generated secret that is not stored.
+
+    Raises EncampError.
+    """
+    groups = (database_host.GROUP, prefect_server.GROUP, prefect_worker.GROUP)
+    return load_site(options, groups, missing, COMMAND)
+
+
+def carry_out(
+    options: Options, fleet: Site, selected: list[SiteHost], prepared: Prepared, further: Sequence[Listener] = ()
+) -> list[Outcome]:
+    """Work through what was prepared, told to the operator, the record and ``further`` listeners; print the recap."""
     record = RunLog(COMMAND, str(fleet.inventory.path), [host.name for host in selected], options.check)
-    told = listeners(options, record)
+    told = [*listeners(options, record), *further]
     for host in selected:
         warn(host.name, stages.warnings(host, fleet, options.instance), told)
     run = Run(COMMAND, options.mode, SshReach(fleet, options.config), told)
     outcomes = run.converge(prepared.waves, prepared.plans)
-    code = finish(options, outcomes, told)
+    finish(options, outcomes, told)
+    return outcomes
+
+
+def ended(options: Options, fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> int:
+    """Say what to do next after a deploy that went well. Returns the exit code."""
+    code = exit_code(outcomes, options.check, options.want_exit_code)
     if code == 0 and not options.check:
         _tell_address(fleet, selected, outcomes)
     if not options.check and changing(fleet.secrets.folder):

@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from encamp import reach
 from encamp.commands.options import Options, load_site
 from encamp.errors import Origin
 from encamp.report import tell
 from encamp.settings import describe
 from encamp.site import SiteHost
+from encamp.type_names import yaml_text
+from encamp.vaulted import Vaulted
 from roles import stages
 
 DEFAULT = "default"
+VEIL = "***"
 
 
 def settings(options: Options) -> int:
-    """Print the settings of the selected hosts, or of all. Secrets are shown by their source only."""
+    """Print the settings of the selected hosts, or of all, each instance's. Secrets are shown by their source only."""
     _, selected = load_site(options, ("all",))
     for host in selected:
-        tell(f"{host.name}  (groups: {', '.join(host.inventory.groups)})")
-        rows = [_row(host, doc.name, doc.default) for doc in describe((reach.Settings, *stages.SETTINGS))]
-        width = max(len(name) for name, _, _ in rows)
-        for name, value, origin in rows:
-            tell(f"  {name:<{width}}  {value}   [{origin}]")
+        for view in host.instances:
+            title = f"{host.name}, instance {view.instance}" if len(host.instances) > 1 else host.name
+            tell(f"{title}  (groups: {', '.join(host.inventory.groups)})")
+            found = rows(view)
+            width = max(len(name) for name, _, _ in found)
+            for name, value, origin in found:
+                tell(f"  {name:<{width}}  {value}   [{origin}]")
     return 0
+
+
+def rows(host: SiteHost) -> list[tuple[str, str, str]]:
+    """Name, effective value and origin of every setting, then of what else the inventory says of the host."""
+    docs = [doc for doc in describe((reach.Settings, *stages.SETTINGS)) if "." not in doc.name]
+    known = [(doc.name, doc.default) for doc in docs]
+    further = [(name, "") for name in sorted(set(host.inventory.variables) - {name for name, _ in known})]
+    return [_row(host, name, default) for name, default in [*known, *further]]
 
 
 def _row(host: SiteHost, name: str, default: str) -> tuple[str, str, str]:
     origin: Origin | None = host.origin(name)
     if origin is None:
         return name, default, DEFAULT
-    value = host.inventory.variables[name].data
-    return name, repr(value) if isinstance(value, str) else str(value), str(origin)
+    return name, shown(host.inventory.variables[name].data), str(origin)
+
+
+def shown(data: Any) -> str:
+    """A value as YAML writes it on a line, and what came out of a vault as ``***``."""
+    return yaml_text(_veiled(data))
+
+
+def _veiled(data: Any) -> Any:
+    if isinstance(data, Vaulted):
+        return VEIL
+    if isinstance(data, Mapping):
+        return {key: _veiled(item) for key, item in data.items()}
+    return [_veiled(item) for item in data] if isinstance(data, list) else data

@@ -18,7 +18,7 @@ from encamp import bundle, plan
 from encamp.agent.boot import STAGE0
 from encamp.local import LocalLink
 from encamp.plan import Item
-from encamp.shared.wire import BlobStore
+from encamp.shared.wire import BlobStore, to_wire
 from encamp.transport import Remote, Traffic, converse
 
 Converge = Callable[..., list[dict[str, Any]]]
@@ -53,10 +53,12 @@ def converge(tmp_path: Path) -> Converge:
         diff: bool = False,
         python: str = sys.executable,
         traffic: Traffic | None = None,
+        saved: dict[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
         store = BlobStore()
         ships = {package for step in plan.build("here", items).steps for package in step.resource.ships}
-        payload = bundle.pack(job(items, tmp_path / "state", store, check, diff), ships)
+        work = job(items, tmp_path / "state", store, check, diff)
+        payload = bundle.pack({**work, "plan": to_wire(saved)} if saved else work, ships)
         remote = Remote("here", python, become=False)
         return list(converse(LocalLink(), remote, payload, store, traffic or Traffic()))
 

@@ -134,3 +134,25 @@ def test_traps_of_fabrics_own_options_are_refused(traps: list[str], said: str) -
     """--dry would deploy for real, and an unset variable after -H would mean the whole site."""
     done = fab(*traps, "deploy")
     assert done.returncode == 1 and said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--plan", "a", "--apply", "b"), 1, "--plan and --apply exclude each other"),
+        (("--apply", "b", "--set", "port=1"), 1, "--set was decided with it"),
+        (("--apply", "b", "--limit", "web1"), 1, "--limit was decided with it"),
+        (("--apply", "b", "--no-verify"), 1, "--no-verify was decided with it"),
+        (("--apply", "b"), 6, "the key of this site's plans is not on this machine"),
+        (("--plan", "/nosuch/plan.json"), 6, "no plan can be written to /nosuch/plan.json"),
+        (("--plan", "plan.json", "--set", "prot=1"), 4, "there is no setting prot"),
+    ],
+)
+def test_mistakes_with_saved_plans(
+    site: Path, door: socket.socket, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = fab("deploy", *arguments, site=site)
+    assert done.returncode == code and words in done.stderr, done.stdout + done.stderr
+    assert not (site / "secrets").exists()
+    with pytest.raises(BlockingIOError):
+        door.accept()

@@ -1,0 +1,172 @@
+"""``fab deploy --plan FILE`` and ``fab deploy --apply FILE``: a deploy in two steps, with a review between them."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import uuid
+from pathlib import Path
+from typing import Any
+
+from encamp import bundle, inventory, rollout, saved_plan, saved_plan_key, saved_plan_steps, site
+from encamp.commands import deploy
+from encamp.commands.deploy import Prepared
+from encamp.commands.options import Options, finish, listeners
+from encamp.errors import Origin, SavedPlanError, UsageError
+from encamp.reach import SshReach
+from encamp.report import Outcome, tell
+from encamp.rollout import ALL_AT_ONCE, EVERY_HOST
+from encamp.run import Run, exit_code
+from encamp.saved_plan_key import PlanKey
+from encamp.saved_plan_steps import Findings
+from encamp.shared.record import replace
+from encamp.site import Site, SiteHost
+
+
+def run(options: Options, verify: bool, plan: str, apply_: str) -> int:
+    """One of the two. Returns the exit code; raises EncampError."""
+    if plan and apply_:
+        raise UsageError("--plan and --apply exclude each other", "make the plan first, review it, then apply it")
+    return save(options, verify, plan) if plan else apply(options, verify, apply_)
+
+
+def save(options: Options, verify: bool, file: str) -> int:
+    """Look at the hosts and write what a deploy would do. Returns the exit code; raises EncampError."""
+    saved_plan.check_place(file)
+    look = replace(options, check=True, diff=True)
+    fleet, selected = deploy.load(look, "plan")
+    key = saved_plan_key.for_making(_folder(options))
+    prepared = deploy.prepare(fleet, selected, verify, options.instance)
+    made = _made(options, verify, fleet, selected)
+    findings = Findings()
+    outcomes = deploy.carry_out(look, fleet, selected, _guarded(prepared, made.id, key), [findings])
+    code = exit_code(outcomes, True, options.want_exit_code)
+    if any(outcome.status != "ok" for outcome in outcomes):
+        tell(f"\n  no plan was written: {Origin(file)} would tell of some hosts only")
+        return code
+    jobs = [saved_plan_steps.with_findings(job, findings.next_of(job["host"])) for job in _declared(prepared, key)]
+    saved_plan.write(file, saved_plan.document(made, jobs, key))
+    _tell_saved(file, jobs)
+    return code
+
+
+def apply(options: Options, verify: bool, file: str) -> int:
+    """Do exactly what a saved plan says, or refuse before any host is changed; with ``check`` only say which.
+
+    Returns the exit code; raises EncampError.
+    """
+    _refuse_options(options, verify)
+    key = saved_plan_key.for_applying(_folder(options))
+    plan = saved_plan.opened(saved_plan.read(file), file, key)
+    stored, verify = _stored(options, plan["options"])
+    fleet, selected = deploy.load(stored, "plan")
+    prepared = deploy.prepare(fleet, selected, verify, stored.instance)
+    _compare(plan, prepared, key, file)
+    if stored.check or len(plan["hosts"]) > 1:
+        outcomes = _looked_through(stored, fleet, _expecting(prepared, plan, key))
+        if stored.check or any(outcome.status != "ok" for outcome in outcomes):
+            return finish(replace(stored, check=True), outcomes, ())
+    if fleet.lacks_secrets:  # made only now, so that a plan that is refused leaves none behind
+        fleet, selected = deploy.load(stored, "make")
+        prepared = deploy.prepare(fleet, selected, verify, stored.instance)
+    outcomes = deploy.carry_out(stored, fleet, selected, _expecting(prepared, plan, key))
+    return deploy.ended(stored, fleet, selected, outcomes)
+
+
+def _folder(options: Options) -> Path:
+    return inventory.file_of(site.locate(options.inventory)).parent
+
+
+def _made(options: Options, verify: bool, fleet: Site, selected: list[SiteHost]) -> saved_plan.Made:
+    """Who makes a plan, of what. What ``--retry`` chose is kept as names: by then another run may be the last."""
+    pace = options.rollout
+    kept: dict[str, Any] = {
+        "hosts": options.hosts,
+        "limit": ",".join(host.name for host in selected) if options.retry else options.limit,
+        "instance": options.instance,
+        "set": list(options.overrides),
+        "verify": verify,
+        "batch": str(pace.batch) if pace.batch else "",
+        "max_fail": str(pace.max_fail) if pace.max_fail.number else "",
+        "any_errors_fatal": pace.any_errors_fatal,
+    }
+    where = str(Origin(str(fleet.inventory.path)))
+    return saved_plan.Made(uuid.uuid4().hex, getpass.getuser(), socket.gethostname(), where, bundle.digest(), kept)
+
+
+def _stored(options: Options, kept: dict[str, Any]) -> tuple[Options, bool]:
+    """The options that a plan was made with, in the place of those that it decides; and whether it proves."""
+    return replace(
+        options,
+        diff=True,
+        hosts=kept["hosts"],
+        limit=kept["limit"],
+        instance=kept["instance"],
+        overrides=tuple(kept["set"]),
+        rollout=rollout.parse(kept["batch"], kept["max_fail"], kept["any_errors_fatal"]),
+    ), kept["verify"]
+
+
+def _refuse_options(options: Options, verify: bool) -> None:
+    """Raises UsageError for an option that a plan has decided."""
+    given = {
+        "-H": options.hosts,
+        "--limit": options.limit,
+        "--retry": options.retry,
+        "--instance": options.instance,
+        "--set": options.overrides,
+        "--no-verify": not verify,
+        "--batch, --max-fail and --any-errors-fatal": options.rollout != ALL_AT_ONCE,
+        "--exit-code": options.want_exit_code,
+    }
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise UsageError(f"--apply does what the plan says, and {wrong[0]} was decided with it", "leave it out")
+
+
+def _declared(prepared: Prepared, key: PlanKey) -> list[dict[str, Any]]:
+    return [saved_plan_steps.declared(plan, stages, key) for (_, stages), plan in prepared.jobs]
+
+
+def _guarded(prepared: Prepared, plan_id: str, key: PlanKey) -> Prepared:
+    """What was prepared, as the plan that is being made."""
+    plans = {place: saved_plan_steps.guarded(plan, plan_id, key) for place, plan in prepared.jobs}
+    return replace(prepared, plans=plans)
+
+
+def _expecting(prepared: Prepared, saved: dict[str, Any], key: PlanKey) -> Prepared:
+    """What was prepared, each host told what the saved plan found there."""
+    jobs = {(job["host"], tuple(job["stages"])): job for job in saved["hosts"]}
+    plans = {place: saved_plan_steps.guarded(plan, saved["id"], key, jobs[place]) for place, plan in prepared.jobs}
+    return replace(prepared, plans=plans)
+
+
+def _compare(saved: dict[str, Any], prepared: Prepared, key: PlanKey, file: str) -> None:
+    """Raises SavedPlanError where the files, or encamp, give another plan than the saved one."""
+    lines = saved_plan_steps.differences(saved["hosts"], _declared(prepared, key))
+    if lines:
+        reason = "the inventory, the settings or encamp give another plan now:\n"
+        raise SavedPlanError(reason + "\n".join(f"    {line}" for line in lines), saved_plan.AGAIN, Origin(file))
+    if saved["code"] != bundle.digest():
+        reason = f"this plan was made by another encamp ({saved['encamp']}), whose steps may do other things"
+        raise SavedPlanError(reason, saved_plan.AGAIN, Origin(file))
+
+
+def _looked_through(options: Options, fleet: Site, prepared: Prepared) -> list[Outcome]:
+    """Compare every host with the plan before any is changed, quietly; what is wrong is told."""
+    mode = replace(options.mode, check=True, rollout=EVERY_HOST)
+    outcomes = Run(deploy.COMMAND, mode, SshReach(fleet, options.config), ()).converge(prepared.waves, prepared.plans)
+    wrong = [outcome for outcome in outcomes if outcome.status != "ok"]
+    told = listeners(options) if wrong else []
+    for outcome in wrong:
+        for listener in told:
+            listener.ended(outcome)
+    for listener in told:
+        listener.close()
+    return outcomes
+
+
+def _tell_saved(file: str, jobs: list[dict[str, Any]]) -> None:
+    changed, unknown = (saved_plan_steps.changing(jobs, status) for status in ("changed", "unknown"))
+    tell(f"\n  saved: {Origin(str(Path(file).absolute()))} ({changed} to change, {unknown} unknown until applied)")
+    tell(f"  next: review it, then fab deploy --apply {file}   (same --inventory; within {saved_plan.VALID.days} days)")
