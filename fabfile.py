@@ -240,6 +240,26 @@ def lock(c: Any, prefect: str, exclude_newer: str = "", with_: Any = None, inven
     _end(guarded(lambda: run(prefect, exclude_newer, with_ or (), inventory)))
 
 
+@fleet_task(
+    iterable=["set"],
+    help={
+        "inventory": INVENTORY,
+        "set": SET,
+        "graph": "Draw the groups and their hosts (that is the default).",
+        "list": "All groups, hosts and variables as JSON.",
+        "vars": "In the graph, name the variables of hosts and groups, too.",
+    },
+)
+def inventory(
+    c: Any, graph: bool = False, list: bool = False, vars: bool = False, inventory: str = "", set: Any = None
+) -> None:
+    """Show the site's groups and hosts (below the group -H), as ansible-inventory does, without secrets."""
+    from encamp.commands.inventory import inventory as run
+
+    options = _options(c, inventory=inventory, overrides=set or ())
+    _end(guarded(lambda: run(options, list and not graph, vars)))
+
+
 @fleet_task(iterable=["set"], help={"inventory": INVENTORY, "set": SET})
 def settings(c: Any, inventory: str = "", set: Any = None) -> None:
     """Show every effective setting of the hosts (-H, or all), and the file and line that set it."""

@@ -61,6 +61,15 @@ class Inventory:
         """Variables of a host that is in ``group`` only, such as this machine as one more client. Raises KeyError."""
         return self._site.variables("", self._site.tree.above(group)) if self._site else self.variables
 
+    @property
+    def tree(self) -> Tree:
+        """The groups as they are written, in the order of the file."""
+        return self._site.tree if self._site else Tree()
+
+    def own_variables(self, group: str) -> Mapping[str, Value]:
+        """What is said of a group itself, in the inventory file and in group_vars, not rendered. Raises KeyError."""
+        return self._site.own(group) if self._site else {}
+
     def unlisted(self, name: str) -> Host:
         """A host that the inventory does not list: it has the variables of all, and its file in host_vars if any."""
         variables = self.variables
@@ -139,6 +148,10 @@ class _Site:
         names = sorted(group.name for group in groups if group.name != "all")
         magic = {"inventory_hostname": name, "inventory_hostname_short": name.split(".")[0], "group_names": names}
         return Variables(merged, magic, self._references)
+
+    def own(self, group: str) -> dict[str, Value]:
+        """What is said of a group itself. Raises KeyError."""
+        return {**self.tree.groups[group].variables, **self._of_group[group]}
 
     def notes(self, file: str, adhoc: bool) -> Iterable[str]:
         """Files of variables that nothing reads, as a mistyped name leaves them."""

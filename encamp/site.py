@@ -102,7 +102,7 @@ class Site:
     @property
     def lacks_secrets(self) -> bool:
         """Whether a plan that was made of this site so far holds a secret that only a deploy makes."""
-        return self._secrets.lacks
+        return self.secrets.lacks
 
     def host(self, name: str) -> SiteHost:
         return self._hosts[name]

@@ -63,7 +63,7 @@ def load_site(
     Raises InventoryError, SettingsError, UsageError.
     """
     _check_options(options)
-    loaded = _load(options)
+    loaded = load_inventory(options)
     pattern = options.hosts or ",".join(group for group in groups if group in loaded.groups)
     if not pattern:
         raise UsageError(
@@ -98,7 +98,7 @@ def load_this_machine(options: Options, group: str) -> tuple[site.Site, site.Sit
 
     Raises InventoryError, SettingsError.
     """
-    loaded = _load(options)
+    loaded = load_inventory(options)
     variables = loaded.group_variables(group) if group in loaded.groups else loaded.variables
     this = inventory.Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.path.parent))
     fleet = site.Site(loaded, [this], "refuse")
@@ -114,7 +114,8 @@ def _check_options(options: Options) -> None:
         raise UsageError("--exit-code tells what --check found", "give --check, too; without it hosts are changed")
 
 
-def _load(options: Options) -> inventory.Inventory:
+def load_inventory(options: Options) -> inventory.Inventory:
+    """The site that the options name, with what ``--set`` gives. Raises InventoryError, UsageError."""
     loaded = inventory.load(site.locate(options.inventory), site.parse_overrides(options.overrides))
     for note in loaded.notes:
         print(f"warning: {note}", file=sys.stderr)

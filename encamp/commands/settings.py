@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from encamp import reach
 from encamp.commands.options import Options, load_site
 from encamp.errors import Origin
+from encamp.inventory_graph import veiled
 from encamp.report import tell
 from encamp.settings import describe
 from encamp.site import SiteHost
 from encamp.type_names import yaml_text
-from encamp.vaulted import Vaulted
 from roles import stages
 
 DEFAULT = "default"
-VEIL = "***"
 
 
 def settings(options: Options) -> int:
@@ -50,12 +48,4 @@ def _row(host: SiteHost, name: str, default: str) -> tuple[str, str, str]:
 
 def shown(data: Any) -> str:
     """A value as YAML writes it on a line, and what came out of a vault as ``***``."""
-    return yaml_text(_veiled(data))
-
-
-def _veiled(data: Any) -> Any:
-    if isinstance(data, Vaulted):
-        return VEIL
-    if isinstance(data, Mapping):
-        return {key: _veiled(item) for key, item in data.items()}
-    return [_veiled(item) for item in data] if isinstance(data, list) else data
+    return yaml_text(veiled(data))

@@ -131,7 +131,7 @@ def test_other_files_or_options_give_another_plan_and_no_host_hears_of_it(
     plan(lab, site, file, *INFO)
     sessions, text = lab.ssh_sessions(SERVER), settings.read_text("utf-8")
     try:
-        settings.write_text(f"{text}server_environment: {{MORE: x}}\n", "utf-8")
+        settings.write_text(f"{text}server_environment: {{PREFECT_SERVER_EVENTS_RETENTION_PERIOD: P30D}}\n", "utf-8")
         refused(apply(lab, site, file), "another plan now", f"{SERVER}: File:{ENV} is to be otherwise")
     finally:
         settings.write_text(text, "utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from encamp import inventory
+from encamp import inventory, inventory_graph
 from encamp.bundle import ROOT
 from encamp.errors import InventoryError
 
@@ -132,6 +132,29 @@ def test_hosts_groups_and_variables_are_those_that_ansible_finds(tmp_path: Path,
         assert found == variables.get(name, {}), name
     for name in groups:
         assert set(ours.groups.get(name, ())) == members(groups, name), name
+
+
+SITES = [VARIED, DIAMOND, ROOT / "inventory/hosts.yml", ROOT / "inventory/lab/hosts.yml"]
+
+
+@pytest.mark.parametrize(
+    ("site", "variables"),
+    [(VARIED, False), *((site, True) for site in SITES)],
+    ids=("varied-groups", "varied", "diamond", "default", "lab"),
+)
+def test_the_graph_is_the_one_that_ansible_draws(tmp_path: Path, site: Any, variables: bool) -> None:
+    path = written(tmp_path, site) if isinstance(site, dict) else site
+    options = ["--graph", *(["--vars"] if variables else [])]
+    drawn = ansible(str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(path), *options)
+    assert inventory_graph.graph(inventory.load(path), variables=variables) == drawn.rstrip().splitlines()
+
+
+@pytest.mark.parametrize("site", SITES, ids=("varied", "diamond", "default", "lab"))
+def test_the_listing_is_the_one_that_ansible_gives(tmp_path: Path, site: Any) -> None:
+    path = written(tmp_path, site) if isinstance(site, dict) else site
+    listed = theirs(path)
+    listed["_meta"].pop("profile", None)
+    assert json.loads(inventory_graph.listing(inventory.load(path))) == listed
 
 
 def test_patterns_name_the_same_hosts_in_the_same_order(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""``fab inventory``: the site's groups and hosts, as ``ansible-inventory --graph`` and ``--list`` tell them."""
+
+from __future__ import annotations
+
+from encamp import inventory_graph
+from encamp.commands.options import Options, load_inventory
+from encamp.errors import UsageError
+from encamp.report import tell
+
+
+def inventory(options: Options, as_list: bool = False, variables: bool = False) -> int:
+    """Print the graph of the whole site, or below the group that ``-H`` names; or all of it as JSON.
+
+    Raises InventoryError, UsageError.
+    """
+    if as_list and (variables or options.hosts):
+        raise UsageError("--list tells every host and variable", "leave --vars and -H out")
+    loaded = load_inventory(options)
+    group = options.hosts or "all"
+    if group not in loaded.groups:
+        raise UsageError(f"{group} is no group of {loaded.path}", "name one with -H, or leave it out for all")
+    lines = [inventory_graph.listing(loaded)] if as_list else inventory_graph.graph(loaded, group, variables)
+    for line in lines:
+        tell(line)
+    return 0
