@@ -57,9 +57,10 @@ def connect(endpoint: Endpoint, seconds: float = CONNECT_SECONDS) -> socket.sock
 
 @record
 class Certificate:
-    """A server's certificate that was accepted: days until it expires, and who issued it."""
+    """A server's certificate that was accepted: days until it expires, days from its first to its last, its issuer."""
 
     days: float
+    lasts: float
     issuer: str
 
 
@@ -69,9 +70,9 @@ def certificate(endpoint: Endpoint, ca_file: str) -> Certificate:
     with connect(endpoint) as plain, context.wrap_socket(plain, server_hostname=endpoint.name) as secured:
         found: dict[str, Any] = secured.getpeercert() or {}
     issuer = {key: value for part in found.get("issuer", ()) for key, value in part}
-    expires = ssl.cert_time_to_seconds(str(found.get("notAfter", "Jan  1 00:00:00 2038 GMT")))
+    begins, expires = (ssl.cert_time_to_seconds(str(found[key])) for key in ("notBefore", "notAfter"))
     name = str(issuer.get("organizationName") or issuer.get("commonName") or "unknown")
-    return Certificate((expires - time.time()) / 86400, name)
+    return Certificate((expires - time.time()) / 86400, (expires - begins) / 86400, name)
 
 
 @record

@@ -11,13 +11,16 @@ from roles.kinds.doctor_findings import UNTOLD, Finding, fail, ok, warn
 from roles.kinds.doctor_network import certificate
 from roles.kinds.prefect_api import explain_network
 
-EXPIRES_SOON = 14
+#: Days before the end, or the last part of its time where that is less: Caddy renews in the last third.
+EXPIRES_SOON, LAST_PART = 30, 1 / 4
+#: What the authority of `tls: internal` is called (encamp.ca). Its certificates are renewed by a deploy alone.
+INTERNAL = "encamp CA "
 #: (what the TLS library says, cause, fix), first match wins.
 TLS_ERRORS = (
     (
         r"certificate has expired",
         "the server's certificate has expired",
-        "renew it (with tls: acme or internal Caddy does so while it runs)",
+        "renew it (`fab deploy` does so with tls: internal, Caddy by itself with tls: acme)",
     ),
     (
         r"not yet valid",
@@ -45,9 +48,11 @@ def see_tls(case: Case) -> Optional[Finding]:
             return Finding(UNTOLD, f"{told}; it would fail: {_short(str(error))}")
         return _refused(case, str(error))
     text = f"certificate by {found.issuer}, valid for {found.days:.0f} days"
-    if found.days < EXPIRES_SOON:
-        return warn(text, "it expires soon, and nothing has renewed it", "see why it is not renewed")
-    return ok(text)
+    if found.days >= min(EXPIRES_SOON, found.lasts * LAST_PART):
+        return ok(text)
+    if found.issuer.startswith(INTERNAL):
+        return warn(text, "it expires soon, and a deploy renews it", f"`fab -H {case.server} deploy`")
+    return warn(text, "it expires soon, and nothing has renewed it", "see why it is not renewed")
 
 
 def _refused(case: Case, said: str) -> Finding:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import datetime
 import hashlib
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -13,12 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from roles.kinds.doctor_case import Case
 from roles.kinds.doctor_network import Endpoint, websocket
 from roles.kinds.doctor_precedence import ClientSettings
 from roles.kinds.doctor_reach import alternatives
 from roles.kinds.doctor_server_case import environment_of
 from roles.kinds.doctor_skew import skew
+from roles.kinds.doctor_tls import see_tls
 from roles.kinds.user_environment import Variable
+from tests.certificates import Issuer
 from tests.unit.kinds.laptop import Laptop
 
 URL = "PREFECT_API_URL"
@@ -213,3 +219,39 @@ def test_a_connection_that_is_dropped_is_an_error(serve: Callable[[Answer], str]
 
     with pytest.raises(OSError, match="closed without a word"):
         websocket(serve(answer), {}, None, "")
+
+
+@contextlib.contextmanager
+def https(folder: Path, certificate: str, key: str) -> Iterator[str]:
+    """The URL of a server that shows a certificate for localhost."""
+    (folder / "leaf.pem").write_text(certificate + key, "utf-8")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "leaf.pem")
+
+    def greet() -> None:
+        with contextlib.suppress(OSError):  # closed below
+            while True:
+                context.wrap_socket(listener.accept()[0], server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=greet, daemon=True).start()
+        yield f"https://localhost:{listener.getsockname()[1]}/api"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("authority", "days", "status", "fix"),
+    [
+        ("encamp CA 1", 40, "ok", ""),
+        ("encamp CA 1", 10, "warn", "`fab -H vm1 deploy`"),
+        ("Company CA", 10, "warn", "see why it is not renewed"),
+    ],
+)
+def test_a_certificate_that_ends_soon_is_told_with_who_renews_it(
+    tmp_path: Path, authority: str, days: int, status: str, fix: str
+) -> None:
+    issuer = Issuer(authority)
+    (tmp_path / "ca.pem").write_text(issuer.pem, "utf-8")
+    with https(tmp_path, *issuer.leaf("localhost", datetime.timedelta(days))) as url:
+        found = see_tls(Case(Laptop(str(tmp_path)), url, ca_file=str(tmp_path / "ca.pem"), server="vm1"))
+    assert found and (found.status, found.fix) == (status, fix)
