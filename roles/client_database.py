@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
-from typing import Any
 
 from encamp.errors import SettingsError
 from encamp.host import locate
@@ -12,22 +10,13 @@ from encamp.settings import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
-from roles import database, database_connection, database_url
+from roles import database, database_connection, database_url, firewall
 from roles.database_url import Connection, Tls
 
 FIX = (
     "set database_host: or database_url: for {server}, give clients a way in with client_database_url:, "
     "or set client_mode: hosted"
 )
-
-
-def _networks(value: Any) -> str | None:
-    for item in value:
-        try:
-            ipaddress.ip_network(item)
-        except ValueError:
-            return f"{item!r} is no network such as 10.0.0.0/8 or 192.0.2.7"
-    return None
 
 
 @record
@@ -46,7 +35,7 @@ class Settings:
     client_database_sources: tuple[str, ...] = setting(
         (),
         "Set for a server: networks whose clients may log in to its database on database_host (client_mode: database).",
-        check=_networks,
+        check=firewall.check_networks,
         example="[10.1.0.0/16]",
     )
 

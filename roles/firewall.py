@@ -17,7 +17,8 @@ from roles import address, tls
 from roles.layout import Layout
 
 
-def _networks(value: Any) -> str | None:
+def check_networks(value: Any) -> str | None:
+    """What is wrong with a list of networks, if anything."""
     for item in value:
         try:
             ipaddress.ip_network(item)
@@ -42,7 +43,7 @@ class Settings:
     allowed_sources: tuple[str, ...] = setting(
         (),
         "Networks that may reach the port. Empty: everyone. Without an active firewall on the host it has no effect.",
-        check=_networks,
+        check=check_networks,
         example="[10.0.0.0/8]",
     )
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional
 
 from encamp.shared.record import record, replace
+
+if TYPE_CHECKING:
+    from roles.kinds.database_refusals import Refusal
 
 
 @record
@@ -88,22 +91,28 @@ def _port(report: Report, target: Target) -> Fault:
 
 
 def _login(report: Report, target: Target) -> Fault:
-    for pattern, told in _LOGIN:
-        if re.search(pattern, f"{report.code} {report.kind} {report.text}"):
-            return told(report, target)
+    said = f"{report.code} {report.kind} {report.text}"
+    if re.search(r"no pg_hba\.conf entry|pg_hba\.conf rejects", said):
+        return _no_entry(report, target)
+    from roles.kinds.database_refusals import REFUSALS  # it travels to a host when a login failed there
+
+    known = next((one for one in REFUSALS if re.search(one.pattern, said)), None)
+    if known:
+        return _refused(known, report, target)
     return Fault(
         f"{target.place} takes connections, but no login: {report.text or report.kind}",
         "another program, or a proxy, listens there" if not report.code else "",
     )
 
 
-def _password(report: Report, target: Target) -> Fault:
-    fix = target.deploy or "correct the password in the source of database_url, percent-encoded"
-    return Fault(
-        f"Postgres at {target.place} refuses the login of {target.user}",
-        "the password is wrong, or there is no such role",
-        fix,
+def _refused(known: Refusal, report: Report, target: Target) -> Fault:
+    """A login that was refused in a way that is known."""
+    words = {"place": target.place, "user": target.user, "database": target.database, "tls": target.tls}
+    openssl = report.text.partition("verify failed: ")[2].partition(" (_ssl")[0] or report.text
+    reason, cause, fix = (
+        text.format(**words, text=report.text, openssl=openssl) for text in (known.reason, known.cause, known.fix)
     )
+    return Fault(reason, cause, (known.deploys and target.deploy) or fix)
 
 
 def _no_entry(report: Report, target: Target) -> Fault:
@@ -118,101 +127,6 @@ def _no_entry(report: Report, target: Target) -> Fault:
         cause += ", or takes TLS connections only"
     rule = f"hostssl {target.database} {target.user} {address}/32 scram-sha-256"
     return Fault(reason, cause, f"there: add `{rule}` to pg_hba.conf, or the address to its allowed networks")
-
-
-def _no_role(report: Report, target: Target) -> Fault:
-    fix = target.deploy or f'there: CREATE ROLE "{target.user}" LOGIN PASSWORD ...'
-    return Fault(f"Postgres at {target.place} has no role {target.user} that may log in", "", fix)
-
-
-def _no_database(report: Report, target: Target) -> Fault:
-    fix = target.deploy or f'there: CREATE DATABASE "{target.database}" OWNER "{target.user}"'
-    return Fault(
-        f"Postgres at {target.place} has no database {target.database}", "it was never made, or its name is wrong", fix
-    )
-
-
-def _may_not_connect(report: Report, target: Target) -> Fault:
-    fix = target.deploy or f'there: GRANT CONNECT ON DATABASE "{target.database}" TO "{target.user}"'
-    return Fault(f"{target.user} may not connect to the database {target.database} at {target.place}", "", fix)
-
-
-def _full(report: Report, target: Target) -> Fault:
-    return Fault(
-        f"Postgres at {target.place} has no connection left",
-        "its clients hold as many as max_connections, the role or the database allows",
-        "close some, or raise that limit",
-    )
-
-
-def _starting(report: Report, target: Target) -> Fault:
-    return Fault(f"Postgres at {target.place} is starting or stopping", report.text, "wait, then deploy again")
-
-
-def _no_tls(report: Report, target: Target) -> Fault:
-    return Fault(
-        f"Postgres at {target.place} offers no TLS, and database_tls is {target.tls}",
-        "ssl is off there",
-        "switch it on there (ssl = on), or set database_tls: prefer",
-    )
-
-
-def _wrong_ca(report: Report, target: Target) -> Fault:
-    return Fault(
-        f"the certificate of {target.place} is not of an authority that this host trusts: {_reason_in(report.text)}",
-        "the server's certificate is signed by a CA of its own, or database_ca_file is that of another",
-        "name the CA's file with database_ca_file",
-    )
-
-
-def _wrong_name(report: Report, target: Target) -> Fault:
-    return Fault(
-        f"the certificate of {target.place} is for another name: {_reason_in(report.text)}",
-        "the address that is used is not in it",
-        "use the name in the certificate, or set database_tls_check_hostname: false",
-    )
-
-
-def _expired(report: Report, target: Target) -> Fault:
-    return Fault(
-        f"the certificate of {target.place} is not valid now",
-        "it has expired, or one of the two clocks is wrong",
-        "renew it",
-    )
-
-
-def _own_certificate(report: Report, target: Target) -> Fault:
-    return Fault(
-        f"Postgres at {target.place} wants a certificate of this server's own",
-        "its pg_hba.conf asks for one (clientcert, cert)",
-        "give one with database_cert_file and database_key",
-    )
-
-
-def _key(report: Report, target: Target) -> Fault:
-    return Fault(
-        f"the certificate or key to show to {target.place} cannot be used: {report.text}",
-        "they do not belong together, or the key has a passphrase",
-        "correct database_cert_file and database_key",
-    )
-
-
-#: What a login's error (SQLSTATE, class, text) means. The first match counts.
-_LOGIN: tuple[tuple[str, Callable[[Report, Target], Fault]], ...] = (
-    (r"connection requires a valid client certificate|certificate authentication failed", _own_certificate),
-    (r"28P01|password authentication failed", _password),
-    (r"no pg_hba\.conf entry|pg_hba\.conf rejects", _no_entry),
-    (r'role ".*" does not exist|is not permitted to log in|[Pp]eer authentication failed', _no_role),
-    (r"3D000", _no_database),
-    (r"53300", _full),
-    (r"57P03", _starting),
-    (r"42501", _may_not_connect),
-    (r"rejected SSL upgrade|does not support SSL", _no_tls),
-    (r"[Hh]ostname mismatch|IP address mismatch|doesn't match", _wrong_name),
-    (r"certificate has expired|not yet valid", _expired),
-    (r"CERTIFICATE_VERIFY_FAILED", _wrong_ca),
-    (r"KEY_VALUES_MISMATCH|PEM lib|bad decrypt|NO_START_LINE", _key),
-)
 
 
 def _facts(report: Report, target: Target) -> Fault:
@@ -262,8 +176,3 @@ _STAGES: Mapping[str, Callable[[Report, Target], Fault]] = {
     "schema": _schema,
     "extension": _extension,
 }
-
-
-def _reason_in(text: str) -> str:
-    """The part of OpenSSL's message that says something."""
-    return text.partition("verify failed: ")[2].partition(" (_ssl")[0] or text
