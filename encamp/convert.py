@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Union
 
-from encamp import secret_sources
+from encamp import quoting, secret_sources
 from encamp.errors import InventoryError, Origin
 from encamp.inventory_yaml import LocatedDict, LocatedList, typed
 from encamp.shared.record import record
@@ -27,11 +27,15 @@ UNREAD = Secret("not fetched")
 
 @record
 class Place:
-    """Which value is looked at: its key, such as ``pools[0].name``, its line, and its text where it came untyped."""
+    """Which value is looked at: its key, such as ``pools[0].name``, its line, and its text where it came untyped.
+
+    ``lines``: a secret there may have several.
+    """
 
     key: str
     origin: Origin
     text: str | None = None
+    lines: bool = False
 
     def below(self, key: str, line: int = 0) -> Place:
         """A value inside this one."""
@@ -131,11 +135,11 @@ class Converter:
     def _secret(self, data: Any, place: Place) -> Any:
         if isinstance(data, Vaulted):
             self.given.append(Given(place.key, place.origin, None))
-            return Secret(str(data))
+            return _fit(Secret(str(data)), place)
         try:
             source = secret_sources.parse(data)
             self.given.append(Given(place.key, place.origin, source))
-            return secret_sources.fetch(source, self._directory) if self._fetch else UNREAD
+            return _fit(secret_sources.fetch(source, self._directory), place) if self._fetch else UNREAD
         except ValueError as error:
             raise Invalid(place, str(error), secret_sources.HOW) from None
 
@@ -182,6 +186,14 @@ class Converter:
             return cls(**values)
         except ValueError as error:
             raise Invalid(place, f"is wrong: {error}") from None
+
+
+def _fit(secret: Secret, place: Place) -> Secret:
+    """The secret, unless it holds what no password can be. Raises Invalid, which does not repeat it."""
+    problem = None if place.lines else quoting.unfit(secret.reveal())
+    if problem:
+        raise Invalid(place, f"holds {problem}", "let its source give one line of plain text")
+    return secret
 
 
 def _line(data: Any, key: Any) -> int:

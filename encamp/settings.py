@@ -37,6 +37,7 @@ class Spec:
     check: Check | None = None
     example: str = ""
     per_host: bool = False
+    lines: bool = False
 
 
 def setting(
@@ -48,12 +49,13 @@ def setting(
     check: Check | None = None,
     example: str = "",
     per_host: bool = False,
+    lines: bool = False,
 ) -> Any:
     """Declare a setting. Without a default it must be given. ``check`` returns what is wrong with a value, or None.
 
-    ``per_host``: it is the same for all instances of a host.
+    ``per_host``: it is the same for all instances of a host. ``lines``: a secret that may have several, as a key has.
     """
-    metadata = {"spec": Spec(help, minimum, maximum, check, example, per_host)}
+    metadata = {"spec": Spec(help, minimum, maximum, check, example, per_host, lines)}
     if isinstance(default, (dict, list)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -194,8 +196,9 @@ def _values(cls: type, host: Host, converter: Converter) -> tuple[dict[str, Any]
             continue
         try:
             value = host.variables[field.name]
-            place = Place(field.name, value.origin, value.text)
-            values[field.name] = converter.setting(hints_of(cls)[field.name], value.data, place, spec_of(field))
+            spec = spec_of(field)
+            place = Place(field.name, value.origin, value.text, spec.lines)
+            values[field.name] = converter.setting(hints_of(cls)[field.name], value.data, place, spec)
         except Invalid as error:
             errors.append(SettingsError(error.message, error.fix, error.origin))
         except InventoryError as error:

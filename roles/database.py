@@ -89,7 +89,10 @@ class Settings:
         "", "PEM file on the controller with a certificate to show to Postgres.", example="files/prefect.pem"
     )
     database_key: Secret | None = setting(
-        None, "Private key of that certificate, PEM without a passphrase.", example="{file: secrets/prefect.key}"
+        None,
+        "Private key of that certificate, PEM without a passphrase.",
+        example="{file: secrets/prefect.key}",
+        lines=True,
     )
     database_pool_size: int = setting(5, "Connections that each server process keeps open.", minimum=1, maximum=1000)
     database_max_overflow: int = setting(

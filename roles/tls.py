@@ -38,6 +38,7 @@ class Settings:
         "",
         "With tls: files, the certificate's private key: a PEM file on this machine, or where to find it as a secret.",
         example="{command: [pass, prefect-tls-key]}",
+        lines=True,
     )
     tls_redirect: bool = setting(
         True, "With https on port 443, whether port 80 is opened and sends browsers on to https."

@@ -103,10 +103,10 @@ def test_a_string_of_the_operators_own(tmp_path: Path) -> None:
         ('admin:hunter2"', "quotation mark"),
         (" admin:hunter2", "space"),
         ("admin:hunter2 ", "space"),
-        ("admin:hunter2\r\r", "printable ASCII"),
-        ("admin:hunter2\nPREFECT_X=1", "printable ASCII"),
+        ("admin:hunter2\r\r", "a line break"),
+        ("admin:hunter2\nPREFECT_X=1", "a line break"),
         ("admin:hünter2", "printable ASCII"),
-        ("admin:hunter2\x7f", "printable ASCII"),
+        ("admin:hunter2\x7f", "a control character"),
         ("admin:hunter2\t", "printable ASCII"),
     ],
 )
