@@ -1,0 +1,163 @@
+"""A generated secret gets a new value while everything uses it: the password of a server on another host's Postgres.
+
+The controller is killed on the way, as by a cancelled job; the next run must finish the change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from lab import CHECKOUT
+from live import LiveLab
+
+from tests.integration.looks import Fab, counts, succeeded
+
+KEEPER, SERVER, WORKER, LAPTOP = "nft1", "vm2", "vm1", "laptop1"
+HOSTS = (KEEPER, SERVER, WORKER)
+AUTH, ROLE = f"{SERVER}/default/api-auth", f"{KEEPER}/postgres/prefect"
+SERVER_ENV = "/etc/prefect/default/server.env"
+CLIENT = ("-H", LAPTOP, "configure-client")
+#: A login with a password that comes by standard input, as libpq does it.
+LOGIN = "PGPASSWORD=$(cat) psql -XAtq -h {address} -U prefect -d prefect -c 'SELECT 1'"
+
+
+class Site:
+    """One server with all that has a secret: its database, its auth, its certificate, its worker and its client."""
+
+    def __init__(self, lab: LiveLab, folder: Path) -> None:
+        self.lab, self.folder = lab, folder
+        own = {"database_host": KEEPER, "database_client_address": lab.address(SERVER), "auth": "auto"}
+        own |= {"tls": "internal", "public_url": f"https://{lab.address(SERVER)}"}
+        keeper, worker = {"postgres_address": lab.address(KEEPER)}, {"work_pool": "default"}
+        lab.site(folder, host_vars={SERVER: own, KEEPER: keeper, WORKER: worker})
+        hosts = yaml.safe_load((folder / "hosts.yml").read_text("utf-8"))
+        groups = hosts["all"]["children"]
+        spare, first = groups["spare"]["hosts"], groups["servers"]["hosts"].pop(WORKER)
+        first.pop("public_url", None)
+        groups["databases"] = {"hosts": {KEEPER: spare.pop(KEEPER)}}
+        groups["servers"] = {"hosts": {SERVER: spare.pop(SERVER)}}
+        groups["workers"] = {"hosts": {WORKER: first}}
+        groups["clients"]["hosts"] = {LAPTOP: groups["clients"]["hosts"][LAPTOP]}
+        (folder / "hosts.yml").write_text(yaml.safe_dump(hosts), "utf-8")
+
+    def fab(self, *words: str) -> Fab:
+        return self.lab.fab(*words, inventory=self.folder)
+
+    def files(self, name: str) -> list[str]:
+        """What the store holds of a secret."""
+        start = name.replace("/", "+")
+        return sorted(path.name[len(start) :] for path in (self.folder / "secrets").glob(f"{start}*"))
+
+    def value(self, name: str) -> str:
+        return (self.folder / "secrets" / name.replace("/", "+")).read_text("utf-8").strip()
+
+    def login(self, password: str) -> bool:
+        """Whether Postgres lets the server's host in with a password."""
+        command = LOGIN.format(address=self.lab.address(KEEPER))
+        return self.lab.ssh(SERVER, command, check=False, text=password).stdout == "1\n"
+
+    def status(self, password: str, authority: str = "/etc/encamp/ca/api-vm2-default.pem") -> int:
+        """What the API answers to the worker's host; 0 where it does not trust the certificate."""
+        url = f"https://{self.lab.address(SERVER)}/api/admin/version"
+        command = f"curl -s -o /dev/null -w '%{{http_code}}' --max-time 20 --cacert {authority} -K - {url}"
+        return int(self.lab.ssh(WORKER, command, check=False, text=f'user = "admin:{password}"\n').stdout)
+
+    def killed_at(self, name: str, host: str, step: str) -> None:
+        """Rotate a secret, and kill the controller as soon as it hears that a host has taken a step."""
+        events = self.folder / "events.jsonl"
+        events.unlink(missing_ok=True)
+        program = [str(Path(sys.executable).with_name("fab")), "secrets", "rotate", name, "--json", str(events)]
+        run = subprocess.Popen(
+            program,
+            cwd=CHECKOUT,
+            env={**os.environ, "ENCAMP_INVENTORY": str(self.folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        while run.poll() is None and not _taken(events, host, step):
+            time.sleep(0.02)
+        run.send_signal(signal.SIGKILL)
+        told = run.communicate()[0]
+        assert run.returncode == -signal.SIGKILL, told
+        assert "~old" in self.files(name), told
+
+    def finish(self, *words: str) -> Fab:
+        """A run after a killed one: a host ends its step at hand, and its lock, by itself."""
+        done = self.fab(*words, "--wait", "120")
+        succeeded(done)
+        return done
+
+
+def _taken(events: Path, host: str, step: str) -> bool:
+    """Whether a host has told that it changed something in a step."""
+    if not events.exists():
+        return False
+    lines = [line for line in events.read_text("utf-8").split("\n")[:-1] if line]
+    steps = [event for event in map(json.loads, lines) if event["event"] == "step" and event["host"] == host]
+    return any(event["step"] == step and event["status"] == "changed" for event in steps)
+
+
+@pytest.fixture(scope="module")
+def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    lab.up(*HOSTS, LAPTOP)
+    lab.recreate(WORKER, SERVER)
+    made = Site(lab, tmp_path_factory.mktemp("rotation"))
+    try:
+        succeeded(made.fab("deploy"))
+        succeeded(made.fab(*CLIENT, "--install"))
+        lab.host(SERVER).check_output("apt-get -q install -y --no-install-recommends postgresql-client")
+        yield made
+    finally:
+        lab.recreate(*HOSTS, LAPTOP)
+
+
+def test_a_look_changes_nothing(site: Site) -> None:
+    before = {path.name: path.read_text() for path in (site.folder / "secrets").iterdir()}
+    done = site.fab("secrets", "rotate", ROLE, "--check")
+    succeeded(done)
+    assert counts(done, SERVER)["would-change"] == 0 and not site.files(ROLE)[1:]
+    assert {path.name: path.read_text() for path in (site.folder / "secrets").iterdir()} == before
+
+
+def test_nothing_begins_where_a_host_is_away(site: Site) -> None:
+    before = site.value(ROLE)
+    with site.lab.unplugged(KEEPER):
+        done = site.fab("secrets", "rotate", ROLE, "--set", "connect_tries=1", "--set", "connect_timeout=3")
+    assert done.returncode == 3 and "unreachable" in done.stdout, done.stdout + done.stderr
+    assert site.value(ROLE) == before and site.files(ROLE) == [""]
+    assert site.login(before)
+
+
+@pytest.mark.parametrize(
+    ("host", "step", "words"),
+    [
+        (KEEPER, "PostgresRole:prefect", ("deploy",)),
+        (SERVER, f"File:{SERVER_ENV}", ("secrets", "rotate", ROLE)),
+    ],
+)
+def test_the_password_of_a_role_on_another_host(site: Site, host: str, step: str, words: tuple[str, ...]) -> None:
+    """Postgres first, then the server; killed after either, the next run ends with one password everywhere."""
+    old = site.value(ROLE)
+    site.killed_at(ROLE, host, step)
+    new = site.value(ROLE)
+    assert new != old and site.login(new) and not site.login(old)
+    listed = succeeded(site.fab("secrets"))
+    assert "changes: `fab deploy` or `fab secrets rotate" in listed and new not in listed and old not in listed
+    done = site.finish(*words)
+    assert f"{ROLE} is changed on {KEEPER}, {SERVER}; the old value is forgotten" in done.stdout
+    assert site.value(ROLE) == new and site.files(ROLE) == [""]
+    assert new in site.lab.host(SERVER).file(SERVER_ENV).content_string
+    pid = site.lab.host(SERVER).check_output("systemctl show -p MainPID --value prefect-server.service")
+    assert new in site.lab.host(SERVER).check_output(f"cat /proc/{pid}/environ | tr '\\0' '\\n'")
+    assert site.status(site.value(AUTH)) == 200 and new not in done.stdout + done.stderr
