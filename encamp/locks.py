@@ -14,11 +14,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from encamp import release_index
 from encamp.errors import EncampError, Origin, SettingsError
 from encamp.index import IndexConfig, controller_index
 from encamp.shared.record import record
+
+if TYPE_CHECKING:
+    from encamp import release_index
 
 #: Days after a release within which its dependencies had caught up with it: measured on 15 releases from 2.7 to 3.6.
 GRACE_DAYS = 5
@@ -129,6 +132,8 @@ def make(
     release, and so is ``build``: the packages that those without a wheel are built with. Raises LockError, with uv's
     reason, when it does not resolve: no floor is ever lowered to make it.
     """
+    from encamp import release_index
+
     index = index or controller_index()
     release = release_index.find("prefect", prefect_version, index)
     date = exclude_newer or max(_own_date(release), NOT_BEFORE)

@@ -6,10 +6,10 @@ import contextlib
 import datetime
 import getpass
 import queue
+import secrets
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class Run:
         self._stopped, self._closed = threading.Event(), threading.Event()
         self._begin_no_more = threading.Event()
         self._identity: dict[str, Any] = {
-            "id": uuid.uuid4().hex[:12],
+            "id": secrets.token_hex(6),
             "command": command,
             "version": __version__,
             "who": getpass.getuser(),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from encamp import image_archive
 from encamp.errors import SettingsError
 from encamp.host import locate
 from encamp.plan import Item, Step
@@ -16,6 +16,9 @@ from roles import base, versions
 from roles.compose_settings import Settings, Stack, has_postgres
 from roles.kinds.stack_containers import StackRestart
 from roles.layout import Layout
+
+if TYPE_CHECKING:
+    from encamp import image_archive
 
 
 def images(host: SiteHost) -> dict[str, str]:
@@ -50,6 +53,8 @@ def archive(host: SiteHost) -> image_archive.Archive | None:
     name = host.settings(Settings).image_archive
     if not name:
         return None
+    from encamp import image_archive
+
     try:
         found = image_archive.read(Path(locate(name, host.inventory.directory)))
     except SettingsError as error:

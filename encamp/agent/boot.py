@@ -3,6 +3,7 @@
 It says READY with its protocol, its Python version and the hashes of the sources that root's earlier runs left compiled
 in ``/run/encamp`` (see ``encamp.agent.compiled``), skips stray lines until the announced header, reads exactly that
 many bytes, and hands the sources to an importer in memory: nothing of the agent is ever written to the host's disk.
+It imports what all runs need after it said READY, while the answer is under way.
 
 What is kept is believed only in a directory that root alone can enter, for this very Python, and with its own hash.
 """
@@ -10,8 +11,12 @@ What is kept is believed only in a directory that root alone can enter, for this
 from __future__ import annotations
 
 STAGE0 = r"""
-import os,sys,gc,json,zlib,select,marshal,hashlib
+import os,sys,gc,select,marshal
 gc.disable()
+try: from _sha2 import sha256
+except ImportError:
+    try: from _sha256 import sha256
+    except ImportError: from hashlib import sha256
 def take(n):
     while 1:
         try: return os.read(0,n)
@@ -26,9 +31,10 @@ try:
         for n in os.listdir(d):
             if n.endswith(tag):
                 with os.fdopen(os.open(n,os.O_NOFOLLOW,dir_fd=d),"rb") as f: b=f.read()
-                if hashlib.sha256(n.encode()+b[32:]).digest()==b[:32]: kept[n[:64]]=b[32:]
+                if sha256(n.encode()+b[32:]).digest()==b[:32]: kept[n[:64]]=b[32:]
 except (OSError,AttributeError): pass
 os.write(1,b"READY 1 %d.%d.%d%s\n"%(*sys.version_info[:3],"".join(" "+n for n in kept).encode()))
+import json,zlib,hashlib,threading,subprocess,http.client
 line=b""
 while not line.startswith(b"ENCAMP "):
     line=b""

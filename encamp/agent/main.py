@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from typing import TYPE_CHECKING, Any, Optional
 
 from encamp.agent.audit import NAME, Audit, audit_file
@@ -42,6 +41,8 @@ def main(job: dict[str, Any], importer: Any) -> None:
     except ControllerGone:
         sys.exit(4)
     except Exception as error:
+        import traceback
+
         channel.send({"event": "crash", "reason": repr(error), "detail": traceback.format_exc()})
         sys.exit(5)
     sys.stdout.flush()

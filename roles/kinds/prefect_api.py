@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import time
-import uuid
 from typing import Any, Mapping, Optional
 
 from encamp.resources.base import Failure, HttpAnswer, Reader
@@ -79,6 +78,8 @@ class Api:
         return {"Authorization": f"Basic {token}"}
 
     def _csrf(self, host: Reader, timeout: float) -> Mapping[str, str]:
+        import uuid
+
         client = str(uuid.uuid4())
         address = self.address(f"csrf-token?client={client}")
         answer = host.http("GET", address, None, self.headers(), timeout, self.ca_file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, Mapping, Sequence
 
 from encamp.resources.base import Reader
@@ -44,6 +43,8 @@ def _belongs(host: Reader, pid: str, unit: str) -> bool:
 
 
 def _flow_run(environment: bytes) -> str:
+    import uuid
+
     for variable in environment.split(b"\0"):
         if variable.startswith(VARIABLE):
             try:

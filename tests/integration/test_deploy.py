@@ -14,6 +14,11 @@ SERVER = "vm1"
 UNIT = "prefect-server.service"
 ENV_FILE = "/etc/prefect/default/server.env"
 NO_OP_BYTES = 24 * 1024
+#: What locks, vaults, authorities, profiles, images and live output need.
+UNUSED = {
+    *("rich", "tomlkit", "cryptography.x509", "urllib.request", "tarfile", "hypothesis"),
+    *("encamp.release_index", "encamp.image_archive", "encamp.vault", "encamp.ca", "encamp.live"),
+}
 
 
 def url(lab: LiveLab) -> str:
@@ -58,6 +63,14 @@ def test_a_second_deploy_changes_nothing_in_one_session_and_few_bytes(deployed: 
     assert deployed.ssh_sessions(SERVER) == before + 1
     sent = re.search(r"execs=1 sent=([\d.]+) KiB", done.stdout)
     assert sent and float(sent[1]) * 1024 < NO_OP_BYTES
+
+
+def test_a_run_that_changes_nothing_imports_nothing_for_what_it_does_not_do(deployed: LiveLab) -> None:
+    done = deployed.fab("-H", SERVER, "deploy", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    succeeded(done)
+    imported = set(re.findall(r"\|\s+([\w.]+)$", done.stderr, re.MULTILINE))
+    assert {"fabric.main", "encamp.run"} <= imported
+    assert not imported & UNUSED
 
 
 def test_check_on_a_deployed_host_has_nothing_to_report(deployed: LiveLab) -> None:
