@@ -105,7 +105,7 @@ def _open(address: Address, config: fabric.Config) -> fabric.Connection:
         address.host,
         user=address.user,
         port=address.port,
-        config=config,
+        config=config.clone(),  # a Connection writes into its own, which empties it for a moment: hosts must share none
         connect_timeout=int(address.timeout),
         connect_kwargs=keywords,
     )

@@ -172,6 +172,7 @@ class Run:
                     listener.event(outcome.host, event)
         finally:
             link.close()
+            self._links.pop(outcome.host, None)  # with all its buffers
         if not ended:
             raise Unreachable("the session ended before the agent was done", "run again: it continues where it was cut")
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,20 +47,23 @@ class Job:
         """What it prints. Raises SystemExit when it fails, TimeoutExpired when it takes too long."""
         # As on an operator's machine: compiled modules may be kept.
         env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | dict(self.env)
-        done = subprocess.run(
-            self.argv,
-            cwd=self.cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        if done.returncode:
-            raise SystemExit(f"exit status {done.returncode} of {' '.join(self.argv)}:\n{done.stdout}")
-        return done.stdout
+        # Into a file, not a pipe: the connections that Ansible keeps would hold it open for a minute after the end.
+        with tempfile.TemporaryFile("w+") as output:
+            code = subprocess.run(
+                self.argv,
+                cwd=self.cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+                check=False,
+            ).returncode
+            output.seek(0)
+            said = output.read()
+        if code:
+            raise SystemExit(f"exit status {code} of {' '.join(self.argv)}:\n{said}")
+        return said
 
 
 class Tool(Protocol):
