@@ -68,9 +68,6 @@ class Layout:
     def server_unit(self) -> str:
         return f"prefect-server{self._suffix}.service"
 
-    def worker_unit(self, pool: str) -> str:
-        return self.runner_unit("worker", pool)
-
     def runner_unit(self, kind: str, label: str) -> str:
         """The unit of a worker or agent (``kind``)."""
         return f"prefect-{kind}{self._suffix}-{label}.service"

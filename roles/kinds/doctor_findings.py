@@ -103,11 +103,6 @@ def tell(host: Reader, who: str, name: str, finding: Finding) -> None:
     host.finding({key: value for key, value in data.items() if value})
 
 
-def first_failure(found: Sequence[tuple[str, Finding]]) -> Optional[tuple[str, Finding]]:
-    """The finding that explains what comes after it; None where nothing failed."""
-    return next(((name, finding) for name, finding in found if finding.status == FAIL), None)
-
-
 def _seen(look: Look[P], patient: P) -> Optional[Finding]:
     """What a look sees; one that could not be made is told, and never ends the diagnosis."""
     try:
