@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,37 @@ def kept():
 
 kept()
 """
+#: A connection that stays open, with part of a request, and what comes of the rest.
+CONNECT = """
+import socket, sys, time
+port, head, rest, after, answer = sys.argv[1:]
+with socket.create_connection(("127.0.0.1", int(port))) as server, open(answer, "wb") as file:
+    server.sendall(head.encode())
+    open(f"{answer}.open", "w").close()
+    time.sleep(int(after))
+    server.sendall(rest.encode())
+    while received := server.recv(4096):
+        file.write(received)
+        file.flush()
+"""
+REQUEST = "\r\n".join(
+    ("POST /api/flow_runs/filter HTTP/1.1", "Host: h", "Content-Type: application/json", "Content-Length: 2", "", "")
+)
+
+
+def connect(lab: LiveLab, port: int, head: str = "", *, then: str = "", after: int = 0, answer: str = "/tmp/a") -> None:
+    """Open a connection on the host that lasts until the server closes it; ``then`` is sent ``after`` seconds."""
+    host, words = lab.host(HOST), (str(port), head, then, str(after), answer)
+    command = shlex.join(("timeout", "120", "python3", "-c", CONNECT, *words))
+    host.run(f"rm -f {answer}.open; {command} >/dev/null 2>&1 &")
+    host.check_output(f"timeout 60 sh -c 'until test -e {answer}.open; do sleep 0.1; done'")
+
+
+def start(lab: LiveLab, instance: str) -> None:
+    """Start a server that was stopped, and wait until it answers."""
+    host, health = lab.host(HOST), f"http://127.0.0.1:{ALL[instance][1]}/api/health"
+    host.check_output(f"systemctl start {unit(instance)}")
+    host.check_output(f"timeout 240 sh -c 'until curl -sf {health}; do sleep 0.3; done'")
 
 
 def unit(instance: str) -> str:
@@ -140,16 +172,24 @@ def test_the_releases_own_clients_run_flows_that_others_see(deployed: LiveLab, k
 def test_a_restart_is_clean_and_needs_no_second_try(deployed: LiveLab, instance: str) -> None:
     """Prefect's own start command leaves the server running up to 2.7, and later refuses its port for a minute."""
     host = deployed.host(HOST)
-    host.run(f"(sleep 20 | timeout 25 nc 127.0.0.1 {ALL[instance][1]}) >/dev/null 2>&1 &")
+    connect(deployed, ALL[instance][1])
     curl(deployed, "laptop1", f"{url(deployed, instance)}/api/health")
     host.check_output(f"systemctl stop {unit(instance)}")
     assert host.check_output(f"systemctl show -p Result --value {unit(instance)}") == "success"
     assert not host.socket(f"tcp://0.0.0.0:{ALL[instance][1]}").is_listening
-    host.check_output(f"systemctl start {unit(instance)}")
-    host.check_output(
-        f"timeout 240 sh -c 'until curl -sf http://127.0.0.1:{ALL[instance][1]}/api/health; do sleep 0.3; done'"
-    )
+    start(deployed, instance)
     assert host.check_output(f"systemctl show -p NRestarts --value {unit(instance)}") == "0"
+
+
+@pytest.mark.parametrize("instance", OLD)
+def test_a_request_in_flight_is_answered_and_does_not_hang_the_stop(deployed: LiveLab, instance: str) -> None:
+    """While the server waits for the request, its background services may end: up to 2.0.4 it then hung."""
+    host, port, answer = deployed.host(HOST), ALL[instance][1], f"/tmp/answer-{instance}"
+    connect(deployed, port, REQUEST, then="{}", after=5, answer=answer)
+    host.check_output(f"systemctl stop {unit(instance)}")
+    assert host.check_output(f"systemctl show -p Result --value {unit(instance)}") == "success"
+    assert host.file(answer).content_string.startswith("HTTP/1.1 200")
+    start(deployed, instance)
 
 
 def test_an_upgrade_to_3_keeps_every_run(deployed: LiveLab, kept: dict[str, str], tmp_path: Path) -> None:
