@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from encamp import quoting, secret_sources
-from encamp.errors import InventoryError, Origin
+from encamp.errors import OVERRIDE, InventoryError, Origin
 from encamp.inventory_yaml import LocatedDict, LocatedList, typed
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
@@ -73,7 +73,7 @@ class Converter:
         """One setting, its limits and its own check applied. Raises Invalid."""
         value = self.convert(hint, data, place)
         _check_limits(value, place, spec)
-        problem = spec.check(value) if spec.check and not isinstance(value, Secret) else None
+        problem = _problem(value, spec)
         if problem and isinstance(value, Vaulted):
             raise Invalid(place, "is encrypted, and what is inside cannot be its value", spec.help)
         if problem:
@@ -141,6 +141,9 @@ class Converter:
             self.given.append(Given(place.key, place.origin, source))
             return _fit(secret_sources.fetch(source, self._directory), place) if self._fetch else UNREAD
         except ValueError as error:
+            if isinstance(data, str) and place.origin.is_override:
+                reason = "must not stand on the command line: every user of this machine can read it there"
+                raise Invalid(place, reason, f"{OVERRIDE} '{place.key}={{env: NAME}}' names its source") from None
             raise Invalid(place, str(error), secret_sources.HOW) from None
 
     def _items(self, hint: Any, data: Any, place: Place) -> tuple[Any, ...]:
@@ -269,6 +272,14 @@ def _float(data: Any, place: Place) -> float:
     if isinstance(data, (int, float)) and not isinstance(data, bool):
         return float(data)
     raise Invalid(place, f"must be a number, not {_kind(data)} {_shown(data)}", "write it without quotes")
+
+
+def _problem(value: Any, spec: Spec) -> str | None:
+    """What a setting's own check says. One that takes a text apart may stumble over it: that is a problem, too."""
+    try:
+        return spec.check(value) if spec.check and not isinstance(value, Secret) else None
+    except ValueError as error:
+        return str(error)
 
 
 def _check_limits(value: Any, place: Place, spec: Spec) -> None:

@@ -11,6 +11,9 @@ import os
 
 from encamp.shared.record import record
 
+#: The option that beats every file.
+OVERRIDE = "--set"
+
 
 @record
 class Origin:
@@ -18,6 +21,15 @@ class Origin:
 
     file: str
     line: int = 0
+
+    @classmethod
+    def of_override(cls, name: str) -> Origin:
+        """That of a value given as ``--set name=value``."""
+        return cls(f"{OVERRIDE} {name}")
+
+    @property
+    def is_override(self) -> bool:
+        return self.file.startswith(OVERRIDE)
 
     def __str__(self) -> str:
         """``inventory/hosts.yml:12``, relative to the current directory where the file is below it."""

@@ -52,9 +52,12 @@ def controller_index(environ: Mapping[str, str] | None = None, home: Path | None
 
 
 def guarded(url: str) -> str | Secret:
-    """An index address, as a Secret when it holds credentials."""
+    """An index address, as a Secret when it holds credentials. Raises SettingsError for one that is none."""
     url = url.rstrip("/")
-    return Secret(url) if "@" in urlsplit(url).netloc else url
+    try:
+        return Secret(url) if "@" in urlsplit(url).netloc else url
+    except ValueError as error:
+        raise SettingsError(f"the address of the package index is none: {error}", "correct it") from None
 
 
 def _indexes(environ: Mapping[str, str], home: Path) -> Iterator[tuple[str, str]]:

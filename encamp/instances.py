@@ -18,7 +18,6 @@ from encamp.variables import Value, Variables
 
 KEY = "instances"
 DEFAULT = "default"
-COMMAND_LINE = "--set"
 #: Part of names of users (32 characters at most), units, databases and directories.
 _NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
 _LONGEST = 16
@@ -92,7 +91,7 @@ def _own(host: Host, instance: str) -> dict[str, Value]:
 def _from_command_line(variables: Mapping[str, Value], name: str) -> bool:
     if not isinstance(variables, Variables) or name not in variables:
         return False
-    return variables.origin(name).file == COMMAND_LINE
+    return variables.origin(name).is_override
 
 
 def _line(value: Value, name: object) -> Origin:

@@ -182,14 +182,16 @@ def file_of(path: Path) -> Path:
 
 
 def _overrides(given: Mapping[str, str]) -> dict[str, Value]:
-    origin = Origin("--set")
     found = {}
     for name, text in given.items():
+        origin = Origin.of_override(name)
+        if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise InventoryError("bytes that are no text in this locale", "write the value as UTF-8", origin)
         if not (name.isascii() and name.isidentifier()):
             raise InventoryError(f"{name!r} is no name of a setting", "write --set name=value", origin)
         if name.startswith("ansible_") and (name not in SUPPORTED or name == "ansible_group_priority"):
             raise unsupported(name, origin)
-        data = Template(text) if "{{" in text or "{%" in text else typed(text, f"--set {name}")
+        data = Template(text) if "{{" in text or "{%" in text else typed(text, origin.file)
         found[name] = Value(data, origin, text)
     return found
 

@@ -18,6 +18,8 @@ def veiled(data: Any) -> Any:
     """A value with nothing in it that came out of a vault or is still in one."""
     if isinstance(data, (Vaulted, Locked)):
         return VEIL
+    if isinstance(data, str):
+        return str(data)  # without what it was made of: YAML's parser takes no kind of text but the plain one
     if isinstance(data, Mapping):
         return {veiled(key): veiled(item) for key, item in data.items()}
     return [veiled(item) for item in data] if isinstance(data, (list, tuple)) else data

@@ -27,7 +27,10 @@ def check_public_url(value: Any) -> str | None:
     """What is wrong with a ``public_url``, if anything."""
     if not value:
         return None
-    parts = urlsplit(str(value))
+    try:
+        parts = urlsplit(str(value))
+    except ValueError as error:  # a bracket that is never closed, or what is in it is no address
+        return str(error)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "must be an address such as http://prefect.example.com:4200"
     if parts.hostname in NOT_AN_ADDRESS:

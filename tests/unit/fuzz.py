@@ -88,7 +88,14 @@ def mapping(keys: st.SearchStrategy[Any], values: st.SearchStrategy[Any], most: 
     return st.dictionaries(keys, values, max_size=most)
 
 
-VARIABLES = st.one_of(mapping(NAMES, TREES), TREES)
+#: Names that take nearly anything, so that what comes after the check of names and types is tried, too.
+FREE = st.sampled_from(
+    [
+        *("x_1", "x_1", "x_2", "python", "ca_bundle", "public_url", "server_start_timeout", "accept_known_faults"),
+        *("index_url", "cors_allowed_origins", "acme_directory", "allowed_sources", "postgres_listen", "tls_key"),
+    ]
+)
+VARIABLES = st.one_of(mapping(FREE, st.one_of(ODD, TREES)), mapping(NAMES, TREES), TREES)
 HOSTS = st.one_of(mapping(NAMES, VARIABLES), TREES)
 GROUPS: st.SearchStrategy[Any] = st.recursive(
     st.fixed_dictionaries({}, optional={"hosts": HOSTS, "vars": VARIABLES}),

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from encamp import inventory, inventory_graph
+from encamp import inventory, inventory_graph, vault, vault_passwords
 from encamp.bundle import ROOT
 from encamp.errors import InventoryError
+from encamp.shared.secret import Secret
 
 VARIED = {
     "hosts.yml": """
@@ -168,3 +169,69 @@ def test_an_index_past_the_end_is_an_error_where_ansible_finds_nothing(tmp_path:
     loaded = inventory.load(written(tmp_path, VARIED))
     with pytest.raises(InventoryError, match="past the end"):
         inventory.select(loaded, "web[99]")
+
+
+TEMPLATES = """
+all:
+  vars:
+    base: 4200
+    names: [a, b]
+    nested: {deep: {port: "{{ base }}"}}
+    t_text: "http://{{ inventory_hostname }}:{{ base }}/"
+    t_number: "{{ base + 2 }}"
+    t_list: "{{ names + ['c'] }}"
+    t_dict: "{{ nested.deep }}"
+    t_mixed: ["{{ base }}", {k: "x{{ base }}"}]
+    t_filters: "{{ names | join('-') | upper }}"
+    t_default: "{{ missing | default('none') }}"
+    t_if: "{% if base > 1 %}much{% else %}little{% endif %}"
+    t_groups: "{{ group_names | join(',') }}"
+    t_chain: "{{ t_number }}!"
+    t_secret: !vault |
+      SEALED
+    t_around: "pre-{{ t_secret }}-post"
+  children:
+    servers: {hosts: {"h[1:2].example.com": }, vars: {t_short: "{{ inventory_hostname_short }}"}}
+    eu: {hosts: {h1.example.com: {base: 1}}}
+"""
+
+
+def test_templates_and_encrypted_values_are_what_ansible_makes_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("p w")
+    monkeypatch.setenv("ENCAMP_VAULT_PASSWORD_FILE", str(password))
+    vault_passwords.identities.cache_clear()
+    sealed = vault.encrypt("s3cret: %\u00e9", vault.Identity("", Secret("p w"))).rstrip().replace("\n", "\n      ")
+    path = written(tmp_path / "site", {"hosts.yml": TEMPLATES.replace("SEALED", sealed)})
+    try:
+        hosts = inventory.load(path).hosts
+        ours = {
+            name: {key: host.variables[key].data for key in host.variables if key.startswith("t_")}
+            for name, host in hosts.items()
+        }
+    finally:
+        vault_passwords.identities.cache_clear()
+    assert ours == rendered(path, password, ours["h1.example.com"])
+
+
+def rendered(path: Path, password: Path, names: Iterable[str]) -> dict[str, Any]:
+    """What Ansible makes of variables, for each host."""
+    message = json.dumps({"msg": {name: f"{{{{ {name} }}}}" for name in names}})
+    options = (
+        "-i",
+        str(path),
+        "--vault-password-file",
+        str(password),
+        "-o",
+        "-c",
+        "local",
+        "-m",
+        "debug",
+        "-a",
+        message,
+    )
+    lines = ansible(str(Path(sys.executable).with_name("ansible")), "all", *options).splitlines()
+    told = [line.split(" | SUCCESS => ") for line in lines if " | SUCCESS => " in line]
+    return {host: json.loads(result)["msg"] for host, result in told}

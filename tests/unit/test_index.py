@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from encamp.errors import SettingsError
-from encamp.index import DEFAULT_INDEX, IndexConfig, controller_index
+from encamp.index import DEFAULT_INDEX, IndexConfig, controller_index, guarded
 from encamp.shared.secret import Secret
 
 #: The machine's own files must not decide a test.
@@ -84,3 +84,8 @@ def test_a_broken_file_is_named(name: str, variable: str, text: str, tmp_path: P
     with pytest.raises(SettingsError) as error:
         controller_index({**QUIET, variable: str(path)} | ({"UV_NO_CONFIG": ""} if name == "uv.toml" else {}), tmp_path)
     assert str(path) in str(error.value)
+
+
+def test_an_index_address_that_cannot_be_taken_apart_is_told() -> None:
+    with pytest.raises(SettingsError, match="Invalid IPv6 URL"):
+        guarded("https://user:word@[")

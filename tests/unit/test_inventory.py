@@ -175,7 +175,7 @@ def test_set_gives_yaml_types_and_keeps_the_text(tmp_path: Path) -> None:
     variables = load(tmp_path, {"port": "4201", "nets": "[a, b]", "version": "3.10"}).hosts["h"].variables
     assert (variables["port"].data, variables["nets"].data) == (4201, ["a", "b"])
     assert (variables["version"].data, variables["version"].text) == (3.1, "3.10")
-    assert str(variables["port"].origin) == "--set"
+    assert str(variables["port"].origin) == "--set port"
 
 
 def test_templates_use_variables_of_the_same_host_and_keep_types(tmp_path: Path) -> None:

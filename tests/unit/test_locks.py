@@ -147,3 +147,15 @@ class TestWithPackages:
 def test_a_release_that_no_deploy_takes_is_not_locked() -> None:
     with pytest.raises(UsageError, match=r"1\.4\.1: older than 2\.0"):
         lock("1.4.1")
+
+
+@pytest.mark.parametrize("version", ["9" * 400, "3.8\x008"])
+def test_a_version_that_no_file_can_be_named_after_has_no_lock(tmp_path: Path, version: str) -> None:
+    with pytest.raises(SettingsError, match="there is no lock"):
+        locks.load(version, tmp_path)
+
+
+def test_a_lock_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "prefect-3.8.8.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        locks.load("3.8.8", tmp_path)

@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_told_with_its_line(tmp_path: Path, text: str, line
 def test_set_values_are_typed_by_the_setting(tmp_path: Path) -> None:
     found = read(Settings, host(tmp_path, "port: 1", port="4201", version="3.10", backup="true", sources="[192.0.2.7]"))
     assert (found.port, found.version, found.backup, found.sources) == (4201, "3.10", True, ("192.0.2.7",))
-    with pytest.raises(SettingsError, match=r"--set: port must be a whole number, not the text 'many'"):
+    with pytest.raises(SettingsError, match=r"--set port: port must be a whole number, not the text 'many'"):
         read(Settings, host(tmp_path, "port: 1", port="many"))
 
 
