@@ -206,13 +206,16 @@ def test_templates_and_encrypted_values_are_what_ansible_makes_of_them(
     sealed = vault.encrypt("s3cret: %\u00e9", vault.Identity("", Secret("p w"))).rstrip().replace("\n", "\n      ")
     path = written(tmp_path / "site", {"hosts.yml": TEMPLATES.replace("SEALED", sealed)})
     try:
-        hosts = inventory.load(path).hosts
+        loaded = inventory.load(path)
+        told = "\n".join([*inventory_graph.graph(loaded, variables=True), inventory_graph.listing(loaded)])
+        hosts = loaded.hosts
         ours = {
             name: {key: host.variables[key].data for key in host.variables if key.startswith("t_")}
             for name, host in hosts.items()
         }
     finally:
         vault_passwords.identities.cache_clear()
+    assert "s3cret" not in told and told.count("***") >= 4, "what came out of a vault is not shown"
     assert ours == rendered(path, password, ours["h1.example.com"])
 
 

@@ -10,6 +10,7 @@ from encamp.commands import deploy, settings
 from encamp.commands.options import Options, load_site
 from encamp.errors import EncampError
 from encamp.site import SiteHost
+from encamp.vaulted import Locked, Vaulted
 
 SITE = """
 all:
@@ -82,6 +83,19 @@ def test_a_value_has_its_settings_type_and_beats_files_and_instances(
     (host,) = hosts(tmp_path, pair)
     for view in host.instances:
         assert (name, value, f"--set {name}") in settings.rows(view)
+
+
+def test_what_came_out_of_a_vault_is_not_shown() -> None:
+    data = {"user": "u", "password": Vaulted("hunter2"), "list": [Vaulted("hunter2"), Locked("$ANSIBLE_VAULT;")]}
+    assert settings.shown(data) == '{user: u, password: "***", list: ["***", "***"]}'
+
+
+def test_settings_name_file_and_line_of_each_instance(tmp_path: Path) -> None:
+    (host,) = hosts(tmp_path)
+    found = [{name: (value, where) for name, value, where in settings.rows(view)} for view in host.instances]
+    assert [rows["port"][0] for rows in found] == ["4200", "4202"]
+    assert found[0]["port"][1] == "default" and found[1]["port"][1].endswith("hosts.yml:8")
+    assert all(rows["instances"][1].endswith("hosts.yml:8") for rows in found)
 
 
 @pytest.mark.parametrize("name", ["public_url", "acme_directory", "cors_allowed_origins"])
