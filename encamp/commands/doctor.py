@@ -10,7 +10,7 @@ from pathlib import Path
 from encamp import plan, report
 from encamp.commands import configure_client
 from encamp.commands.configure_client import Wish
-from encamp.commands.options import Options, load_site, load_this_machine
+from encamp.commands.options import Options, json_lines, load_site, load_this_machine
 from encamp.doctor_report import DoctorReport, summary
 from encamp.errors import EncampError, UsageError
 from encamp.reach import LocalReach, Reach, SshReach
@@ -47,7 +47,7 @@ def run(options: Options, projects: Sequence[str] = (), server: str = "", fix: b
     Without ``fix`` nothing is written on any host: the agent runs in check mode. Raises EncampError.
     """
     told = DoctorReport(sys.stdout)
-    listeners = _listeners(options, told)
+    listeners: list[Listener] = [told, *json_lines(options)]
     outcomes: list[Outcome] = []
     for visit in visits(options, tuple(projects), server, fix):
         if not visit.doctors:
@@ -138,16 +138,6 @@ def _server_name(host: SiteHost, site: Site) -> str:
         return configure_client.server_of(host, site).name
     except EncampError:
         return "SERVER"
-
-
-def _listeners(options: Options, told: DoctorReport) -> list[Listener]:
-    found: list[Listener] = [told]
-    if options.json_file:
-        try:
-            found.append(report.JsonLines(Path(options.json_file)))
-        except OSError as error:
-            raise UsageError(f"--json {options.json_file}: {error.strerror}") from None
-    return found
 
 
 def symptom(source: str) -> int:

@@ -138,12 +138,17 @@ def listeners(options: Options, record: RunLog | None = None) -> list[Listener]:
     """The console, the run's own record, and a JSON-lines file where one was asked for."""
     found: list[Listener] = [report.console(sys.stdout, options.check, options.verbose)]
     found += [record] if record else []
-    if options.json_file:
-        try:
-            found.append(report.JsonLines(Path(options.json_file)))
-        except OSError as error:
-            raise UsageError(f"--json {options.json_file}: {error.strerror}") from None
-    return found
+    return [*found, *json_lines(options)]
+
+
+def json_lines(options: Options) -> list[Listener]:
+    """The JSON-lines file that was asked for, if any. Raises UsageError where it cannot be written."""
+    if not options.json_file:
+        return []
+    try:
+        return [report.JsonLines(Path(options.json_file))]
+    except OSError as error:
+        raise UsageError(f"--json {options.json_file}: {error.strerror}") from None
 
 
 def warn(host: str, warnings: Sequence[str], told: Sequence[Listener]) -> None:

@@ -32,7 +32,7 @@ EXIT_STATUS = {
     238: "its state directory could not be set up",
 }
 RESULTS = {
-    "timeout": "it was not ready within its start time limit",
+    "timeout": "it was not ready, or had not ended, within its time limit",
     "watchdog": "it stopped answering systemd's watchdog",
     "oom-kill": "the host ran out of memory and killed it",
     "start-limit-hit": "it failed too often in a short time, so systemd gave up",
