@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from encamp.commands import deploy, settings
 from encamp.commands.options import Options
 from encamp.errors import EncampError
 from tests.unit.fuzz import DOCUMENTS, NAMES, ODD, TEXTS, TREES, VARIABLES, bounded, mapping, yaml_text
+
+pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # long names of strategies
 
 GOOD = """
 all:
