@@ -19,10 +19,14 @@ INVENTORY = "Site to use: a folder or a file (default: inventory/, or ENCAMP_INV
 CHECK = "Change nothing; say what would change."
 DIFF = "Show the contents that change."
 SET = "Override a setting, as KEY=VALUE. May be given several times."
-JSON = "Write every event to this file, one JSON object a line."
+JSON = "Write every event to this file, one JSON object a line; - is standard output."
+JUNIT = "Write the result to this file as JUnit XML, for CI systems."
+FORKS = "How many hosts to work on at once (default: 10)."
+LIMIT = "Of those hosts only the ones that this pattern names."
 INSTANCE = "Only the instance of this name, on hosts that have several."
 VERBOSE = "Name what is in order, too."
-COMMON = {"inventory": INVENTORY, "set": SET, "json": JSON, "verbose": VERBOSE}
+COMMON = {"inventory": INVENTORY, "set": SET, "json": JSON, "junit": JUNIT, "verbose": VERBOSE}
+FLEET = {**COMMON, "forks": FORKS, "limit": LIMIT}
 
 
 def _options(c: Any, forks: str = "10", **given: Any) -> Options:
@@ -38,16 +42,14 @@ def _end(code: int) -> None:
 @fleet_task(
     iterable=["set"],
     help={
-        **COMMON,
+        **FLEET,
         "check": CHECK,
         "diff": DIFF,
         "exit-code": "With --check or --plan: exit 10 when something would change.",
         "plan": "Change nothing, and write to this file exactly what would be done.",
         "apply": "Do exactly what such a file says, or refuse.",
         "verify": "End with a real flow run on each host that changed.",
-        "forks": "How many hosts to work on at once (default: 10).",
         "instance": INSTANCE,
-        "limit": "Of those hosts only the ones that this pattern names.",
         "retry": "Only hosts that did not end well last time.",
         "batch": "How many hosts to finish before the next are begun: a number, or a share such as 25%.",
         "max-fail": "How many hosts of a stage may fail, or what share, before no more are begun (default: 0).",
@@ -64,6 +66,7 @@ def deploy(
     inventory: str = "",
     set: Any = None,
     json: str = "",
+    junit: str = "",
     verbose: bool = False,
     forks: str = "10",
     instance: str = "",
@@ -89,6 +92,7 @@ def deploy(
             inventory=inventory,
             overrides=set or (),
             json_file=json,
+            junit_file=junit,
             verbose=verbose,
             instance=instance,
             limit=limit,
@@ -108,7 +112,7 @@ def deploy(
 @fleet_task(
     iterable=["set"],
     help={
-        **COMMON,
+        **FLEET,
         "check": CHECK,
         "diff": DIFF,
         "profile": "Name of the profile to write (default: hosted).",
@@ -134,7 +138,10 @@ def configure_client(
     inventory: str = "",
     set: Any = None,
     json: str = "",
+    junit: str = "",
     verbose: bool = False,
+    forks: str = "10",
+    limit: str = "",
 ) -> None:
     """Point clients (-H; without it, this machine) at the hosted API, at its database, or at nothing (--mode local)."""
     from encamp.commands.configure_client import Wish
@@ -142,11 +149,14 @@ def configure_client(
 
     options = _options(
         c,
+        forks,
+        limit=limit,
         check=check,
         diff=diff,
         inventory=inventory,
         overrides=set or (),
         json_file=json,
+        junit_file=junit,
         verbose=verbose,
         instance=instance,
     )
@@ -154,14 +164,31 @@ def configure_client(
     _end(guarded(lambda: run(options, wish)))
 
 
-@fleet_task(iterable=["set"], help={**COMMON, "server": "Server that clients are to be proved against."})
+@fleet_task(iterable=["set"], help={**FLEET, "server": "Server that clients are to be proved against."})
 def verify(
-    c: Any, server: str = "", inventory: str = "", set: Any = None, json: str = "", verbose: bool = False
+    c: Any,
+    server: str = "",
+    inventory: str = "",
+    set: Any = None,
+    json: str = "",
+    junit: str = "",
+    verbose: bool = False,
+    forks: str = "10",
+    limit: str = "",
 ) -> None:
     """Prove clients and workers (or -H) by a real flow run, read back from the hosted API."""
     from encamp.commands.verify import verify as run
 
-    options = _options(c, inventory=inventory, overrides=set or (), json_file=json, verbose=verbose)
+    options = _options(
+        c,
+        forks,
+        limit=limit,
+        inventory=inventory,
+        overrides=set or (),
+        json_file=json,
+        junit_file=junit,
+        verbose=verbose,
+    )
     _end(guarded(lambda: run(options, server)))
 
 
@@ -171,7 +198,9 @@ def verify(
         "inventory": INVENTORY,
         "set": SET,
         "json": JSON,
-        "forks": "How many hosts to work on at once (default: 10).",
+        "junit": JUNIT,
+        "forks": FORKS,
+        "limit": LIMIT,
         "project": "Directory that flows are started in (default: home; here: the current one). May be given again.",
         "server": "Inventory name of the server that clients are to use, where the site has several.",
         "fix": "Do what is safe: write and activate encamp's own profile, start a stopped or failed unit.",
@@ -187,12 +216,16 @@ def doctor(
     inventory: str = "",
     set: Any = None,
     json: str = "",
+    junit: str = "",
     forks: str = "10",
+    limit: str = "",
 ) -> None:
     """Say which API each host (-H; or this machine and the whole site) really uses, and what is wrong on the way."""
     from encamp.commands import doctor as command
 
-    options = _options(c, forks, inventory=inventory, overrides=set or (), json_file=json)
+    options = _options(
+        c, forks, limit=limit, inventory=inventory, overrides=set or (), json_file=json, junit_file=junit
+    )
     _end(guarded(lambda: command.symptom(symptom) if symptom else command.run(options, project or (), server, fix)))
 
 
@@ -205,7 +238,7 @@ def history(c: Any, last: str = "20", inventory: str = "") -> None:
     _end(guarded(lambda: run(options, last)))
 
 
-@fleet_task(iterable=["set"], help={**COMMON, "check": CHECK, "instance": "The instance to remove."})
+@fleet_task(iterable=["set"], help={**FLEET, "check": CHECK, "instance": "The instance to remove."})
 def undeploy(
     c: Any,
     instance: str = "",
@@ -213,13 +246,25 @@ def undeploy(
     inventory: str = "",
     set: Any = None,
     json: str = "",
+    junit: str = "",
     verbose: bool = False,
+    forks: str = "10",
+    limit: str = "",
 ) -> None:
     """Take an instance off its hosts (-H): units, firewall rule and settings. Its database and home are kept."""
     from encamp.commands.undeploy import undeploy as run
 
     options = _options(
-        c, check=check, inventory=inventory, overrides=set or (), json_file=json, verbose=verbose, instance=instance
+        c,
+        forks,
+        limit=limit,
+        check=check,
+        inventory=inventory,
+        overrides=set or (),
+        json_file=json,
+        junit_file=junit,
+        verbose=verbose,
+        instance=instance,
     )
     _end(guarded(lambda: run(options)))
 
@@ -306,6 +351,7 @@ def rotate(
     inventory: str = "",
     set: Any = None,
     json: str = "",
+    junit: str = "",
     verbose: bool = False,
     wait: str = "0",
 ) -> None:
@@ -319,6 +365,7 @@ def rotate(
             inventory=inventory,
             overrides=set or (),
             json_file=json,
+            junit_file=junit,
             verbose=verbose,
             wait=rollout.seconds("--wait", wait),
         )

@@ -7,10 +7,13 @@ import threading
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from encamp.report import Outcome, failure_lines, tell
+from encamp.report import Listener, Outcome, Recap, failure_lines
+from encamp.terminal import has_colours, painted, printable, tell
 
 FAIL, WARN, OK = "FAIL", "warn", "ok"
 STATUS_WIDTH = 4
+#: The colours of lines that tell of something wrong.
+WORDS = {FAIL: "failed", WARN: "would"}
 UNTOLD, NOT_REACHED = "-", "not reached"
 
 
@@ -35,11 +38,11 @@ class Patient:
         return next((finding for finding in self.findings if finding["status"] == FAIL), None)
 
 
-class DoctorReport:
+class DoctorReport(Listener):
     """A listener that prints a host's diagnosis when it is complete, whole."""
 
     def __init__(self, out: TextIO) -> None:
-        self._out, self._lock = out, threading.Lock()
+        self._out, self._lock, self._colours = out, threading.Lock(), has_colours(out)
         self.patients: dict[str, dict[str, Patient]] = {}
 
     def event(self, host: str, event: dict[str, Any]) -> None:
@@ -61,10 +64,19 @@ class DoctorReport:
                 line for patient in self.patients.get(outcome.host, {}).values() for line in told(outcome, patient)
             ]
             lines += failure_lines(outcome) if outcome.failure else []
-            tell("\n".join([*lines, ""]), self._out)
+            for line in [*map(printable, lines), ""]:
+                self._tell(line)
 
-    def close(self) -> None:
-        self._out.flush()
+    def _tell(self, line: str) -> None:
+        """Print a line; one with a bad status in the colour of it."""
+        found = next((word for status, word in WORDS.items() if f"  {status}  " in line), "")
+        tell(painted(line, found) if self._colours else line, self._out)
+
+    def close(self, recap: Recap) -> None:
+        if recap.outcomes:
+            tell("recap", self._out)
+        for line in summary(self, recap.outcomes):
+            tell(f"  {line}", self._out)
 
     @property
     def ill(self) -> bool:

@@ -1,21 +1,23 @@
-"""Listeners of a run: the console, JSON lines, the recap. The engine itself never prints."""
+"""What is told of a run and to whom: outcomes, listeners, and what people read. The engine itself never prints."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import sys
 import threading
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol, TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
 
+from encamp.shared.record import factory, record
+from encamp.terminal import has_colours, has_live, painted, printable
+from encamp.terminal import tell as tell
 from encamp.transport import Traffic
 
+#: Seconds from which a step counts as slow, and how many of those the recap names.
+SLOW_SECONDS, SLOW_STEPS = 1.0, 5
 STATUSES = ("ok", "changed", "unknown", "failed")
 NOT_REACHED = "not reached"
+#: Lines of a command's output that are shown, and characters of each; programs get all of it.
+DETAIL_LINES, LINE_LENGTH = 40, 500
 
 
 @dataclasses.dataclass(eq=False)
@@ -23,7 +25,8 @@ class Outcome:
     """How a run ended on one host. Times in seconds.
 
     ``status``: ok, failed, unreachable, locked, interrupted, moved on (a saved plan fits no more), or not reached.
-    ``step`` is the last one that was begun.
+    ``step`` is the last one that was begun, ``times`` the steps that took a second or more, ``left`` the stages that are
+    still to do.
     """
 
     host: str
@@ -34,6 +37,8 @@ class Outcome:
     failure: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
     step: str = ""
+    times: list[tuple[float, str]] = dataclasses.field(default_factory=list)
+    left: tuple[str, ...] = ()
 
     @property
     def may_go_on(self) -> bool:
@@ -41,101 +46,107 @@ class Outcome:
         return self.status in ("ok", NOT_REACHED)
 
 
-class Listener(Protocol):
-    """Told of everything that happens, from several threads at once."""
+@record
+class Head:
+    """What a run is: the command, the inventory's path, the hosts by name, and whether nothing is to be changed."""
+
+    command: str
+    inventory: str = ""
+    hosts: tuple[str, ...] = ()
+    check: bool = False
+
+
+@record
+class Recap:
+    """How a run ended: every host, the exit code, seconds, and what stopped the run as a whole, if anything did."""
+
+    head: Head
+    outcomes: Sequence[Outcome]
+    code: int
+    seconds: float
+    error: Mapping[str, Any] = factory(dict)
+
+
+class Listener:
+    """Told of everything that happens, from several threads at once. ``begin`` comes first, ``close`` last, once."""
+
+    def begin(self, head: Head) -> None:
+        """It is known what will be done."""
+
+    def expect(self, outcomes: Sequence[Outcome]) -> None:
+        """Hosts that will be worked on; their outcomes are filled in as the run goes."""
 
     def event(self, host: str, event: dict[str, Any]) -> None:
-        """One event of a host's agent."""
-        ...
+        """One event of a host: of its agent, or of the controller about it."""
 
     def ended(self, outcome: Outcome) -> None:
-        """A host is done."""
-        ...
+        """A host is done, or a stage of it."""
 
-    def close(self) -> None: ...
-
-
-def tell(text: str, out: TextIO | None = None) -> None:
-    """Print for people. Whoever closes the other end (``fab deploy | head``) does not end the run with it."""
-    out = out or sys.stdout
-    try:
-        print(text, file=out, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    def close(self, recap: Recap) -> None:
+        """The run is over."""
 
 
-class PlainLines:
-    """One line a change, as it happens; quiet about what is in order."""
+class PlainLines(Listener):
+    """One line a change, as it happens; quiet about what is in order. ``brief``: a recap of what went wrong only."""
 
-    def __init__(self, out: TextIO, check: bool, verbose: bool = False) -> None:
-        self._out, self._check, self._verbose = out, check, verbose
+    def __init__(self, out: TextIO, check: bool, verbose: bool = False, brief: bool = False) -> None:
+        self._out, self._check, self._verbose, self._brief = out, check, verbose, brief
+        self._colours = has_colours(out)
         self._lock = threading.Lock()
 
     def event(self, host: str, event: dict[str, Any]) -> None:
         lines = event_lines(host, event, self._check, self._verbose)
         with self._lock:
-            for line in lines:
-                tell(line, self._out)
+            for number, line in enumerate(lines):
+                self._tell(line, "" if number else event_word(event, self._check))
 
     def ended(self, outcome: Outcome) -> None:
-        if outcome.failure:
-            with self._lock:
-                tell("\n".join(failure_lines(outcome)), self._out)
-
-    def close(self) -> None:
-        self._out.flush()
-
-
-class JsonLines:
-    """Every event as one JSON object a line, valid whatever happens."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8")
-        self._lock = threading.Lock()
-
-    def event(self, host: str, event: dict[str, Any]) -> None:
-        self._write({"host": host, "time": time.time(), **event})
-
-    def ended(self, outcome: Outcome) -> None:
-        self._write({"host": outcome.host, "time": time.time(), "event": "ended", **recap_data(outcome)})
-
-    def _write(self, data: dict[str, Any]) -> None:
         with self._lock:
-            self._file.write(json.dumps(data) + "\n")
-            self._file.flush()
+            for line in failure_lines(outcome):
+                self._tell(line, "failed")
 
-    def close(self) -> None:
-        self._file.close()
+    def close(self, recap: Recap) -> None:
+        from encamp.recap import closing_lines
+
+        with self._lock:
+            for line, word in closing_lines(recap, self._brief):
+                self._tell(line, word)
+
+    def _tell(self, line: str, word: str) -> None:
+        tell(painted(line, word) if self._colours else line, self._out)
 
 
-def console(out: TextIO, check: bool, verbose: bool) -> Listener:
+def console(out: TextIO, check: bool, verbose: bool, brief: bool = False) -> Listener:
     """Live display on a terminal, plain lines elsewhere."""
-    if out.isatty() and out is sys.stdout:
+    if has_live(out):
         from encamp.live import LiveConsole
 
-        return LiveConsole(check, verbose)
-    return PlainLines(out, check, verbose)
+        return LiveConsole(out, check, verbose, brief)
+    return PlainLines(out, check, verbose, brief)
 
 
-def event_lines(host: str, event: dict[str, Any], check: bool, verbose: bool) -> list[str]:
+def event_word(event: Mapping[str, Any], check: bool) -> str:
+    """The word that an event's line begins with; empty for events that people are not told of."""
+    if event["event"] != "step":
+        return {"note": "note", "progress": "..."}.get(event["event"], "")
+    return {"changed": "would" if check else "changed"}.get(event["status"], str(event["status"]))
+
+
+def event_lines(host: str, event: Mapping[str, Any], check: bool, verbose: bool) -> list[str]:
     """What people read of one event; empty for most."""
-    kind = event["event"]
-    if kind == "note":
-        return [f"{host}  note     {event['text']}"]
-    if kind == "progress":
-        return [f"{host}  ...      {event['text']}"]
-    if kind != "step" or event["status"] == "failed":
+    word = event_word(event, check)
+    if not word or word == "failed" or (word == "ok" and not verbose):
         return []
-    if event["status"] == "ok" and not verbose:
-        return []
-    word = {"changed": "would" if check else "changed"}.get(event["status"], event["status"])
-    lines = [f"{host}  {word:<8} {event['step']}  {'; '.join(map(change_text, event['changes']))}".rstrip()]
+    if event["event"] != "step":
+        return [f"{host}  {word:<8} {line}" for line in _lines(event["text"])]
+    said = f"{event['step']}  {'; '.join(map(change_text, event['changes']))}"
+    lines = [f"{host}  {word:<8} {printable(said)}".rstrip()]
     for change in event["changes"]:
-        lines += [f"    {line}" for line in change["diff"].splitlines()]
+        lines += [f"    {line}" for line in _lines(change["diff"])]
     return lines
 
 
-def change_text(change: dict[str, str]) -> str:
+def change_text(change: Mapping[str, str]) -> str:
     """A change in a few words: ``mode: 0600 -> 0640``."""
     before, after = change["before"], change["after"]
     if before and after:
@@ -143,14 +154,27 @@ def change_text(change: dict[str, str]) -> str:
     return f"{change['what']}: {before or after}" if before or after else change["what"]
 
 
-def failure_lines(outcome: Outcome) -> list[str]:
-    """A host's failure for a person: cause and fix first, then the last lines of output."""
+def failure_lines(outcome: Outcome, hosts: str = "") -> list[str]:
+    """A host's failure for a person: cause and fix first, then the last lines of output. None: no lines.
+
+    ``hosts`` stands in place of the host's name where several failed alike.
+    """
     failure = outcome.failure
-    lines = [f"{outcome.host}  {outcome.status.upper()}  {failure.get('step', '')}".rstrip()]
-    lines += [f"    what:   {failure['reason']}"]
-    lines += [f"    {word + ':':<7} {failure[word]}" for word in ("cause", "fix") if failure.get(word)]
-    lines += [f"    | {line}" for line in failure.get("detail", "").splitlines()]
-    return lines
+    if not failure:
+        return []
+    lines = [f"{hosts or outcome.host}  {outcome.status.upper()}  {printable(failure.get('step', ''))}".rstrip()]
+    for word, text in (("what", failure["reason"]), ("cause", failure.get("cause")), ("fix", failure.get("fix"))):
+        first, *more = _lines(text or "") or [""]
+        lines += [f"    {word + ':':<7} {first}", *(f"            {line}" for line in more)] if first else []
+    detail = _lines(failure.get("detail", ""))
+    left_out = len(detail) - DETAIL_LINES
+    lines += [f"    | ({left_out} lines before these are in the run's record: fab history)"] if left_out > 0 else []
+    return lines + [f"    | {line}" for line in detail[-DETAIL_LINES:]]
+
+
+def _lines(text: str) -> list[str]:
+    """Foreign text as lines that can be shown."""
+    return [printable(line if len(line) <= LINE_LENGTH else f"{line[:LINE_LENGTH]}...") for line in text.splitlines()]
 
 
 def recap_data(outcome: Outcome) -> dict[str, Any]:
@@ -162,24 +186,13 @@ def recap_data(outcome: Outcome) -> dict[str, Any]:
         "execs": outcome.traffic.execs,
         "bytes_sent": outcome.traffic.sent,
         "bytes_received": outcome.traffic.received,
+        "left": list(outcome.left),
         "failure": outcome.failure,
         "notes": outcome.notes,
     }
 
 
-def recap_lines(outcomes: Sequence[Outcome], check: bool) -> list[str]:
-    """One line a host."""
-    width = max((len(outcome.host) for outcome in outcomes), default=0)
-    return [_recap_line(outcome, width, check) for outcome in outcomes]
-
-
-def _recap_line(outcome: Outcome, width: int, check: bool) -> str:
-    counts = outcome.counts
-    words = [f"ok={counts['ok']}", f"{'would-change' if check else 'changed'}={counts['changed']}"]
-    if counts["unknown"]:
-        words.append(f"unknown={counts['unknown']}")
-    words.append(f"failed={counts['failed']}")
-    if outcome.status not in ("ok", "failed"):
-        words.insert(0, outcome.status)
-    traffic = f"execs={outcome.traffic.execs} sent={outcome.traffic.sent / 1024:.1f} KiB"
-    return f"{outcome.host:<{width}}  {' '.join(words)}  {outcome.seconds:.1f} s  {traffic}"
+def slowest(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The slow steps of all hosts, the slowest first, not more than a few."""
+    slow = sorted(((seconds, one.host, step) for one in outcomes for seconds, step in one.times), reverse=True)
+    return [{"host": host, "step": step, "seconds": seconds} for seconds, host, step in slow[:SLOW_STEPS]]

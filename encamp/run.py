@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from encamp import __version__, bundle, plan
 from encamp.errors import BecomeRefused, EncampError, Unreachable
 from encamp.plan import HostPlan
-from encamp.report import NOT_REACHED, Listener, Outcome
+from encamp.report import NOT_REACHED, SLOW_SECONDS, Listener, Outcome
 from encamp.rollout import ALL_AT_ONCE, Rollout
 from encamp.schedule import Wave
 from encamp.shared.record import record
@@ -44,6 +44,15 @@ class Mode:
     wait: int = 0
 
 
+@record
+class Job:
+    """What one host does in a wave: its plan for these stages; ``outcome`` tells how it went."""
+
+    outcome: Outcome
+    plan: HostPlan
+    stages: tuple[str, ...]
+
+
 class Run:
     """One invocation over some hosts. ``reach`` knows how to get to each; ``listeners`` hear every event."""
 
@@ -67,22 +76,39 @@ class Run:
         way finish, and a host that failed has no part in later waves.
 
         ``plans`` holds a plan for each (host, stages) of the waves. An interrupt (Ctrl-C) hangs up on the hosts under
-        way, which end their step at hand by themselves; their outcome is ``interrupted``, and the recap is still told.
+        way, which end their step at hand by themselves; their outcome is ``interrupted``. Raises KeyboardInterrupt
+        then: the listeners have the outcomes.
         """
-        outcomes = {host: Outcome(host) for wave in waves for host in wave.hosts}
+        outcomes = {host: Outcome(host, left=_stages(host, waves)) for wave in waves for host in wave.hosts}
+        for listener in self._listeners:
+            listener.expect(list(outcomes.values()))
+        try:
+            self._in_order(waves, plans, outcomes)
+        finally:
+            for outcome in outcomes.values():
+                if outcome.status == "ok" and outcome.left:
+                    outcome.status = NOT_REACHED
+        return list(outcomes.values())
+
+    def _in_order(
+        self,
+        waves: Sequence[Wave],
+        plans: Mapping[tuple[str, tuple[str, ...]], HostPlan],
+        outcomes: Mapping[str, Outcome],
+    ) -> None:
         for wave in waves:
             taking_part = {host: plans[host, stages] for host, stages in wave.hosts.items() if outcomes[host].may_go_on}
             for batch in self._mode.rollout.batches(taking_part):
-                self._parallel({outcomes[host]: host_plan for host, host_plan in batch.items()})
+                jobs = [Job(outcomes[host], host_plan, wave.hosts[host]) for host, host_plan in batch.items()]
+                self._parallel(jobs)
                 failed = sum(not outcomes[host].may_go_on for host in taking_part)
                 if not self._mode.rollout.goes_on(failed, len(taking_part)):
-                    return list(outcomes.values())
-        return list(outcomes.values())
+                    return
 
-    def _parallel(self, jobs: Mapping[Outcome, HostPlan]) -> None:
+    def _parallel(self, jobs: Sequence[Job]) -> None:
         """Converge hosts, as many at once as the mode says. Always in threads: an interrupt then reaches this one."""
-        waiting: queue.SimpleQueue[tuple[Outcome, HostPlan]] = queue.SimpleQueue()
-        for job in jobs.items():
+        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        for job in jobs:
             waiting.put(job)
         count = min(self._mode.forks, len(jobs))
         ended: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -91,19 +117,19 @@ class Run:
         running = count
         try:
             while running:
-                ended.get()  # not Thread.join: interrupted, that takes a thread which still runs for ended
-                running -= 1
+                with contextlib.suppress(queue.Empty):  # a signal that another thread got is seen after a time-out
+                    ended.get(timeout=1)  # not Thread.join: interrupted, that takes a running thread for ended
+                    running -= 1
         except KeyboardInterrupt:
             self._hang_up(running, ended)
-            self._tell_interrupted(jobs)
-            if all(outcome.status in ("ok", NOT_REACHED) for outcome in jobs):
-                raise
+            self._tell_interrupted([job.outcome for job in jobs])
+            raise
 
-    def _work(self, waiting: queue.SimpleQueue[tuple[Outcome, HostPlan]], ended: queue.SimpleQueue[None]) -> None:
+    def _work(self, waiting: queue.SimpleQueue[Job], ended: queue.SimpleQueue[None]) -> None:
         """One of the threads: takes host after host until none is left, or the run is stopped."""
         try:
             while not (self._stopped.is_set() or self._begin_no_more.is_set()):
-                self._host(*waiting.get_nowait())
+                self._host(waiting.get_nowait())
         except queue.Empty:
             pass
         finally:
@@ -128,16 +154,19 @@ class Run:
                 for listener in self._listeners:
                     listener.ended(outcome)
 
-    def _host(self, outcome: Outcome, host_plan: HostPlan) -> None:
+    def _host(self, job: Job) -> None:
         """Converge one host and fill in its outcome. Never raises: no host may hide another's result."""
-        started = time.monotonic()
+        outcome, started = job.outcome, time.monotonic()
         outcome.status = "interrupted"  # until it ends otherwise
+        self._tell(outcome.host, {"event": "connect", "stages": list(job.stages), "steps": len(job.plan.steps)})
         try:
-            self._talk(outcome, host_plan)
+            self._talk(outcome, job.plan)
         except Exception as error:
             outcome.status, outcome.failure = self._ended_by(error, outcome)
         outcome.seconds += time.monotonic() - started
-        if outcome.status != "ok" and self._mode.rollout.any_errors_fatal:
+        if outcome.status == "ok":
+            outcome.left = outcome.left[len(job.stages) :]
+        elif self._mode.rollout.any_errors_fatal:
             self._begin_no_more.set()
         if not self._closed.is_set():
             for listener in self._listeners:
@@ -168,13 +197,16 @@ class Run:
                 raise Unreachable("stopped")
             for event in converse(link, self._reach.remote(outcome.host), payload, self._store, outcome.traffic):
                 ended = self._take(outcome, event) or ended
-                for listener in self._listeners:
-                    listener.event(outcome.host, event)
+                self._tell(outcome.host, event)
         finally:
             link.close()
             self._links.pop(outcome.host, None)  # with all its buffers
         if not ended:
             raise Unreachable("the session ended before the agent was done", "run again: it continues where it was cut")
+
+    def _tell(self, host: str, event: dict[str, Any]) -> None:
+        for listener in self._listeners:
+            listener.event(host, event)
 
     def _take(self, outcome: Outcome, event: dict[str, Any]) -> bool:
         """Keep what the recap needs of an event. True for the one that ends a run."""
@@ -183,6 +215,8 @@ class Run:
             outcome.step = event["step"]
         elif kind == "step":
             outcome.counts[event["status"]] += 1
+            if event["seconds"] >= SLOW_SECONDS:
+                outcome.times.append((event["seconds"], event["step"]))
             if event["status"] == "failed":
                 outcome.failure = event
         elif kind == "note":
@@ -197,6 +231,11 @@ class Run:
                 outcome.failure = _lock_failure(event["holder"])
             outcome.failure = event.get("failure") or outcome.failure
         return kind in ("done", "crash")
+
+
+def _stages(host: str, waves: Sequence[Wave]) -> tuple[str, ...]:
+    """All stages of a host, in their order."""
+    return tuple(stage for wave in waves for stage in wave.hosts.get(host, ()))
 
 
 def _failure_data(error: EncampError) -> dict[str, Any]:

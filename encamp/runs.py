@@ -5,64 +5,40 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from encamp.cache import DIRECTORY as CACHE
-from encamp.report import Outcome, recap_data
+from encamp.json_lines import JsonLines
 from encamp.shared.record import record
 
 DIRECTORY = CACHE.parent / "runs"
 KEEP = 200
 
 
-class RunLog:
-    """Writes every event of a run to a file of its own. A disk that takes none costs the record, not the run."""
+class RunLog(JsonLines):
+    """Writes every event of a run to a file of its own, as ``--json`` does. Raises OSError where none can be made.
 
-    def __init__(
-        self, command: str, inventory: str, hosts: Sequence[str], check: bool, folder: Path = DIRECTORY
-    ) -> None:
+    Readable by its owner alone. The latest ``KEEP`` are kept.
+    """
+
+    def __init__(self, command: str, folder: Path | None = None) -> None:
+        folder = folder or DIRECTORY
         now = datetime.datetime.now(datetime.timezone.utc)
-        self._lock = threading.Lock()
-        self._file = None
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{now:%Y%m%dT%H%M%S.%f}-{command}-{os.getpid()}.jsonl"
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            self._file = os.fdopen(handle, "w", encoding="utf-8")
-            for old in sorted(folder.glob("*.jsonl"))[:-KEEP]:
-                old.unlink()
-        except OSError:
-            pass
-        begin = {"command": command, "inventory": inventory, "hosts": list(hosts), "check": check}
-        self._write({"event": "run", "time": time.time(), **begin})
-
-    def event(self, host: str, event: dict[str, Any]) -> None:
-        self._write({"host": host, "time": time.time(), **event})
-
-    def ended(self, outcome: Outcome) -> None:
-        self._write({"host": outcome.host, "time": time.time(), "event": "ended", **recap_data(outcome)})
-
-    def close(self) -> None:
-        if self._file:
-            self._file.close()
-
-    def _write(self, data: Mapping[str, Any]) -> None:
-        with self._lock:
-            try:
-                if self._file:
-                    self._file.write(json.dumps(data) + "\n")
-                    self._file.flush()
-            except OSError:
-                self._file = None
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{now:%Y%m%dT%H%M%S.%f}-{command}-{os.getpid()}.jsonl"
+        super().__init__(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), str(path))
+        for old in sorted(folder.glob("*.jsonl"))[:-KEEP]:
+            old.unlink(missing_ok=True)
 
 
 @record
 class Record:
-    """A run of the past. ``statuses`` and ``changed`` are by host; a host without a status was not reached."""
+    """A run of the past. ``statuses`` and ``changed`` are by host; a host without a status was not reached.
+
+    ``seconds``: how long it took; None where it was killed before its end.
+    """
 
     began: float
     command: str
@@ -71,6 +47,7 @@ class Record:
     check: bool
     statuses: Mapping[str, str]
     changed: Mapping[str, int]
+    seconds: float | None = None
 
     @property
     def not_well(self) -> list[str]:
@@ -78,15 +55,15 @@ class Record:
         return [host for host in self.hosts if self.statuses.get(host) != "ok"]
 
 
-def past(folder: Path = DIRECTORY) -> Iterator[Record]:
+def past(folder: Path | None = None) -> Iterator[Record]:
     """Records of earlier runs, the latest first. What cannot be read is left out."""
-    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+    for path in sorted((folder or DIRECTORY).glob("*.jsonl"), reverse=True):
         record = _read(path)
         if record:
             yield record
 
 
-def last(command: str, inventory: str, folder: Path = DIRECTORY) -> Record | None:
+def last(command: str, inventory: str, folder: Path | None = None) -> Record | None:
     """The latest run of a command on a site that was no check."""
     return next(
         (one for one in past(folder) if (one.command, one.inventory, one.check) == (command, inventory, False)), None
@@ -94,19 +71,39 @@ def last(command: str, inventory: str, folder: Path = DIRECTORY) -> Record | Non
 
 
 def _read(path: Path) -> Record | None:
-    try:
-        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
-    except (OSError, ValueError):
-        return None
+    lines = list(_events(path))
     if not lines or lines[0].get("event") != "run":
         return None
-    begin, ends = lines[0], [line for line in lines if line["event"] == "ended"]
+    begin, last = lines[0], lines[-1] if lines[-1].get("event") == "recap" else {}
+    ends = last.get("hosts") or [line for line in lines if line.get("event") == "ended"]
     return Record(
         begin["time"],
         begin["command"],
         begin["inventory"],
         tuple(begin["hosts"]),
         begin["check"],
-        {line["host"]: line["status"] for line in ends},
+        _worst(ends),
         {line["host"]: line["counts"]["changed"] for line in ends},
+        last.get("seconds"),
     )
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    """What a file tells of the run and its hosts, up to a line that is not whole: the run was killed, or the disk full."""
+    try:
+        with path.open("rb") as file:
+            yield json.loads(file.readline())
+            for line in file:
+                if b'"ended"' in line or b'"recap"' in line:
+                    yield json.loads(line)
+    except (OSError, ValueError):
+        return
+
+
+def _worst(ends: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Each host's status: the first that was not well, where a host had several parts in a run."""
+    found: dict[str, str] = {}
+    for line in ends:
+        if found.get(line["host"], "ok") == "ok":
+            found[line["host"]] = line["status"]
+    return found

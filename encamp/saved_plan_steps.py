@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from encamp.plan import HostPlan, resource_wire, step_wire
-from encamp.report import Outcome
+from encamp.report import Listener, Outcome
 from encamp.saved_plan import SHOWN, canonical
 from encamp.saved_plan_key import PlanKey
 from encamp.shared.record import replace
@@ -16,7 +16,7 @@ from encamp.shared.wire import BlobStore
 NOT_DUE = "not due"
 
 
-class Findings:
+class Findings(Listener):
     """A listener that keeps, for each host, what its steps found: one mapping for each session, in their order."""
 
     def __init__(self) -> None:
@@ -29,8 +29,6 @@ class Findings:
 
     def ended(self, outcome: Outcome) -> None:
         self._sessions.setdefault(outcome.host, []).append(self._at_work.pop(outcome.host, {}))
-
-    def close(self) -> None: ...
 
     def next_of(self, host: str) -> Mapping[str, Mapping[str, Any]]:
         """The events of a host's next session, by step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from encamp import inventory, plan
-from encamp.commands.options import Options, finish, listeners, load_site, load_this_machine
+from encamp.commands.options import Options, load_site, load_this_machine, reporting
 from encamp.errors import UsageError
 from encamp.plan import HostPlan, Item
 from encamp.reach import LocalReach, Reach, SshReach
@@ -38,14 +38,15 @@ def configure_client(options: Options, wish: Wish) -> int:
     Returns the exit code; raises EncampError.
     """
     _check(options, wish)
-    fleet, selected, reach = clients(options)
-    plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {}
-    for host in selected:
-        plans[host.name, STAGE] = plan.build(host.name, items(host, fleet, options, wish))
-    told = listeners(options)
-    wave = Wave("client", {host.name: STAGE for host in selected})
-    outcomes = Run("configure-client", options.mode, reach, told).converge([wave], plans)
-    return finish(options, outcomes, told)
+    with reporting(options, "configure-client") as told:
+        fleet, selected, reach = clients(options)
+        plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {}
+        for host in selected:
+            plans[host.name, STAGE] = plan.build(host.name, items(host, fleet, options, wish))
+        told.start(str(fleet.inventory.path), [host.name for host in selected])
+        wave = Wave("client", {host.name: STAGE for host in selected})
+        Run("configure-client", options.mode, reach, [told]).converge([wave], plans)
+        return told.end()
 
 
 def _check(options: Options, wish: Wish) -> None:

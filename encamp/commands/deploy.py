@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from encamp import plan
-from encamp.commands.options import Options, finish, listeners, load_site, warn
+from encamp.commands.options import Options, load_site, reporting
 from encamp.errors import Origin
 from encamp.plan import HostPlan
 from encamp.reach import SshReach
-from encamp.report import Listener, Outcome, tell
+from encamp.report import Outcome, tell
+from encamp.reports import Reports
 from encamp.run import Run, exit_code
-from encamp.runs import RunLog
 from encamp.schedule import Wave, waves
 from encamp.secret_store import Missing, changing
 from encamp.shared.record import record
@@ -38,9 +36,11 @@ class Prepared:
 
 def deploy(options: Options, verify: bool = True) -> int:
     """Converge the selected hosts, or all databases, servers and workers. Returns the exit code; raises EncampError."""
-    fleet, selected = load(options, "plan" if options.check else "make")
-    prepared = prepare(fleet, selected, verify, options.instance)
-    outcomes = carry_out(options, fleet, selected, prepared)
+    with reporting(options, COMMAND) as told:
+        fleet, selected = load(options, "plan" if options.check else "make")
+        prepared = prepare(fleet, selected, verify, options.instance)
+        outcomes = carry_out(options, fleet, selected, prepared, told)
+        told.end(options.want_exit_code)
     return ended(options, fleet, selected, outcomes)
 
 
@@ -54,17 +54,13 @@ def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
 
 
 def carry_out(
-    options: Options, fleet: Site, selected: list[SiteHost], prepared: Prepared, further: Sequence[Listener] = ()
+    options: Options, fleet: Site, selected: list[SiteHost], prepared: Prepared, told: Reports
 ) -> list[Outcome]:
-    """Work through what was prepared, told to the operator, the record and ``further`` listeners; print the recap."""
-    record = RunLog(COMMAND, str(fleet.inventory.path), [host.name for host in selected], options.check)
-    told = [*listeners(options, record), *further]
+    """Work through what was prepared."""
+    told.start(str(fleet.inventory.path), [host.name for host in selected])
     for host in selected:
-        warn(host.name, stages.warnings(host, fleet, options.instance), told)
-    run = Run(COMMAND, options.mode, SshReach(fleet, options.config), told)
-    outcomes = run.converge(prepared.waves, prepared.plans)
-    finish(options, outcomes, told)
-    return outcomes
+        told.warn(host.name, stages.warnings(host, fleet, options.instance))
+    return Run(COMMAND, options.mode, SshReach(fleet, options.config), [told]).converge(prepared.waves, prepared.plans)
 
 
 def ended(options: Options, fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> int:

@@ -10,13 +10,12 @@ from pathlib import Path
 from encamp import plan, report
 from encamp.commands import configure_client
 from encamp.commands.configure_client import Wish
-from encamp.commands.options import Options, json_lines, load_site, load_this_machine
-from encamp.doctor_report import DoctorReport, summary
+from encamp.commands.options import Options, load_site, load_this_machine, reporting
+from encamp.doctor_report import DoctorReport
 from encamp.errors import EncampError, UsageError
 from encamp.reach import LocalReach, Reach, SshReach
-from encamp.report import Listener, Outcome
 from encamp.resources.base import Resource
-from encamp.run import Mode, Run, exit_code
+from encamp.run import Mode, Run
 from encamp.schedule import Wave
 from encamp.shared.record import record, replace
 from encamp.site import Site, SiteHost
@@ -47,23 +46,15 @@ def run(options: Options, projects: Sequence[str] = (), server: str = "", fix: b
     Without ``fix`` nothing is written on any host: the agent runs in check mode. Raises EncampError.
     """
     told = DoctorReport(sys.stdout)
-    listeners: list[Listener] = [told, *json_lines(options)]
-    outcomes: list[Outcome] = []
-    for visit in visits(options, tuple(projects), server, fix):
-        if not visit.doctors:
-            continue
-        plans = {(name, STAGE): plan.build(name, found) for name, found in visit.doctors.items()}
-        wave = Wave("doctor", dict.fromkeys(visit.doctors, STAGE))
-        mode = Mode(check=not fix, forks=options.forks)
-        outcomes += Run("doctor", mode, visit.reach, listeners).converge([wave], plans)
-        if any(outcome.status == "interrupted" for outcome in outcomes):
-            break
-    for listener in listeners:
-        listener.close()
-    report.tell("recap")
-    for line in summary(told, outcomes):
-        report.tell(f"  {line}")
-    return exit_code(outcomes, check=False, want_exit_code=False) or (ILL if told.ill else 0)
+    with reporting(options, "doctor", console=told, check=not fix, record=fix) as reports:
+        found = [visit for visit in visits(options, tuple(projects), server, fix) if visit.doctors]
+        reports.start(options.inventory, [name for visit in found for name in visit.doctors])
+        for visit in found:
+            plans = {(name, STAGE): plan.build(name, doctors) for name, doctors in visit.doctors.items()}
+            wave = Wave("doctor", dict.fromkeys(visit.doctors, STAGE))
+            mode = Mode(check=not fix, forks=options.forks)
+            Run("doctor", mode, visit.reach, [reports]).converge([wave], plans)
+        return reports.end(otherwise=ILL if told.ill else 0)
 
 
 def visits(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> list[Visit]:

@@ -6,7 +6,7 @@ import datetime
 from itertools import islice
 
 from encamp import plan, runs
-from encamp.commands.options import Options, finish, listeners, load_site
+from encamp.commands.options import Options, load_site, reporting
 from encamp.errors import UsageError
 from encamp.reach import SshReach
 from encamp.report import tell
@@ -30,11 +30,13 @@ def history(options: Options, last: str = "20") -> int:
 
 
 def _of_hosts(options: Options, last: int) -> int:
-    fleet, selected = load_site(options, ())
-    plans = {(host.name, STAGE): plan.build(host.name, [AuditTrail(last=last)]) for host in selected}
-    told = listeners(options)
-    run = Run("history", options.mode, SshReach(fleet, options.config), told)
-    return finish(options, run.converge([Wave("history", {host.name: STAGE for host in selected})], plans), told)
+    with reporting(options, "history", record=False, brief=True) as told:
+        fleet, selected = load_site(options, ())
+        plans = {(host.name, STAGE): plan.build(host.name, [AuditTrail(last=last)]) for host in selected}
+        told.start(str(fleet.inventory.path), [host.name for host in selected])
+        run = Run("history", options.mode, SshReach(fleet, options.config), [told])
+        run.converge([Wave("history", {host.name: STAGE for host in selected})], plans)
+        return told.end()
 
 
 def sentence(record: Record) -> str:
@@ -44,4 +46,5 @@ def sentence(record: Record) -> str:
     words = [f"{when}  {record.command}{' --check' if record.check else ''}  {record.inventory}"]
     words += [f"ok={well} changed={sum(record.changed.values())}"]
     words += [f"not ok: {', '.join(record.not_well)}"] if record.not_well else []
+    words += ["killed"] if record.seconds is None else [f"{record.seconds:.1f} s"]
     return "  ".join(words)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encamp import inventory, reach, report, runs, site
 from encamp.errors import EncampError, UsageError
-from encamp.report import Listener, Outcome
+from encamp.report import Listener
+from encamp.reports import Reports, json_report
 from encamp.rollout import ALL_AT_ONCE, Rollout
-from encamp.run import Mode, exit_code
-from encamp.runs import RunLog
+from encamp.run import Mode
 from encamp.secret_store import Missing
 from encamp.shared.record import record
+from encamp.terminal import never_fail, tell
 from roles import collisions, stages
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Options:
     want_exit_code: bool = False
     overrides: Sequence[str] = ()
     json_file: str = ""
+    junit_file: str = ""
     verbose: bool = False
     forks: int = 10
     instance: str = ""
@@ -118,7 +119,7 @@ def load_inventory(options: Options) -> inventory.Inventory:
     """The site that the options name, with what ``--set`` gives. Raises InventoryError, UsageError."""
     loaded = inventory.load(site.locate(options.inventory), site.parse_overrides(options.overrides))
     for note in loaded.notes:
-        print(f"warning: {note}", file=sys.stderr)
+        tell(f"warning: {note}", sys.stderr)
     return loaded
 
 
@@ -134,58 +135,44 @@ def _check_settings(fleet: site.Site) -> None:
     collisions.check(fleet)
 
 
-def listeners(options: Options, record: RunLog | None = None) -> list[Listener]:
-    """The console, the run's own record, and a JSON-lines file where one was asked for."""
-    found: list[Listener] = [report.console(sys.stdout, options.check, options.verbose)]
-    found += [record] if record else []
-    return [*found, *json_lines(options)]
+def reporting(
+    options: Options,
+    command: str,
+    console: Listener | None = None,
+    check: bool | None = None,
+    record: bool = True,
+    brief: bool = False,
+) -> Reports:
+    """Who hears of a command: the console, files that were asked for, and (``record``) the run's own record.
 
+    ``check`` where it is not the option's; ``brief``: the recap is of hosts that are not well. Raises UsageError.
+    """
+    checks = options.check if check is None else check
+    files: list[Listener] = [json_report(options.json_file)] if options.json_file else []
+    if options.junit_file:
+        from encamp.junit import JUnit
 
-def json_lines(options: Options) -> list[Listener]:
-    """The JSON-lines file that was asked for, if any. Raises UsageError where it cannot be written."""
-    if not options.json_file:
-        return []
-    try:
-        return [report.JsonLines(Path(options.json_file))]
-    except OSError as error:
-        raise UsageError(f"--json {options.json_file}: {error.strerror}") from None
-
-
-def warn(host: str, warnings: Sequence[str], told: Sequence[Listener]) -> None:
-    """Tell what was found of a host before it was touched: on standard error, and to every listener."""
-    for text in warnings:
-        report.tell(f"warning: {host}: {text}", sys.stderr)
-        for listener in told:
-            listener.event(host, {"event": "warning", "text": text})
-
-
-def finish(options: Options, outcomes: Sequence[Outcome], told: Sequence[Listener]) -> int:
-    """Print the recap and return the exit code."""
-    for listener in told:
-        listener.close()
-    report.tell("\nrecap")
-    for line in report.recap_lines(outcomes, options.check):
-        report.tell(f"  {line}")
-    return exit_code(outcomes, options.check, options.want_exit_code)
-
-
-def _stop(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+        files.append(JUnit(options.junit_file))
+    shown = console or report.console(sys.stdout, checks, options.verbose, brief)
+    return Reports(command, checks, [shown, *files], record)
 
 
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; an operator's mistake becomes a message and its exit code, never a traceback.
 
-    SIGTERM, as a CI system sends it to a job that is cancelled, stops a run as Ctrl-C does.
+    SIGTERM, which CI systems send to a cancelled job, and the SIGHUP of a closed terminal end it as Ctrl-C does.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    never_fail(sys.stdout, sys.stderr)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)
     try:
         return command()
     except EncampError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}", sys.stderr)
         if error.fix:
-            print(f"  fix: {error.fix}", file=sys.stderr)
+            tell(f"  fix: {error.fix}", sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("stopped: hosts under way finish their step at hand; run again to continue", file=sys.stderr)
+        tell("stopped: hosts under way finish their step at hand; run again to continue", sys.stderr)
         return 130

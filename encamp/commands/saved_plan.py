@@ -11,12 +11,13 @@ from typing import Any
 from encamp import bundle, inventory, rollout, saved_plan, saved_plan_key, saved_plan_steps, site
 from encamp.commands import deploy
 from encamp.commands.deploy import Prepared
-from encamp.commands.options import Options, finish, listeners
+from encamp.commands.options import Options, reporting
 from encamp.errors import Origin, SavedPlanError, UsageError
 from encamp.reach import SshReach
 from encamp.report import Outcome, tell
+from encamp.reports import Reports
 from encamp.rollout import ALL_AT_ONCE, EVERY_HOST
-from encamp.run import Run, exit_code
+from encamp.run import Run
 from encamp.saved_plan_key import PlanKey
 from encamp.saved_plan_steps import Findings
 from encamp.shared.record import replace
@@ -34,13 +35,15 @@ def save(options: Options, verify: bool, file: str) -> int:
     """Look at the hosts and write what a deploy would do. Returns the exit code; raises EncampError."""
     saved_plan.check_place(file)
     look = replace(options, check=True, diff=True)
-    fleet, selected = deploy.load(look, "plan")
-    prepared = deploy.prepare(fleet, selected, verify, options.instance)
-    key = saved_plan_key.for_making(_folder(options))
-    made = _made(options, verify, fleet, selected)
     findings = Findings()
-    outcomes = deploy.carry_out(look, fleet, selected, _guarded(prepared, made.id, key), [findings])
-    code = exit_code(outcomes, True, options.want_exit_code)
+    with reporting(look, deploy.COMMAND) as told:
+        fleet, selected = deploy.load(look, "plan")
+        prepared = deploy.prepare(fleet, selected, verify, options.instance)
+        key = saved_plan_key.for_making(_folder(options))
+        made = _made(options, verify, fleet, selected)
+        told.add(findings)
+        outcomes = deploy.carry_out(look, fleet, selected, _guarded(prepared, made.id, key), told)
+        code = told.end(options.want_exit_code)
     if any(outcome.status != "ok" for outcome in outcomes):
         tell(f"\n  no plan was written: {Origin(file)} would tell of some hosts only")
         return code
@@ -56,20 +59,22 @@ def apply(options: Options, verify: bool, file: str) -> int:
     Returns the exit code; raises EncampError.
     """
     _refuse_options(options, verify)
-    key = saved_plan_key.for_applying(_folder(options))
-    plan = saved_plan.opened(saved_plan.read(file), file, key)
-    stored, verify = _stored(options, plan["options"])
-    fleet, selected = deploy.load(stored, "plan")
-    prepared = deploy.prepare(fleet, selected, verify, stored.instance)
-    _compare(plan, prepared, key, file)
-    if stored.check or len(plan["hosts"]) > 1:
-        outcomes = _looked_through(stored, fleet, _expecting(prepared, plan, key))
-        if stored.check or any(outcome.status != "ok" for outcome in outcomes):
-            return finish(replace(stored, check=True), outcomes, ())
-    if fleet.lacks_secrets:  # made only now, so that a plan that is refused leaves none behind
-        fleet, selected = deploy.load(stored, "make")
+    with reporting(options, deploy.COMMAND) as told:
+        key = saved_plan_key.for_applying(_folder(options))
+        plan = saved_plan.opened(saved_plan.read(file), file, key)
+        stored, verify = _stored(options, plan["options"])
+        fleet, selected = deploy.load(stored, "plan")
         prepared = deploy.prepare(fleet, selected, verify, stored.instance)
-    outcomes = deploy.carry_out(stored, fleet, selected, _expecting(prepared, plan, key))
+        _compare(plan, prepared, key, file)
+        if stored.check or len(plan["hosts"]) > 1:
+            outcomes = _looked_through(stored, fleet, _expecting(prepared, plan, key))
+            if stored.check or any(outcome.status != "ok" for outcome in outcomes):
+                return _tell_look(fleet, outcomes, told)
+        if fleet.lacks_secrets:  # made only now, so that a plan that is refused leaves none behind
+            fleet, selected = deploy.load(stored, "make")
+            prepared = deploy.prepare(fleet, selected, verify, stored.instance)
+        outcomes = deploy.carry_out(stored, fleet, selected, _expecting(prepared, plan, key), told)
+        told.end()
     return deploy.ended(stored, fleet, selected, outcomes)
 
 
@@ -153,17 +158,18 @@ def _compare(saved: dict[str, Any], prepared: Prepared, key: PlanKey, file: str)
 
 
 def _looked_through(options: Options, fleet: Site, prepared: Prepared) -> list[Outcome]:
-    """Compare every host with the plan before any is changed, quietly; what is wrong is told."""
+    """Compare every host with the plan before any is changed, quietly."""
     mode = replace(options.mode, check=True, rollout=EVERY_HOST)
-    outcomes = Run(deploy.COMMAND, mode, SshReach(fleet, options.config), ()).converge(prepared.waves, prepared.plans)
-    wrong = [outcome for outcome in outcomes if outcome.status != "ok"]
-    told = listeners(options) if wrong else []
-    for outcome in wrong:
-        for listener in told:
-            listener.ended(outcome)
-    for listener in told:
-        listener.close()
-    return outcomes
+    return Run(deploy.COMMAND, mode, SshReach(fleet, options.config), ()).converge(prepared.waves, prepared.plans)
+
+
+def _tell_look(fleet: Site, outcomes: list[Outcome], told: Reports) -> int:
+    """Tell what the look found where it is the end of the run. Returns the exit code."""
+    told.start(str(fleet.inventory.path), [outcome.host for outcome in outcomes], looks_only=True)
+    told.expect(outcomes)
+    for outcome in outcomes:
+        told.ended(outcome)
+    return told.end()
 
 
 def _tell_saved(file: str, jobs: list[dict[str, Any]]) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from encamp import instances, plan
-from encamp.commands.options import Options, finish, listeners, load_site
+from encamp.commands.options import Options, load_site, reporting
 from encamp.errors import UsageError
 from encamp.reach import SshReach
 from encamp.report import tell
 from encamp.run import Run
-from encamp.runs import RunLog
 from encamp.schedule import Wave
 from encamp.site import SiteHost
 from roles import removal, tls
@@ -23,16 +22,17 @@ def undeploy(options: Options) -> int:
     """
     if not options.hosts:
         raise UsageError("undeploy needs its hosts named", "for example: fab -H vm1 undeploy")
-    fleet, selected = load_site(options, ())
-    names = {host.name: _instance(host, options.instance) for host in selected}
-    plans = {
-        (name, STAGE): plan.build(name, removal.resources(instance, _shares_address(fleet.host(name), instance)))
-        for name, instance in names.items()
-    }
-    told = listeners(options, RunLog("undeploy", str(fleet.inventory.path), list(names), options.check))
-    run = Run("undeploy", options.mode, SshReach(fleet, options.config), told)
-    outcomes = run.converge([Wave("undeploy", dict.fromkeys(names, STAGE))], plans)
-    code = finish(options, outcomes, told)
+    with reporting(options, "undeploy") as told:
+        fleet, selected = load_site(options, ())
+        names = {host.name: _instance(host, options.instance) for host in selected}
+        plans = {
+            (name, STAGE): plan.build(name, removal.resources(instance, _shares_address(fleet.host(name), instance)))
+            for name, instance in names.items()
+        }
+        told.start(str(fleet.inventory.path), list(names))
+        run = Run("undeploy", options.mode, SshReach(fleet, options.config), [told])
+        run.converge([Wave("undeploy", dict.fromkeys(names, STAGE))], plans)
+        code = told.end()
     if code == 0 and not options.check:
         for instance in dict.fromkeys(names.values()):
             tell(f"\n  {removal.kept(instance)}")

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from encamp import plan
 from encamp.commands import configure_client
-from encamp.commands.options import Options, finish, listeners, load_site
+from encamp.commands.options import Options, load_site, reporting
 from encamp.errors import UsageError
 from encamp.reach import SshReach
-from encamp.report import Outcome
 from encamp.resources.base import Resource
 from encamp.run import Mode, Run
 from encamp.schedule import Wave
@@ -26,18 +25,16 @@ def verify(options: Options, server: str = "") -> int:
     Raises EncampError.
     """
     groups = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
-    fleet, selected = load_site(options, groups, missing="refuse")
-    as_root, as_user = proofs(fleet, selected, options, server)
-    told = listeners(options)
-    outcomes: list[Outcome] = []
-    # One after the other: a host that is worker and client takes part in both, as root and as its user.
-    for wanted, become in ((as_root, None), (as_user, False)):
-        run = Run("verify", Mode(forks=options.forks), SshReach(fleet, options.config, become), told)
-        plans = {(name, STAGE): plan.build(name, proofs) for name, proofs in wanted.items()}
-        outcomes += run.converge([Wave("verify", dict.fromkeys(wanted, STAGE))] if wanted else [], plans)
-        if any(outcome.status == "interrupted" for outcome in outcomes):
-            break
-    return finish(options, outcomes, told)
+    with reporting(options, "verify") as told:
+        fleet, selected = load_site(options, groups, missing="refuse")
+        as_root, as_user = proofs(fleet, selected, options, server)
+        told.start(str(fleet.inventory.path), list({**as_root, **as_user}))
+        # One after the other: a host that is worker and client takes part in both, as root and as its user.
+        for wanted, become in ((as_root, None), (as_user, False)):
+            run = Run("verify", Mode(forks=options.forks), SshReach(fleet, options.config, become), [told])
+            plans = {(name, STAGE): plan.build(name, proofs) for name, proofs in wanted.items()}
+            run.converge([Wave("verify", dict.fromkeys(wanted, STAGE))] if wanted else [], plans)
+        return told.end()
 
 
 def proofs(fleet: Site, selected: list[SiteHost], options: Options, server: str) -> tuple[Proofs, Proofs]:

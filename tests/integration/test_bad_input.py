@@ -256,9 +256,11 @@ def test_a_host_out_of_reach_does_not_hide_another(lab: LiveLab, tmp_path: Path)
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """A JSON-lines file; fails where a line is no JSON object with a host, a time and a kind."""
+    """A JSON-lines file: the run first, the recap last, between them events with a host each."""
     events: list[dict[str, Any]] = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    assert events and all({"host", "time", "event"} <= event.keys() for event in events)
+    assert all({"time", "event"} <= event.keys() for event in events)
+    assert (events[0]["event"], events[-1]["event"]) == ("run", "recap")
+    assert all("host" in event for event in events[1:-1])
     return events
 
 
@@ -392,7 +394,7 @@ def test_a_second_run_is_refused_and_one_that_is_stopped_is_continued(lab: LiveL
     stopped = first.interrupt()
     refused(stopped, INTERRUPTED, f"{SERVER}  INTERRUPTED  PythonEnv:", "stopped by you", "run again")
     assert counts(stopped, SERVER)["changed"] > 3
-    assert read_events(events)[-1]["status"] == "interrupted"
+    assert [host["status"] for host in read_events(events)[-1]["hosts"]] == ["interrupted"]
 
     # The step at hand ends by itself; until then the host is locked.
     lab.host(SERVER).check_output("flock --timeout 300 /run/encamp.lock true")

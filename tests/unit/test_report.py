@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 import os
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from encamp.live import LiveConsole
-from encamp.report import JsonLines, Outcome, PlainLines, event_lines, failure_lines, recap_lines
+from encamp.recap import recap_lines
+from encamp.report import Head, Outcome, PlainLines, Recap, event_lines, failure_lines
 
 CHANGE = {"what": "mode", "before": "0600", "after": "0640", "diff": ""}
 
@@ -60,26 +59,17 @@ def test_the_recap_has_a_line_a_host_with_what_it_cost() -> None:
     assert lines[1].startswith("w    not reached ok=0")
 
 
-def test_json_lines_are_json_whatever_happened(tmp_path: Path) -> None:
-    told = JsonLines(tmp_path / "events")
-    told.event("vm1", step("failed"))
-    told.ended(failed())
-    told.close()
-    first, last = map(json.loads, (tmp_path / "events").read_text().splitlines())
-    assert first["host"] == "vm1" and first["step"] == "File:/etc/x[1]"
-    assert last["status"] == "failed" and last["failure"]["cause"] == "no disk"
-
-
 def test_the_live_console_shows_names_as_they_are() -> None:
     out = io.StringIO()
-    told = LiveConsole(False, False, Console(file=out, force_terminal=True, width=60))
+    told = LiveConsole(out, False, console=Console(file=out, force_terminal=True, width=60))
+    told.expect([Outcome("vm1")])
     told.event("vm1", {"event": "start", "step": "File:/etc/x[1]", "number": 0})
     told.event(
         "vm1", {"event": "note", "text": "no active [firewall] on this host: nothing opened for 4200/tcp from anywhere"}
     )
     told.event("vm1", step("changed", CHANGE))
     told.ended(failed())
-    told.close()
+    told.close(Recap(Head("deploy"), [failed()], 2, 1.0))
     shown = out.getvalue()
     assert "[bold]" not in shown and "[/]" not in shown
     assert "no active [firewall] on this host: nothing opened for 4200/tcp from anywhere" in shown
@@ -94,4 +84,4 @@ def test_a_closed_pipe_does_not_end_the_run() -> None:
         for _ in range(3):
             told.event("vm1", step("changed", CHANGE))
         told.ended(failed())
-        told.close()
+        told.close(Recap(Head("deploy"), [failed()], 2, 1.0))

@@ -10,10 +10,10 @@ import pytest
 from encamp import plan, rollout, runs
 from encamp.errors import Unreachable, UsageError
 from encamp.report import Outcome
+from encamp.reports import Reports
 from encamp.resources.directory import Directory
 from encamp.rollout import ALL_AT_ONCE, Amount, Rollout
 from encamp.run import Mode, Run
-from encamp.runs import RunLog
 from encamp.schedule import Wave
 from tests.unit.test_run import Reach
 
@@ -78,30 +78,58 @@ def test_a_share_of_few_hosts_is_at_least_one_at_a_time() -> None:
     assert [list(batch) for batch in Rollout(Amount(10, True)).batches(dict.fromkeys("abc"))] == [["a"], ["b"], ["c"]]
 
 
-def record(folder: Path, command: str, statuses: dict[str, str], check: bool = False) -> None:
-    log = RunLog(command, "/site", list(statuses), check, folder)
-    for host, status in statuses.items():
-        if status != "not reached":
-            log.ended(Outcome(host, status))
-    log.close()
+def record(command: str, statuses: dict[str, str], check: bool = False, whole: bool = True) -> None:
+    """Leave the record of a run that ended so; a run that is not ``whole`` was killed before its recap."""
+    told = Reports(command, check, [], record=True)
+    told.start("/site", list(statuses))
+    outcomes = [Outcome(host, status) for host, status in statuses.items()]
+    told.expect(outcomes)
+    for outcome in outcomes:
+        if outcome.status != "not reached":
+            told.ended(outcome)
+    if whole:
+        told.end()
 
 
-def test_the_last_run_is_the_one_of_that_command_that_was_no_check(tmp_path: Path) -> None:
-    record(tmp_path, "deploy", {"a": "ok", "b": "failed", "c": "not reached"})
-    record(tmp_path, "deploy", {"a": "failed"}, check=True)
-    record(tmp_path, "verify", {"a": "failed"})
-    found = runs.last("deploy", "/site", tmp_path)
-    assert found and found.not_well == ["b", "c"]
-    assert runs.last("deploy", "/other", tmp_path) is None
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where records go, for one test."""
+    monkeypatch.setattr(runs, "DIRECTORY", tmp_path / "runs")
+    return tmp_path / "runs"
 
 
-def test_records_are_private_few_and_never_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_last_run_is_the_one_of_that_command_that_was_no_check(folder: Path, whole: bool) -> None:
+    record("deploy", {"a": "ok", "b": "failed", "c": "not reached", "d": "unreachable"}, whole=whole)
+    record("deploy", {"a": "failed"}, check=True)
+    record("verify", {"a": "failed"})
+    found = runs.last("deploy", "/site")
+    assert found and found.not_well == ["b", "c", "d"]
+    assert (found.seconds is None) is not whole
+    assert runs.last("deploy", "/other") is None
+
+
+def test_a_record_that_was_cut_off_counts_as_far_as_it_goes(folder: Path) -> None:
+    """Or --retry would take the hosts of an older run."""
+    record("deploy", {"a": "ok", "b": "ok"})
+    record("deploy", {"a": "ok", "b": "failed"}, whole=False)
+    latest = max(folder.iterdir())
+    latest.write_bytes(latest.read_bytes() + b'{"host": "b", "eve')
+    found = runs.last("deploy", "/site")
+    assert found and found.not_well == ["b"] and found.seconds is None
+
+
+def test_records_are_private_and_few(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "KEEP", 3)
     for _ in range(5):
-        record(tmp_path, "deploy", {"a": "ok"})
-    files = list(tmp_path.iterdir())
+        record("deploy", {"a": "ok"})
+    files = list(folder.iterdir())
     assert len(files) == 3 and {path.stat().st_mode & 0o777 for path in files} == {0o600}
     files[0].write_text("not json")
-    assert len(list(runs.past(tmp_path))) == 2
-    (tmp_path / "file").write_text("")
-    record(tmp_path / "file", "deploy", {"a": "ok"})
+    assert len(list(runs.past())) == 2
+
+
+def test_a_record_that_cannot_be_made_is_told_and_no_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.write_text("a file where the folder is to be")
+    record("deploy", {"a": "ok"})
+    assert "will not know of this run" in capsys.readouterr().err

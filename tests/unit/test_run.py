@@ -19,7 +19,9 @@ from encamp import plan
 from encamp.errors import Unreachable
 from encamp.local import LocalLink
 from encamp.plan import HostPlan
-from encamp.report import JsonLines, Outcome, PlainLines, recap_lines
+from encamp.recap import recap_lines
+from encamp.report import Listener, Outcome, PlainLines
+from encamp.reports import Reports, json_report
 from encamp.resources.directory import Directory
 from encamp.run import Mode, Run, exit_code
 from encamp.schedule import Wave
@@ -52,7 +54,7 @@ def script(folder: Path, name: str, text: str) -> str:
     return str(path)
 
 
-def converge(programs: dict[str, str | Exception], *listeners: JsonLines | PlainLines) -> dict[str, Outcome]:
+def converge(programs: dict[str, str | Exception], *listeners: Listener) -> dict[str, Outcome]:
     plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {
         (host, STAGE): plan.build(host, [Directory("/tmp")]) for host in programs
     }
@@ -63,7 +65,7 @@ def converge(programs: dict[str, str | Exception], *listeners: JsonLines | Plain
 
 def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
     out, events = io.StringIO(), tmp_path / "events"
-    told = JsonLines(events)
+    told = Reports("deploy", True, [json_report(str(events)), PlainLines(out, check=True)], record=False)
     outcomes = converge(
         {
             "good": sys.executable,
@@ -75,10 +77,9 @@ def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
             "cut": script(tmp_path, "cut", "echo READY 1 3.11.0; head -c 10"),
             "babble": script(tmp_path, "babble", "echo READY 1 3.11.0; head -c 10 >/dev/null; echo no event"),
         },
-        PlainLines(out, check=True),
         told,
     )
-    told.close()
+    assert told.end() == 2
     assert {name: outcome.status for name, outcome in outcomes.items()} == {
         "good": "ok",
         "away": "unreachable",
@@ -133,8 +134,10 @@ def test_exit_codes(statuses: list[str], code: int) -> None:
     assert exit_code([Outcome(str(number), status) for number, status in enumerate(statuses)], False, False) == code
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_an_interrupt_ends_with_an_outcome_for_every_host(tmp_path: Path, times: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGHUP, 1)]
+)
+def test_an_interrupt_ends_with_an_outcome_for_every_host(tmp_path: Path, number: signal.Signals, times: int) -> None:
     """A second one does not wait for hosts that are slow to hang up; each is told of all the same."""
     slow = script(tmp_path, "slow", f"touch {tmp_path}/begun; echo READY 1 3.11.0; exec sleep 60")
     program = textwrap.dedent(f"""
@@ -142,9 +145,14 @@ def test_an_interrupt_ends_with_an_outcome_for_every_host(tmp_path: Path, times:
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         import test_run
         from pathlib import Path
-        outcomes = test_run.converge({{"one": {slow!r}, "two": {slow!r}}})
-        print(*sorted(f"{{o.host}}={{o.status}}" for o in outcomes.values()))
-        assert all("run again" in o.failure["fix"] for o in outcomes.values()), outcomes
+        from encamp.commands.options import guarded
+        from encamp.report import PlainLines
+        from encamp.reports import Reports
+        def command():
+            with Reports("deploy", True, [PlainLines(sys.stdout, check=True)], record=False) as told:
+                test_run.converge({{"one": {slow!r}, "two": {slow!r}}}, told)
+                return told.end()
+        sys.exit(guarded(command))
     """)
     child = subprocess.Popen(
         [sys.executable, "-c", program],
@@ -159,8 +167,9 @@ def test_an_interrupt_ends_with_an_outcome_for_every_host(tmp_path: Path, times:
             break
         time.sleep(0.05)
     for _ in range(times):
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         time.sleep(0.2)
     out, err = child.communicate(timeout=60)
-    assert out.split() == ["one=interrupted", "two=interrupted"], err
+    assert child.returncode == 130 and "2 hosts: 2 interrupted" in out, out + err
+    assert out.partition("errors")[2].count("run again") == 1, "equal errors are told once, with both hosts"
     assert "Traceback" not in err
