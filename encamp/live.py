@@ -101,8 +101,8 @@ class LiveConsole(Listener):
         if kind == "start":
             row.number = max(row.number, event["number"] + 1)
             row.text, row.done, row.total = event["step"], 0, 0
-        elif kind in ("progress", "upload"):
-            row.text = event.get("text", row.text)
+        elif kind in ("progress", "measure"):
+            row.text = event["text"] or row.text
             row.done, row.total = event.get("done", 0), event.get("total", 0)
 
     def ended(self, outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from encamp.agent.boot import STAGE0
 from encamp.errors import BecomeRefused, HostFailed, Unreachable
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
-from encamp.shared.wire import HEARTBEAT_SECONDS, PROTOCOL, BlobStore
+from encamp.shared.wire import HEARTBEAT_SECONDS, PART_SIZE, PROTOCOL, BlobStore
 
 if TYPE_CHECKING:
     from paramiko import Channel
@@ -30,6 +30,8 @@ READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+((?: [0-9a-f]{64})*)\s*\Z")
 #: What shells and sudo say of a program that is not there.
 MISSING = re.compile("not found|No such file|Unknown command")
 TAIL_LINES = 8
+#: Bytes of an upload between two events that tell how far it is.
+MEASURE_BYTES = 512 * 1024
 
 
 @dataclasses.dataclass
@@ -78,9 +80,9 @@ def converse(
         for line in session.lines():
             event = json.loads(line)
             if event["event"] == "need":
-                session.send_blob(store.get(event["sha256"]))
+                yield from session.send_blob(store.get(event["sha256"]))
             elif event["event"] == "import":
-                session.send_blob(json.dumps(bundle.on_demand(event["module"])).encode())
+                yield from session.send_blob(json.dumps(bundle.on_demand(event["module"])).encode())
             elif event["event"] != "alive":
                 yield event
     finally:
@@ -136,9 +138,14 @@ class _Session:
         except OSError as error:
             raise Unreachable(f"the connection broke while sending: {error}") from error
 
-    def send_blob(self, data: bytes) -> None:
+    def send_blob(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """Send a blob; of a large one an event tells now and then how many bytes are on their way."""
         packed = zlib.compress(data, 1 if len(data) > 1 << 20 else -1)  # parts of large files are packed already
-        self.send(b"%d\n" % len(packed) + packed)
+        self.send(b"%d\n" % len(packed))
+        for at in range(0, len(packed), MEASURE_BYTES):
+            if len(packed) > PART_SIZE:  # the parts of a larger file are counted by who asked for them
+                yield {"event": "measure", "text": "", "done": at, "total": len(packed)}
+            self.send(packed[at : at + MEASURE_BYTES])
 
     def lines(self) -> Iterator[bytes]:
         """Event lines until the agent ends. The agent says something at least every heartbeat."""

@@ -60,7 +60,7 @@ class Channel:
                 raise TimeoutError
             data = data[os.write(self._sink, data[: select.PIPE_BUF]) :]
 
-    def say(self, kind: str, text: str, data: Mapping[str, str] = {}) -> None:
+    def say(self, kind: str, text: str, data: Mapping[str, Any] = {}) -> None:
         """Send a note, a progress line, or a finding with its further fields."""
         self.send({**data, "event": kind, "text": text})
 

@@ -210,6 +210,9 @@ class Host:
     def progress(self, text: str) -> None:
         self._say("progress", text)
 
+    def measure(self, text: str, done: float, total: float = 0) -> None:
+        self._say("measure", text, {"done": done, "total": total})
+
     def wait(self, ready: Callable[[], bool], seconds: float, every: float = 0.5) -> bool:
         deadline = time.monotonic() + seconds
         while True:

@@ -260,6 +260,10 @@ class System(Reader, Protocol):
         """Say what a long step is doing."""
         ...
 
+    def measure(self, text: str, done: float, total: float = 0) -> None:
+        """Say how far a long step is, for a bar; 0: nobody knows of how much. Not told where there is no terminal."""
+        ...
+
     def wait(self, ready: Callable[[], bool], seconds: float, every: float = 0.5) -> bool:
         """Ask until ``ready`` says yes or time is up. Readings kept by ``once`` are dropped between tries."""
         ...

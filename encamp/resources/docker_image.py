@@ -66,6 +66,7 @@ class DockerImage(Resource):
         assert not isinstance(self.archive, LargeFile)
         for number, part in enumerate(self.archive, 1):
             yield host.fetch(part)
+            host.measure(f"loading {self.reference}", number, len(self.archive))
             if number % TOLD == 0:
                 host.progress(f"loading {self.reference}: part {number} of {len(self.archive)}")
 

@@ -96,11 +96,14 @@ def install(host: System, names: Sequence[str]) -> None:
     if updated:
         _update(host)
     host.progress(f"installing {', '.join(names)}")
+    from encamp.resources.apt_progress import unpacking
+
     argv = [*APT, *INSTALL]
     if any(known.get(name) in HALF_UNPACKED for name in names):
         argv.append("--reinstall")
     try:
-        _patiently(host, [*argv, *names])
+        with unpacking(host, names):
+            _patiently(host, [*argv, *names])
     except CommandFailed as error:
         output = error.result.out + error.result.err
         if OUTDATED.search(output) and not updated:

@@ -90,9 +90,12 @@ class PythonEnv(Resource):
         self._uv(host, ["venv", "--no-project", "--python", python, path])
         host.progress("downloading and installing the packages of the lock")
         text = host.text(self.lock)
-        if self.build:
-            self._uv(host, self._install(path), stdin=only(text, self.build))
-        self._uv(host, [*self._install(path), *(["--no-build-isolation"] if self.build else [])], stdin=text)
+        from encamp.resources.uv_progress import installing
+
+        with installing(host, expand(host, self.cache_dir), path, text):
+            if self.build:
+                self._uv(host, self._install(path), stdin=only(text, self.build))
+            self._uv(host, [*self._install(path), *(["--no-build-isolation"] if self.build else [])], stdin=text)
         # Wheels may bring files of mode 0600, and a service must be able to read but never to change its environment.
         host.run(["chmod", "-R", "u+rwX,go+rX,go-w", path])
         _flush(host, path)

@@ -46,7 +46,7 @@ def command():
 sys.exit(guarded(command))
 """
 START = {"event": "start", "step": "PythonEnv:/opt/prefect", "number": 4}
-UPLOAD = {"event": "upload", "text": "sending uv", "done": 3_000_000, "total": 12_000_000}
+UPLOAD = {"event": "measure", "text": "sending uv", "done": 3_000_000, "total": 12_000_000}
 CHANGED = {
     "event": "step",
     "step": "File:/etc/x",
