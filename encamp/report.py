@@ -25,8 +25,8 @@ class Outcome:
     """How a run ended on one host. Times in seconds.
 
     ``status``: ok, failed, unreachable, locked, interrupted, moved on (a saved plan fits no more), or not reached.
-    ``step`` is the last one that was begun, ``times`` the steps that took a second or more, ``left`` the stages that are
-    still to do.
+    ``step`` is the last one that was begun, ``times`` the steps that took a second or more, ``left`` the stages that
+    are still to do.
     """
 
     host: str
