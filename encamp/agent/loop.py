@@ -160,7 +160,10 @@ class Loop:
         if wire is None:  # a proof that this run was told to leave out
             return
         with self._told(handler_id, started):
-            handler: HandlerResource = from_wire(self._handlers.get(handler_id, wire))
+            try:
+                handler: HandlerResource = from_wire(self._handlers.get(handler_id, wire))
+            except (ImportError, AttributeError, TypeError):  # one that this version has no longer
+                return self._give_up(handler_id)
             needed = handler.needed(self._host, mark)
             if needed:
                 self._ahead.stop()
@@ -170,6 +173,11 @@ class Loop:
             self._journal.clear(handler_id)
         if needed:
             self._report(handler_id, "changed", [Change("ran", after="notified")], started)
+
+    def _give_up(self, handler_id: str) -> None:
+        """Hand over to the operator what no later run could do either."""
+        self._host.note(f"{handler_id} is due since a run of another version of encamp; this one cannot: do it by hand")
+        self._journal.clear(handler_id)
 
     # -- events -------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ class Reload(HandlerResource):
         return _due(host, self.unit, mark)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        change_state(host, "restart" if unit_state(host, self.unit).broken else "reload", self.unit)
+        change_state(host, "reload" if unit_state(host, self.unit).active else "restart", self.unit)
 
 
 def _due(host: Reader, unit: str, mark: Mark) -> bool:
@@ -46,8 +46,9 @@ def _due(host: Reader, unit: str, mark: Mark) -> bool:
     state = unit_state(host, unit)
     if state.broken:
         return True
-    if not state.active or boot_id(host) != mark.boot:
+    if state.stopped or boot_id(host) != mark.boot:
         # Stopped: its Service starts it. Another boot: whatever runs now was started after the mark.
         return False
+    # A unit that is just starting may have read the old settings, too.
     # When the start began, not when it ended: settings are read in between.
     return state.begun < mark.monotonic

@@ -175,3 +175,15 @@ def test_a_controller_that_neither_answers_nor_closes_is_given_up(tmp_path: Path
             channel.send({"event": "note", "text": "x" * 3000})
     for end in (question, sink, source, answer):
         os.close(end)
+
+
+def test_a_handler_that_no_version_knows_any_more_is_handed_over_once(converge: Converge, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    wire = {"kind": "encamp.resources.gone:Gone", "fields": {"name": "x"}}
+    pending = {"Gone:x": {"resource": wire, "mark": ["a boot", 1.0]}}
+    (tmp_path / "state/pending.json").write_text(json.dumps(pending))
+    file = File(str(tmp_path / "f"), **ME)
+    first, second = converge(file), converge(file)
+    assert first[-1]["outcome"] == second[-1]["outcome"] == "ok"
+    assert next(event["text"] for event in first if event["event"] == "note").startswith("Gone:x is due since")
+    assert not any(event["event"] == "note" for event in second)

@@ -8,6 +8,8 @@ events to the controller; each is reached in every run of the same plan, in the 
     {"call": N, "do": "full"}         from the Nth such call on, the disk takes nothing more
     {"event": "start", "step": ID, "do": "hold"}   after that event: ``held`` appears, and nothing goes on before ``go``
     {"event": "step", "step": ID, "do": "kill"}    in place of that event: the step is done, and nobody was told
+    {"child": PATTERN, "program": NAME, "seconds": S, "do": "kill"}     S seconds after a command that matches was begun
+                                      and, where NAME is not empty, some program of that name runs
 
 ``points`` beside this file then lists the calls. The standard library alone; the first line is set where it is put.
 """
@@ -20,6 +22,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from typing import Any, Callable
 
@@ -42,10 +45,29 @@ class Fault:
 
     def audit(self, name: str, arguments: tuple[Any, ...]) -> None:
         """An audit hook of sys.addaudithook."""
+        if name == "subprocess.Popen":
+            self._child(" ".join(map(os.fsdecode, arguments[1])))
         what: Any = arguments[0] if arguments else None
         creates = name == "open" and isinstance(what, str) and isinstance(arguments[2], int) and arguments[2] & CREATES
         if name in CHANGES or creates or (name in ("os.remove", "os.rmdir") and os.path.lexists(what)):
             self.reached(name, what)
+
+    def _child(self, command: str) -> None:
+        if "child" in self._plan and re.search(self._plan["child"], command):
+            threading.Thread(target=self._kill_during, daemon=True).start()
+
+    def _kill_during(self) -> None:
+        while self._plan["program"] and not any(map(self._runs, filter(str.isdigit, os.listdir("/proc")))):
+            time.sleep(0.01)
+        time.sleep(self._plan["seconds"])
+        self._kill()
+
+    def _runs(self, pid: str) -> bool:
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
+                return name.read().strip() == str(self._plan["program"])
+        except OSError:
+            return False
 
     def reached(self, name: str, what: Any) -> None:
         """A call that changes something is about to be made."""

@@ -34,6 +34,11 @@ def test_a_stopped_unit_is_left_to_its_service():
     assert not due(ActiveState="inactive", SubState="dead")
 
 
+def test_a_unit_that_is_just_starting_may_have_read_the_old_settings():
+    assert due(ActiveState="activating", SubState="start", InactiveExitTimestampMonotonic=99_000_000)
+    assert not due(ActiveState="activating", SubState="start", InactiveExitTimestampMonotonic=101_000_000)
+
+
 def test_a_failing_unit_is_restarted():
     assert due(ActiveState="failed", SubState="failed", InactiveExitTimestampMonotonic=101_000_000)
     assert due("another-boot", ActiveState="activating", SubState="auto-restart")
