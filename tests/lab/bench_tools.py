@@ -209,7 +209,8 @@ class Ansible:
 
     def hang_up(self, fleet: Fleet) -> None:
         for socket in _control_paths(fleet).iterdir():
-            subprocess.run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "-"], capture_output=True, check=False)
+            command = ["ssh", "-F", os.devnull, "-o", f"ControlPath={socket}", "-O", "exit", "host"]
+            subprocess.run(command, capture_output=True, check=False)
 
 
 class Mitogen(Ansible):
