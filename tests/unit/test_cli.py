@@ -102,7 +102,7 @@ def test_help_of_deploy_says_what_each_option_is_for() -> None:
     [
         pytest.param("-H web3 deploy", 4, ("no host or group web3", "did you mean web"), id="unknown-host"),
         pytest.param("-H web1 deploy --set prot=1", 4, ("no setting prot", "did you mean port?"), id="unknown-key"),
-        pytest.param("-H web1 deploy --set port=70000", 4, ("--set: port is 70000",), id="port"),
+        pytest.param("-H web1 deploy --set port=70000", 4, ("--set port: port is 70000",), id="port"),
         pytest.param("-H web1 deploy --set port", 1, ("expected key=value",), id="no-value"),
         pytest.param("-H web1 deploy --forks x", 1, ("--forks",), id="forks"),
         pytest.param("-H web1 deploy --exit-code", 1, ("--check",), id="exit-code"),
