@@ -18,7 +18,7 @@ from typing import Any  # noqa: E402
 from invoke.exceptions import Exit  # noqa: E402
 
 from encamp import inventory, plan, reach, settings, site  # noqa: E402
-from encamp.commands.options import Options, finish, guarded, listeners  # noqa: E402
+from encamp.commands.options import Options, guarded, reporting  # noqa: E402
 from encamp.executor import fleet_task  # noqa: E402
 from encamp.plan import FLUSH, Item, Step  # noqa: E402
 from encamp.resources.directory import Directory  # noqa: E402
@@ -62,10 +62,11 @@ def _converge(options: Options) -> int:
     fleet = site.Site(loaded, selected)
     names = [host.name for host in selected]
     plans = {(name, STAGE): plan.build(name, items(fleet.host(name))) for name in names}
-    told = listeners(options)
-    run = Run("converge", options.mode, reach.SshReach(fleet, options.config), told)
-    outcomes = run.converge([Wave("plain", dict.fromkeys(names, STAGE))], plans)
-    return finish(options, outcomes, told)
+    with reporting(options, "converge") as told:
+        told.start(str(loaded.path), names)
+        run = Run("converge", options.mode, reach.SshReach(fleet, options.config), [told])
+        run.converge([Wave("plain", dict.fromkeys(names, STAGE))], plans)
+        return told.end()
 
 
 def items(host: site.SiteHost) -> Iterator[Item]:
