@@ -1,63 +1,54 @@
-"""Opening SSH connections: ~/.ssh/config through Fabric, host keys by our own policy, retries, keepalive.
+"""Opening SSH connections: the route that OpenSSH's configuration gives, host keys checked on each hop, retries.
 
-Fabric alone accepts any host key, a changed one too (fabric issues 1804 and 2071). Here known hosts are always loaded,
-an unknown key is refused unless ``accept-new`` was asked for, and a changed key is always refused.
+Fabric alone accepts any host key, a changed one too (fabric issues 1804 and 2071), so connections are opened here.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import shlex
+import random
 import socket
-import threading
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
-import fabric
 import paramiko
 
-from encamp.errors import HostKeyRejected, Unreachable
-from encamp.shared.record import record
-from encamp.shared.secret import Secret
+from encamp import ssh_errors, ssh_session, ssh_socket
+from encamp.errors import EncampError, Unreachable
+from encamp.shared.record import record, replace
+from encamp.ssh_config import Hop
+from encamp.ssh_session import Policy
+from encamp.ssh_starts import Starts
 
 KEEPALIVE_SECONDS = 10
-STARTS_AT_ONCE = threading.BoundedSemaphore(8)
+#: A server that hangs up before it greets has too many log-ins under way (MaxStartups): that passes.
+BUSY_TRIES = 5
+_STARTS = Starts()
 
 
 @record
 class Address:
-    """Where and how to log in. Empty fields are left to ~/.ssh/config and to OpenSSH's defaults.
+    """How a host is reached: its hops, jump hosts first. ``tries``: how often a connection that fails is tried."""
 
-    ``host_key_checking`` is strict or accept-new; ``known_hosts`` an additional file; times are in seconds.
-    """
-
-    name: str
-    host: str
-    port: int | None = None
-    user: str | None = None
-    key_file: str | None = None
-    host_key_checking: str = "strict"
-    known_hosts: str = ""
-    timeout: float = 10
+    route: tuple[Hop, ...]
+    policy: Policy
     tries: int = 3
-    password: Secret | None = None
 
 
 class Link:
-    """An open, authenticated connection."""
+    """An open, authenticated connection, with those that it runs through."""
 
-    def __init__(self, connection: fabric.Connection) -> None:
-        self._connection = connection
+    def __init__(self, transports: Sequence[paramiko.Transport], proxy: ssh_socket.Proxy | None) -> None:
+        self._transports, self._proxy = transports, proxy
 
     @property
     def user(self) -> str:
-        return str(self._connection.user)
+        return str(self._transports[-1].get_username())
 
     def execute(self, command: str) -> paramiko.Channel:
         """Start a command in a session of its own. Raises Unreachable when the link is gone or the host refuses."""
         try:
-            channel: paramiko.Channel = self._connection.create_session()
+            channel = self._transports[-1].open_session(timeout=60)
             channel.exec_command(command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise Unreachable(
@@ -66,158 +57,75 @@ class Link:
         return channel
 
     def close(self) -> None:
-        self._connection.close()
+        for transport in reversed(self._transports):
+            transport.close()
+        if self._proxy:
+            self._proxy.close()
 
 
-def connect(address: Address, config: fabric.Config) -> Link:
-    """Open a connection, trying again where the network may have dropped it.
+def connect(address: Address) -> Link:
+    """Open a connection, trying again where the network may have dropped it or the server is busy.
 
-    Raises Unreachable, with the reason and what to do; HostKeyRejected for an unknown or a changed key.
+    Raises Unreachable, with the reason and what to do; HostKeyRejected for an unknown, changed or revoked key.
     """
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    for attempt in range(address.tries):
-        if attempt:
-            time.sleep(2.0**attempt / 2)
-        try:
-            with STARTS_AT_ONCE:
-                return Link(_open(address, config))
-        except (TimeoutError, ConnectionError, EOFError, paramiko.ssh_exception.NoValidConnectionsError) as error:
-            last: Exception = error
-        except paramiko.SSHException as error:
-            last = error
-            if not _is_transient(error):
-                raise _explained(address, error) from error
-        except (OSError, ValueError) as error:
-            raise _explained(address, error) from error
-    raise _explained(address, last) from last
+    failures = busy = 0
+    while True:
+        with _STARTS:
+            try:
+                return _open(address)
+            except _Failed as failed:
+                error = failed
+        if ssh_errors.is_busy(error.cause) and address.tries > 1 and busy < BUSY_TRIES * address.tries:
+            busy += 1
+            _STARTS.slow_down()
+            time.sleep(random.uniform(0.2, 1.0) * min(busy, 4))
+            continue
+        failures += 1
+        if failures >= address.tries or not ssh_errors.may_pass(error.cause):
+            raise ssh_errors.explained(error.hop, address, error.cause) from error.cause
+        time.sleep(2.0**failures / 2 * random.uniform(0.8, 1.2))
 
 
-def _open(address: Address, config: fabric.Config) -> fabric.Connection:
-    keywords: dict[str, object] = {"banner_timeout": address.timeout * 3, "auth_timeout": address.timeout * 3}
-    if address.key_file:
-        keywords.update(key_filename=address.key_file, look_for_keys=False)
-    if address.password is not None:
-        keywords["password"] = address.password.reveal()
-    # What the command line says (-i, --prompt-for-login-password) counts most.
-    given = {name: config.connect_kwargs.get(name) for name in ("key_filename", "password", "passphrase")}
-    keywords.update({name: value for name, value in given.items() if value})
-    connection = fabric.Connection(
-        address.host,
-        user=address.user,
-        port=address.port,
-        config=config.clone(),  # a Connection writes into its own, which empties it for a moment: hosts must share none
-        connect_timeout=int(address.timeout),
-        connect_kwargs=keywords,
-    )
-    hops = _chain(connection)
-    for hop in hops:
-        _guard(hop, address)
+class _Failed(Exception):
+    """A connection that failed, with the hop at which it did."""
+
+    def __init__(self, hop: Hop, cause: Exception) -> None:
+        super().__init__(hop, cause)
+        self.hop, self.cause = hop, cause
+
+
+def _open(address: Address) -> Link:
+    """Connect hop after hop. Raises _Failed; EncampError for what no try would change."""
+    opened: list[paramiko.Transport] = []
+    proxy: ssh_socket.Proxy | None = None
     try:
-        connection.open()
-    except paramiko.BadHostKeyException as error:
-        raise _changed(next((hop for hop in hops if hop.host == error.hostname), connection), address, error) from error
-    connection.transport.set_keepalive(KEEPALIVE_SECONDS)
-    _send_at_once(connection.transport)
-    return connection
+        for hop in address.route:
+            try:
+                command = hop.first("proxycommand") if not opened else ""
+                proxy = ssh_socket.Proxy(hop.expand(command)) if command else proxy
+                sock = _socket(hop, opened, proxy if command else None, address.policy.timeout)
+                opened.append(ssh_session.start(sock, hop, _policy_for(hop, address)))
+            except EncampError:
+                raise
+            except Exception as error:
+                raise _Failed(hop, proxy.failure if proxy and not opened and proxy.ended else error) from error
+        for transport in opened:
+            transport.set_keepalive(KEEPALIVE_SECONDS)
+    except BaseException:
+        Link(opened, proxy).close()
+        raise
+    return Link(opened, proxy)
 
 
-def _send_at_once(transport: paramiko.Transport) -> None:
-    """Small messages must not wait for the answer to the one before (paramiko leaves Nagle's algorithm on)."""
-    if isinstance(transport.sock, socket.socket):
-        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _socket(
+    hop: Hop, opened: Sequence[paramiko.Transport], proxy: ssh_socket.Proxy | None, timeout: float
+) -> socket.socket | paramiko.Channel:
+    if proxy:
+        return proxy.socket
+    return ssh_socket.through(opened[-1], hop, timeout) if opened else ssh_socket.dial(hop, timeout)
 
 
-def _chain(connection: fabric.Connection) -> list[fabric.Connection]:
-    """The connection and the jump hosts before it: each must have its key checked."""
-    hops = [connection]
-    while isinstance(hops[-1].gateway, fabric.Connection):
-        hops.append(hops[-1].gateway)
-    return hops
-
-
-def _guard(connection: fabric.Connection, address: Address) -> None:
-    """Load every known-hosts file that OpenSSH would read, and refuse unknown keys unless accept-new."""
-    client: paramiko.SSHClient = connection.client
-    stored = connection.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts ~/.ssh/known_hosts2")
-    for name in ["/etc/ssh/ssh_known_hosts", *stored.split(), address.known_hosts]:
-        path = Path(name).expanduser()
-        if name and path.is_file():
-            client.load_system_host_keys(str(path))
-    if address.host_key_checking == "accept-new":
-        client.load_host_keys(str(_writable_known_hosts(address.known_hosts or stored.split()[0])))
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-    else:
-        client.set_missing_host_key_policy(_Refuse())
-
-
-def _writable_known_hosts(name: str) -> Path:
-    path = Path(name).expanduser()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    return path
-
-
-class _Refuse(paramiko.MissingHostKeyPolicy):
-    """Refuses a key that no known-hosts file holds."""
-
-    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        raise HostKeyRejected(
-            f"the host key of {hostname} is not known ({key.get_name()} {key.fingerprint})",
-            "compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), then connect once to record "
-            f"it (`{_login(hostname)}`), or set host_key_checking: accept-new",
-        )
-
-
-def _login(recorded: str) -> str:
-    """The ssh command for a name as known-hosts files record it: ``vm1``, or ``[vm1]:2222`` for another port."""
-    name, _, port = recorded.removeprefix("[").partition("]:")
-    return f"ssh -p {port} {name}" if port else f"ssh {name}"
-
-
-def _changed(connection: fabric.Connection, address: Address, error: paramiko.BadHostKeyException) -> HostKeyRejected:
-    """A changed key, with both fingerprints and the command that forgets the old one in the file that holds it."""
-    recorded = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
-    command = ["ssh-keygen", "-R", recorded]
-    extra = Path(address.known_hosts).expanduser()
-    if extra.is_file() and paramiko.HostKeys(str(extra)).lookup(recorded):
-        command += ["-f", address.known_hosts]
-    return HostKeyRejected(
-        f"the host key of {recorded} has changed: on record {error.expected_key.get_name()} "
-        f"{error.expected_key.fingerprint}, presented {error.key.get_name()} {error.key.fingerprint}",
-        f"if the host was reinstalled, forget the old key (`{shlex.join(command)}`) and connect once to record the new "
-        f"one (`{_login(recorded)}`); if it was not, someone may be in the middle: do not connect",
-    )
-
-
-def _is_transient(error: paramiko.SSHException) -> bool:
-    """Faults seen when sshd or the network is busy. A refused key or a rejected login is final."""
-    final = (paramiko.AuthenticationException, paramiko.BadHostKeyException)
-    return not isinstance(error, final) and any(
-        word in str(error) for word in ("banner", "Invalid packet", "No existing session", "EOF", "Timeout")
-    )
-
-
-def _explained(address: Address, error: Exception) -> Unreachable:
-    """The error as an operator reads it, with what to do."""
-    place = f"{address.host}:{address.port or 22}"
-    if isinstance(error, paramiko.PasswordRequiredException):
-        return Unreachable("the private key is encrypted", "load it into ssh-agent (ssh-add), then run again")
-    if isinstance(error, paramiko.AuthenticationException):
-        tried = f" with {address.key_file}" if address.key_file else ""
-        return Unreachable(
-            f"{place} refuses the login of {address.user or 'this user'}{tried}: {error}",
-            "check ansible_user and ansible_ssh_private_key_file, and the host's ~/.ssh/authorized_keys",
-        )
-    if isinstance(error, socket.gaierror):
-        return Unreachable(f"no address for {address.host}: {error.strerror}", "check the name, or set ansible_host")
-    if isinstance(error, FileNotFoundError):
-        return Unreachable(f"{error.filename}: {error.strerror}", "check ansible_ssh_private_key_file")
-    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
-        causes = "; ".join(sorted({getattr(cause, "strerror", None) or str(cause) for cause in error.errors.values()}))
-        return Unreachable(f"{place}: {causes}", "check that sshd runs there and that the port is right")
-    if "private key" in str(error):
-        return Unreachable(f"{address.key_file}: {error}", "name a private key in ansible_ssh_private_key_file")
-    if isinstance(error, TimeoutError):
-        return Unreachable(f"{place} does not answer within {address.timeout:g} s", "check address, network, firewall")
-    return Unreachable(f"cannot connect to {place}: {error}", "check that sshd runs there and that the port is right")
+def _policy_for(hop: Hop, address: Address) -> Policy:
+    """A jump host gets no password of the host behind it; the keys that were named are good for both."""
+    return address.policy if hop is address.route[-1] else replace(address.policy, password=None)

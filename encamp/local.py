@@ -47,6 +47,9 @@ class LocalChannel:
         assert self._child.stderr is not None
         return os.read(self._child.stderr.fileno(), size)
 
+    def recv_exit_status(self) -> int:
+        return self._child.wait()
+
     def close(self) -> None:
         """Close the child's input, which ends an agent that waits for it, and reap it."""
         assert self._child.stdin is not None

@@ -19,7 +19,7 @@ from encamp.plan import HostPlan
 from encamp.report import NOT_REACHED, SLOW_SECONDS, Listener, Outcome
 from encamp.rollout import ALL_AT_ONCE, Rollout
 from encamp.schedule import Wave
-from encamp.shared.record import record
+from encamp.shared.record import record, replace
 from encamp.shared.wire import BlobStore
 from encamp.transport import Link, converse
 
@@ -186,6 +186,11 @@ class Run:
 
     def _talk(self, outcome: Outcome, host_plan: HostPlan) -> None:
         job = plan.job_for(host_plan, self._identity, self._store, self._mode.check, self._mode.diff)
+        remote = self._reach.remote(outcome.host)
+        if remote.step_timeout:
+            job["step_timeout"] = remote.step_timeout
+        if self._mode.check:
+            remote = replace(remote, bootstrap=False)
         if self._mode.wait:
             job["wait"] = self._mode.wait
         job["keep"] = not self._mode.check
@@ -195,7 +200,7 @@ class Run:
         try:
             if self._stopped.is_set():
                 raise Unreachable("stopped")
-            for event in converse(link, self._reach.remote(outcome.host), payload, self._store, outcome.traffic):
+            for event in converse(link, remote, payload, self._store, outcome.traffic):
                 ended = self._take(outcome, event) or ended
                 self._tell(outcome.host, event)
         finally:

@@ -6,18 +6,17 @@ import dataclasses
 import json
 import re
 import secrets
-import shlex
 import threading
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from encamp import bundle
-from encamp.agent.boot import STAGE0
+from encamp import boot_failures, bundle
+from encamp.boot_command import Remote, agent_command, install_command
+from encamp.boot_failures import NeedsTerminal, NoPython
 from encamp.errors import BecomeRefused, HostFailed, Unreachable
-from encamp.shared.record import record
-from encamp.shared.secret import Secret
-from encamp.shared.wire import HEARTBEAT_SECONDS, PART_SIZE, PROTOCOL, BlobStore
+from encamp.shared.record import replace
+from encamp.shared.wire import PART_SIZE, PROTOCOL, SILENCE_LIMIT, BlobStore
 
 if TYPE_CHECKING:
     from paramiko import Channel
@@ -25,10 +24,9 @@ if TYPE_CHECKING:
     from encamp.local import LocalChannel
 
 BOOT_TIMEOUT = 60.0
-SILENCE_LIMIT = HEARTBEAT_SECONDS * 3.0
 READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+((?: [0-9a-f]{64})*)\s*\Z")
-#: What shells and sudo say of a program that is not there.
-MISSING = re.compile("not found|No such file|Unknown command")
+#: How long a package manager may be silent.
+INSTALL_TIMEOUT = 600.0
 TAIL_LINES = 8
 #: Bytes of an upload between two events that tell how far it is.
 MEASURE_BYTES = 512 * 1024
@@ -53,16 +51,6 @@ class Link(Protocol):
     def close(self) -> None: ...
 
 
-@record
-class Remote:
-    """How the agent is started on a host: which Python, whether as root, with which sudo password."""
-
-    name: str
-    python: str = "python3"
-    become: bool = True
-    password: Secret | None = None
-
-
 def converse(
     link: Link, remote: Remote, payload: bundle.Payload, store: BlobStore, traffic: Traffic
 ) -> Iterator[dict[str, Any]]:
@@ -71,30 +59,68 @@ def converse(
     Raises Unreachable when the link dies or falls silent, BecomeRefused when root is not to be had, HostFailed when
     there is no usable Python.
     """
-    prompt = f"[encamp {secrets.token_hex(8)}] "
-    channel = link.execute(command_line(remote, prompt))
-    traffic.execs += 1
-    session = _Session(channel, remote, prompt, traffic)
+    notes: list[str] = []
+    session = _booted(link, remote, traffic, notes)
     try:
-        session.send(payload.beyond(session.await_ready()))
+        yield from ({"event": "note", "text": text} for text in notes)
+        session.send(payload.beyond(session.kept))
         for line in session.lines():
             event = json.loads(line)
             if event["event"] == "need":
                 yield from session.send_blob(store.get(event["sha256"]))
             elif event["event"] == "import":
                 yield from session.send_blob(json.dumps(bundle.on_demand(event["module"])).encode())
-            elif event["event"] != "alive":
+            elif event["event"] == "alive":
+                session.send(b"\n")  # so that the agent, too, knows that it is not alone
+            else:
                 yield event
     finally:
-        channel.close()
+        session.close()
 
 
-def command_line(remote: Remote, prompt: str) -> str:
-    """Stage 0 as a command line. It holds no data."""
-    argv = [remote.python, "-I", "-S", "-c", STAGE0]
-    if remote.become:
-        argv = ["sudo", "-S", "-p", prompt, "-H", "--", *argv]
-    return shlex.join(argv)
+def _booted(link: Link, remote: Remote, traffic: Traffic, notes: list[str]) -> _Session:
+    """A session with an agent that is ready. Hosts that want it otherwise cost an exec more: sudo that insists on a
+    terminal or does not look where Python is, and no Python at all."""
+    try:
+        return _started(link, remote, traffic)
+    except NeedsTerminal:
+        if remote.terminal:
+            raise
+        return _booted(link, replace(remote, terminal=True), traffic, notes)
+    except NoPython:
+        if remote.become and "/" not in remote.python:
+            return _booted(link, replace(remote, python=f"/usr/bin/{remote.python}"), traffic, notes)
+        if not remote.bootstrap:
+            raise
+        _install_python(link, remote, traffic)
+        notes.append("python3 was not there and has been installed (bootstrap_python)")
+        return _booted(link, replace(remote, bootstrap=False), traffic, notes)
+
+
+def _started(link: Link, remote: Remote, traffic: Traffic) -> _Session:
+    prompt = _prompt()
+    session = _Session(link.execute(agent_command(remote, prompt)), remote, prompt, traffic)
+    try:
+        session.await_ready()
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _install_python(link: Link, remote: Remote, traffic: Traffic) -> None:
+    """Raises HostFailed, with what the package manager said."""
+    prompt = _prompt()
+    session = _Session(link.execute(install_command(remote, prompt)), remote, prompt, traffic)
+    try:
+        session.await_end(INSTALL_TIMEOUT)
+    finally:
+        session.close()
+
+
+def _prompt() -> str:
+    """What sudo is to ask with: nothing else on the host can say the same by chance."""
+    return f"[encamp {secrets.token_hex(8)}] "
 
 
 class _Session:
@@ -105,22 +131,36 @@ class _Session:
         self._buffer = b""
         self._errors = ""
         self._heard: list[str] = []
-        self._refusal = ""
+        self.kept: list[str] = []
+        self._refusal: BecomeRefused | None = None
         self._drain = threading.Thread(target=self._read_errors, daemon=True)
+        self._drain.start()
+        traffic.execs += 1
 
-    def await_ready(self) -> list[str]:
+    def close(self) -> None:
+        self._channel.close()
+
+    def await_ready(self) -> None:
         """Wait for READY, giving the sudo password if, and only when, sudo asks with our own prompt.
 
-        Returns the hashes of the sources that the host has kept.
+        Then ``kept`` holds the hashes of the sources that the host has kept.
         """
-        self._drain.start()
         for line in self._lines(BOOT_TIMEOUT):
             found = READY.match(line)
             if found:
-                self._accept(*map(int, found.groups()[:3]))
-                return found[4].decode().split()
+                self.kept = found[4].decode().split()
+                return self._accept(*map(int, found.groups()[:3]))
             self._heard = [*self._heard, line.decode("utf-8", "replace").strip()][-TAIL_LINES:]
-        raise self._boot_failure()
+        self._drain.join(5)
+        raise self._refusal or boot_failures.of_agent(self._remote, self.errors, self._heard)
+
+    def await_end(self, silence: float) -> None:
+        """Wait until a command that is no agent has ended. Raises HostFailed where it did not end well."""
+        for _ in self._lines(silence):
+            pass
+        self._drain.join(5)
+        if self._refusal or self._channel.recv_exit_status() != 0:
+            raise self._refusal or boot_failures.of_install(self.errors)
 
     def _accept(self, protocol: int, major: int, minor: int) -> None:
         if protocol != PROTOCOL:
@@ -193,31 +233,11 @@ class _Session:
             except OSError:
                 pass  # the reading side tells what became of the connection
             return
-        self._refusal = "wrong" if self._remote.password is not None else "asked"
+        offered = self._remote.password is not None
+        self._refusal = boot_failures.wrong_password() if offered else boot_failures.password_wanted()
         self._channel.close()
 
     @property
     def errors(self) -> str:
         """The last lines of standard error, without our own prompt."""
         return "\n".join(self._errors.replace(self._prompt, "").strip().splitlines()[-TAIL_LINES:])
-
-    def _boot_failure(self) -> HostFailed:
-        """Say why the agent did not start."""
-        self._drain.join(5)
-        errors, python = self.errors, self._remote.python
-        if self._refusal == "wrong":
-            return BecomeRefused("sudo does not accept the password", "give the right one (ENCAMP_BECOME_PASSWORD)")
-        if self._refusal == "asked" or "password is required" in errors:
-            return BecomeRefused(
-                "sudo asks for a password, or this user has no right to it",
-                "give a password (ENCAMP_BECOME_PASSWORD, or fab --prompt-for-sudo-password), "
-                "or allow the user `NOPASSWD: ALL` in /etc/sudoers.d",
-            )
-        if "sudoers" in errors or "not allowed to" in errors:
-            return BecomeRefused(f"sudo refuses: {errors}", "give this user the right to sudo on the host")
-        if re.search(r"sudo: (command )?not found", errors):
-            return BecomeRefused("there is no sudo on the host", "install it, or log in as root")
-        if any(python in line and MISSING.search(line) for line in errors.splitlines()):
-            return HostFailed(f"there is no {python} on the host", "install python3 there (apt-get install python3)")
-        said = "\n".join(filter(None, [errors, *self._heard])) or "the session ended without a word"
-        return HostFailed(f"the agent did not start: {said}", "see what `ssh HOST python3 --version` says")

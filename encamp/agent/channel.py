@@ -6,15 +6,12 @@ import json
 import os
 import select
 import threading
+import time
 import zlib
 from typing import Any, Mapping
 
 from encamp.shared.secret import Redactor
-from encamp.shared.wire import HEARTBEAT_SECONDS, Blob
-
-#: The controller answers at once and always reads. When it does neither for this long, the link is dead, and a host
-#: must not stay locked until its own TCP finds out (a quarter of an hour).
-SILENCE_SECONDS = HEARTBEAT_SECONDS * 4.0
+from encamp.shared.wire import HEARTBEAT_SECONDS, SILENCE_LIMIT, Blob
 
 
 class ControllerGone(Exception):
@@ -24,11 +21,14 @@ class ControllerGone(Exception):
 class Channel:
     """Events to the controller as JSON lines, each redacted; blobs from it, each asked for by hash."""
 
-    def __init__(self, source: int, sink: int, redact: Redactor, silence: float = SILENCE_SECONDS) -> None:
+    def __init__(self, source: int, sink: int, redact: Redactor, silence: float = SILENCE_LIMIT) -> None:
         self._source, self._sink, self._redact, self._silence = source, sink, redact, silence
         self._lock, self._asking = threading.Lock(), threading.Lock()
         self._blobs: dict[str, bytes] = {}
-        self._gone = False
+        self._gone = self._closed = False
+        self._arrived = threading.Condition()
+        self._inbox = bytearray()
+        self._heard = 0.0
 
     @classmethod
     def private(cls, redact: Redactor) -> Channel:
@@ -40,14 +40,21 @@ class Channel:
         os.dup2(null, 0)
         os.close(null)
         os.dup2(2, 1)
-        return cls(source, sink, redact)
+        channel = cls(source, sink, redact)
+        channel.listen()
+        return channel
+
+    def listen(self) -> None:
+        """Take in what the controller says from now on."""
+        threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, event: dict[str, Any]) -> None:
         """Send one event. Raises ControllerGone when nobody reads any more."""
         line = json.dumps(redacted(event, self._redact)).encode() + b"\n"
         with self._lock:
             try:
-                self._write(line)
+                if not self._gone:
+                    self._write(line)
             except OSError:
                 self._gone = True
         if self._gone:
@@ -82,7 +89,7 @@ class Channel:
             self.send(question)
             header = b""
             while not header.endswith(b"\n"):
-                header += self._take(1)
+                header = (header + self._take(1)).lstrip(b"\n")  # an empty line only says that somebody is there
             left, parts = int(header), []
             while left:
                 part = self._take(min(left, 65536))
@@ -91,24 +98,60 @@ class Channel:
         return zlib.decompress(b"".join(parts))
 
     def _take(self, count: int) -> bytes:
-        readable = select.select([self._source], [], [], self._silence)[0]
-        data = os.read(self._source, count) if readable else b""
-        if not data:
-            raise ControllerGone
+        """The next bytes from the controller. Raises ControllerGone when it has closed the way, or fallen silent."""
+        with self._arrived:
+            while not self._inbox:
+                if self._gone or self._closed:
+                    raise ControllerGone
+                if not self._arrived.wait(self._silence):
+                    raise ControllerGone
+            data = bytes(self._inbox[:count])
+            del self._inbox[:count]
         return data
 
+    def _listen(self) -> None:
+        """Take in what comes, in a thread of its own: a controller that is there answers every heartbeat."""
+        while not self._closed:
+            data = self._read()
+            with self._arrived:
+                self._closed = not data
+                self._inbox += data
+                self._heard = time.monotonic()
+                self._arrived.notify()
+
+    def _read(self) -> bytes:
+        while True:
+            try:
+                return os.read(self._source, 65536)
+            except BlockingIOError:
+                select.select([self._source], [], [])
+            except OSError:
+                return b""
+
     def start_heartbeat(self) -> None:
-        """Tell the controller every few seconds that the agent lives, so that a dead link is told from a long step."""
+        """Tell the controller every few seconds that the agent lives, so that a dead link is told from a long step.
+
+        It answers. Once it has, and then is silent for as long as it would itself bear, it counts as gone: a host must
+        not stay locked until its own TCP finds out (a quarter of an hour).
+        """
+        self._wind()
+
+    def _wind(self) -> None:
         beat = threading.Timer(HEARTBEAT_SECONDS, self._beat)
         beat.daemon = True
         beat.start()
 
     def _beat(self) -> None:
+        if self._heard and not self._closed and time.monotonic() - self._heard > self._silence:
+            with self._arrived:
+                self._gone = True
+                self._arrived.notify()
+            return
         try:
             self.send({"event": "alive"})
         except ControllerGone:
             return
-        self.start_heartbeat()
+        self._wind()
 
 
 def redacted(data: Any, redact: Redactor) -> Any:

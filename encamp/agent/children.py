@@ -25,15 +25,20 @@ def execute(
         environment[name] = value.reveal() if isinstance(value, Secret) else value
     text = stdin.reveal() if isinstance(stdin, Secret) else stdin
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             argv,
-            input=text.encode(),
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=environment,
             cwd=cwd,
-            timeout=timeout,
             **identity,
-        )
+        ) as child:
+            try:
+                out, err = child.communicate(text.encode(), timeout=timeout)
+            except BaseException:
+                _end(child)  # a time-out, or the step's time is up: nothing of it may work on
+                raise
     except FileNotFoundError as error:
         return Result(argv, 127, "", f"{error.filename}: not found")
     except PermissionError as error:
@@ -42,7 +47,15 @@ def execute(
         return Result(
             argv, 124, "", f"no end within {timeout:.0f} s\n{(error.stderr or b'').decode('utf-8', 'replace')}"
         )
-    return Result(argv, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+    return Result(argv, child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a command with all that it started."""
+    from encamp.agent.leftovers import end_below
+
+    end_below(child.pid)
+    child.kill()
 
 
 def _identity(as_user: str) -> tuple[dict[str, str], dict[str, Any]]:

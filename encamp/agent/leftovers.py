@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
-from typing import Callable, Iterator
+from typing import Callable, Iterator, NamedTuple
 
 from encamp.resources.base import Failure
 
 WAIT_SECONDS = 900.0
-#: Index of the session's number among the fields of /proc/PID/stat that follow the program's name (proc(5)).
-STATE, SESSION = 0, 3
+#: How long a command that is to end has for putting things in order.
+PATIENCE_SECONDS = 5.0
+#: Indexes among the fields of /proc/PID/stat that follow the program's name (proc(5)).
+STATE, PARENT, SESSION = 0, 1, 3
+
+
+class Process(NamedTuple):
+    """A live process, with its parent's and its session's number."""
+
+    pid: int
+    name: str
+    parent: int
+    session: int
 
 
 def wait_until_gone(session: int, say: Callable[[str], None], seconds: float = WAIT_SECONDS) -> None:
@@ -33,10 +46,40 @@ def wait_until_gone(session: int, say: Callable[[str], None], seconds: float = W
         found = list(processes(session))
 
 
+def end_below(pid: int, seconds: float = PATIENCE_SECONDS) -> None:
+    """End a process and all that came of it, first kindly. Where there is no /proc: nothing."""
+    family = _family(pid)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + seconds
+        for one in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, number)
+        while family and time.monotonic() < deadline:
+            time.sleep(0.1)
+            family &= {one.pid for one in _alive()}
+
+
+def _family(pid: int) -> set[int]:
+    """A process and its descendants."""
+    parents = {one.pid: one.parent for one in _alive()}
+    family = {pid} & parents.keys()
+    while True:
+        more = {one for one, parent in parents.items() if parent in family} - family
+        if not more:
+            return family
+        family |= more
+
+
 def processes(session: int) -> Iterator[str]:
     """The live processes of a session as ``name (pid)``, without this one; none where there is no /proc."""
-    if session == os.getsid(0):
-        return
+    if session != os.getsid(0):
+        for one in _alive():
+            if one.session == session:
+                yield f"{one.name} ({one.pid})"
+
+
+def _alive() -> Iterator[Process]:
+    """All processes that are not over."""
     for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
         try:
             with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
@@ -44,5 +87,5 @@ def processes(session: int) -> Iterator[str]:
         except OSError:
             continue  # it has just ended
         fields = tail.split()
-        if int(fields[SESSION]) == session and fields[STATE] not in "ZX":
-            yield f"{head.partition('(')[2]} ({pid})"
+        if fields[STATE] not in "ZX":
+            yield Process(int(pid), head.partition("(")[2], int(fields[PARENT]), int(fields[SESSION]))

@@ -6,6 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional
 
+from encamp.agent import limits
 from encamp.agent.ahead import Ahead
 from encamp.agent.audit import Audit
 from encamp.agent.channel import ControllerGone
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from encamp.agent.planned import Guard
 
 FLUSH = "flush"
+OWN_LIMIT_SLACK = 120.0
 
 
 class Loop:
@@ -42,6 +44,7 @@ class Loop:
         self._steps: list[dict[str, Any]] = job["steps"]
         self._handlers: dict[str, Any] = job["handlers"]
         self._ahead = Ahead(host, self._steps)
+        self._step_timeout: float = job.get("step_timeout", 0)
         self._would_notify: list[str] = []
         self._foretold: set[str] = set()
         self.counts = {"ok": 0, "changed": 0, "unknown": 0, "failed": 0}
@@ -67,7 +70,7 @@ class Loop:
         started = time.monotonic()
         self._send({"event": "start", "step": step["id"], "number": number})
         with self._told(step["id"], started):
-            status, changes = self._converge(number, step)
+            status, changes = self._in_time(number, step)
             if step["id"] in self._journal.ids():
                 self._journal.clear(step["id"])
         self._report(step["id"], status, changes, started)
@@ -86,6 +89,26 @@ class Loop:
             bug = _bug(error)
             self._failed(step_id, bug, started)
             raise bug from error
+
+    def _in_time(self, number: int, step: dict[str, Any]) -> tuple[str, list[Change]]:
+        """Converge within the step's time. Raises Failure when that is up; what the step had started is killed then."""
+        limit = self._limit(step)
+        limits.arm(limit)
+        try:
+            return self._converge(number, step)
+        except limits.OutOfTime:
+            raise Failure(
+                f"not done within {limit:.0f} s, and ended",
+                "the host is slow or waits for something, or this step needs longer",
+                "look at the host, then run again; step_timeout sets how long a step may take",
+            ) from None
+        finally:
+            limits.disarm()
+
+    def _limit(self, step: dict[str, Any]) -> float:
+        """Seconds for a step; one that was given a time limit of its own has at least that, and some to spare."""
+        own = step["resource"]["fields"].get("timeout", 0)
+        return max(self._step_timeout, own + OWN_LIMIT_SLACK if own else 0) if self._step_timeout else 0
 
     def _converge(self, number: int, step: dict[str, Any]) -> tuple[str, list[Change]]:
         """Bring one resource in order. Returns the step's status and what differed."""

@@ -44,6 +44,8 @@ def configure_client(options: Options, wish: Wish) -> int:
         for host in selected:
             plans[host.name, STAGE] = plan.build(host.name, items(host, fleet, options, wish))
         told.start(str(fleet.inventory.path), [host.name for host in selected])
+        if isinstance(reach, SshReach):
+            reach.tell(told.warn)
         wave = Wave("client", {host.name: STAGE for host in selected})
         Run("configure-client", options.mode, reach, [told]).converge([wave], plans)
         return told.end()
@@ -87,7 +89,7 @@ def clients(options: Options) -> tuple[Site, list[SiteHost], Reach]:
     """The clients that a task is about, and how they are reached: ``-H``, or this machine."""
     if options.hosts:
         fleet, selected = load_site(options, (prefect_client.GROUP,), missing="refuse")
-        return fleet, selected, SshReach(fleet, options.config, become=False)
+        return fleet, selected, SshReach(fleet, options.config, False, [host.name for host in selected])
     fleet, this = load_this_machine(options, prefect_client.GROUP)
     return fleet, [this], LocalReach()
 

@@ -57,10 +57,12 @@ def carry_out(
     options: Options, fleet: Site, selected: list[SiteHost], prepared: Prepared, told: Reports
 ) -> list[Outcome]:
     """Work through what was prepared."""
+    reach = SshReach(fleet, options.config, hosts=[host.name for host in selected])
     told.start(str(fleet.inventory.path), [host.name for host in selected])
+    reach.tell(told.warn)
     for host in selected:
         told.warn(host.name, stages.warnings(host, fleet, options.instance))
-    return Run(COMMAND, options.mode, SshReach(fleet, options.config), [told]).converge(prepared.waves, prepared.plans)
+    return Run(COMMAND, options.mode, reach, [told]).converge(prepared.waves, prepared.plans)
 
 
 def ended(options: Options, fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> int:

@@ -79,8 +79,8 @@ def visits(options: Options, projects: tuple[str, ...], server: str, fix: bool) 
         for host in selected
         if host.name not in servers or host.in_group(prefect_client.GROUP)
     }
-    as_root, as_user = SshReach(fleet, options.config), SshReach(fleet, options.config, become=False)
-    return [*found, Visit(servers, as_root), Visit(clients, as_user)]
+    reach = SshReach(fleet, options.config, hosts=[host.name for host in selected])
+    return [*found, Visit(servers, reach), Visit(clients, reach.becoming(False))]
 
 
 def _this_machine(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> Visit:

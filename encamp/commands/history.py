@@ -33,8 +33,10 @@ def _of_hosts(options: Options, last: int) -> int:
     with reporting(options, "history", record=False, brief=True) as told:
         fleet, selected = load_site(options, ())
         plans = {(host.name, STAGE): plan.build(host.name, [AuditTrail(last=last)]) for host in selected}
+        reach = SshReach(fleet, options.config, hosts=[host.name for host in selected])
         told.start(str(fleet.inventory.path), [host.name for host in selected])
-        run = Run("history", options.mode, SshReach(fleet, options.config), [told])
+        reach.tell(told.warn)
+        run = Run("history", options.mode, reach, [told])
         run.converge([Wave("history", {host.name: STAGE for host in selected})], plans)
         return told.end()
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from encamp import inventory, reach, report, runs, site
+from encamp import inventory, reach, report, runs, site, ssh_secrets
 from encamp.errors import EncampError, UsageError
 from encamp.report import Listener
 from encamp.reports import Reports, json_report
@@ -127,7 +127,7 @@ def _check_settings(fleet: site.Site) -> None:
     """Every host's settings, selected or not: peers read each other's. Unknown keys fail with the nearest name."""
     from encamp.settings import check_hosts, check_own
 
-    classes = (reach.Settings, *stages.SETTINGS)
+    classes = (reach.Settings, ssh_secrets.Settings, *stages.SETTINGS)
     views = [view for host in fleet.hosts for view in host.instances]
     for view in views:
         check_own(view.own, classes)

@@ -160,7 +160,9 @@ def _compare(saved: dict[str, Any], prepared: Prepared, key: PlanKey, file: str)
 def _looked_through(options: Options, fleet: Site, prepared: Prepared) -> list[Outcome]:
     """Compare every host with the plan before any is changed, quietly."""
     mode = replace(options.mode, check=True, rollout=EVERY_HOST)
-    return Run(deploy.COMMAND, mode, SshReach(fleet, options.config), ()).converge(prepared.waves, prepared.plans)
+    names = dict.fromkeys(name for wave in prepared.waves for name in wave.hosts)
+    reach = SshReach(fleet, options.config, hosts=names)
+    return Run(deploy.COMMAND, mode, reach, ()).converge(prepared.waves, prepared.plans)
 
 
 def _tell_look(fleet: Site, outcomes: list[Outcome], told: Reports) -> int:

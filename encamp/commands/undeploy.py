@@ -29,8 +29,10 @@ def undeploy(options: Options) -> int:
             (name, STAGE): plan.build(name, removal.resources(instance, _shares_address(fleet.host(name), instance)))
             for name, instance in names.items()
         }
+        reach = SshReach(fleet, options.config, hosts=names)
         told.start(str(fleet.inventory.path), list(names))
-        run = Run("undeploy", options.mode, SshReach(fleet, options.config), [told])
+        reach.tell(told.warn)
+        run = Run("undeploy", options.mode, reach, [told])
         run.converge([Wave("undeploy", dict.fromkeys(names, STAGE))], plans)
         code = told.end()
     if code == 0 and not options.check:

@@ -28,10 +28,12 @@ def verify(options: Options, server: str = "") -> int:
     with reporting(options, "verify") as told:
         fleet, selected = load_site(options, groups, missing="refuse")
         as_root, as_user = proofs(fleet, selected, options, server)
+        reach = SshReach(fleet, options.config, hosts={**as_root, **as_user})
         told.start(str(fleet.inventory.path), list({**as_root, **as_user}))
+        reach.tell(told.warn)
         # One after the other: a host that is worker and client takes part in both, as root and as its user.
         for wanted, become in ((as_root, None), (as_user, False)):
-            run = Run("verify", Mode(forks=options.forks), SshReach(fleet, options.config, become), [told])
+            run = Run("verify", Mode(forks=options.forks), reach.becoming(become), [told])
             plans = {(name, STAGE): plan.build(name, proofs) for name, proofs in wanted.items()}
             run.converge([Wave("verify", dict.fromkeys(wanted, STAGE))] if wanted else [], plans)
         return told.end()

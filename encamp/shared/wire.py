@@ -17,6 +17,8 @@ from encamp.shared.secret import Secret
 PROTOCOL = 1
 INLINE_LIMIT = 2048
 HEARTBEAT_SECONDS = 10
+#: Seconds after which a side that has not been heard of counts as gone.
+SILENCE_LIMIT = HEARTBEAT_SECONDS * 3.0
 #: Bytes of a large file that travel at once.
 PART_SIZE = 8 * 1024 * 1024
 

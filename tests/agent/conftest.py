@@ -16,10 +16,11 @@ import pytest
 
 from encamp import bundle, plan
 from encamp.agent.boot import STAGE0
+from encamp.boot_command import Remote
 from encamp.local import LocalLink
 from encamp.plan import Item
 from encamp.shared.wire import BlobStore, to_wire
-from encamp.transport import Remote, Traffic, converse
+from encamp.transport import Traffic, converse
 
 Converge = Callable[..., list[dict[str, Any]]]
 

@@ -16,13 +16,14 @@ import pytest
 from encamp import bundle
 from encamp.agent.boot import STAGE0
 from encamp.agent.compiled import KEEP
+from encamp.boot_command import Remote
 from encamp.local import LocalLink
 from encamp.resources.base import Resource
 from encamp.resources.directory import Directory
 from encamp.resources.file import File
 from encamp.resources.symlink import Symlink
 from encamp.shared.wire import BlobStore
-from encamp.transport import Remote, Traffic, converse
+from encamp.transport import Traffic, converse
 from tests.agent.conftest import job, pythons, statuses
 from tests.agent.kinds import Broken, Needs, Stubborn
 
@@ -36,7 +37,7 @@ ROOT = os.geteuid() == 0
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory that stands for /run/encamp."""
     directory = tmp_path / "run"
-    monkeypatch.setattr("encamp.transport.STAGE0", STAGE0.replace("/run/encamp", str(directory)))
+    monkeypatch.setattr("encamp.boot_command.STAGE0", STAGE0.replace("/run/encamp", str(directory)))
     return directory
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from encamp import plan
+from encamp.boot_command import Remote
 from encamp.errors import Unreachable
 from encamp.local import LocalLink
 from encamp.plan import HostPlan
@@ -25,7 +26,7 @@ from encamp.reports import Reports, json_report
 from encamp.resources.directory import Directory
 from encamp.run import Mode, Run, exit_code
 from encamp.schedule import Wave
-from encamp.transport import Link, Remote
+from encamp.transport import Link
 
 STAGE = ("all",)
 

@@ -1,0 +1,60 @@
+"""Why an agent did not start, from what shell, sudo and Python said."""
+
+from __future__ import annotations
+
+import re
+
+from encamp.boot_command import Remote
+from encamp.errors import BecomeRefused, HostFailed
+
+#: What shells and sudo say of a program that is not there.
+_MISSING = re.compile("not found|No such file|Unknown command")
+
+
+class NoPython(HostFailed):
+    """The host has no Python under that name, or sudo does not find it."""
+
+
+class NeedsTerminal(BecomeRefused):
+    """sudo works only with a terminal (requiretty)."""
+
+
+def wrong_password() -> BecomeRefused:
+    return BecomeRefused(
+        "sudo does not accept the password",
+        "give the right one (ENCAMP_BECOME_PASSWORD, ansible_become_password); it was offered once",
+    )
+
+
+def password_wanted() -> BecomeRefused:
+    return BecomeRefused(
+        "sudo asks for a password, or this user has no right to it",
+        "give a password (ENCAMP_BECOME_PASSWORD, ansible_become_password, or fab --prompt-for-sudo-password), "
+        "or allow the user `NOPASSWD: ALL` in /etc/sudoers.d",
+    )
+
+
+def of_agent(remote: Remote, errors: str, heard: list[str]) -> HostFailed:
+    """The failure that the last lines of standard error, and what was heard instead of READY, speak of."""
+    if "password is required" in errors:
+        return password_wanted()
+    if re.search(r"sudo: .*\b(tty|terminal)\b", errors):
+        return NeedsTerminal(f"sudo refuses: {errors}", "take requiretty out of /etc/sudoers for this user")
+    if "sudoers" in errors or "not allowed to" in errors:
+        return BecomeRefused(f"sudo refuses: {errors}", "give this user the right to sudo on the host")
+    if re.search(r"sudo: (command )?not found", errors):
+        return BecomeRefused("there is no sudo on the host", "install it, or log in as root")
+    if any(remote.python in line and _MISSING.search(line) for line in errors.splitlines()):
+        return NoPython(
+            f"there is no {remote.python.removeprefix('/usr/bin/')} on the host",
+            "install python3 there (apt-get install python3), or let a deploy do it: bootstrap_python: true",
+        )
+    said = "\n".join(filter(None, [errors, *heard])) or "the session ended without a word"
+    return HostFailed(f"the agent did not start: {said}", "see what `ssh HOST python3 --version` says")
+
+
+def of_install(errors: str) -> HostFailed:
+    return HostFailed(
+        f"python3 could not be installed: {errors or 'the session ended without a word'}",
+        "install it by hand, then run again",
+    )
