@@ -49,7 +49,8 @@ def hosts(place: Path, *pairs: str) -> list[SiteHost]:
         ("a b=1", "--set a b: 'a b' is no name of a setting"),
         ("port={", "--set port:1: "),
         ("all=\udcff", "--set all: bytes that are no text in this locale"),
-        ("ansible_password=x", "--set ansible_password: ansible_password is not supported"),
+        ("ansible_password=x", "--set ansible_password: ansible_password must not stand on the command line"),
+        ("ansible_ssh_args=x", "--set ansible_ssh_args: ansible_ssh_args is not supported"),
     ],
 )
 def test_what_is_wrong_names_the_option_and_what_is_expected(tmp_path: Path, pair: str, words: str) -> None:
