@@ -109,7 +109,7 @@ def goals(host: SiteHost, fleet: Site, options: Options, wish: Wish) -> list[Goa
         return [Goal(given or prefect_client.profile_of(), api)]
     if in_database and not client_database.needs_server(host) and not _servers(host, fleet, wish.server):
         return [Goal(given or prefect_client.profile_of(), None, client_database.target(host, None, fleet))]
-    views = _instances(server_of(host, fleet, wish.server), options.instance)
+    views = _instances(server_of(host, fleet, wish.server), options.instance or _named_server(host, wish.server)[1])
     if given and len(views) > 1:
         raise UsageError(
             f"{host.name}: one profile name ({given}) for {len(views)} instances: {_names(views)}",
@@ -138,8 +138,9 @@ def _names(views: Sequence[SiteHost]) -> str:
 
 
 def api_of(host: SiteHost, fleet: Site, server: str = "") -> Api:
-    """The API that a client is pointed at: of the first instance of its server. Raises UsageError, SettingsError."""
-    return prefect_client.api_of(server_of(host, fleet, server), host, fleet)
+    """The API that a client is pointed at: of the instance that is named, or the first. Raises EncampError."""
+    views = _instances(server_of(host, fleet, server), _named_server(host, server)[1])
+    return prefect_client.api_of(views[0], host, fleet)
 
 
 def server_of(host: SiteHost, fleet: Site, server: str = "") -> SiteHost:
@@ -150,7 +151,7 @@ def server_of(host: SiteHost, fleet: Site, server: str = "") -> SiteHost:
     found = _servers(host, fleet, server)
     if len(found) != 1:
         names = ", ".join(one.name for one in fleet.in_group(prefect_server.GROUP)) or "none"
-        named = server or host.settings(prefect_worker.Settings).server
+        named, _ = _named_server(host, server)
         raise UsageError(
             f"{host.name}: which server? The site's servers: {names}" + (f"; not {named}" if named else ""),
             "say --server HOST or --api-url URL",
@@ -158,9 +159,15 @@ def server_of(host: SiteHost, fleet: Site, server: str = "") -> SiteHost:
     return found[0]
 
 
+def _named_server(host: SiteHost, server: str) -> tuple[str, str]:
+    """The server that is named, and its instance: ``vm1/personal``; each may be empty."""
+    name, _, instance = (server or host.settings(prefect_worker.Settings).server).partition("/")
+    return name, instance
+
+
 def _servers(host: SiteHost, fleet: Site, server: str) -> list[SiteHost]:
     """The servers that may be meant."""
-    named = server or host.settings(prefect_worker.Settings).server
+    named, _ = _named_server(host, server)
     known = fleet.in_group(prefect_server.GROUP)
     return [one for one in known if not named or one.name == named] or _other(fleet, named, adhoc=not known)
 

@@ -63,6 +63,9 @@ def test_each_instance_gives_a_profile_and_the_default_one_is_active(tmp_path: P
     one = profiles(items(tmp_path / "s", TWO, {}, Wish(), "personal"))
     assert {name: profile.activate for name, profile in one.items()} == {"personal": True}
     assert list(profiles(items(tmp_path / "s", TWO, {}, Wish(profile="mine"), "personal"))) == ["mine"]
+    assert list(profiles(items(tmp_path / "s", TWO, {"server": "vm1/personal"}, Wish()))) == ["personal"]
+    with pytest.raises(UsageError, match="vm1 has no instance persona"):
+        items(tmp_path / "s", TWO, {}, Wish(server="vm1/persona"))
     with pytest.raises(UsageError, match="one profile name"):
         items(tmp_path / "s", TWO, {"profile": "team"}, Wish())
     with pytest.raises(UsageError, match="no instance persona"):
