@@ -16,7 +16,18 @@ import lab as machinery
 from live import LiveLab, free_slot
 
 #: The files that take longest, in this order: begun last, each would keep the others' workers waiting.
-LONGEST = ("generations", "databases", "compose", "workers", "access", "tls", "client_modes", "doctor", "client")
+LONGEST = (
+    "sweep",
+    "generations",
+    "databases",
+    "compose",
+    "workers",
+    "access",
+    "tls",
+    "client_modes",
+    "doctor",
+    "client",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
