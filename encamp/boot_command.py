@@ -66,4 +66,5 @@ def install_command(remote: Remote, prompt: str) -> str:
 
 
 def _as_root(remote: Remote, prompt: str, argv: list[str]) -> list[str]:
-    return ["sudo", "-S", "-p", prompt, "-H", "--", *argv] if remote.become else argv
+    """With sudo's own words in English, so that they can be told apart."""
+    return ["env", "LC_ALL=C", "sudo", "-S", "-p", prompt, "-H", "--", *argv] if remote.become else argv

@@ -7,8 +7,9 @@ import re
 from encamp.boot_command import Remote
 from encamp.errors import BecomeRefused, HostFailed
 
-#: What shells and sudo say of a program that is not there.
+#: What shells and sudo say of a program that is not there, and the status that shells and env(1) end with then.
 _MISSING = re.compile("not found|No such file|Unknown command")
+_NOT_FOUND = 127
 
 
 class NoPython(HostFailed):
@@ -34,17 +35,21 @@ def password_wanted() -> BecomeRefused:
     )
 
 
-def of_agent(remote: Remote, errors: str, heard: list[str]) -> HostFailed:
-    """The failure that the last lines of standard error, and what was heard instead of READY, speak of."""
+def of_agent(remote: Remote, errors: str, heard: list[str], status: int) -> HostFailed:
+    """The failure that the last lines of standard error, what was heard instead of READY, and the status speak of.
+
+    sudo's words are English; the shell's may be in any language.
+    """
     if "password is required" in errors:
         return password_wanted()
     if re.search(r"sudo: .*\b(tty|terminal)\b", errors):
         return NeedsTerminal(f"sudo refuses: {errors}", "take requiretty out of /etc/sudoers for this user")
     if "sudoers" in errors or "not allowed to" in errors:
         return BecomeRefused(f"sudo refuses: {errors}", "give this user the right to sudo on the host")
-    if re.search(r"sudo: (command )?not found", errors):
+    if re.search(r"sudo: (command )?not found", errors) or (remote.become and status == _NOT_FOUND):
         return BecomeRefused("there is no sudo on the host", "install it, or log in as root")
-    if any(remote.python in line and _MISSING.search(line) for line in errors.splitlines()):
+    named = any(remote.python in line and _MISSING.search(line) for line in errors.splitlines())
+    if named or status == _NOT_FOUND:
         return NoPython(
             f"there is no {remote.python.removeprefix('/usr/bin/')} on the host",
             "install python3 there (apt-get install python3), or let a deploy do it: bootstrap_python: true",

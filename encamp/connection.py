@@ -23,6 +23,8 @@ from encamp.ssh_starts import Starts
 KEEPALIVE_SECONDS = 10
 #: A server that hangs up before it greets has too many log-ins under way (MaxStartups): that passes.
 BUSY_TRIES = 5
+#: Until a server with MaxSessions 1 has put away the session before.
+SESSION_END_SECONDS = 10
 _STARTS = Starts()
 
 
@@ -40,6 +42,7 @@ class Link:
 
     def __init__(self, transports: Sequence[paramiko.Transport], proxy: ssh_socket.Proxy | None) -> None:
         self._transports, self._proxy = transports, proxy
+        self._sessions = 0
 
     @property
     def user(self) -> str:
@@ -48,13 +51,25 @@ class Link:
     def execute(self, command: str) -> paramiko.Channel:
         """Start a command in a session of its own. Raises Unreachable when the link is gone or the host refuses."""
         try:
-            channel = self._transports[-1].open_session(timeout=60)
+            channel = self._session(time.monotonic() + SESSION_END_SECONDS)
             channel.exec_command(command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise Unreachable(
                 f"the connection opens no session: {error or 'it is closed'}", "see what `ssh HOST true` says"
             ) from error
         return channel
+
+    def _session(self, end: float) -> paramiko.Channel:
+        """A session; where there was one before, its end is waited for until ``end``."""
+        while True:
+            try:
+                channel = self._transports[-1].open_session(timeout=60)
+                self._sessions += 1
+                return channel
+            except paramiko.ChannelException:
+                if not self._sessions or time.monotonic() > end:
+                    raise
+            time.sleep(0.1)
 
     def close(self) -> None:
         for transport in reversed(self._transports):

@@ -152,7 +152,9 @@ class _Session:
                 return self._accept(*map(int, found.groups()[:3]))
             self._heard = [*self._heard, line.decode("utf-8", "replace").strip()][-TAIL_LINES:]
         self._drain.join(5)
-        raise self._refusal or boot_failures.of_agent(self._remote, self.errors, self._heard)
+        if self._refusal:
+            raise self._refusal
+        raise boot_failures.of_agent(self._remote, self.errors, self._heard, self._channel.recv_exit_status())
 
     def await_end(self, silence: float) -> None:
         """Wait until a command that is no agent has ended. Raises HostFailed where it did not end well."""

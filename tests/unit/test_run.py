@@ -105,18 +105,21 @@ def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("said", "status", "reason"),
     [
-        ("sudo: python3: command not found", "there is no python3"),
-        ("bash: line 1: python3: command not found", "there is no python3"),
-        ("sh: 1: sudo: not found", "there is no sudo"),
-        ("bash: line 1: sudo: command not found", "there is no sudo"),
-        ("ann is not in the sudoers file.", "sudo refuses"),
-        ("Could not chdir to home directory /x: No such file or directory", "did not start"),
+        ("sudo: python3: command not found", 1, "there is no python3"),
+        ("bash: line 1: python3: command not found", 127, "there is no python3"),
+        ("bash: ligne 1: python3 : commande introuvable", 127, "there is no python3"),
+        ("sh: 1: sudo: not found", 1, "there is no sudo"),
+        ("bash: line 1: sudo: command not found", 1, "there is no sudo"),
+        ("ann is not in the sudoers file.", 1, "sudo refuses"),
+        ("Could not chdir to home directory /x: No such file or directory", 1, "did not start"),
     ],
 )
-def test_why_an_agent_did_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, reason: str) -> None:
-    script(tmp_path, "python3", f"echo '{said}' >&2; exit 1")
+def test_why_an_agent_did_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: int, reason: str
+) -> None:
+    script(tmp_path, "python3", f"echo '{said}' >&2; exit {status}")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert reason in converge({"host": "python3"})["host"].failure["reason"]
 
