@@ -57,7 +57,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
     "no-ca-bundle": ("ca_bundle: nosuch.pem", (), SETTINGS, ("vm2.yml:2", "nosuch.pem", "No such file")),
     "no-pem": ("ca_bundle: hosts.yml", (), SETTINGS, ("vm2.yml:2", "hosts.yml")),
     "no-network": ("allowed_sources: [10.0.0.300]", (), SETTINGS, ("vm2.yml:2", "10.0.0.300")),
-    "unknown-ssh-option": ("ansible_ssh_pass: x", (), SETTINGS, ("vm2.yml:2", "log in with a key")),
+    "unknown-ssh-option": ("ansible_ssh_pass: x", (), SETTINGS, ("vm2.yml:2", "use ansible_password")),
     "set-unknown-key": ("", ("--set", "databse=sqlite"), SETTINGS, ("--set", "did you mean database?")),
     "set-without-value": ("", ("--set", "port"), USAGE, ("--set port", "for example --set port=4201")),
     "unknown-option": ("", ("--nosuch",), USAGE, ("--nosuch",)),
