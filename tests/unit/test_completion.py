@@ -31,7 +31,7 @@ os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
 def test_tab_completes_tasks_and_their_options(tmp_path: Path, typed: str, completed: str) -> None:
     with terminal(BASH, HISTFILE=str(tmp_path / "history")) as shown:
         shown.type("source <(fab --print-completion-script bash); echo rea''dy\n")
-        shown.until(lambda lines: "ready" in lines)
+        shown.until(lambda lines: lines[-2:] == ["ready", "$"])
         shown.type(f"{typed}\t")
         shown.until(lambda lines: lines[-1].removeprefix("$ ").startswith(completed))
         shown.type("\x15exit\n")
