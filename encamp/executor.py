@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import fabric
 from invoke.exceptions import Exit
 from invoke.tasks import Call, Task
-
-Body = TypeVar("Body", bound=Callable[..., None])
 
 
 class FleetTask(fabric.Task):  # type: ignore[misc]
@@ -23,12 +20,6 @@ class FleetTask(fabric.Task):  # type: ignore[misc]
     def __init__(self, *args: Any, group: str = "", **options: Any) -> None:
         super().__init__(*args, **options)
         self.group = group
-
-
-def fleet_task(**options: Any) -> Callable[[Body], Body]:
-    """Fabric's ``@task`` for a fleet task. No short flags: ``-i`` and others stay Fabric's own."""
-    decorate: Callable[[Body], Body] = fabric.task(klass=FleetTask, auto_shortflags=False, **options)
-    return decorate
 
 
 class FleetExecutor(fabric.Executor):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from encamp.errors import UsageError
 from encamp.reach import SshReach
 from encamp.report import tell
 from encamp.resources.audit_trail import AuditTrail
-from encamp.run import Run
+from encamp.run import Mode, Run
 from encamp.runs import Record
 from encamp.schedule import Wave
 
@@ -30,13 +30,13 @@ def history(options: Options, last: str = "20") -> int:
 
 
 def _of_hosts(options: Options, last: int) -> int:
-    with reporting(options, "history", record=False, brief=True) as told:
+    with reporting(options, "history", check=True, record=False, brief=True) as told:
         fleet, selected = load_site(options, ())
         plans = {(host.name, STAGE): plan.build(host.name, [AuditTrail(last=last)]) for host in selected}
         reach = SshReach(fleet, options.config, hosts=[host.name for host in selected])
         told.start(str(fleet.inventory.path), [host.name for host in selected])
         reach.tell(told.warn)
-        run = Run("history", options.mode, reach, [told])
+        run = Run("history", Mode(check=True), reach, [told])
         run.converge([Wave("history", {host.name: STAGE for host in selected})], plans)
         return told.end()
 

@@ -15,11 +15,9 @@ from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-from invoke.exceptions import Exit  # noqa: E402
-
 from encamp import inventory, plan, reach, settings, site  # noqa: E402
-from encamp.commands.options import Options, guarded, reporting  # noqa: E402
-from encamp.executor import fleet_task  # noqa: E402
+from encamp.commands.options import Options, reporting  # noqa: E402
+from encamp.commands.task import command  # noqa: E402
 from encamp.plan import FLUSH, Item, Step  # noqa: E402
 from encamp.resources.directory import Directory  # noqa: E402
 from encamp.resources.file import File  # noqa: E402
@@ -46,18 +44,11 @@ class Settings:
     service: bool = settings.setting(True, "Whether it runs. Without, there are only its user, directories and files.")
 
 
-@fleet_task(help={"inventory": "Site to use.", "forks": "How many hosts to work on at once."})
-def converge(c: Any, inventory: str = "", forks: str = "10") -> None:
+@command("inventory", "forks")
+def converge(options: Options) -> int:
     """Make the hosts (-H, or all) be what is declared below."""
-    options = Options(c.config, hosts=c.config.encamp.hosts or "all", inventory=inventory, forks=int(forks))
-    code = guarded(lambda: _converge(options))
-    if code:
-        raise Exit(code=code)
-
-
-def _converge(options: Options) -> int:
     loaded = inventory.load(site.locate(options.inventory), {})
-    selected = inventory.select(loaded, options.hosts)
+    selected = inventory.select(loaded, options.hosts or "all")
     settings.check_hosts(selected, (reach.Settings, Settings))
     fleet = site.Site(loaded, selected)
     names = [host.name for host in selected]
