@@ -198,8 +198,13 @@ def up(lab: Lab, names: Sequence[str]) -> None:
 def recreate(lab: Lab, names: Sequence[str]) -> None:
     """Replace hosts by fresh ones."""
     prepare(lab, names)
-    run([*lab.compose, "rm", "--stop", "--force", *names], env=_environment())
+    remove(lab, names)
     up(lab, names)
+
+
+def remove(lab: Lab, names: Sequence[str]) -> None:
+    """Remove hosts; ``up`` makes fresh ones."""
+    run([*lab.compose, "rm", "--stop", "--force", *names], env=_environment())
 
 
 def reboot(lab: Lab, names: Sequence[str]) -> None:

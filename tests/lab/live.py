@@ -78,6 +78,13 @@ class LiveLab:
         machinery.recreate(self.lab, names)
         self._started.update(names)
 
+    def remove(self, *names: str) -> None:
+        """Let the next test that asks for one of these hosts have a fresh one."""
+        for name in names:
+            self.told.pop(name, None)
+        machinery.remove(self.lab, names)
+        self._started.difference_update(names)
+
     def reboot(self, name: str) -> None:
         """Reboot a host and wait until it is back."""
         self.up(name)
