@@ -1,15 +1,20 @@
-"""Why an agent did not start, from what shell, sudo and Python said."""
+"""Why an agent did not start, or ended too soon, from what shell, sudo and Python said."""
 
 from __future__ import annotations
 
 import re
 
 from encamp.boot_command import Remote
-from encamp.errors import BecomeRefused, HostFailed
+from encamp.errors import BecomeRefused, EncampError, HostFailed, Unreachable
 
 #: What shells and sudo say of a program that is not there, and the status that shells and env(1) end with then.
 _MISSING = re.compile("not found|No such file|Unknown command")
 _NOT_FOUND = 127
+#: What an agent ends with that has had no word from the controller for too long (encamp.agent.main).
+_ALONE = 4
+#: From here on, a shell tells of a signal.
+_SHELL_KILLED = 128
+AGAIN = "run again: it continues where it was cut"
 
 
 class NoPython(HostFailed):
@@ -18,6 +23,10 @@ class NoPython(HostFailed):
 
 class NeedsTerminal(BecomeRefused):
     """sudo works only with a terminal (requiretty)."""
+
+
+class AgentEnded(HostFailed):
+    """The agent ended before it was done, on a connection that was there."""
 
 
 def wrong_password() -> BecomeRefused:
@@ -62,4 +71,15 @@ def of_install(errors: str) -> HostFailed:
     return HostFailed(
         f"python3 could not be installed: {errors or 'the session ended without a word'}",
         "install it by hand, then run again",
+    )
+
+
+def of_end(errors: str, status: int) -> EncampError:
+    """Why an agent that had started ended without its last event. A ``status`` below 0 is a signal's doing."""
+    if status == _ALONE:
+        return Unreachable("the host had no word from this machine for too long, and ended the run", AGAIN)
+    how = f"ended with status {status}" if 0 <= status < _SHELL_KILLED else "was killed"
+    return AgentEnded(
+        f"the agent {how} before it was done{errors and f': {errors}'}",
+        f"{AGAIN}; `journalctl -b` there tells whether memory ran out, or the host was shut down",
     )

@@ -20,7 +20,12 @@ class LocalLink:
 
 
 class LocalChannel:
-    """One child. Reads honour the time-out as a socket would (TimeoutError)."""
+    """One child. Reads honour the time-out as a socket would (TimeoutError).
+
+    ``eof_received`` as paramiko's: that the child ended, and not the connection to it.
+    """
+
+    eof_received = True
 
     def __init__(self, command: str) -> None:
         self._timeout: float | None = None

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from encamp import __version__, bundle, plan
+from encamp.boot_failures import AgentEnded
 from encamp.errors import BecomeRefused, EncampError, Unreachable
 from encamp.plan import HostPlan
 from encamp.report import NOT_REACHED, SLOW_SECONDS, Listener, Outcome
@@ -180,8 +181,7 @@ class Run:
             return "unreachable", {"step": outcome.step, **_failure_data(error)}
         outcome.counts["failed"] += 1
         if isinstance(error, EncampError):
-            step = "become root" if isinstance(error, BecomeRefused) else "start the agent"
-            return "failed", {"step": step, **_failure_data(error)}
+            return "failed", {"step": _step_of(error, outcome), **_failure_data(error)}
         return "failed", _bug(error)
 
     def _talk(self, outcome: Outcome, host_plan: HostPlan) -> None:
@@ -196,25 +196,22 @@ class Run:
         job["keep"] = not self._mode.check
         payload = bundle.pack(job, plan.third_party(host_plan))
         link = self._links[outcome.host] = self._reach.open(outcome.host)
-        ended = False
         try:
             if self._stopped.is_set():
                 raise Unreachable("stopped")
             for event in converse(link, remote, payload, self._store, outcome.traffic):
-                ended = self._take(outcome, event) or ended
+                self._take(outcome, event)
                 self._tell(outcome.host, event)
         finally:
             link.close()
             self._links.pop(outcome.host, None)  # with all its buffers
-        if not ended:
-            raise Unreachable("the session ended before the agent was done", "run again: it continues where it was cut")
 
     def _tell(self, host: str, event: dict[str, Any]) -> None:
         for listener in self._listeners:
             listener.event(host, event)
 
-    def _take(self, outcome: Outcome, event: dict[str, Any]) -> bool:
-        """Keep what the recap needs of an event. True for the one that ends a run."""
+    def _take(self, outcome: Outcome, event: dict[str, Any]) -> None:
+        """Keep what the recap needs of an event."""
         kind = event["event"]
         if kind == "start":
             outcome.step = event["step"]
@@ -235,12 +232,18 @@ class Run:
             if event["outcome"] == "locked":
                 outcome.failure = _lock_failure(event["holder"])
             outcome.failure = event.get("failure") or outcome.failure
-        return kind in ("done", "crash")
 
 
 def _stages(host: str, waves: Sequence[Wave]) -> tuple[str, ...]:
     """All stages of a host, in their order."""
     return tuple(stage for wave in waves for stage in wave.hosts.get(host, ()))
+
+
+def _step_of(error: EncampError, outcome: Outcome) -> str:
+    """Where a host failed that sent no event of its own for it."""
+    if isinstance(error, BecomeRefused):
+        return "become root"
+    return outcome.step if isinstance(error, AgentEnded) and outcome.step else "start the agent"
 
 
 def _failure_data(error: EncampError) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from encamp import boot_failures, bundle
 from encamp.boot_command import Remote, agent_command, install_command
 from encamp.boot_failures import NeedsTerminal, NoPython
-from encamp.errors import BecomeRefused, HostFailed, Unreachable
+from encamp.errors import BecomeRefused, EncampError, HostFailed, Unreachable
 from encamp.shared.record import replace
 from encamp.shared.wire import PART_SIZE, PROTOCOL, SILENCE_LIMIT, BlobStore
 
@@ -28,6 +28,8 @@ READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+((?: [0-9a-f]{64})*)\s*\Z")
 #: How long a package manager may be silent.
 INSTALL_TIMEOUT = 600.0
 TAIL_LINES = 8
+#: The events after which an agent has nothing more to say.
+LAST = ("done", "crash")
 #: Bytes of an upload between two events that tell how far it is.
 MEASURE_BYTES = 512 * 1024
 
@@ -56,10 +58,11 @@ def converse(
 ) -> Iterator[dict[str, Any]]:
     """Boot the agent on an open link, send ``payload``, answer its requests for blobs, yield its events.
 
-    Raises Unreachable when the link dies or falls silent, BecomeRefused when root is not to be had, HostFailed when
-    there is no usable Python.
+    Raises Unreachable when the link dies or falls silent, AgentEnded when the agent does, BecomeRefused when root is
+    not to be had, HostFailed when there is no usable Python.
     """
     notes: list[str] = []
+    event: dict[str, Any] = {}
     session = _booted(link, remote, traffic, notes)
     try:
         yield from ({"event": "note", "text": text} for text in notes)
@@ -74,6 +77,8 @@ def converse(
                 session.send(b"\n")  # so that the agent, too, knows that it is not alone
             else:
                 yield event
+        if event.get("event") not in LAST:
+            raise session.cut_short()
     finally:
         session.close()
 
@@ -178,7 +183,14 @@ class _Session:
         try:
             self._channel.sendall(data)
         except OSError as error:
-            raise Unreachable(f"the connection broke while sending: {error}") from error
+            raise self.cut_short() from error
+
+    def cut_short(self) -> EncampError:
+        """What an end before the last event means: of the connection, or of the agent alone."""
+        if not self._channel.eof_received:
+            return Unreachable("the connection broke before the agent was done", boot_failures.AGAIN)
+        self._drain.join(5)
+        return boot_failures.of_end(self.errors, self._channel.recv_exit_status())
 
     def send_blob(self, data: bytes) -> Iterator[dict[str, Any]]:
         """Send a blob; of a large one an event tells now and then how many bytes are on their way."""

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import os
 import shlex
-from dataclasses import dataclass
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lab import CHECKOUT
 from live import LiveLab
 
-from tests.integration.looks import Fab
+from tests.integration.looks import Fab, psql, succeeded
 
 UNIT = "prefect-server.service"
 ENV_FILE = "/etc/prefect/default/server.env"
+FILE, RESTART = f"File:{ENV_FILE}", f"Restart:{UNIT}"
+FAILED, UNREACHABLE, INTERRUPTED = 2, 3, 130
 FOLDER = "/opt/faulty"
 PROGRAM = CHECKOUT / "tests" / "lab" / "faulty_python.py"
 MARK = "PREFECT_SWEEP_ROUND"
+PATIENCE = 300.0
 #: One look at everything that must hold whatever was cut off; the parts end with a line that no file has.
 LOOK = f"""
 pid=$(systemctl show -p MainPID --value {UNIT}); [ "$pid" = 0 ] || tr '\\0' '\\n' < /proc/$pid/environ; echo '=='
@@ -70,10 +81,14 @@ class Victim:
         """The output of a shell command, by way of Docker; fails the test when it fails."""
         return str(self.lab.host(self.name).check_output("sh -c %s", command))
 
+    @staticmethod
+    def setting(mark: str) -> tuple[str, str]:
+        """The server's environment names the round ``mark``."""
+        return "--set", f"server_environment={{{MARK}: {mark}}}"
+
     def arguments(self, mark: str, *more: str) -> list[str]:
-        """Of a deploy in which the server's environment names the round ``mark``."""
-        setting = f"server_environment={{{MARK}: {mark}}}"
-        return ["-H", self.name, "deploy", "--wait", "300", "--no-verify", "--set", setting, *more]
+        """Of a deploy of the round ``mark``."""
+        return ["-H", self.name, "deploy", "--wait", "300", "--no-verify", *self.setting(mark), *more]
 
     def deploy(self, mark: str, *more: str) -> Fab:
         """A deploy without a fault."""
@@ -91,14 +106,136 @@ class Victim:
 
     def arm(self, **fault: Any) -> list[str]:
         """Choose the fault of the next deploy. Returns the options that it needs."""
-        self.sh(f"echo {shlex.quote(json.dumps(fault))} > {FOLDER}/fault.json")
+        self.sh(f"rm -f {FOLDER}/held {FOLDER}/go; echo {shlex.quote(json.dumps(fault))} > {FOLDER}/fault.json")
         return ["--set", f"ansible_python_interpreter={FOLDER}/python3", "--json", str(self.events_file)]
 
     def killed(self, mark: str, **fault: Any) -> Fab:
         """A deploy whose agent is killed at the point that ``fault`` names."""
         return self.deploy(mark, *self.arm(do="kill", **fault))
 
+    @contextlib.contextmanager
+    def held(self, mark: str, event: str, step: str) -> Iterator[subprocess.Popen[str]]:
+        """A deploy that stands still after ``event`` of ``step``. It goes on at the end of the context."""
+        options = self.arm(do="hold", event=event, step=step)
+        command = [str(Path(sys.executable).with_name("fab")), *self.arguments(mark, *options)]
+        environment = {**os.environ, "ENCAMP_INVENTORY": str(self.lab.inventory)}
+        with (self.folder / "printed").open("w") as printed:
+            controller = subprocess.Popen(
+                command,
+                cwd=CHECKOUT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+                stdout=printed,
+                stderr=printed,
+                text=True,
+            )
+        try:
+            self._wait_for_hold(controller, event, step)
+            yield controller
+            self.release()
+            controller.wait(PATIENCE)
+        finally:
+            controller.kill()
+            controller.wait()
+
+    def release(self) -> None:
+        """Let a held deploy go on."""
+        self.sh(f"touch {FOLDER}/go")
+
+    def until_ended(self) -> None:
+        """Wait until no agent is at work."""
+        self._until_gone("[f]aulty/python3")
+
+    def until_hung_up(self) -> None:
+        """Wait until sshd has seen that its client is gone."""
+        self._until_gone("[s]shd:.*@notty")
+
+    def _until_gone(self, command: str) -> None:
+        self.sh(f"timeout {PATIENCE:.0f} sh -c 'while pgrep -f {command} > /dev/null; do sleep 0.1; done'")
+
+    def _wait_for_hold(self, controller: subprocess.Popen[str], event: str, step: str) -> None:
+        """Until the agent stands still, and the controller has been told where."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.lab.host(self.name).file(f"{FOLDER}/held").exists or not self._told(event, step):
+            assert controller.poll() is None and time.monotonic() < deadline, self.printed()
+            time.sleep(0.1)
+
+    def _told(self, event: str, step: str) -> bool:
+        return any((one["event"], one.get("step")) == (event, step) for one in self.events())
+
+    def printed(self) -> str:
+        """What the held deploy printed."""
+        return (self.folder / "printed").read_text("utf-8")
+
     def look(self) -> Look:
         """See :class:`Look`."""
         parts = [part.strip().splitlines() for part in (self.sh(LOOK) + "\n").split("==\n")]
         return Look(round_in(parts[0]), parts[1], "\n".join(parts[2]), parts[3])
+
+    @contextlib.contextmanager
+    def full(self, directory: str) -> Iterator[None]:
+        """A directory on a file system of its own with no room; room again at the end, on the old one."""
+        self.sh(f"rm -rf /root/kept && cp -a {directory} /root/kept")
+        self.sh(f"mount -t tmpfs -o size=256k none {directory} && cp -a /root/kept/. {directory}")
+        self.sh(f"head -c 1M /dev/zero > {directory}/filler 2>/dev/null || true")
+        try:
+            yield
+        finally:
+            self.sh(f"rm -rf {directory}/filler /root/kept && cp -a {directory} /root/kept && umount {directory}")
+            self.sh(f"find {directory} -mindepth 1 -delete && cp -a /root/kept/. {directory}")
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """Nothing comes in and nothing goes out, and nobody is told: no connection is closed by it."""
+        self.sh("ip route show default > /root/route && ip link set eth0 down")
+        try:
+            yield
+        finally:
+            self.sh("ip link set eth0 up && ip route add $(cat /root/route)")
+
+
+@dataclass
+class Sweep:
+    """A server to cut off, and what is to be the same after each fault."""
+
+    victim: Victim
+    others: list[str]
+    rounds: Iterator[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    def of(cls, victim: Victim) -> Sweep:
+        """That of a server that has been deployed; its database gets a row that no fault may harm."""
+        psql(victim.lab, victim.name, "INSERT INTO flow (name) VALUES ('kept')")
+        return cls(victim, victim.look().others)
+
+    def next_round(self) -> str:
+        """A value that no round before had: what runs shows of which round its settings are."""
+        return f"r{next(self.rounds)}"
+
+    def points(self) -> list[tuple[str, str]]:
+        """The begin of each step of a deploy that changes a setting, and the end of those that change something."""
+        succeeded(self.victim.deploy(self.next_round(), "--json", str(self.victim.events_file)))
+        events = [event for event in self.victim.events() if event["event"] in ("start", "step")]
+        assert {event["step"] for event in events if event.get("status") == "changed"} == {FILE, RESTART}
+        return [
+            (event["event"], event["step"])
+            for event in events
+            if event["event"] == "start" or event["status"] == "changed"
+        ]
+
+    def whole(self) -> Look:
+        """Whatever was cut off: the env file is that of one round, and what has not read it yet is due."""
+        look = self.victim.look()
+        assert look.others == self.others
+        assert look.written == look.running or RESTART in look.pending, look
+        assert not look.strays
+        return look
+
+    def settled(self, mark: str) -> None:
+        """The next deploy converges, and everything is of round ``mark``; what the database held, it holds."""
+        succeeded(self.victim.deploy(mark))
+        look = self.victim.look()
+        assert (look.running, look.written, look.others) == (mark, mark, self.others)
+        assert not look.pending and not look.strays
+        assert psql(self.victim.lab, self.victim.name, "SELECT count(*) FROM flow WHERE name = 'kept'") == "1"

@@ -1,54 +1,23 @@
-"""A real deploy whose agent is killed at each of its steps: the next one converges, and nothing is forgotten."""
+"""A real deploy whose agent is killed at each of its steps, or whose disk is full: the next one converges, and nothing
+is forgotten."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 from live import LiveLab
 
-from tests.integration.faults import ENV_FILE, UNIT, Victim
-from tests.integration.looks import Fab, counts, psql, succeeded
+from tests.integration.faults import FAILED, FILE, RESTART, UNREACHABLE, Sweep, Victim
+from tests.integration.looks import Fab, counts, succeeded
 
 HOST = "vm2"
 FRESH = "fresh"
-FILE, RESTART = f"File:{ENV_FILE}", f"Restart:{UNIT}"
-FAILED, UNREACHABLE = 2, 3
 #: Kinds of step that run a long command: the command, the program to wait for, seconds that it then gets.
 AT_WORK = {
     "Packages:postgres": ("apt-get .*install", "initdb", 0.2),
     "PythonEnv:": ("uv.* pip install", "uv", 1.0),
 }
-
-
-@dataclass
-class Sweep:
-    """A server to cut off, and what is to be the same after each fault."""
-
-    victim: Victim
-    others: list[str] = field(default_factory=list)
-    rounds: Iterator[int] = field(default_factory=itertools.count)
-
-    def next_round(self) -> str:
-        """A value that no round before had: what runs shows of which round its settings are."""
-        return f"r{next(self.rounds)}"
-
-    def whole(self) -> None:
-        """Whatever was cut off: the env file is that of one round, and what has not read it yet is due."""
-        look = self.victim.look()
-        assert look.others == self.others
-        assert look.written == look.running or RESTART in look.pending, look
-        assert not look.strays
-
-    def settled(self, mark: str) -> None:
-        """The next deploy converges, and everything is of round ``mark``; what the database held, it holds."""
-        succeeded(self.victim.deploy(mark))
-        look = self.victim.look()
-        assert (look.running, look.written, look.others) == (mark, mark, self.others)
-        assert not look.pending and not look.strays
-        assert psql(self.victim.lab, HOST, "SELECT count(*) FROM flow WHERE name = 'kept'") == "1"
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +36,8 @@ def statuses(victim: Victim) -> dict[str, str]:
 
 
 def cut_off(done: Fab) -> None:
+    """Where the agent alone ended, it is that which failed; where a command of it holds the way open, nothing is heard
+    of the host any more."""
     assert done.returncode in (FAILED, UNREACHABLE), f"not cut off: {done.returncode}\n{done.stdout}\n{done.stderr}"
 
 
@@ -83,31 +54,33 @@ def sweep(victim: Victim) -> Sweep:
         cut_off(victim.killed(FRESH, event="step", step=step))
         really |= {step for step, status in statuses(victim).items() if status == "changed"}
     assert really <= foretold, "check mode did not foretell all changes"
-    succeeded(victim.lab.fab("-H", HOST, "deploy"))
-    done = victim.lab.fab("-H", HOST, "deploy")
+    succeeded(victim.lab.fab("-H", HOST, "deploy", *victim.setting(FRESH)))  # the proof included
+    done = victim.deploy(FRESH)
     assert counts(done, HOST)["changed"] == 0, done.stdout
-    psql(victim.lab, HOST, "INSERT INTO flow (name) VALUES ('kept')")
-    found = Sweep(victim, victim.look().others)
-    found.settled(found.next_round())
-    return found
+    return Sweep.of(victim)
 
 
 def test_the_agent_killed_at_each_step(sweep: Sweep) -> None:
     """Before each step, and where something has changed also after it; a run begins where the last one was cut."""
-    for event, step in points(sweep):
+    for event, step in sweep.points():
         mark = sweep.next_round()
-        cut_off(sweep.victim.killed(mark, event=event, step=step))
+        done = sweep.victim.killed(mark, event=event, step=step)
+        assert done.returncode == FAILED and "the agent was killed" in done.stdout, done.stdout
+        assert event == "start" or f"FAILED  {step}" in done.stdout, done.stdout
         sweep.whole()
-        if sweep.victim.look().written == mark:
+        if step in (FILE, RESTART) and sweep.victim.look().written == mark:
             sweep.settled(mark)
-    sweep.settled(sweep.next_round())
+    sweep.settled(mark)
 
 
-def points(sweep: Sweep) -> list[tuple[str, str]]:
-    """The begin of each step of a deploy that changes a setting, and the end of those that change something."""
-    succeeded(sweep.victim.deploy(sweep.next_round(), "--json", str(sweep.victim.events_file)))
-    events = [event for event in sweep.victim.events() if event["event"] in ("start", "step")]
-    assert {event["step"] for event in events if event.get("status") == "changed"} == {FILE, RESTART}
-    return [
-        (event["event"], event["step"]) for event in events if event["event"] == "start" or event["status"] == "changed"
-    ]
+@pytest.mark.parametrize("directory", ["/etc/prefect/default", "/var/lib/encamp"])
+def test_a_full_disk(sweep: Sweep, directory: str) -> None:
+    """The settings, or the record of what is due, cannot be written: named with what to do; the server runs on."""
+    mark = sweep.next_round()
+    before = sweep.victim.look().running
+    with sweep.victim.full(directory):
+        done = sweep.victim.deploy(mark)
+        assert sweep.victim.look().running == before
+    assert done.returncode == FAILED, done.stdout
+    assert "No space left on device" in done.stdout and f"file system at {directory} is full" in done.stdout
+    sweep.settled(mark)

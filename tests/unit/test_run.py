@@ -76,6 +76,8 @@ def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
             "gone": script(tmp_path, "gone", "echo 'This account is currently not available.'"),
             "old": script(tmp_path, "old", "echo READY 1 3.6.9; cat"),
             "cut": script(tmp_path, "cut", "echo READY 1 3.11.0; head -c 10"),
+            "alone": script(tmp_path, "alone", "echo READY 1 3.11.0; head -c 10; exit 4"),
+            "killed": script(tmp_path, "killed", "echo READY 1 3.11.0; head -c 10; kill -KILL $$"),
             "babble": script(tmp_path, "babble", "echo READY 1 3.11.0; head -c 10 >/dev/null; echo no event"),
         },
         told,
@@ -88,7 +90,9 @@ def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
         "mute": "failed",
         "gone": "failed",
         "old": "failed",
-        "cut": "unreachable",
+        "cut": "failed",
+        "alone": "unreachable",
+        "killed": "failed",
         "babble": "failed",
     }
     reasons = {name: outcome.failure.get("reason", "") for name, outcome in outcomes.items()}
@@ -96,7 +100,9 @@ def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
     assert "without a word" in reasons["mute"]
     assert "not available" in reasons["gone"]
     assert "Python 3.6" in reasons["old"]
-    assert "session ended" in reasons["cut"]
+    assert "ended with status 0" in reasons["cut"]
+    assert "no word from this machine" in reasons["alone"]
+    assert "was killed" in reasons["killed"]
     assert all(outcome.counts["failed"] == (outcome.status == "failed") for outcome in outcomes.values())
     ended = [json.loads(line) for line in events.read_text("utf-8").splitlines()]
     assert {event["host"] for event in ended if event["event"] == "ended"} == set(outcomes)
