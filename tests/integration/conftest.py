@@ -12,8 +12,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 
-import lab as machinery
+from layout import Lab
 from live import LiveLab, free_slot
+from preparing import prepare
+from shell import LabError
 
 #: The files that take longest, in this order: begun last, each would keep the others' workers waiting.
 LONGEST = (
@@ -44,31 +46,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab_slot() -> Iterator[machinery.Lab]:
+def lab_slot() -> Iterator[Lab]:
     """The lab of this test run, ready to start hosts; Docker is installed and started for it where it can be."""
     try:
         with free_slot() as slot:
-            machinery.prepare(slot, [])
+            prepare(slot, [])
             yield slot
-    except machinery.LabError as error:
+    except LabError as error:
         pytest.fail(f"integration tests need Docker: {error}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
-def docker_compose_command(lab_slot: machinery.Lab) -> str:
+def docker_compose_command(lab_slot: Lab) -> str:
     """``docker compose`` or ``docker-compose``, with the variables of this run."""
     return shlex.join(lab_slot.compose[: lab_slot.compose.index("-f")])
 
 
 @pytest.fixture(scope="session")
-def docker_compose_file(lab_slot: machinery.Lab) -> list[str]:
+def docker_compose_file(lab_slot: Lab) -> list[str]:
     """The lab's Compose files that fit this machine."""
     options = lab_slot.compose
     return [value for option, value in zip(options, options[1:]) if option == "-f"]
 
 
 @pytest.fixture(scope="session")
-def docker_compose_project_name(lab_slot: machinery.Lab) -> str:
+def docker_compose_project_name(lab_slot: Lab) -> str:
     """A project of this run's own."""
     return lab_slot.project
 
@@ -86,7 +88,7 @@ def docker_cleanup() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def lab(lab_slot: machinery.Lab, docker_services: object, tmp_path_factory: pytest.TempPathFactory) -> LiveLab:
+def lab(lab_slot: Lab, docker_services: object, tmp_path_factory: pytest.TempPathFactory) -> LiveLab:
     """The hosts of this test run."""
     return LiveLab(lab_slot, tmp_path_factory.mktemp("lab"))
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab import CHECKOUT
+from layout import CHECKOUT
 from live import LiveLab
 
 from tests.integration.looks import Fab, psql, succeeded

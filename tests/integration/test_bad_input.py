@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import CHECKOUT, NASTY_PASSWORD
+from layout import CHECKOUT, NASTY_PASSWORD
 from live import LiveLab
 
 from tests.integration.looks import Fab, counts, snapshot, succeeded

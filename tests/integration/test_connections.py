@@ -19,7 +19,7 @@ from typing import Any
 import lab as machinery
 import pytest
 import yaml
-from lab import CHECKOUT
+from layout import CHECKOUT
 from live import LiveLab
 
 HOST = "tiny1"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lab import HOSTS, NASTY_PASSWORD
+from layout import HOSTS, NASTY_PASSWORD
 from live import LiveLab
 
 SERVER = "vm2"

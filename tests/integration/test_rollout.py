@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lab import CHECKOUT
+from layout import CHECKOUT
 from live import LiveLab
 
 from encamp import runs

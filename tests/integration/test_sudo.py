@@ -13,7 +13,7 @@ from typing import Any
 import lab as machinery
 import pytest
 import yaml
-from lab import CHECKOUT, NASTY_PASSWORD
+from layout import CHECKOUT, NASTY_PASSWORD
 from live import LiveLab
 
 HOST = "nasty1"

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 import bench_table
 from bench_hosts import BenchHosts, Place, far
 from bench_tools import Ansible, Encamp, Fleet, Mitogen, Pyinfra, Tool, bare_ssh
-from lab import Lab
+from layout import Lab
 
 WHOLE = tuple((hosts, delay) for hosts in (1, 8, 32) for delay in (0, 25, 100))
 QUICK = ((1, 0), (1, 100), (8, 0))

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import lab as machinery
-from lab import HERE, Lab, LabError
+from debian_images import recipe_tag
+from layout import HERE, Image, Lab
+from preparing import prepare
+from shell import LabError, run, succeeds
 
-IMAGE = machinery.Image()
+IMAGE = Image()
 FIRST_ADDRESS = 101
 FIRST_RELAY_PORT = 24000
 BOOT_SECONDS = 120
@@ -46,12 +48,12 @@ class BenchHosts:
 
     def up(self, count: int) -> list[Place]:
         """Start the first ``count`` hosts, unless they run, and wait until they have booted."""
-        machinery.prepare(self.lab, ["vm1"])
-        if not machinery.succeeds(["docker", "network", "inspect", self.project]):
-            machinery.run(["docker", "network", "create", "--subnet", f"{self.net}.0/24", self.project])
+        prepare(self.lab, ["vm1"])
+        if not succeeds(["docker", "network", "inspect", self.project]):
+            run(["docker", "network", "create", "--subnet", f"{self.net}.0/24", self.project])
         places = [Place(f"b{number:02}", f"{self.net}.{FIRST_ADDRESS + number - 1}") for number in range(1, count + 1)]
         for place in places:
-            if not machinery.succeeds(["docker", "inspect", self.container(place.name)]):
+            if not succeeds(["docker", "inspect", self.container(place.name)]):
                 self._start(place)
         for place in places:
             self._wait(place)
@@ -60,9 +62,9 @@ class BenchHosts:
     def down(self) -> None:
         """Remove the hosts and their network."""
         label = f"label=encamp-bench={self.project}"
-        found = machinery.run(["docker", "ps", "-aq", "--filter", label]).split()
+        found = run(["docker", "ps", "-aq", "--filter", label]).split()
         if found:
-            machinery.run(["docker", "rm", "-f", *found])
+            run(["docker", "rm", "-f", *found])
         subprocess.run(["docker", "network", "rm", self.project], capture_output=True, check=False)
 
     def container(self, name: str) -> str:
@@ -70,7 +72,7 @@ class BenchHosts:
 
     def inside(self, name: str, *command: str) -> str:
         """What a command prints that root runs in a host, by way of Docker."""
-        return machinery.run(["docker", "exec", self.container(name), *command])
+        return run(["docker", "exec", self.container(name), *command])
 
     def expect(self, name: str, workers: int) -> None:
         """Look at what a deploy has made of a host. Raises LabError when that is not what was declared."""
@@ -97,7 +99,7 @@ class BenchHosts:
         self.known_hosts.write_text("\n".join(sorted(kept | lines)) + "\n", "utf-8")
 
     def _start(self, place: Place) -> None:
-        image = f"{IMAGE.name}:{machinery.recipe_tag()}"
+        image = f"{IMAGE.name}:{recipe_tag()}"
         command = ["docker", "run", "-d", "--name", self.container(place.name), "--hostname", place.name]
         command += ["--label", f"encamp-bench={self.project}", "--network", self.project, "--ip", place.address]
         command += [option for name in CAPABILITIES for option in ("--cap-add", name)]
@@ -105,7 +107,7 @@ class BenchHosts:
         command += ["--tmpfs", "/run:exec,mode=755", "--tmpfs", "/run/lock:mode=1777", "--tmpfs", "/tmp:exec,mode=1777"]
         command += ["-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "-v", f"{self.lab.resolv_conf}:/etc/resolv.conf:ro"]
         command += [*_cgroup_host(self.lab), "-e", f"ENCAMP_LAB_PUBLIC_KEY={self.lab.public_key}", image]
-        machinery.run(command)
+        run(command)
 
     def _wait(self, place: Place) -> None:
         command = ["docker", "exec", self.container(place.name), "systemctl", "is-system-running", "--wait"]

@@ -18,7 +18,7 @@ import sys
 import many
 from bench_hosts import BenchHosts, Place
 from bench_tools import Encamp, Fleet
-from lab import Lab
+from layout import Lab
 from measured import Measured, measured
 
 LIMIT = 900.0

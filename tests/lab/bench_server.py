@@ -23,7 +23,7 @@ from pathlib import Path
 
 import lab as machinery
 import yaml
-from lab import CHECKOUT, Lab
+from layout import CHECKOUT, Lab
 
 HOSTS = ("vm1", "vm2", "laptop1", "laptop2", "ufw1", "firewalld1", "nft1", "new1")
 FAB = str(CHECKOUT / ".venv" / "bin" / "fab")

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import yaml
 from bench_hosts import Place
-from lab import CHECKOUT, HERE
+from layout import CHECKOUT, HERE
 
 PEERS = HERE / "peers"
 TEMPLATES = PEERS / "templates"

@@ -22,8 +22,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import lab
-from lab import CHECKOUT, DOCKER_SH, LabError, base_image, run, say
+from debian_images import base_image, image_exists
+from layout import CHECKOUT, DOCKER_SH
+from preparing import ca_bundle_source
+from shell import LabError, retry, run, say
 
 RECIPE = Path(__file__).resolve().parent / "containers"
 STATE = CHECKOUT / ".lab"
@@ -48,9 +50,9 @@ def ensure() -> Images:
         tag = recipe_tag()
         images = Images(f"encamp-lab/prefect:{tag}", f"encamp-lab/postgres:{tag}", STATE / f"containers-{tag}.tar.gz")
         for target, image in (("postgres", images.postgres), ("prefect", images.prefect)):
-            if not lab.image_exists(image):
+            if not image_exists(image):
                 say(f"building the container image {target}; this is done once")
-                lab.retry(lambda target=target, image=image: _build(target, image), f"building {target}")  # type: ignore[misc]
+                retry(lambda target=target, image=image: _build(target, image), f"building {target}")  # type: ignore[misc]
         if not images.archive.exists():
             _save(images)
         return images
@@ -70,7 +72,7 @@ def _build(target: str, image: str) -> None:
         shutil.copytree(RECIPE, context)
         shutil.copy(LOCK, context / "lock.txt")
         shutil.copy(UV, context / "uv")
-        shutil.copy(lab._ca_bundle_source(), context / "ca.pem")
+        shutil.copy(ca_bundle_source(), context / "ca.pem")
         arguments = {"BASE": base_image("bookworm"), "INDEX": _index()}
         arguments |= {name: os.environ[name] for name in ("http_proxy", "https_proxy") if name in os.environ}
         options = [option for name, value in arguments.items() for option in ("--build-arg", f"{name}={value}")]

@@ -11,7 +11,8 @@ import sys
 import time
 
 import lab as machinery
-from lab import CHECKOUT, Lab, LabError
+from layout import CHECKOUT, Lab
+from shell import LabError
 
 SERVER, CLIENT = "vm1", "laptop1"
 FAB = str(CHECKOUT / ".venv" / "bin" / "fab")

@@ -18,7 +18,8 @@ from typing import Any
 import lab as machinery
 import testinfra  # type: ignore[import-untyped]  # it has no stubs
 import yaml
-from lab import CHECKOUT, HOSTS, Lab, LabError, run
+from layout import CHECKOUT, HOSTS, Lab
+from shell import LabError, run
 
 SLOTS = 8
 SITE = CHECKOUT / "inventory" / "lab" / "hosts.yml"

@@ -24,6 +24,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(st.characters()),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()), inner),
+    max_leaves=8,
 )
 
 
