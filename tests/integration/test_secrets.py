@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 import yaml
-from lab import CHECKOUT, run
+from layout import CHECKOUT
 from live import LiveLab
+from shell import run
 
 from encamp import quoting
 from encamp.resources import postgres_scram
