@@ -20,6 +20,7 @@ from shell import LabError
 #: The files that take longest, in this order: begun last, each would keep the others' workers waiting.
 LONGEST = (
     "sweep",
+    "cut_off",
     "generations",
     "databases",
     "rotation",

@@ -1,0 +1,89 @@
+"""A real deploy that loses its controller, network or host: the next one converges, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from live import LiveLab
+
+from tests.integration.faults import FAILED, FILE, INTERRUPTED, RESTART, UNREACHABLE, Sweep, Victim
+from tests.integration.looks import succeeded
+
+HOST = "vm2"
+
+
+@pytest.fixture(scope="module")
+def sweep(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
+    """A server on a fresh host, and a fresh host again for other tests."""
+    lab.recreate(HOST)
+    victim = Victim(lab, HOST, tmp_path_factory.mktemp("cut-off"))
+    victim.prepare()
+    succeeded(victim.deploy("first"))
+    yield Sweep.of(victim)
+    lab.recreate(HOST)
+
+
+@pytest.fixture(scope="module")
+def steps(sweep: Sweep) -> list[str]:
+    """The steps of a deploy that changes a setting, in their order; the restart is one of them."""
+    return [step for event, step in sweep.points() if event == "start"]
+
+
+def ended_with(sweep: Sweep, steps: list[str], mark: str, last: str) -> None:
+    """The agent has ended step ``last`` and begun no other."""
+    sweep.victim.until_ended()
+    look = sweep.whole()
+    done = steps[: steps.index(last) + 1]
+    assert (look.written == mark) == (FILE in done), (last, mark, look)
+    assert (look.running == mark) == (RESTART in done), (last, mark, look)
+
+
+def test_the_controller_killed_at_each_step(sweep: Sweep, steps: list[str]) -> None:
+    for step in steps:
+        mark = sweep.next_round()
+        with sweep.victim.held(mark, "start", step) as controller:
+            controller.kill()
+            sweep.victim.until_hung_up()
+        ended_with(sweep, steps, mark, step)
+    sweep.settled(mark)
+
+
+@pytest.mark.parametrize(("step", "how"), [(FILE, signal.SIGINT), (RESTART, signal.SIGTERM)])
+def test_ctrl_c(sweep: Sweep, steps: list[str], step: str, how: signal.Signals) -> None:
+    """Or SIGTERM, as CI systems send it."""
+    mark = sweep.next_round()
+    with sweep.victim.held(mark, "start", step) as controller:
+        controller.send_signal(how)
+        controller.wait(300)
+        sweep.victim.until_hung_up()
+    told = sweep.victim.printed()
+    assert controller.returncode == INTERRUPTED, told
+    assert f"INTERRUPTED  {step}" in told and "Traceback" not in told
+    ended_with(sweep, steps, mark, step)
+    sweep.settled(mark)
+
+
+def test_the_network_cut_both_ways(sweep: Sweep) -> None:
+    """The host works on alone; the controller gives it up, and says so."""
+    mark = sweep.next_round()
+    with sweep.victim.held(mark, "start", FILE) as controller, sweep.victim.silent():
+        sweep.victim.release()
+        controller.wait(300)
+        sweep.victim.until_ended()
+        look = sweep.whole()
+    assert controller.returncode == UNREACHABLE, sweep.victim.printed()
+    assert "no word from the host" in sweep.victim.printed()
+    assert (look.written, look.running) == (mark, mark)
+    sweep.settled(mark)
+
+
+@pytest.mark.parametrize(("event", "step"), [("step", FILE), ("start", RESTART)])
+def test_the_host_rebooted(sweep: Sweep, event: str, step: str) -> None:
+    mark = sweep.next_round()
+    with sweep.victim.held(mark, event, step) as controller:
+        sweep.victim.lab.reboot(HOST)
+        controller.wait(300)
+    assert controller.returncode in (FAILED, UNREACHABLE), sweep.victim.printed()
+    sweep.settled(mark)
