@@ -19,6 +19,8 @@ HOSTS ?=
 FLAGS ?=
 # Files of tests that run at once, each with hosts of its own: most of their time is waiting.
 JOBS ?= 3
+# Tests start fab hundreds of times; each start would compile all of encamp.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo demo-down test lint bench lab-up lab-down clean
 

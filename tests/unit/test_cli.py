@@ -16,12 +16,12 @@ FAB = Path(sys.executable).with_name("fab")
 TASKS = ("deploy", "configure-client", "verify", "lock")
 
 
-def fab(*arguments: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run fab in the checkout, as an operator would."""
+def fab(*arguments: str, site: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run fab in the checkout, as an operator would; ``env`` is added to the environment."""
     return subprocess.run(
         [str(FAB), *arguments],
         cwd=CHECKOUT,
-        env={**os.environ, "ENCAMP_INVENTORY": str(site or CHECKOUT / "inventory" / "lab"), "COLUMNS": "80"},
+        env={**os.environ, "ENCAMP_INVENTORY": str(site or CHECKOUT / "inventory" / "lab"), "COLUMNS": "80", **env},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -156,3 +156,10 @@ def test_mistakes_with_saved_plans(
     assert not (site / "secrets").exists()
     with pytest.raises(BlockingIOError):
         door.accept()
+
+
+@pytest.mark.parametrize(("forbidden", "kept"), [("", True), ("1", False)])
+def test_a_run_keeps_its_bytecode_for_the_next(tmp_path: Path, forbidden: str, kept: bool) -> None:
+    """Fabric forbids Python to; compiling encamp would be a third of each run. The user's own word counts."""
+    fab("--list", PYTHONPYCACHEPREFIX=str(tmp_path), PYTHONDONTWRITEBYTECODE=forbidden)
+    assert any(tmp_path.rglob("encamp/commands/options.*.pyc")) is kept
