@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import os
 import signal
 import sys
@@ -135,20 +136,22 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def json_report(path: str) -> JsonLines:
+def json_report(path: str, append: bool = False) -> JsonLines:
     """``--json FILE``; ``-`` is standard output, which then has nothing else: what is for people goes to stderr.
 
-    Raises UsageError.
+    ``append`` where an earlier run of the same command has begun the file. Raises UsageError.
     """
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
     try:
-        handle = _take_stdout() if path == "-" else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        handle = os.dup(take_stdout()) if path == "-" else os.open(path, flags, 0o600)
     except OSError as error:
         raise UsageError(f"--json {path}: {error.strerror}", "name a file in a directory that is there") from None
     return JsonLines(handle, f"--json {path}")
 
 
-def _take_stdout() -> int:
-    """Standard output as a descriptor of our own; whatever prints from now on reaches standard error."""
+@functools.cache
+def take_stdout() -> int:
+    """Standard output as a descriptor of our own, the same one each time; what prints from now on reaches stderr."""
     sys.stdout.flush()
     private = os.dup(1)
     os.dup2(2, 1)

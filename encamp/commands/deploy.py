@@ -73,7 +73,8 @@ def ended(options: Options, fleet: Site, selected: list[SiteHost], outcomes: lis
     if not options.check and changing(fleet.secrets.folder):
         from encamp.commands.rotate import conclude
 
-        conclude(fleet, set() if options.instance else {host.name for host in selected}, code == 0)
+        whole = set() if options.instance else {host.name for host in selected}
+        conclude(fleet, whole, code == 0, options.rotating)
     return code
 
 

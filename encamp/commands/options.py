@@ -30,6 +30,7 @@ class Options:
 
     ``instance`` limits a task to the instance of that name; empty: all. Of the hosts only those that ``limit`` names
     take part, and with ``retry`` only those that did not end well last time. ``wait``: seconds for a host's lock.
+    ``rotating``: the secret whose change has this run as a step; ``json_append``: and an earlier step began the file.
     """
 
     config: fabric.Config
@@ -40,6 +41,7 @@ class Options:
     want_exit_code: bool = False
     overrides: Sequence[str] = ()
     json_file: str = ""
+    json_append: bool = False
     junit_file: str = ""
     verbose: bool = False
     forks: int = 10
@@ -48,6 +50,7 @@ class Options:
     retry: bool = False
     rollout: Rollout = ALL_AT_ONCE
     wait: int = 0
+    rotating: str = ""
 
     @property
     def mode(self) -> Mode:
@@ -148,7 +151,7 @@ def reporting(
     ``check`` where it is not the option's; ``brief``: the recap is of hosts that are not well. Raises UsageError.
     """
     checks = options.check if check is None else check
-    files: list[Listener] = [json_report(options.json_file)] if options.json_file else []
+    files: list[Listener] = [json_report(options.json_file, options.json_append)] if options.json_file else []
     if options.junit_file:
         from encamp.junit import JUnit
 

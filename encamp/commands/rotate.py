@@ -15,6 +15,7 @@ from encamp.convert import Given
 from encamp.errors import SettingsError, UsageError
 from encamp.reach import Settings as ReachSettings
 from encamp.report import tell
+from encamp.reports import take_stdout
 from encamp.rotation import Rotation
 from encamp.settings import given_secrets
 from encamp.site import Site
@@ -33,18 +34,21 @@ _FIRST = {"database_url": "change it in Postgres; then ", "client_database_url":
 
 def rotate(options: Options, name: str) -> int:
     """Change the secret ``name``, or go on with a change that was cut. Returns the exit code; raises EncampError."""
+    if options.json_file == "-":
+        take_stdout()  # before a word is said to people
     fleet = secrets.load(options)
     one = _find(fleet, name)
     rotation = Rotation(fleet.secrets.path(name))
     if not fleet.secrets.path(name).exists():
         raise UsageError(f"{name} is not on this machine", "`fab deploy` generates it; or copy it from where that ran")
     tell(f"{one.what}: {', '.join(one.hosts)}, one after the other")
-    there = dataclasses.replace(options, hosts=",".join(one.hosts))
+    there = dataclasses.replace(options, hosts=",".join(one.hosts), rotating=one.name)
     if options.check or rotation.state() == "none":
         tell("a look at each host first; nothing is changed")
-        code = deploy(dataclasses.replace(there, check=True, json_file=options.json_file if options.check else ""))
+        code = deploy(dataclasses.replace(there, check=True))
         if code or options.check:
             return code
+        there = _next(there)
     return _authority(there, one, rotation) if one.kind == "authority" else _value(there, one, rotation)
 
 
@@ -70,11 +74,17 @@ def _authority(options: Options, one: Generated, rotation: Rotation) -> int:
         if code:
             return code
         rotation.switch()
+        options = _next(options)
     code = _told(deploy(options), one)
     if code == 0 and rotation.state() == "none":
         tell("the old authority is taken off the hosts")
-        code = deploy(options, verify=False)
+        code = deploy(_next(options), verify=False)
     return code
+
+
+def _next(options: Options) -> Options:
+    """For one more run of this command: the file of events goes on."""
+    return dataclasses.replace(options, json_append=True)
 
 
 def _told(code: int, one: Generated) -> int:
@@ -91,10 +101,10 @@ def _tell_trust(one: Generated) -> None:
     tell(f"  then: fab secrets rotate {one.name}   (changes the certificates)")
 
 
-def conclude(fleet: Site, hosts: set[str], well: bool) -> None:
+def conclude(fleet: Site, hosts: set[str], well: bool, rotating: str = "") -> None:
     """After a deploy: forget the old value of each secret that all its hosts have anew, and tell what is not over.
 
-    ``hosts`` took part whole; ``well``: every one ended well.
+    ``hosts`` took part whole; ``well``: every one ended well. Of ``rotating``, `rotate` tells itself what is next.
     """
     for one in generated.find(fleet):
         rotation = Rotation(fleet.secrets.path(one.name))
@@ -102,6 +112,8 @@ def conclude(fleet: Site, hosts: set[str], well: bool) -> None:
         if rotation.state() == "switched" and well and not left:
             if rotation.settle(fleet.generated(one.name)):
                 _tell_done(one)
+        elif one.name == rotating:
+            continue
         elif rotation.state() == "switched":
             where = f": {', '.join(left)} may have the old value" if left else ""
             tell(f"\n{one.name} is being changed{where}\n  next: fab deploy, or fab secrets rotate {one.name}")

@@ -1,4 +1,4 @@
-"""A generated secret gets a new value while everything uses it: the password of a server on another host's Postgres.
+"""Generated secrets get new values while everything uses them: Postgres on another host, basic auth, a worker, https.
 
 The controller is killed on the way, as by a cancelled job; the next run must finish the change.
 """
@@ -19,15 +19,20 @@ import yaml
 from layout import CHECKOUT
 from live import LiveLab
 
-from tests.integration.looks import Fab, counts, succeeded
+from tests.integration.looks import Fab, changed, counts, succeeded
 
 KEEPER, SERVER, WORKER, LAPTOP = "nft1", "vm2", "vm1", "laptop1"
 HOSTS = (KEEPER, SERVER, WORKER)
-AUTH, ROLE = f"{SERVER}/default/api-auth", f"{KEEPER}/postgres/prefect"
-SERVER_ENV = "/etc/prefect/default/server.env"
+AUTH, ROLE, AUTHORITY = f"{SERVER}/default/api-auth", f"{KEEPER}/postgres/prefect", "tls-ca"
+SERVER_ENV, WORKER_ENV = (f"/etc/prefect/default/{name}.env" for name in ("server", "worker"))
 CLIENT = ("-H", LAPTOP, "configure-client")
-#: A login with a password that comes by standard input, as libpq does it.
-LOGIN = "PGPASSWORD=$(cat) psql -XAtq -h {address} -U prefect -d prefect -c 'SELECT 1'"
+#: A login as the server does it, by its driver.
+LOGIN = """
+import asyncio, asyncpg, sys
+login = asyncpg.connect(host=sys.argv[1], user="prefect", database="prefect", password=sys.stdin.read())
+asyncio.run(login)
+"""
+COMPLETED = "log line read back"
 
 
 class Site:
@@ -62,8 +67,11 @@ class Site:
 
     def login(self, password: str) -> bool:
         """Whether Postgres lets the server's host in with a password."""
-        command = LOGIN.format(address=self.lab.address(KEEPER))
-        return self.lab.ssh(SERVER, command, check=False, text=password).stdout == "1\n"
+        python = ["/opt/prefect/default/bin/python", "-c", LOGIN, self.lab.address(KEEPER)]
+        command = ["docker", "exec", "-i", self.lab.lab.container(SERVER), *python]
+        done = subprocess.run(command, input=password, capture_output=True, text=True)
+        assert done.returncode == 0 or "InvalidPasswordError" in done.stderr, done.stderr
+        return done.returncode == 0
 
     def status(self, password: str, authority: str = "/etc/encamp/ca/api-vm2-default.pem") -> int:
         """What the API answers to the worker's host; 0 where it does not trust the certificate."""
@@ -110,16 +118,14 @@ def _taken(events: Path, host: str, step: str) -> bool:
 
 @pytest.fixture(scope="module")
 def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    lab.up(*HOSTS, LAPTOP)
-    lab.recreate(WORKER, SERVER)
+    lab.recreate(*HOSTS, LAPTOP)
     made = Site(lab, tmp_path_factory.mktemp("rotation"))
     try:
-        succeeded(made.fab("deploy"))
+        succeeded(made.fab("deploy", "--no-verify"))
         succeeded(made.fab(*CLIENT, "--install"))
-        lab.host(SERVER).check_output("apt-get -q install -y --no-install-recommends postgresql-client")
         yield made
     finally:
-        lab.recreate(*HOSTS, LAPTOP)
+        lab.remove(*HOSTS, LAPTOP)
 
 
 def test_a_look_changes_nothing(site: Site) -> None:
@@ -142,7 +148,7 @@ def test_nothing_begins_where_a_host_is_away(site: Site) -> None:
 @pytest.mark.parametrize(
     ("host", "step", "words"),
     [
-        (KEEPER, "PostgresRole:prefect", ("deploy",)),
+        (KEEPER, "PostgresRole:prefect", ("deploy", "--no-verify")),
         (SERVER, f"File:{SERVER_ENV}", ("secrets", "rotate", ROLE)),
     ],
 )
@@ -161,3 +167,62 @@ def test_the_password_of_a_role_on_another_host(site: Site, host: str, step: str
     pid = site.lab.host(SERVER).check_output("systemctl show -p MainPID --value prefect-server.service")
     assert new in site.lab.host(SERVER).check_output(f"cat /proc/{pid}/environ | tr '\\0' '\\n'")
     assert site.status(site.value(AUTH)) == 200 and new not in done.stdout + done.stderr
+
+
+def test_the_auth_string(site: Site) -> None:
+    """The server, then its worker. The old string is kept until both have the new one, which is the same all along."""
+    old = site.value(AUTH)
+    site.killed_at(AUTH, SERVER, "Restart:prefect-server.service")
+    new = site.value(AUTH)
+    done = site.finish("-H", SERVER, "deploy", "--no-verify")  # which cannot know of the worker
+    assert f"{AUTH} is being changed: {WORKER} may have the old value" in done.stdout
+    assert site.files(AUTH) == ["", "~old"]
+    site.killed_at(AUTH, WORKER, f"File:{WORKER_ENV}")  # and before the worker was restarted
+    done = site.finish("secrets", "rotate", AUTH)
+    assert f"{AUTH} is changed on {SERVER}, {WORKER}; the old value is forgotten" in done.stdout
+    assert f"next: fab -H {LAPTOP} configure-client" in done.stdout and COMPLETED in done.stdout
+    assert (site.status(old), site.status(new)) == (401, 200) and site.files(AUTH) == [""]
+    env = site.lab.host(WORKER).file(WORKER_ENV).content_string
+    assert new in env and old not in env
+    refused = site.lab.ssh(LAPTOP, "bash -lc 'prefect flow-run ls'", check=False)
+    assert refused.returncode != 0 and "401" in refused.stdout + refused.stderr
+    succeeded(site.fab(*CLIENT))
+    site.lab.ssh(LAPTOP, "bash -lc 'prefect flow-run ls'")
+
+
+def test_the_authority_is_trusted_before_certificates_change(site: Site) -> None:
+    """Two calls, with the clients between them; the second is killed when the server has its new certificate."""
+    first = _issuer(site)
+    done = site.fab("secrets", "rotate", AUTHORITY, "--json", "-")
+    events = [json.loads(line)["event"] for line in succeeded(done).splitlines()]
+    assert [event for event in events if event in ("run", "recap")] == ["run", "recap"] * 2  # a look, and the deploy
+    assert f"next: fab -H {LAPTOP} configure-client" in done.stderr
+    assert _issuer(site) == first and site.files(AUTHORITY) == ["", "~next"]
+    assert _trusted(site) == 2
+    succeeded(site.fab(*CLIENT))
+    site.killed_at(AUTHORITY, SERVER, "File:/etc/caddy/encamp/default.pem")
+    done = site.finish("deploy", "--no-verify")
+    assert f"{AUTHORITY} is changed on {SERVER}, {WORKER}" in done.stdout
+    assert _issuer(site) != first and _trusted(site) == 2 and site.files(AUTHORITY) == [""]
+    assert COMPLETED in succeeded(site.fab("-H", LAPTOP, "verify"))
+    done = site.fab("deploy", "--no-verify")
+    assert f"CaBundle:api-{SERVER}-default" in changed(done) and _trusted(site) == 1, succeeded(done)
+    assert site.status(site.value(AUTH)) == 200
+    again = site.fab("deploy", "--no-verify")
+    assert [counts(again, name)["changed"] for name in HOSTS] == [0, 0, 0], succeeded(again)
+
+
+def _issuer(site: Site) -> str:
+    """The authority of the certificate that the server shows."""
+    address = site.lab.address(SERVER)
+    command = f"openssl s_client -connect {address}:443 </dev/null 2>/dev/null | openssl x509 -noout -issuer"
+    return site.lab.host(WORKER).check_output(command)
+
+
+def _trusted(site: Site) -> int:
+    """How many authorities of the site the worker's programs trust for this server. The lab's own is another."""
+    text = site.lab.host(WORKER).file(f"/etc/encamp/ca/api-{SERVER}-default.pem").content_string
+    found = subprocess.run(
+        ["openssl", "storeutl", "-noout", "-text", "-certs", "/dev/stdin"], input=text, capture_output=True, text=True
+    ).stdout
+    return found.count("Subject: CN = encamp CA") + found.count("Subject: CN=encamp CA")

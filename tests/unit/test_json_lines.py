@@ -142,20 +142,31 @@ def test_a_dash_gives_standard_output_to_programs_alone(tmp_path: Path) -> None:
         from encamp.report import Outcome, PlainLines, tell
         from encamp.reports import Reports, json_report
         import sys
-        told = Reports("deploy", False, [json_report("-"), PlainLines(sys.stdout, False)], record=False)
-        with told:
-            told.start("/site", ["vm1"])
-            told.expect([Outcome("vm1")])
-            told.event("vm1", {"event": "note", "text": "for both"})
-            print("for people")
-            os.system("echo of a child")
-            told.end()
+        for append in (False, True):
+            told = Reports("deploy", False, [json_report("-", append), PlainLines(sys.stdout, False)], record=False)
+            with told:
+                told.start("/site", ["vm1"])
+                told.expect([Outcome("vm1")])
+                told.event("vm1", {"event": "note", "text": "for both"})
+                print("for people")
+                os.system("echo of a child")
+                told.end()
         tell("after all")
     """)
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
-    assert [strict(line.encode())["event"] for line in done.stdout.splitlines()] == ["run", "note", "recap"]
+    assert [strict(line.encode())["event"] for line in done.stdout.splitlines()] == ["run", "note", "recap"] * 2
     for words in ("for people", "of a child", "note     for both", "after all", "recap"):
         assert words in done.stderr
+
+
+def test_a_second_run_of_a_command_goes_on_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "events"
+    path.write_text("of another day\n")
+    for append in (False, True):
+        with Reports("deploy", False, [json_report(str(path), append)], record=False) as reports:
+            reports.start("/site", ["vm1"])
+            reports.end()
+    assert [strict(line)["event"] for line in path.read_bytes().splitlines()] == ["run", "recap"] * 2
 
 
 def test_a_killed_run_leaves_whole_lines(tmp_path: Path) -> None:

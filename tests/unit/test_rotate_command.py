@@ -55,7 +55,7 @@ class Deploys:
             site = self.site()
             for name in (AUTH, AUTHORITY):
                 site.generated(name)
-            command.conclude(site, set(options.hosts.split(",")), True)
+            command.conclude(site, set(options.hosts.split(",")), True, options.rotating)
         if number == self.cut:
             raise Cut
         return self.code
@@ -99,7 +99,8 @@ def test_an_authority_waits_for_clients_between_two_calls(
     assert run(AUTHORITY) == 0
     assert deploys.seen == ["look vm1,vm2 none/none", "deploy vm1,vm2 none/prepared"]
     assert deploys.site().generated(AUTHORITY) == before
-    assert "next: fab -H laptop1 configure-client" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "next: fab -H laptop1 configure-client" in told and told.count("fab secrets rotate tls-ca") == 1
     assert run(AUTHORITY) == 0
     assert deploys.seen[2:] == [f"deploy vm1,vm2 none/{state}" for state in ("prepared", "switched", "none")]
     assert deploys.site().generated(AUTHORITY) != before and deploys.state(AUTHORITY) == "none"
