@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import sys
 
-gc.set_threshold(200_000)
+gc.set_threshold(200_000)  # both as in encamp's own
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
