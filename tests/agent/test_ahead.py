@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from encamp import plan
@@ -82,7 +82,6 @@ def _once(root: Path, shapes: list[Shape], check: bool, ahead: bool) -> list[Any
     return [told, loop.counts, loop.failed, left, sorted(Journal(state, True).ids())]
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.lists(SHAPES, min_size=1, max_size=8),
     st.dictionaries(st.sampled_from(FILES), st.sampled_from(TEXTS[1:])),
