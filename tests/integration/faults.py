@@ -116,8 +116,23 @@ class Victim:
     @contextlib.contextmanager
     def held(self, mark: str, event: str, step: str) -> Iterator[subprocess.Popen[str]]:
         """A deploy that stands still after ``event`` of ``step``. It goes on at the end of the context."""
-        options = self.arm(do="hold", event=event, step=step)
-        command = [str(Path(sys.executable).with_name("fab")), *self.arguments(mark, *options)]
+        with self._running(self.arguments(mark, *self.arm(do="hold", event=event, step=step))) as controller:
+            self._wait_for_hold(controller, event, step)
+            yield controller
+            self.release()
+            controller.wait(PATIENCE)
+
+    @contextlib.contextmanager
+    def at_work(self, mark: str, program: str) -> Iterator[subprocess.Popen[str]]:
+        """A deploy that has begun a program on the host, named by a pattern of pgrep's that is not for itself."""
+        with self._running(self.arguments(mark)) as controller:
+            self.sh(f"timeout {PATIENCE:.0f} sh -c 'until pgrep -f \"{program}\" > /dev/null; do sleep 0.05; done'")
+            yield controller
+            controller.wait(PATIENCE)
+
+    @contextlib.contextmanager
+    def _running(self, arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+        command = [str(Path(sys.executable).with_name("fab")), *arguments]
         environment = {**os.environ, "ENCAMP_INVENTORY": str(self.lab.inventory)}
         with (self.folder / "printed").open("w") as printed:
             controller = subprocess.Popen(
@@ -131,10 +146,7 @@ class Victim:
                 text=True,
             )
         try:
-            self._wait_for_hold(controller, event, step)
             yield controller
-            self.release()
-            controller.wait(PATIENCE)
         finally:
             controller.kill()
             controller.wait()

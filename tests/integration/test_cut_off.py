@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 from live import LiveLab
 
 from tests.integration.faults import FAILED, FILE, INTERRUPTED, RESTART, UNREACHABLE, Sweep, Victim
-from tests.integration.looks import succeeded
+from tests.integration.looks import counts, succeeded
 
 HOST = "vm2"
+FIRST = "first"
+#: What a first deploy is at work on when its host goes down, and the seconds that it is given: the database's cluster,
+#: Prefect's environment, the server's start with its migrations.
+AT_WORK = {"[i]nitdb": 0.0, "[u]v pip install": 2.0, "[p]refect server start": 4.0}
 
 
 @pytest.fixture(scope="module")
 def sweep(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
-    """A server on a fresh host, and a fresh host again for other tests."""
+    """A server on a fresh host, which goes down thrice in its first deploy, and a fresh host again for other tests."""
     lab.recreate(HOST)
     victim = Victim(lab, HOST, tmp_path_factory.mktemp("cut-off"))
     victim.prepare()
-    succeeded(victim.deploy("first"))
+    for program, seconds in AT_WORK.items():
+        with victim.at_work(FIRST, program) as controller:
+            time.sleep(seconds)
+            lab.reboot(HOST)
+            controller.wait(300)
+        assert controller.returncode in (FAILED, UNREACHABLE), victim.printed()
+    succeeded(victim.deploy(FIRST))
+    assert counts(victim.deploy(FIRST), HOST)["changed"] == 0
     yield Sweep.of(victim)
     lab.recreate(HOST)
 
