@@ -28,7 +28,7 @@ READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+((?: [0-9a-f]{64})*)\s*\Z")
 #: How long a package manager may be silent.
 INSTALL_TIMEOUT = 600.0
 TAIL_LINES = 8
-#: The events after which an agent has nothing more to say.
+#: The events that end a run; a heartbeat may still come after them.
 LAST = ("done", "crash")
 #: Bytes of an upload between two events that tell how far it is.
 MEASURE_BYTES = 512 * 1024
@@ -62,22 +62,24 @@ def converse(
     not to be had, HostFailed when there is no usable Python.
     """
     notes: list[str] = []
-    event: dict[str, Any] = {}
+    ended = False
     session = _booted(link, remote, traffic, notes)
     try:
         yield from ({"event": "note", "text": text} for text in notes)
         session.send(payload.beyond(session.kept))
         for line in session.lines():
             event = json.loads(line)
+            ended = ended or event["event"] in LAST
             if event["event"] == "need":
                 yield from session.send_blob(store.get(event["sha256"]))
             elif event["event"] == "import":
                 yield from session.send_blob(json.dumps(bundle.on_demand(event["module"])).encode())
             elif event["event"] == "alive":
-                session.send(b"\n")  # so that the agent, too, knows that it is not alone
+                if not ended:
+                    session.send(b"\n")  # so that the agent, too, knows that it is not alone
             else:
                 yield event
-        if event.get("event") not in LAST:
+        if not ended:
             raise session.cut_short()
     finally:
         session.close()

@@ -105,7 +105,8 @@ class Terminal:
 def _own_session() -> None:
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGHUP):  # whoever runs the tests may ignore them (nohup)
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

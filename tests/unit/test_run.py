@@ -144,6 +144,14 @@ def test_exit_codes(statuses: list[str], code: int) -> None:
     assert exit_code([Outcome(str(number), status) for number, status in enumerate(statuses)], False, False) == code
 
 
+def test_a_heartbeat_after_the_end_means_nothing(tmp_path: Path) -> None:
+    """The agent may still be keeping its compiled sources when one is due; nobody is left to take an answer."""
+    done = '{"event": "done", "outcome": "ok", "counts": {"ok": 1}, "seconds": 0.1}'
+    alive = '{"event": "alive"}'
+    late = script(tmp_path, "late", f"echo READY 1 3.11.0; head -c 10 >/dev/null; echo '{done}'; echo '{alive}'")
+    assert converge({"late": late})["late"].status == "ok"
+
+
 @pytest.mark.parametrize(
     ("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGHUP, 1)]
 )
@@ -170,7 +178,7 @@ def test_an_interrupt_ends_with_an_outcome_for_every_host(tmp_path: Path, number
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: [signal.signal(one, signal.SIG_DFL) for one in (signal.SIGINT, signal.SIGHUP)],
     )
     for _ in range(600):
         if (tmp_path / "begun").exists() or child.poll() is not None:
