@@ -94,23 +94,23 @@ def _signature(body: Body, shared: Sequence[str]) -> inspect.Signature:
 
 
 def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
-    """Raises UsageError."""
-    forks = given.get("forks", "10")
+    """The defaults, and what was given. Raises UsageError."""
+    chosen = {name: shared.default for name, shared in SHARED.items()} | dict(given)
     return Options(
         config,
         hosts=config.encamp.hosts,
-        inventory=given.get("inventory", ""),
-        check=given.get("check", False),
-        diff=given.get("diff", False),
-        want_exit_code=given.get("exit_code", False),
-        overrides=given.get("set") or (),
-        json_file=given.get("json", ""),
-        junit_file=given.get("junit", ""),
-        verbose=given.get("verbose", False),
-        forks=int(forks) if forks.isdecimal() else 0,
-        instance=given.get("instance", ""),
-        limit=given.get("limit", ""),
-        retry=given.get("retry", False),
-        rollout=rollout.parse(given.get("batch", ""), given.get("max_fail", ""), given.get("any_errors_fatal", False)),
-        wait=rollout.seconds("--wait", given.get("wait", "0")),
+        inventory=chosen["inventory"],
+        check=chosen["check"],
+        diff=chosen["diff"],
+        want_exit_code=chosen["exit_code"],
+        overrides=chosen["set"] or (),
+        json_file=chosen["json"],
+        junit_file=chosen["junit"],
+        verbose=chosen["verbose"],
+        forks=int(chosen["forks"]) if chosen["forks"].isdecimal() else 0,
+        instance=chosen["instance"],
+        limit=chosen["limit"],
+        retry=chosen["retry"],
+        rollout=rollout.parse(chosen["batch"], chosen["max_fail"], chosen["any_errors_fatal"]),
+        wait=rollout.seconds("--wait", chosen["wait"]),
     )
