@@ -27,7 +27,24 @@ KEYWORDS = sorted(
     (ssh_directives.NEUTRAL | ssh_directives.OBEYED | {*ssh_directives.IGNORED, *ssh_directives.REFUSED}) - {"match"}
 )
 WORDS = ["vm1", "none", "yes", "no", "0", "22", "65536", "-1", "%h", "%%", "%", "%q", "${HOME}", "${", "~", "~nobody/x"]
-WORDS += ['"', '"a b"', "'", "\\", "a,b", "me@a:22,b", "ssh://a:0/", "[::1]:22", "@", ":", "=", "#", "*", "!*", "\0"]
+WORDS += [
+    '"',
+    '"a b"',
+    "'",
+    "\\",
+    "a,b",
+    "me@a:22,b",
+    "ssh://a:0/",
+    "[::1]:22",
+    "@",
+    ":",
+    "=",
+    "#",
+    "*",
+    "!*",
+    "ä",
+    "\0",
+]
 #: Free text, which OpenSSH takes as it is and encamp has to make something of.
 FREE = ("hostname", "hostkeyalias", "identityfile", "certificatefile", "proxyjump", "identityagent", "revokedhostkeys")
 FREE += ("userknownhostsfile", "globalknownhostsfile", "hostkeyalgorithms", "knownhostscommand", "user", "localcommand")
@@ -51,7 +68,7 @@ TAKEN = st.builds(lambda *words: " ".join(words), st.sampled_from(FREE), st.samp
 
 @settings(max_examples=80)
 @given(
-    st.lists(TAKEN, max_size=4)
+    st.lists(TAKEN, min_size=1, max_size=2)
     | st.lists(
         DIRECTIVES | st.sampled_from(BLOCKS) | st.text(max_size=20).filter(lambda text: "match" not in text.lower()),
         max_size=5,
