@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -28,7 +29,7 @@ READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+((?: [0-9a-f]{64})*)\s*\Z")
 #: How long a package manager may be silent.
 INSTALL_TIMEOUT = 600.0
 TAIL_LINES = 8
-#: The events that end a run; a heartbeat may still come after them.
+#: The events that end a run.
 LAST = ("done", "crash")
 #: Bytes of an upload between two events that tell how far it is.
 MEASURE_BYTES = 512 * 1024
@@ -75,8 +76,7 @@ def converse(
             elif event["event"] == "import":
                 yield from session.send_blob(json.dumps(bundle.on_demand(event["module"])).encode())
             elif event["event"] == "alive":
-                if not ended:
-                    session.send(b"\n")  # so that the agent, too, knows that it is not alone
+                session.answer_heartbeat()
             else:
                 yield event
         if not ended:
@@ -187,6 +187,13 @@ class _Session:
         except OSError as error:
             raise self.cut_short() from error
 
+    def answer_heartbeat(self) -> None:
+        """Let the agent know, too, that it is not alone. One that has ended since needs no answer, and its last words
+        are still to be read."""
+        with contextlib.suppress(OSError):
+            self._channel.sendall(b"\n")
+            self._traffic.sent += 1
+
     def cut_short(self) -> EncampError:
         """What an end before the last event means: of the connection, or of the agent alone."""
         if not self._channel.eof_received:
@@ -244,10 +251,8 @@ class _Session:
 
     def _answer_prompt(self, times: int) -> None:
         if times == 1 and self._remote.password is not None:
-            try:
+            with contextlib.suppress(OSError):  # the reading side tells what became of the connection
                 self._channel.sendall(self._remote.password.reveal().encode() + b"\n")
-            except OSError:
-                pass  # the reading side tells what became of the connection
             return
         offered = self._remote.password is not None
         self._refusal = boot_failures.wrong_password() if offered else boot_failures.password_wanted()

@@ -144,12 +144,16 @@ def test_exit_codes(statuses: list[str], code: int) -> None:
     assert exit_code([Outcome(str(number), status) for number, status in enumerate(statuses)], False, False) == code
 
 
-def test_a_heartbeat_after_the_end_means_nothing(tmp_path: Path) -> None:
-    """The agent may still be keeping its compiled sources when one is due; nobody is left to take an answer."""
-    done = '{"event": "done", "outcome": "ok", "counts": {"ok": 1}, "seconds": 0.1}'
-    alive = '{"event": "alive"}'
-    late = script(tmp_path, "late", f"echo READY 1 3.11.0; head -c 10 >/dev/null; echo '{done}'; echo '{alive}'")
-    assert converge({"late": late})["late"].status == "ok"
+@pytest.mark.parametrize("last", [("done", "alive"), ("alive", "done")])
+def test_a_heartbeat_that_nobody_is_left_to_answer(tmp_path: Path, last: tuple[str, str]) -> None:
+    """The agent may still be keeping its compiled sources when one is due; or it has ended before the answer came."""
+    events = {
+        "done": '{"event": "done", "outcome": "ok", "counts": {"ok": 1}, "seconds": 0.1}',
+        "alive": '{"event": "alive"}',
+    }
+    words = "\n".join(events[name] for name in last)
+    ended = script(tmp_path, "ended", f"echo READY 1 3.11.0; head -c 10 >/dev/null; exec 0<&-; echo '{words}'")
+    assert converge({"ended": ended})["ended"].status == "ok"
 
 
 @pytest.mark.parametrize(
