@@ -161,7 +161,7 @@ def test_a_heartbeat_that_nobody_is_left_to_answer(tmp_path: Path, last: tuple[s
 )
 def test_an_interrupt_ends_with_an_outcome_for_every_host(tmp_path: Path, number: signal.Signals, times: int) -> None:
     """A second one does not wait for hosts that are slow to hang up; each is told of all the same."""
-    slow = script(tmp_path, "slow", f"touch {tmp_path}/begun; echo READY 1 3.11.0; exec sleep 60")
+    slow = script(tmp_path, "slow", f"touch {tmp_path}/begun.$$; echo READY 1 3.11.0; exec sleep 60")
     program = textwrap.dedent(f"""
         import sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -185,7 +185,7 @@ def test_an_interrupt_ends_with_an_outcome_for_every_host(tmp_path: Path, number
         preexec_fn=lambda: [signal.signal(one, signal.SIG_DFL) for one in (signal.SIGINT, signal.SIGHUP)],
     )
     for _ in range(600):
-        if (tmp_path / "begun").exists() or child.poll() is not None:
+        if len(list(tmp_path.glob("begun.*"))) == 2 or child.poll() is not None:
             break
         time.sleep(0.05)
     for _ in range(times):
