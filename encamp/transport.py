@@ -76,7 +76,7 @@ def converse(
             elif event["event"] == "import":
                 yield from session.send_blob(json.dumps(bundle.on_demand(event["module"])).encode())
             elif event["event"] == "alive":
-                session.answer_heartbeat()
+                session.send(b"\n")  # so that the agent, too, knows that it is not alone
             else:
                 yield event
         if not ended:
@@ -180,19 +180,14 @@ class _Session:
                 "install a newer Python there and name it with ansible_python_interpreter",
             )
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
+        """Whether the host takes it. One that does not has ended, or is out of reach: its last words may still be
+        unread, and the reading side tells what became of it."""
         self._traffic.sent += len(data)
-        try:
-            self._channel.sendall(data)
-        except OSError as error:
-            raise self.cut_short() from error
-
-    def answer_heartbeat(self) -> None:
-        """Let the agent know, too, that it is not alone. One that has ended since needs no answer, and its last words
-        are still to be read."""
         with contextlib.suppress(OSError):
-            self._channel.sendall(b"\n")
-            self._traffic.sent += 1
+            self._channel.sendall(data)
+            return True
+        return False
 
     def cut_short(self) -> EncampError:
         """What an end before the last event means: of the connection, or of the agent alone."""
@@ -208,7 +203,8 @@ class _Session:
         for at in range(0, len(packed), MEASURE_BYTES):
             if len(packed) > PART_SIZE:  # the parts of a larger file are counted by who asked for them
                 yield {"event": "measure", "text": "", "done": at, "total": len(packed)}
-            self.send(packed[at : at + MEASURE_BYTES])
+            if not self.send(packed[at : at + MEASURE_BYTES]):
+                return
 
     def lines(self) -> Iterator[bytes]:
         """Event lines until the agent ends. The agent says something at least every heartbeat."""
@@ -251,8 +247,7 @@ class _Session:
 
     def _answer_prompt(self, times: int) -> None:
         if times == 1 and self._remote.password is not None:
-            with contextlib.suppress(OSError):  # the reading side tells what became of the connection
-                self._channel.sendall(self._remote.password.reveal().encode() + b"\n")
+            self.send(self._remote.password.reveal().encode() + b"\n")
             return
         offered = self._remote.password is not None
         self._refusal = boot_failures.wrong_password() if offered else boot_failures.password_wanted()

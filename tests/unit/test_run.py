@@ -144,16 +144,25 @@ def test_exit_codes(statuses: list[str], code: int) -> None:
     assert exit_code([Outcome(str(number), status) for number, status in enumerate(statuses)], False, False) == code
 
 
-@pytest.mark.parametrize("last", [("done", "alive"), ("alive", "done")])
-def test_a_heartbeat_that_nobody_is_left_to_answer(tmp_path: Path, last: tuple[str, str]) -> None:
-    """The agent may still be keeping its compiled sources when one is due; or it has ended before the answer came."""
+@pytest.mark.parametrize(
+    "last", [("done", "alive"), ("alive", "done"), ("import", "done"), ("start", "import", "failed")]
+)
+def test_an_answer_that_nobody_is_left_to_take(tmp_path: Path, last: tuple[str, ...]) -> None:
+    """The agent has ended before the answer came: to a heartbeat, or to a thread that looked ahead. Its words count.
+
+    It may also still be keeping its compiled sources when a heartbeat is due.
+    """
     events = {
-        "done": '{"event": "done", "outcome": "ok", "counts": {"ok": 1}, "seconds": 0.1}',
+        "start": '{"event": "start", "step": "Directory:/tmp", "number": 0}',
         "alive": '{"event": "alive"}',
+        "import": '{"event": "import", "module": "encamp.agent.space"}',
+        "failed": '{"event": "done", "outcome": "failed", "counts": {"failed": 1}, "seconds": 0.1}',
+        "done": '{"event": "done", "outcome": "ok", "counts": {"ok": 1}, "seconds": 0.1}',
     }
     words = "\n".join(events[name] for name in last)
     ended = script(tmp_path, "ended", f"echo READY 1 3.11.0; head -c 10 >/dev/null; exec 0<&-; echo '{words}'")
-    assert converge({"ended": ended})["ended"].status == "ok"
+    outcome = converge({"ended": ended})["ended"]
+    assert outcome.status == ("failed" if "failed" in last else "ok") and not outcome.failure
 
 
 @pytest.mark.parametrize(
