@@ -21,6 +21,7 @@ from shell import LabError
 LONGEST = (
     "sweep",
     "cut_off",
+    "full_disk",
     "generations",
     "databases",
     "rotation",
