@@ -181,13 +181,16 @@ class _Session:
             )
 
     def send(self, data: bytes) -> bool:
-        """Whether the host takes it. One that does not has ended, or is out of reach: its last words may still be
-        unread, and the reading side tells what became of it."""
+        """Whether the host takes it. One that does not has ended: its last words may still be unread, and the reading
+        side tells what became of it. Raises Unreachable when it takes nothing for too long: half was sent, perhaps."""
         self._traffic.sent += len(data)
-        with contextlib.suppress(OSError):
+        try:
             self._channel.sendall(data)
-            return True
-        return False
+        except TimeoutError:
+            raise Unreachable("the host takes nothing more of what is sent", boot_failures.AGAIN) from None
+        except OSError:
+            return False
+        return True
 
     def cut_short(self) -> EncampError:
         """What an end before the last event means: of the connection, or of the agent alone."""
@@ -247,7 +250,8 @@ class _Session:
 
     def _answer_prompt(self, times: int) -> None:
         if times == 1 and self._remote.password is not None:
-            self.send(self._remote.password.reveal().encode() + b"\n")
+            with contextlib.suppress(OSError):  # the reading side tells what became of the connection
+                self._channel.sendall(self._remote.password.reveal().encode() + b"\n")
             return
         offered = self._remote.password is not None
         self._refusal = boot_failures.wrong_password() if offered else boot_failures.password_wanted()

@@ -18,7 +18,7 @@ import pytest
 from encamp import plan
 from encamp.boot_command import Remote
 from encamp.errors import Unreachable
-from encamp.local import LocalLink
+from encamp.local import LocalChannel, LocalLink
 from encamp.plan import HostPlan
 from encamp.recap import recap_lines
 from encamp.report import Listener, Outcome, PlainLines
@@ -163,6 +163,19 @@ def test_an_answer_that_nobody_is_left_to_take(tmp_path: Path, last: tuple[str, 
     ended = script(tmp_path, "ended", f"echo READY 1 3.11.0; head -c 10 >/dev/null; exec 0<&-; echo '{words}'")
     outcome = converge({"ended": ended})["ended"]
     assert outcome.status == ("failed" if "failed" in last else "ok") and not outcome.failure
+
+
+def test_a_host_that_takes_nothing_more_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was to get may have been sent in part: to go on would be to send the rest of something else."""
+
+    def stalled(channel: LocalChannel, data: bytes) -> None:
+        raise TimeoutError
+
+    done = '{"event": "done", "outcome": "ok", "counts": {"ok": 1}, "seconds": 0.1}'
+    alive = script(tmp_path, "alive", f"echo READY 1 3.11.0; echo '{done}'; exec sleep 60")
+    monkeypatch.setattr(LocalChannel, "sendall", stalled)
+    outcome = converge({"alive": alive})["alive"]
+    assert outcome.status == "unreachable" and "takes nothing more" in outcome.failure["reason"]
 
 
 @pytest.mark.parametrize(
