@@ -318,6 +318,7 @@ def test_agents_of_prefect_2_complete_a_flow_run(lab: LiveLab, tmp_path: Path) -
     hosts = yaml.safe_load((folder / "hosts.yml").read_text("utf-8"))
     hosts["all"]["children"]["servers"]["hosts"] = {AGENT: hosts["all"]["children"]["spare"]["hosts"].pop(AGENT)}
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts), "utf-8")
+    lab.up(AGENT)
     try:
         done = lab.fab("deploy", inventory=folder)
         succeeded(done)
