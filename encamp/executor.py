@@ -10,6 +10,8 @@ import fabric
 from invoke.exceptions import Exit
 from invoke.tasks import Call, Task
 
+from encamp import fabric_config
+
 
 class FleetTask(fabric.Task):  # type: ignore[misc]
     """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``.
@@ -35,6 +37,7 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]
                 self._refuse_traps(hosts)
                 expanded.append(call)
             else:
+                fabric_config.read(self.config)
                 expanded.extend(super().expand_calls([call], apply_hosts))
         if not calls:
             return list(super().expand_calls(calls, apply_hosts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -134,6 +135,61 @@ def test_traps_of_fabrics_own_options_are_refused(traps: list[str], said: str) -
     """--dry would deploy for real, and an unset variable after -H would mean the whole site."""
     done = fab(*traps, "deploy")
     assert done.returncode == 1 and said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(None, "No such file", id="missing"),
+        pytest.param(b"Host web1\n    Porrt\n", "line 2", id="not-for-openssh"),
+    ],
+)
+def test_a_file_that_openssh_refuses_is_told_in_its_words(
+    site: Path, door: socket.socket, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    """Fabric itself ends with a traceback over either, before any task is reached."""
+    file = tmp_path / "ssh_config"
+    if content is not None:
+        file.write_bytes(content)
+    done = fab("-S", str(file), "-H", "web1", "verify", site=site)
+    assert done.returncode == 4 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert nobody_knocked(door)
+
+
+def test_a_file_that_fabric_cannot_read_and_openssh_can(site: Path, door: socket.socket, tmp_path: Path) -> None:
+    file = tmp_path / "ssh_config"
+    file.write_bytes(b"# der Rechner in K\xf6ln\nHost web1\n    User dev\n")
+    done = fab("-S", str(file), "-H", "web1", "verify", site=site)
+    assert done.returncode == 3 and "Traceback" not in done.stderr, done.stderr
+    assert not nobody_knocked(door)
+
+
+OWN_TASK = """
+import fabric
+
+
+@fabric.task
+def where(c):
+    print(c.user, c.host, c.port)
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "said"),
+    [
+        pytest.param(
+            "Host web1\n    Hostname web1.example.com\n    Port 2222\n", 0, "web1.example.com 2222", id="read"
+        ),
+        pytest.param("Host web1\n    Port\n", 1, "Fabric cannot read OpenSSH's configuration", id="refused"),
+    ],
+)
+def test_a_task_of_the_users_own_has_fabrics_view_of_openssh(tmp_path: Path, config: str, code: int, said: str) -> None:
+    (tmp_path / "fabfile.py").write_text((CHECKOUT / "fabfile.py").read_text("utf-8") + OWN_TASK, "utf-8")
+    shutil.copy(CHECKOUT / "fabric.yaml", tmp_path)
+    (tmp_path / "ssh_config").write_text(config, "utf-8")
+    done = fab("-r", str(tmp_path), "-S", str(tmp_path / "ssh_config"), "-H", "web1", "where")
+    assert done.returncode == code and said in done.stdout + done.stderr, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
