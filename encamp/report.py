@@ -7,10 +7,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from encamp.agent_session import Traffic
 from encamp.shared.record import factory, record
 from encamp.terminal import has_colours, has_live, painted, printable
 from encamp.terminal import tell as tell
-from encamp.transport import Traffic
 
 #: Seconds from which a step counts as slow, and how many of those the recap names.
 SLOW_SECONDS, SLOW_STEPS = 1.0, 5

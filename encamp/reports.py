@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Any
 
 from encamp import report, runs
+from encamp.endings import exit_code
 from encamp.errors import EncampError, UsageError
 from encamp.json_lines import JsonLines
 from encamp.report import Head, Listener, Outcome, Recap
-from encamp.run import exit_code
 from encamp.runs import RunLog
 
 

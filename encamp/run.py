@@ -13,9 +13,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from encamp import __version__, bundle, plan
-from encamp.boot_failures import AgentEnded
-from encamp.errors import BecomeRefused, EncampError, Unreachable
+from encamp import __version__, bundle, endings, plan
+from encamp.errors import Unreachable
 from encamp.plan import HostPlan
 from encamp.report import NOT_REACHED, SLOW_SECONDS, Listener, Outcome
 from encamp.rollout import ALL_AT_ONCE, Rollout
@@ -151,7 +150,7 @@ class Run:
         """Tell of the hosts whose thread did not end in time: it can no longer."""
         for outcome in outcomes:
             if outcome.status == "interrupted" and not outcome.failure:
-                outcome.failure = _interruption(outcome)
+                outcome.failure = endings.interruption(outcome)
                 for listener in self._listeners:
                     listener.ended(outcome)
 
@@ -163,7 +162,7 @@ class Run:
         try:
             self._talk(outcome, job.plan)
         except Exception as error:
-            outcome.status, outcome.failure = self._ended_by(error, outcome)
+            outcome.status, outcome.failure = endings.of_error(error, outcome, self._stopped.is_set())
         outcome.seconds += time.monotonic() - started
         if outcome.status == "ok":
             outcome.left = outcome.left[len(job.stages) :]
@@ -172,17 +171,6 @@ class Run:
         if not self._closed.is_set():
             for listener in self._listeners:
                 listener.ended(outcome)
-
-    def _ended_by(self, error: Exception, outcome: Outcome) -> tuple[str, dict[str, Any]]:
-        """Status and failure of a host whose run raised."""
-        if self._stopped.is_set():
-            return "interrupted", _interruption(outcome)
-        if isinstance(error, Unreachable):
-            return "unreachable", {"step": outcome.step, **_failure_data(error)}
-        outcome.counts["failed"] += 1
-        if isinstance(error, EncampError):
-            return "failed", {"step": _step_of(error, outcome), **_failure_data(error)}
-        return "failed", _bug(error)
 
     def _talk(self, outcome: Outcome, host_plan: HostPlan) -> None:
         job = plan.job_for(host_plan, self._identity, self._store, self._mode.check, self._mode.diff)
@@ -230,65 +218,10 @@ class Run:
         elif kind == "done":
             outcome.status = event["outcome"]
             if event["outcome"] == "locked":
-                outcome.failure = _lock_failure(event["holder"])
+                outcome.failure = endings.lock_failure(event["holder"])
             outcome.failure = event.get("failure") or outcome.failure
 
 
 def _stages(host: str, waves: Sequence[Wave]) -> tuple[str, ...]:
     """All stages of a host, in their order."""
     return tuple(stage for wave in waves for stage in wave.hosts.get(host, ()))
-
-
-def _step_of(error: EncampError, outcome: Outcome) -> str:
-    """Where a host failed that sent no event of its own for it."""
-    if isinstance(error, BecomeRefused):
-        return "become root"
-    return outcome.step if isinstance(error, AgentEnded) and outcome.step else "start the agent"
-
-
-def _failure_data(error: EncampError) -> dict[str, Any]:
-    return {"reason": error.message, "fix": error.fix}
-
-
-def _interruption(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "step": outcome.step,
-        "reason": "stopped by you; the host ends this step by itself and begins no other"
-        if outcome.step
-        else "stopped by you before anything was begun",
-        "fix": "run again: it continues where it was stopped",
-    }
-
-
-def _bug(error: Exception) -> dict[str, Any]:
-    """What encamp did not foresee on the controller, told with its place; other hosts go on."""
-    import traceback
-
-    return {
-        "step": "controller",
-        "reason": f"{type(error).__name__}: {error}",
-        "cause": "a bug of encamp",
-        "fix": "report it with the lines below",
-        "detail": "".join(traceback.format_exception(error)),
-    }
-
-
-def _lock_failure(holder: Mapping[str, Any]) -> dict[str, Any]:
-    since = datetime.datetime.fromtimestamp(holder.get("since", 0)).astimezone().isoformat(timespec="seconds")
-    return {
-        "reason": f"another run is at work there: {holder.get('command', 'unknown')} by {holder.get('who', 'unknown')} "
-        f"from {holder.get('from', 'unknown')}, since {since}, pid {holder.get('pid', '?')} on the host",
-        "fix": "wait until it has ended (--wait SECONDS does), then run again; the lock ends with its process",
-    }
-
-
-def exit_code(outcomes: Sequence[Outcome], check: bool, want_exit_code: bool) -> int:
-    """0 fine, 2 a host failed, 3 unreachable, 5 locked, 6 moved on, 10 with ``--check --exit-code`` when something
-    would change, 130 interrupted."""
-    statuses = {outcome.status for outcome in outcomes}
-    for status, code in (("interrupted", 130), ("failed", 2), ("unreachable", 3), ("locked", 5), ("moved on", 6)):
-        if status in statuses:
-            return code
-    if check and want_exit_code and any(outcome.counts["changed"] for outcome in outcomes):
-        return 10
-    return 0

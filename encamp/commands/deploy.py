@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from encamp import plan
 from encamp.commands.options import Options, load_site, reporting
+from encamp.endings import exit_code
 from encamp.errors import Origin
 from encamp.plan import HostPlan
 from encamp.reach import SshReach
 from encamp.report import Outcome, tell
 from encamp.reports import Reports
-from encamp.run import Run, exit_code
+from encamp.run import Run
 from encamp.schedule import Wave, waves
 from encamp.secret_store import Missing, changing
 from encamp.shared.record import record

@@ -16,11 +16,12 @@ import pytest
 
 from encamp import bundle, plan
 from encamp.agent.boot import STAGE0
+from encamp.agent_session import Traffic
 from encamp.boot_command import Remote
 from encamp.local import LocalLink
 from encamp.plan import Item
 from encamp.shared.wire import BlobStore, to_wire
-from encamp.transport import Traffic, converse
+from encamp.transport import converse
 
 Converge = Callable[..., list[dict[str, Any]]]
 

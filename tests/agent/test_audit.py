@@ -11,13 +11,14 @@ from typing import Any
 
 from encamp import bundle
 from encamp.agent.journal import HostLock
+from encamp.agent_session import Traffic
 from encamp.boot_command import Remote
 from encamp.local import LocalLink
 from encamp.resources.audit_trail import told
 from encamp.resources.command import Command
 from encamp.resources.directory import Directory
 from encamp.shared.wire import BlobStore
-from encamp.transport import Traffic, converse
+from encamp.transport import converse
 from tests.agent.conftest import Converge, job
 
 

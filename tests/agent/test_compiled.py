@@ -16,6 +16,7 @@ import pytest
 from encamp import bundle
 from encamp.agent.boot import STAGE0
 from encamp.agent.compiled import KEEP
+from encamp.agent_session import Traffic
 from encamp.boot_command import Remote
 from encamp.local import LocalLink
 from encamp.resources.base import Resource
@@ -23,7 +24,7 @@ from encamp.resources.directory import Directory
 from encamp.resources.file import File
 from encamp.resources.symlink import Symlink
 from encamp.shared.wire import BlobStore
-from encamp.transport import Traffic, converse
+from encamp.transport import converse
 from tests.agent.conftest import job, pythons, statuses
 from tests.agent.kinds import Broken, Needs, Stubborn
 

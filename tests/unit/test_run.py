@@ -17,6 +17,7 @@ import pytest
 
 from encamp import plan
 from encamp.boot_command import Remote
+from encamp.endings import exit_code
 from encamp.errors import Unreachable
 from encamp.local import LocalChannel, LocalLink
 from encamp.plan import HostPlan
@@ -24,7 +25,7 @@ from encamp.recap import recap_lines
 from encamp.report import Listener, Outcome, PlainLines
 from encamp.reports import Reports, json_report
 from encamp.resources.directory import Directory
-from encamp.run import Mode, Run, exit_code
+from encamp.run import Mode, Run
 from encamp.schedule import Wave
 from encamp.transport import Link
 
