@@ -31,17 +31,23 @@ class JUnit(Listener):
     """Writes the file when the run ends, however it ends; whole or not at all.
 
     Until then it says that the run has not ended: a CI job that is killed must not show the file of an earlier run.
+    ``append`` where an earlier run of the same command has written the file: its suites stay. Raises UsageError.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, append: bool = False) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._steps: dict[str, list[dict[str, Any]]] = {}
         unfinished = _suite("encamp", [_case("encamp", "run", "error", "the run has not ended, or was killed")])
         try:
-            write_whole(path, _document([unfinished]))
+            self._before: list[ET.Element] = list(ET.parse(path).getroot()) if append else []
+            write_whole(path, _document([*self._before, unfinished]))
         except OSError as error:
             raise UsageError(f"--junit {path}: {error.strerror}", "name a file in a directory that is there") from None
+        except ET.ParseError:
+            raise UsageError(
+                f"--junit {path}: another program has written this file", "name a file of its own"
+            ) from None
 
     def event(self, host: str, event: dict[str, Any]) -> None:
         if event["event"] == "step":
@@ -59,7 +65,7 @@ class JUnit(Listener):
             case = _case(recap.head.command, recap.head.command, "error", reason, recap.error.get("fix", ""))
             suites.append(_suite("encamp", [case]))
         try:
-            write_whole(self._path, _document(suites))
+            write_whole(self._path, _document([*self._before, *suites]))
         except OSError as error:
             tell(f"warning: --junit {self._path}: {error.strerror}", sys.stderr)
 

@@ -30,7 +30,7 @@ class Options:
 
     ``instance`` limits a task to the instance of that name; empty: all. Of the hosts only those that ``limit`` names
     take part, and with ``retry`` only those that did not end well last time. ``wait``: seconds for a host's lock.
-    ``rotating``: the secret whose change has this run as a step; ``json_append``: and an earlier step began the file.
+    ``rotating``: the secret whose change has this run as a step; ``append``: and an earlier step began the files.
     """
 
     config: fabric.Config
@@ -41,7 +41,7 @@ class Options:
     want_exit_code: bool = False
     overrides: Sequence[str] = ()
     json_file: str = ""
-    json_append: bool = False
+    append: bool = False
     junit_file: str = ""
     verbose: bool = False
     forks: int = 10
@@ -151,11 +151,11 @@ def reporting(
     ``check`` where it is not the option's; ``brief``: the recap is of hosts that are not well. Raises UsageError.
     """
     checks = options.check if check is None else check
-    files: list[Listener] = [json_report(options.json_file, options.json_append)] if options.json_file else []
+    files: list[Listener] = [json_report(options.json_file, options.append)] if options.json_file else []
     if options.junit_file:
         from encamp.junit import JUnit
 
-        files.append(JUnit(options.junit_file))
+        files.append(JUnit(options.junit_file, options.append))
     shown = console or report.console(sys.stdout, checks, options.verbose, brief)
     return Reports(command, checks, [shown, *files], record)
 

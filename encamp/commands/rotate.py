@@ -83,8 +83,8 @@ def _authority(options: Options, one: Generated, rotation: Rotation) -> int:
 
 
 def _next(options: Options) -> Options:
-    """For one more run of this command: the file of events goes on."""
-    return dataclasses.replace(options, json_append=True)
+    """For one more run of this command: the files of events and results go on."""
+    return dataclasses.replace(options, append=True)
 
 
 def _told(code: int, one: Generated) -> int:

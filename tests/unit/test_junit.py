@@ -70,6 +70,30 @@ def test_each_host_is_a_suite_and_each_step_a_case(tmp_path: Path) -> None:
     assert [case.get("name") for case in suites["later"].findall("testcase[skipped]")] == ["server", "worker"]
 
 
+def test_runs_of_one_command_stand_one_after_the_other(tmp_path: Path) -> None:
+    """As those of a rotation. A run that does not end says so behind those that did."""
+    path = tmp_path / "junit.xml"
+    for code in (2, 0):
+        with Reports("deploy", False, [JUnit(str(path), append=code == 0)], record=False) as told:
+            outcome = Outcome("web1", "ok" if code == 0 else "failed", failure={"reason": "full"} if code else {})
+            told.start("/site", ["web1"])
+            told.expect([outcome])
+            told.event("web1", step("File:/etc/a"))
+            assert told.end() == code
+    root = ET.parse(path).getroot()
+    assert [suite.get("failures") for suite in root] == ["1", "0"] and root.get("tests") == "3"
+    JUnit(str(path), append=True)
+    assert [suite.get("errors") for suite in ET.parse(path).getroot()] == ["0", "0", "1"]
+
+
+def test_a_file_to_go_on_with_that_is_no_longer_one(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    path.write_text("<testsuites>", "utf-8")
+    with pytest.raises(UsageError, match="another program"):
+        JUnit(str(path), append=True)
+    assert path.read_text("utf-8") == "<testsuites>"
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("odd")])
 def test_a_run_that_is_stopped_leaves_it_too(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "junit.xml"
