@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Union
 
-from encamp import quoting, secret_sources
+from encamp import quoting, scalars, secret_sources
 from encamp.errors import OVERRIDE, InventoryError, Origin
 from encamp.inventory_yaml import LocatedDict, LocatedList, typed
+from encamp.scalars import Invalid, Place
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.type_names import type_name
@@ -23,31 +23,6 @@ if TYPE_CHECKING:
 
 #: Stands for a secret that was looked at but not fetched.
 UNREAD = Secret("not fetched")
-
-
-@record
-class Place:
-    """Which value is looked at: its key, such as ``pools[0].name``, its line, and its text where it came untyped.
-
-    ``lines``: a secret there may have several.
-    """
-
-    key: str
-    origin: Origin
-    text: str | None = None
-    lines: bool = False
-
-    def below(self, key: str, line: int = 0) -> Place:
-        """A value inside this one."""
-        return Place(self.key + key, Origin(self.origin.file, line or self.origin.line))
-
-
-class Invalid(Exception):
-    """A value that does not fit."""
-
-    def __init__(self, place: Place, message: str, fix: str = "") -> None:
-        super().__init__(message)
-        self.message, self.fix, self.origin = f"{place.key} {message}", fix, place.origin
 
 
 @record
@@ -78,7 +53,7 @@ class Converter:
             raise Invalid(place, "is encrypted, and what is inside cannot be its value", spec.help)
         if problem:
             fix = f"for example {place.key}: {spec.example}" if spec.example else spec.help
-            shown = _shown(value) if isinstance(value, (str, int, float)) else "wrong"
+            shown = scalars.shown(value) if isinstance(value, (str, int, float)) else "wrong"
             raise Invalid(place, f"is {shown}: {problem}", fix)
         return value
 
@@ -92,21 +67,21 @@ class Converter:
         if origin in (Union, types.UnionType):
             return self._union(typing.get_args(hint), data, place)
         if hint is str:
-            return _text(data, place)
+            return scalars.text(data, place)
         if isinstance(data, Vaulted):
             raise Invalid(place, f"must be {type_name(hint)}, and a single encrypted value is a text", "leave it open")
         data = _retyped(data, place)
         if data is None:
             raise Invalid(place, "has no value", "give it one, or remove the line")
         if origin is Literal:
-            return _choice(typing.get_args(hint), data, place)
+            return scalars.choice(typing.get_args(hint), data, place)
         if origin is tuple:
             return self._items(typing.get_args(hint)[0], data, place)
         if origin in (dict, Mapping) or hint is dict:
             return self._mapping((typing.get_args(hint) or (str, Any))[1], data, place)
         if dataclasses.is_dataclass(hint):
             return self._nested(hint, data, place)
-        return _scalar(hint, data, place)
+        return scalars.plain(hint, data, place)
 
     def _union(self, hints: tuple[Any, ...], data: Any, place: Place) -> Any:
         """The first type that fits. A mapping can only be a secret's source where a secret is among the types."""
@@ -151,7 +126,7 @@ class Converter:
             raise Invalid(place, f"must be a list, not the text {data!r}", f"write it as [{data}]")
         if not isinstance(data, (list, tuple)):
             raise Invalid(
-                place, f"must be a list, not {_shown(data)}", "write it as [one, two], or as lines with a dash"
+                place, f"must be a list, not {scalars.shown(data)}", "write it as [one, two], or as lines with a dash"
             )
         lines = data.lines if isinstance(data, LocatedList) else [0] * len(data)
         return tuple(
@@ -161,11 +136,13 @@ class Converter:
 
     def _mapping(self, hint: Any, data: Any, place: Place) -> dict[str, Any]:
         if not isinstance(data, dict):
-            raise Invalid(place, f"must be a mapping, not {_shown(data)}", "write it as `name: value` lines below it")
+            raise Invalid(
+                place, f"must be a mapping, not {scalars.shown(data)}", "write it as `name: value` lines below it"
+            )
         found = {}
         for key, item in data.items():
             here = place.below(f".{key}", _line(data, key))
-            found[_text(key, here)] = self.convert(hint, item, here)
+            found[scalars.text(key, here)] = self.convert(hint, item, here)
         return found
 
     def _nested(self, cls: Any, data: Any, place: Place) -> Any:
@@ -173,13 +150,15 @@ class Converter:
         from encamp.settings import hints_of, spec_of
 
         if not isinstance(data, dict):
-            raise Invalid(place, f"must be a mapping, not {_shown(data)}", "write it as `name: value` lines below it")
+            raise Invalid(
+                place, f"must be a mapping, not {scalars.shown(data)}", "write it as `name: value` lines below it"
+            )
         fields = {field.name: field for field in dataclasses.fields(cls)}
         values = {}
         for key, item in data.items():
             here = place.below(f".{key}", _line(data, key))
             if key not in fields:
-                raise Invalid(here, "is unknown", _nearest(str(key), fields))
+                raise Invalid(here, "is unknown", scalars.nearest(str(key), fields))
             values[key] = self.setting(hints_of(cls)[key], item, here, spec_of(fields[key]))
         for name, field in fields.items():
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -203,13 +182,6 @@ def _line(data: Any, key: Any) -> int:
     return data.lines.get(key, 0) if isinstance(data, LocatedDict) else 0
 
 
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-
-
 def _retyped(data: Any, place: Place) -> Any:
     """A text that a template made has no type of its own: read it as YAML would."""
     if not isinstance(data, Rendered):
@@ -218,60 +190,6 @@ def _retyped(data: Any, place: Place) -> Any:
         return typed(str(data), place.origin.file)
     except InventoryError:
         return str(data)
-
-
-def _text(data: Any, place: Place) -> str:
-    if place.text is not None and not isinstance(data, (str, dict, list)):
-        return place.text
-    if isinstance(data, str):
-        return data if isinstance(data, Vaulted) else str(data)
-    if data is None:
-        raise Invalid(place, "has no value", 'give it one, write "" for none, or remove the line')
-    if isinstance(data, (bool, int, float, datetime.date)):
-        fix = f'write it in quotes, as in {place.key}: "..."'
-        raise Invalid(place, f"must be a text, but YAML reads it as {_kind(data)} {_shown(data)}", fix)
-    raise Invalid(place, f"must be a text, not {_kind(data)}", f"write it as {place.key}: value")
-
-
-def _choice(choices: tuple[Any, ...], data: Any, place: Place) -> Any:
-    if isinstance(data, bool) and ("off", "on")[data] in choices:
-        return ("off", "on")[data]  # YAML 1.1, as Ansible reads it, takes the bare word for a truth value
-    for choice in choices:
-        if data == choice and isinstance(data, bool) == isinstance(choice, bool):
-            return choice
-    listed = ", ".join(str(choice) for choice in choices)
-    near = _nearest(str(data), dict.fromkeys(str(choice) for choice in choices))
-    fix = near if isinstance(data, str) and near.startswith("did") else ""
-    if isinstance(choices[0], str) and not isinstance(data, (str, dict, list)):
-        fix = f'write it in quotes, as in {place.key}: "..."'
-    raise Invalid(place, f"must be one of {listed}, not {_shown(data)}", fix)
-
-
-def _scalar(hint: Any, data: Any, place: Place) -> Any:
-    kinds: dict[Any, Callable[[Any, Place], Any]] = {bool: _bool, int: _int, float: _float}
-    if hint not in kinds:
-        raise TypeError(f"no setting can be of type {hint}")
-    return kinds[hint](data, place)
-
-
-def _bool(data: Any, place: Place) -> bool:
-    if isinstance(data, bool):
-        return data
-    fix = f"write {place.key}: true or {place.key}: false, without quotes"
-    raise Invalid(place, f"must be true or false, not {_kind(data)} {_shown(data)}", fix)
-
-
-def _int(data: Any, place: Place) -> int:
-    if isinstance(data, int) and not isinstance(data, bool):
-        return data
-    fix = f"write {place.key}: {data}, without quotes" if isinstance(data, str) and data.isdecimal() else ""
-    raise Invalid(place, f"must be a whole number, not {_kind(data)} {_shown(data)}", fix)
-
-
-def _float(data: Any, place: Place) -> float:
-    if isinstance(data, (int, float)) and not isinstance(data, bool):
-        return float(data)
-    raise Invalid(place, f"must be a number, not {_kind(data)} {_shown(data)}", "write it without quotes")
 
 
 def _problem(value: Any, spec: Spec) -> str | None:
@@ -297,20 +215,3 @@ def _range(spec: Spec) -> str:
     if spec.minimum is not None and spec.maximum is not None:
         return f"from {spec.minimum} to {spec.maximum}"
     return f"{spec.minimum} or more" if spec.minimum is not None else f"{spec.maximum} or less"
-
-
-def _kind(data: Any) -> str:
-    kinds = {bool: "the truth value", int: "the number", float: "the number", dict: "the mapping", list: "the list"}
-    for kind, name in kinds.items():
-        if isinstance(data, kind):
-            return name
-    return "the date" if isinstance(data, datetime.date) else "the text"
-
-
-def _shown(data: Any) -> str:
-    """A value as YAML writes it."""
-    if isinstance(data, bool):
-        return "true" if data else "false"
-    if isinstance(data, str):
-        return repr(str(data))
-    return "nothing" if data is None else str(data)

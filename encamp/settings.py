@@ -12,9 +12,10 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from encamp.convert import Converter, Given, Invalid, Place
+from encamp.convert import Converter, Given
 from encamp.errors import EncampError, InventoryError, Origin, SettingsError
 from encamp.host import SUPPORTED, Host
+from encamp.scalars import Invalid, Place
 from encamp.shared.record import record
 from encamp.type_names import default_text, inner_classes, limits, type_name
 from encamp.variables import Value, Variables
