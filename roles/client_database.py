@@ -62,7 +62,7 @@ def target(host: SiteHost, server: SiteHost | None, site: Site) -> Target:
     """Where a client's flow runs are to be written. Raises SettingsError for what no other machine can use."""
     given = host.settings(Settings).client_database_url
     if given is not None:
-        return _given(host, given, server)
+        return _given(host, given, server, site)
     assert server is not None
     where = host.origin("client_mode")
     what = database.kind(server)
@@ -86,8 +86,9 @@ def target(host: SiteHost, server: SiteHost | None, site: Site) -> Target:
     )
 
 
-def _given(host: SiteHost, url: Secret, server: SiteHost | None) -> Target:
-    """The URL that is meant for clients alone."""
+def _given(host: SiteHost, url: Secret, server: SiteHost | None, site: Site) -> Target:
+    """The URL that is meant for clients alone. Where it leads to the server's own Postgres, TLS is as for the server,
+    unless the URL says otherwise."""
     try:
         found = database_url.parse(url)
     except ValueError as error:
@@ -100,7 +101,18 @@ def _given(host: SiteHost, url: Secret, server: SiteHost | None) -> Target:
             "give the name or address of the database's host",
             host.origin("client_database_url"),
         )
-    return Target(found, found.tls or "prefer", managed=server is not None)
+    if server is None or not _is_servers_own(found, server, site):
+        return Target(found, found.tls or "prefer", managed=server is not None)
+    secured, settings = database_connection.tls(server, site), server.settings(database.Settings)
+    ca = _read_ca(server, settings.database_ca_file)
+    return Target(found, found.tls or secured, ca, settings.database_tls_check_hostname, managed=True)
+
+
+def _is_servers_own(found: Connection, server: SiteHost, site: Site) -> bool:
+    """Whether a URL leads to the Postgres that a server reaches over the network."""
+    if database.kind(server) not in ("network", "external"):
+        return False
+    return found.cluster == database_connection.connection(server, site).cluster
 
 
 def _refuse_own_certificate(host: SiteHost, server: SiteHost) -> None:

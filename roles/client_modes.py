@@ -18,20 +18,21 @@ from roles.kinds.client_prefect import ClientPrefect
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.prefect_profile import ACTIVE, PrefectProfile
 from roles.kinds.undo_profile import EVERY, UndoProfile
-from roles.prefect_client import GROUP, SHARE, Goal, install, mode_of
+from roles.prefect_client import GROUP, SHARE, Goal, brought, install, mode_of
 
 T = TypeVar("T")
 #: Seconds that the API may take to answer a client: the server runs already.
 PATIENCE = 5
 DATABASE = "database"
-#: Settings that no profile may do without where they are needed: what they are for would fail, or go astray.
-REQUIRED = ("client_auth", "database_url")
+#: Settings that no profile may do without where they are needed: what they are for would fail, or be left unchecked.
+REQUIRED = ("client_auth", "database_url", "database_tls")
 #: Comforts of releases that have them. (Where ephemeral mode cannot be switched on, it always is.)
 OPTIONAL = (
     "database_pool_size",
     "database_max_overflow",
     "database_application_name",
     "ephemeral_timeout",
+    "client_csrf",  # on by default where it exists
 )
 
 
@@ -40,12 +41,13 @@ def hosted(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> I
 
     In that order: a mistyped address must not replace a profile that works. The first profile becomes the active one.
     """
-    yield from install(host, site, wished)
+    release = brought(host, goals) if wished else ""
+    yield from install(host, site, release)
     for goal in goals:
         api = _required(goal.api)
         yield from _ca_file(goal, api.ca)
         yield ClientApi(api.url, api.auth, _trusted(goal), PATIENCE)
-        yield _fitting(host, goal, wished)
+        yield _fitting(goal, release)
         yield ClientEnvironment(
             goal.profile, api.url, goal.profile, auth_before_key=versions.AUTH_BEFORE_KEY if api.auth else ""
         )
@@ -72,13 +74,14 @@ def _hosted_profile(goal: Goal, profiles: Sequence[str], active: bool) -> Resour
 
 def in_database(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> Iterator[Item]:
     """The connection URL in place of the API's, once Postgres has let this machine in."""
-    yield from install(host, site, wished)
+    release = brought(host, goals) if wished else ""
+    yield from install(host, site, release)
     for goal in goals:
         target = _required(goal.target)
         yield from _ca_file(goal, goal.api.ca if goal.api else "")  # the proof reads back from the API
         yield from _ca_file(goal, target.ca, DATABASE)
         yield _database(host, site, goal, wished)
-        yield _fitting(host, goal, wished, same=True)
+        yield _fitting(goal, release, same=True)
         yield ClientEnvironment(goal.profile, profile=goal.profile, mode="database")
     for goal in goals:
         target = _required(goal.target)
@@ -116,7 +119,7 @@ def _database(host: SiteHost, site: Site, goal: Goal, wished: bool) -> Resource:
 
 def local(host: SiteHost, site: Site, name: str, wished: bool) -> Iterator[Item]:
     """Plain ephemeral again: neither API nor database in the profile ``name``, or in the one that is active."""
-    yield from install(host, site, wished)
+    yield from install(host, site, brought(host, ()) if wished else "")
     values: dict[str, str | Secret] = {"ephemeral": "true"}
     yield _profile(name or ACTIVE, values, activate=True, version=versions.NEWEST, absent=("api_url", "database_url"))
     yield ClientEnvironment(name or ACTIVE, profile=name, mode="local")
@@ -163,7 +166,7 @@ def _trusted(goal: Goal) -> str:
     return ca_path(goal) if _required(goal.api).ca else ""
 
 
-def _fitting(host: SiteHost, goal: Goal, wished: bool, same: bool = False) -> Resource:
+def _fitting(goal: Goal, release: str, same: bool = False) -> Resource:
     """The look at the Prefect that is installed."""
 
     api = goal.api
@@ -177,7 +180,7 @@ def _fitting(host: SiteHost, goal: Goal, wished: bool, same: bool = False) -> Re
         auth_since=versions.since("client_auth") if api and api.auth and not same else "",
         csrf_since=versions.since("client_csrf") if api and "client_csrf" in api.settings and not same else "",
         same=same,
-        brings=host.settings(base.Settings).prefect_version if wished else "",
+        brings=release,
     )
 
 
@@ -194,7 +197,7 @@ def _profile(name: str, values: Mapping[str, str | Secret], **options: Any) -> R
         also=versions.ALSO_CALLED,
         builtin=versions.BUILTIN_PROFILES,
         required=tuple(key for key in REQUIRED if key in values),
-        optional=tuple(key for key in values if key in OPTIONAL or values[key] == "true"),
+        optional=tuple(key for key in values if key in OPTIONAL or (key, values[key]) == ("ephemeral", "true")),
         **options,
     )
 

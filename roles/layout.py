@@ -21,6 +21,11 @@ class Layout:
         return "" if self.name == DEFAULT else f"-{self.name}"
 
     @property
+    def prefix(self) -> str:
+        """What tells things in this instance's server from those of the same name in another's, such as work pools."""
+        return "" if self.name == DEFAULT else f"{self.name}/"
+
+    @property
     def user(self) -> str:
         """Who the server runs as; also its database role, so that peer authentication needs no password."""
         return f"prefect{self._suffix}"

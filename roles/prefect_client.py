@@ -8,7 +8,7 @@ when nothing is set).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from encamp.plan import Item
@@ -16,7 +16,7 @@ from encamp.resources.python_expectation import PythonExpectation
 from encamp.resources.release_link import ReleaseLink
 from encamp.resources.symlink import Symlink
 from encamp.settings import setting
-from encamp.shared.record import factory, record
+from encamp.shared.record import factory, record, replace
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles import access, address, base, trust
@@ -108,12 +108,20 @@ def company(url: str, host: SiteHost) -> str:
     return base.read_bundle("ca_bundle", name, host) if name and url.startswith("https:") else ""
 
 
-def install(host: SiteHost, site: Site, wished: bool) -> Iterator[Item]:
+def brought(host: SiteHost, goals: Sequence[Goal]) -> str:
+    """The release that --install gives a client: its server's, unless it is told another; a client may be older."""
+    known = next((goal.api.version for goal in goals if goal.api and goal.api.version), "")
+    own = host.settings(base.Settings).prefect_version
+    return own if host.origin("prefect_version") or not known else known
+
+
+def install(host: SiteHost, site: Site, release: str) -> Iterator[Item]:
+    """Prefect of a release for the client's user; nothing where that is empty. Raises SettingsError."""
     from roles.kinds.client_ca import ClientCa
 
-    if not wished:
+    if not release:
         return
-    settings = host.settings(base.Settings)
+    settings = replace(host.settings(base.Settings), prefect_version=release)
     wanted = base.release(settings, ENVS)
     done = f"{wanted.path}/bin/prefect"
     yield PythonExpectation(f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from encamp.errors import SettingsError
 from encamp.plan import FLUSH, Item, Step
 from encamp.resources.base import HandlerResource, Resource
 from encamp.resources.file import File
@@ -15,7 +14,7 @@ from encamp.resources.systemd_unit import SystemdUnit
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.templates import ROOT, render
-from roles import access, address, base, prefect_server, trust, versions, work_pools
+from roles import access, address, base, trust, versions, work_pools, worker_checks
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.work_pool import WorkPool
 from roles.kinds.work_queue import WorkQueue
@@ -24,48 +23,17 @@ from roles.kinds.worker_online import WorkerOnline
 from roles.kinds.worker_service import WorkerService
 from roles.kinds.worker_units import SurplusWorkers
 from roles.layout import UV_CACHE, UV_ROOT, Layout
-from roles.worker_settings import Agent, Settings, Worker
+from roles.worker_server import server_for
+from roles.worker_settings import AGENTS, Agent, Settings, Worker
 from roles.worker_units import DRAINING, GROUP, Unit, command, environment_of, is_declared, units
 
 __all__ = ["GROUP", "Settings", "expectations", "is_declared", "proof", "resources", "server_for"]
 
 
-def server_for(host: SiteHost, site: Site) -> SiteHost:
-    """The server's instance that a worker or client uses. Raises SettingsError when it is not clear which."""
-    named, _, instance = host.settings(Settings).server.partition("/")
-    servers = [server for server in site.in_group(prefect_server.GROUP) if not named or server.name == named]
-    if len(servers) == 1:
-        return _instance(host, servers[0], instance)
-    if host.adhoc and not host.in_group(GROUP):
-        return host
-    known = ", ".join(server.name for server in site.in_group(prefect_server.GROUP)) or "none"
-    reason = f"there is no server {named}" if named else "it is not clear which server to use"
-    raise SettingsError(
-        f"{host.name}: {reason} (servers of this site: {known})",
-        "set server: to one of them, or put one host into the group servers",
-        next(filter(None, map(host.origin, ("server", "workers", "agents", "work_pool", "ansible_host"))), None),
-    )
-
-
-def _instance(host: SiteHost, server: SiteHost, named: str) -> SiteHost:
-    """The instance of ``server`` called ``named``, or else as ``host``'s own, or else the only one."""
-    by_name = {view.instance: view for view in server.instances}
-    if named in by_name or (not named and host.instance in by_name):
-        return by_name[named or host.instance]
-    if not named and len(by_name) == 1:
-        return server
-    raise SettingsError(
-        f"{host.name}: {server.name} has no instance {named or host.instance} (it has {', '.join(by_name)})",
-        f"set server: {server.name}/<one of them>",
-        host.origin("server") or server.origin("instances"),
-    )
-
-
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """A worker needs what every host needs, and a release that the server lets in."""
     server = server_for(host, site)
-    _refuse_contradiction(host, server, units(host))
-    _refuse_shared_names(host)
+    worker_checks.refuse(host, server, site)
     yield from access.worker_expectations(host, server, site)
     yield from base.expectations(host)
 
@@ -91,7 +59,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     for unit in found:
         yield SystemdProbe(unit.name)
         if isinstance(unit.spec, Worker):
-            key = f"{unit.spec.pool}/{unit.own_name}"
+            key = f"{layout.prefix}{unit.spec.pool}/{unit.own_name}"
             yield WorkerOnline(key, pool=unit.spec.pool, worker=unit.own_name, unit=unit.name, **reach)
 
 
@@ -172,46 +140,28 @@ def _environments(host: SiteHost, site: Site, layout: Layout, found: Sequence[Un
 def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], reach: dict[str, Any]) -> Iterator[Item]:
     """Pools and queues that the server does not declare. The short form sets its pool's limit, too."""
     declared = server.settings(work_pools.Settings).work_pools
-    settings = host.settings(Settings)
+    settings, prefix = host.settings(Settings), Layout(host.instance).prefix
+    by_workers = {unit.spec.pool for unit in found if isinstance(unit.spec, Worker)}
     for unit in found:
         spec = unit.spec
         if isinstance(spec, Worker) and spec.pool not in declared:
             limit = settings.work_pool_concurrency or None
             yield WorkPool(
-                spec.pool, type=spec.type, concurrency_limit=limit, exists_only=bool(settings.workers), **reach
+                spec.pool,
+                type=spec.type,
+                concurrency_limit=limit,
+                exists_only=bool(settings.workers),
+                prefix=prefix,
+                **reach,
             )
+        elif spec.pool and spec.pool not in {*declared, *by_workers}:
+            # An agent takes the flow runs of any pool, but ends where there is none (seen with 2.20.26).
+            yield WorkPool(spec.pool, type=AGENTS, exists_only=True, any_type=True, prefix=prefix, **reach)
         known = declared[spec.pool].queues if spec.pool in declared else {}
         for queue in spec.queues:
             if queue not in known and (spec.pool == "") == isinstance(spec, Agent):
-                key = f"{spec.pool or 'agents'}/{queue}"
+                key = f"{prefix}{spec.pool or 'agents'}/{queue}"
                 yield WorkQueue(key, name=queue, pool=spec.pool, exists_only=True, **reach)
-
-
-def _refuse_contradiction(host: SiteHost, server: SiteHost, found: Sequence[Unit]) -> None:
-    """Raises SettingsError where the server declares a worker's pool otherwise."""
-    declared = server.settings(work_pools.Settings).work_pools
-    for unit in found:
-        pool = declared.get(unit.spec.pool)
-        if pool is None or not isinstance(unit.spec, Worker):
-            continue
-        if pool.type != unit.spec.type:
-            reason = f"{host.name}: a {unit.spec.type} worker cannot poll {unit.spec.pool}, a pool of type {pool.type}"
-            raise SettingsError(reason, "name one type in both places", host.origin("workers"))
-        if host.settings(Settings).work_pool_concurrency:
-            reason = f"{host.name}: work_pool_concurrency: {unit.spec.pool} is declared in work_pools of {server.name}"
-            fix = "set concurrency_limit: there, and remove work_pool_concurrency"
-            raise SettingsError(reason, fix, host.origin("work_pool_concurrency"))
-
-
-def _refuse_shared_names(host: SiteHost) -> None:
-    """Raises SettingsError where a unit of this instance is called as one of another instance on the host."""
-    names = {unit.name for unit in units(host)}
-    for view in host.instances:
-        shared = names & {unit.name for unit in units(view)} if view.instance != host.instance else set()
-        if shared:
-            reason = f"{host.name}: instances {host.instance} and {view.instance} both make {min(shared)}"
-            where = host.origin("workers") or host.origin("work_pool") or host.origin("agents")
-            raise SettingsError(reason, "give the worker of one of them a name: that is not an instance's", where)
 
 
 def _surplus(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> SurplusWorkers:

@@ -80,7 +80,8 @@ def _server_expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from proxy.expectations(host, site)
 
 
-def _server_proof(host: SiteHost, site: Site) -> Resource:
+def server_proof(host: SiteHost, site: Site) -> Resource:
+    """A flow run from a server's own host, or from its container."""
     return compose.proof(host, site) if compose_settings.is_chosen(host) else prefect_server.proof(host, site)
 
 
@@ -103,7 +104,7 @@ def _worker(host: SiteHost, site: Site) -> Iterator[Item]:
 
 STAGES = (
     Stage("database", database_host.is_declared, postgres.expectations, postgres.for_others, of_host=True),
-    Stage("server", is_server, _server_expectations, _server, _server_proof),
+    Stage("server", is_server, _server_expectations, _server, server_proof),
     Stage("worker", prefect_worker.is_declared, prefect_worker.expectations, _worker, prefect_worker.proof),
 )
 

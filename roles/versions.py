@@ -169,6 +169,14 @@ def resolved(values: Mapping[str, str], version: str) -> dict[str, str]:
     return {path: value for key, value in values.items() for path in [_of(RESOLVED[key], version)] if path}
 
 
+def refused(client: str, server: str) -> str:
+    """What happens where a release works for a server of another; empty where it can."""
+    for first, before, symptom in CLIENTS_REFUSED:
+        if has(client, first) and not has(server, before):
+            return symptom
+    return ""
+
+
 def python_range(version: str, declared: str) -> str:
     """The Pythons that a release runs on: what it ``declared``, such as ``>=3.8``, within what it was made for."""
     return ",".join(filter(None, (declared, _of(PYTHON, version))))

@@ -17,6 +17,7 @@ from roles import access, address, base, versions
 from roles.kinds.concurrency_limit import GlobalConcurrencyLimit, TagConcurrencyLimit
 from roles.kinds.work_pool import WorkPool
 from roles.kinds.work_queue import WorkQueue
+from roles.layout import Layout
 
 LAST = 10**9
 
@@ -122,6 +123,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """Pools, queues in the order of their priorities, and limits, through the server's own address."""
     expectations(host)
     settings, reach = host.settings(Settings), access_of(host, site)
+    prefix = Layout(host.instance).prefix
     for name, pool in settings.work_pools.items():
         yield WorkPool(
             name,
@@ -130,13 +132,14 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
             paused=pool.paused,
             description=pool.description,
             base_job_template=_template(host, pool.base_job_template),
+            prefix=prefix,
             **reach,
         )
-        yield from _queues(name, pool, reach)
+        yield from _queues(name, pool, prefix, reach)
     for tag, limit in settings.concurrency_limits.items():
-        yield TagConcurrencyLimit(tag, limit, **reach)
+        yield TagConcurrencyLimit(tag, limit, prefix=prefix, **reach)
     for name, wanted in settings.global_concurrency_limits.items():
-        yield GlobalConcurrencyLimit(name, **dataclasses.asdict(wanted), **reach)
+        yield GlobalConcurrencyLimit(name, **dataclasses.asdict(wanted), prefix=prefix, **reach)
 
 
 def access_of(host: SiteHost, site: Site) -> dict[str, Any]:
@@ -144,11 +147,11 @@ def access_of(host: SiteHost, site: Site) -> dict[str, Any]:
     return {"api_url": f"{address.local_url(host)}/api", "auth": access.auth(host, site)}
 
 
-def _queues(pool_name: str, pool: Pool, reach: dict[str, Any]) -> Iterator[Item]:
+def _queues(pool_name: str, pool: Pool, prefix: str, reach: dict[str, Any]) -> Iterator[Item]:
     """Queues whose priority is declared first, by priority: setting one moves only those behind it."""
     for name, queue in sorted(pool.queues.items(), key=lambda item: item[1].priority or LAST):
         yield WorkQueue(
-            f"{pool_name}/{name}",
+            f"{prefix}{pool_name}/{name}",
             name=name,
             pool=pool_name,
             priority=queue.priority,

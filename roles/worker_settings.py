@@ -14,6 +14,8 @@ from roles import versions
 
 DEFAULT_POOL = "default"
 PROCESS = "process"
+#: The type of pool that Prefect 2 makes for agents.
+AGENTS = "prefect-agent"
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: What is worked out from the server, and must not be contradicted.
 MANAGED = ("api_url", "home", "client_auth", "client_tls_ca_file")

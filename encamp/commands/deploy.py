@@ -106,7 +106,7 @@ def _tell_address(fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]
     """What to do next, with the address that clients use."""
     healthy = {outcome.host for outcome in outcomes if outcome.status == "ok"}
     for host in selected:
-        if host.name in healthy and host.in_group(prefect_server.GROUP):
+        if host.name in healthy and stages.is_server(host):
             for view in host.instances:
                 title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
                 tell(f"\n  UI of {title}:   {address.public_url(view)}")

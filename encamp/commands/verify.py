@@ -13,7 +13,7 @@ from encamp.resources.base import Resource
 from encamp.run import Mode, Run
 from encamp.schedule import Wave
 from encamp.site import Site, SiteHost
-from roles import client_modes, prefect_client, prefect_server, prefect_worker
+from roles import client_modes, prefect_client, prefect_server, prefect_worker, stages
 
 STAGE: tuple[str, ...] = ("verify",)
 Proofs = Mapping[str, Sequence[Resource]]
@@ -42,7 +42,8 @@ def verify(options: Options, server: str = "") -> int:
 def proofs(fleet: Site, selected: list[SiteHost], options: Options, server: str) -> tuple[Proofs, Proofs]:
     """Who starts a flow run, first as root (workers, servers), then as the login's own user (clients).
 
-    Servers start one only where there is neither client nor worker, or where ``-H`` names them.
+    Servers start one only where there is neither client nor worker, or where ``-H`` names them. Raises UsageError where
+    nobody is left to start one.
     """
     clients = {host.name: _of_client(host, fleet, options, server) for host in selected if _is_client(host, server)}
     workers = {
@@ -52,7 +53,13 @@ def proofs(fleet: Site, selected: list[SiteHost], options: Options, server: str)
     }
     if options.hosts or not (clients or workers):
         others = [host for host in selected if host.name not in clients and host.name not in workers]
-        servers = {host.name: [prefect_server.proof(view, fleet) for view in host.instances] for host in others}
+        servers = {
+            host.name: [stages.server_proof(view, fleet) for view in host.instances]
+            for host in filter(stages.is_server, others)
+        }
+        if not (clients or workers or servers):
+            names = ", ".join(host.name for host in selected)
+            raise UsageError(f"{names}: neither server nor worker nor client", "name one of those")
         return {**workers, **servers}, clients
     return workers, {name: found for name, found in clients.items() if found}
 

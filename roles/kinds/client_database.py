@@ -123,6 +123,13 @@ class ClientDatabase(Resource):
             f"Postgres has {free} for everyone",
         ):
             note_once(self, host, text)
+        if self.tls == "require":
+            note_once(
+                self,
+                host,
+                "warning: no profile can hold database_tls: require: flows here encrypt where Postgres offers it. "
+                "verify can be held; a hostssl rule in pg_hba.conf refuses the rest",
+            )
         if self.clients * self.connections > free:
             note_once(self, host, "warning: with one flow on each client that is more than Postgres has")
 

@@ -16,6 +16,7 @@ class TagConcurrencyLimit(Resource):
     """How many task runs with a tag run at a time, on the whole server. Never deleted.
 
     ``limit``: 0 lets none run. ``api_url`` ends in ``/api``; ``auth``: ``user:password`` where the server asks for it.
+    ``prefix``: tells it from another server's in the plan of one host.
     """
 
     tag: str
@@ -23,6 +24,12 @@ class TagConcurrencyLimit(Resource):
     api_url: str = ""
     auth: Optional[Secret] = None
     ca_file: str = ""
+    prefix: str = ""
+
+    @property
+    def identity(self) -> str:
+        """It exists once in each server."""
+        return f"{self.prefix}{self.tag}"
 
     def check(self, host: Reader) -> list[Change]:
         found = read(host, self._api, f"concurrency_limits/tag/{quote(self.tag, safe='')}")
@@ -43,6 +50,7 @@ class GlobalConcurrencyLimit(Resource):
 
     ``limit``: slots. ``slot_decay_per_second``: how many come free by themselves a second, for rate limits. ``active``:
     whether it limits at all. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server asks for it.
+    ``prefix``: tells it from another server's in the plan of one host.
     """
 
     name: str
@@ -52,6 +60,12 @@ class GlobalConcurrencyLimit(Resource):
     api_url: str = ""
     auth: Optional[Secret] = None
     ca_file: str = ""
+    prefix: str = ""
+
+    @property
+    def identity(self) -> str:
+        """It exists once in each server."""
+        return f"{self.prefix}{self.name}"
 
     def check(self, host: Reader) -> list[Change]:
         found = read(host, self._api, self._path)

@@ -142,7 +142,7 @@ class PrefectProfile(Resource):
         fix = "upgrade that one, then configure again"
         if key in self.required:
             raise Refused(
-                f"{reason}; without it nothing here would reach the server",
+                f"{reason}; without it nothing here would reach the server, or not safely",
                 "every Prefect of a user reads the same profiles, and Prefect 2 fails at import on an unknown name",
                 f"{fix}, or remove it; nothing was changed",
             )

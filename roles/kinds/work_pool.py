@@ -19,7 +19,7 @@ class WorkPool(Resource):
     ``type`` is the infrastructure its workers use (process). ``api_url`` ends in ``/api``; ``auth`` is
     ``user:password`` where the server asks for it. ``concurrency_limit`` is how many runs the pool executes at a time;
     None: no limit. ``paused``, ``description``, ``base_job_template`` (JSON): None: as they are on the server.
-    ``exists_only``: whatever its settings are, they stay.
+    ``exists_only``: whatever its settings are, they stay. ``any_type``: ``type`` is for a new pool only.
     """
 
     name: str
@@ -32,12 +32,19 @@ class WorkPool(Resource):
     description: Optional[str] = None
     base_job_template: Optional[str] = None
     exists_only: bool = False
+    any_type: bool = False
+    prefix: str = ""
+
+    @property
+    def identity(self) -> str:
+        """A pool exists once in each server."""
+        return f"{self.prefix}{self.name}"
 
     def check(self, host: Reader) -> list[Change]:
         pool = read(host, self._api, self._path)
         if pool is None:
             return [Change("work pool", "absent", f"{self.name} ({self.type})")]
-        if pool["type"] != self.type:
+        if pool["type"] != self.type and not self.any_type:
             raise Refused(
                 f"work pool {self.name} is of type {pool['type']}, not {self.type}",
                 "a pool's type cannot be changed",

@@ -15,6 +15,7 @@ from encamp.commands.configure_client import Wish
 from encamp.commands.options import Options
 from encamp.errors import SettingsError, UsageError
 from encamp.resources.base import Resource
+from encamp.resources.python_env import PythonEnv
 from encamp.shared.secret import Secret
 from roles import postgres
 from roles.kinds.client_api import ClientApi
@@ -119,6 +120,48 @@ def test_a_login_for_clients_alone(tmp_path: Path, secret: dict[str, str]) -> No
     url = found["hosted"].settings["database_url"]
     assert url == Secret("postgresql+asyncpg://laptops:p%40ss@db:5432/prefect") and "p%40ss" not in repr(found)
     assert found["hosted"].absent == ("api_url", "client_auth")
+
+
+CA = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+
+
+def test_a_checked_certificate_is_checked_by_clients_too_or_they_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("p@ss", "utf-8")
+    (tmp_path / "ca.pem").write_text(CA, "utf-8")
+    server = {"database_host": "db1", "database_password": {"file": str(tmp_path / "pw")}, "database_tls": "verify"}
+    found = items(tmp_path / "s", {**server, "database_ca_file": str(tmp_path / "ca.pem")}, {}, Wish(mode="database"))
+    profile = profiles(found)["hosted"]
+    assert profile.settings["database_tls"] == profile.settings["database_tls_check_hostname"] == "true"
+    assert profile.settings["database_tls_ca_file"] == "~/.local/share/encamp/ca/hosted-database.pem"
+    assert "database_tls" in profile.required and not {one for one in profile.optional if "tls" in one}
+
+
+@pytest.mark.parametrize(
+    ("host", "query", "tls"),
+    [("192.0.2.5", "", "verify"), ("192.0.2.5", "?sslmode=require", "require"), ("db2", "", "prefer")],
+)
+def test_a_login_for_clients_has_the_tls_of_the_servers_own_postgres(
+    tmp_path: Path, host: str, query: str, tls: str
+) -> None:
+    (tmp_path / "pw").write_text("p@ss", "utf-8")
+    (tmp_path / "url").write_text(f"postgresql://laptops:x@{host}:5432/prefect{query}", "utf-8")
+    (tmp_path / "ca.pem").write_text(CA, "utf-8")
+    server = {"database_host": "db1", "database_password": {"file": str(tmp_path / "pw")}, "database_tls": "verify"}
+    server |= {"database_ca_file": str(tmp_path / "ca.pem"), "database_tls_check_hostname": False}
+    clients = {"client_mode": "database", "client_database_url": {"file": str(tmp_path / "url")}}
+    look = next(one for one in items(tmp_path / "s", server, clients, Wish()) if isinstance(one, ClientDatabase))
+    assert (look.tls, bool(look.ca_file), look.check_hostname) == (tls, host != "db2", host == "db2")
+
+
+def test_install_gives_a_client_the_release_of_its_server(tmp_path: Path) -> None:
+    def release(clients: dict[str, Any], wish: Wish) -> list[str]:
+        found = items(tmp_path / "s", {"prefect_version": "2.20.26"}, clients, wish)
+        paths = [one.path for one in found if isinstance(one, PythonEnv)]
+        return [path.rpartition("/")[2].partition("-")[0] for path in paths]
+
+    assert release({}, Wish(install=True)) == ["2.20.26"] and release({}, Wish()) == []
+    assert release({"prefect_version": "2.7.12"}, Wish(install=True)) == ["2.7.12"]
+    assert release({}, Wish(install=True, mode="local")) == ["3.8.8"]
 
 
 def test_networks_of_clients_are_let_in_to_a_managed_database(tmp_path: Path) -> None:

@@ -121,6 +121,26 @@ def test_what_two_instances_cannot_have_in_common(tmp_path: Path, instances: str
     assert caught.value.fix
 
 
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("work_pool: etl", {"WorkPool:etl", "WorkPool:b/etl", "WorkerOnline:etl/vm1", "WorkerOnline:b/etl/vm1"}),
+        ("work_pools: {etl: {queues: {q: {}}}}", {"WorkPool:b/etl", "WorkQueue:etl/q", "WorkQueue:b/etl/q"}),
+        ("concurrency_limits: {x: 1}", {"TagConcurrencyLimit:x", "TagConcurrencyLimit:b/x"}),
+        ("global_concurrency_limits: {x: {limit: 1}}", {"GlobalConcurrencyLimit:x", "GlobalConcurrencyLimit:b/x"}),
+        ("prefect_version: '2.7.12', agents: [{}]", {"WorkQueue:agents/default", "WorkQueue:b/agents/default"}),
+    ],
+)
+def test_pools_queues_and_limits_may_be_called_the_same(tmp_path: Path, text: str, ids: set[str]) -> None:
+    values = f"{{ansible_host: 192.0.2.7, {text}, instances: {{default: {{}}, b: {{port: 4202}}}}}}"
+    host = write(tmp_path, "").joinpath("hosts.yml")
+    host.write_text(host.read_text().replace("vm1:\n", f"vm1: {values}\n"))
+    found = {step.resource.id: step.resource for step in plan(Site(inventory.load(tmp_path), [])).steps}
+    assert ids <= found.keys()
+    urls = {found[one].api_url for one in ids}  # type: ignore[attr-defined]
+    assert {url.rpartition(":")[2] for url in urls} == {"4200/api", "4202/api"}
+
+
 def test_a_plan_holds_each_instance_and_what_they_share_once(tmp_path: Path) -> None:
     text = f"          ansible_host: 192.0.2.7\n          instances: {TWO}\n"
     both = plan(site(tmp_path, text))

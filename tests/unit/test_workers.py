@@ -15,6 +15,7 @@ from encamp.resources.systemd_unit import SystemdUnit
 from encamp.shared.secret import Secret
 from roles.kinds import worker_runs
 from roles.kinds.prefect_api import Api
+from roles.kinds.work_pool import WorkPool
 from roles.kinds.worker_units import SurplusWorkers
 from tests.unit.test_roles import planned
 
@@ -50,6 +51,43 @@ def test_agents_of_the_second_generation(tmp_path: Path) -> None:
     assert list(units_of(plan)) == [f"prefect-agent-a-{number}.service" for number in (1, 2)]
     assert commands(plan) == ["agent start --hide-welcome --work-queue a --work-queue b --limit 4"] * 2
     assert {step.resource.id for step in plan.steps} >= {"WorkQueue:agents/a", "WorkQueue:agents/b"}
+
+
+def test_an_agents_pool_is_made_where_nobody_declares_it(tmp_path: Path) -> None:
+    def pools(text: str) -> list[tuple[str, str, bool]]:
+        plan = plan_of(tmp_path, f"prefect_version: '2.20.26', {text}")
+        found = [step.resource for step in plan.steps if isinstance(step.resource, WorkPool)]
+        return [(pool.name, pool.type, pool.any_type) for pool in found]
+
+    assert pools("agents: [{pool: etl}, {pool: etl, name: b, queues: [b]}]") == [("etl", "prefect-agent", True)]
+    assert pools("agents: [{pool: etl}], work_pools: {etl: {}}") == [("etl", "process", False)]
+    assert pools("agents: [{pool: etl}], workers: [{pool: etl}]") == [("etl", "process", False)]
+    assert pools("agents: [{queues: [a]}]") == []
+
+
+@pytest.mark.parametrize(("server", "worker"), [("2.20.26", "3.8.8"), ("2.0.4", "2.7.12"), ("2.0.4", "3.8.8")])
+def test_a_worker_that_its_server_turns_away_is_refused(tmp_path: Path, server: str, worker: str) -> None:
+    runner = "agents: [{}]" if worker.startswith("2") else "work_pool: a"
+    hosts = {
+        "w1": f"{{ansible_host: 192.0.2.8, prefect_version: '{worker}', server: vm1, {runner}}}",
+        "vm1": f"{{ansible_host: 192.0.2.7, prefect_version: '{server}'}}",
+    }
+    with pytest.raises(EncampError, match=f"Prefect {worker} cannot work for vm1, which has {server}") as caught:
+        planned(tmp_path, hosts)
+    assert f"prefect_version: '{server}' for w1" in caught.value.fix and caught.value.where is not None
+
+
+def test_a_worker_may_be_older_than_its_server(tmp_path: Path) -> None:
+    worker = "{ansible_host: 192.0.2.8, prefect_version: '2.20.26', server: vm1, work_pool: a}"
+    planned(tmp_path, {"w1": worker, "vm1": "{ansible_host: 192.0.2.7}"})
+
+
+def test_instances_that_would_be_one_worker_to_a_server_are_refused(tmp_path: Path) -> None:
+    instances = "instances: {default: {}, b: {port: 4202}}"
+    with pytest.raises(EncampError, match=r"both make the worker vm1 in the pool etl of vm1 \(b\)") as caught:
+        plan_of(tmp_path, f"server: vm1/b, {instances}, work_pool: etl")
+    assert "name:" in caught.value.fix and caught.value.where is not None
+    plan_of(tmp_path, f"{instances}, work_pool: etl")
 
 
 def test_variables_of_one_worker_stay_out_of_its_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
