@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -213,21 +212,14 @@ def _exposure(host: SiteHost) -> Exposure:
     bind, port = address.outside(host)
     public = urlsplit(address.public_url(host)).hostname or ""
     given = [("public_url", public)] if where.public_url else []
-    given += [("ansible_host", host.inventory.address)] if bind in WILDCARDS else []
+    given += [("ansible_host", host.inventory.address)] if bind in (*WILDCARDS, address.BOTH) else []
     for key, name in [*given, ("bind", bind)]:
         same_family = bind not in WILDCARDS or (":" in name) == (":" in bind)
         if is_public(name) and same_family and not sources:
             reason = f"{host.name}: {name} is a public address, and the API has neither auth nor a limit of sources"
             raise SettingsError(reason, f"set {MEANT}", host.origin(key))
-    names = tuple(dict.fromkeys(name for _, name in given if name and not _is_address(name)))
+    names = tuple(dict.fromkeys(name for _, name in given if name and not address.is_address(name)))
     return Exposure(Layout(host.instance).name, bind, port, names, sources)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(name))
-    except ValueError:
-        return False
 
 
 def _unknown(host: SiteHost, name: str, key: str) -> SettingsError:

@@ -16,9 +16,13 @@ from roles import base, versions
 
 NOT_AN_ADDRESS = ("0.0.0.0", "::", "*", "")
 EVERYWHERE = "0.0.0.0"
+#: Where the proxy listens: on every address, of both versions of IP.
+BOTH = "*"
 LOOPBACK = "127.0.0.1"
 HTTPS_PORT = 443
 HTTP_PORT = 80
+#: The first port that every user may listen on (ip(7)).
+PRIVILEGED = 1024
 #: What server_environment must not set: the proxy and the probes would not know of it.
 MANAGED = ("ui_serve_base", "api_base_path")
 
@@ -72,6 +76,19 @@ def _is_loopback(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def is_address(name: str) -> bool:
+    """Whether it is an IP address, and no name."""
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
+
+
+def needs_privilege(host: SiteHost) -> bool:
+    """Whether only root may listen on the server's port, unless it is let."""
+    return host.settings(Settings).port < PRIVILEGED
 
 
 def _check_port(value: int) -> str | None:
@@ -131,7 +148,9 @@ def public_url(host: SiteHost) -> str:
         )
     address = host.client_address
     name = f"[{address}]" if ":" in address else address
-    return f"http://{name}:{settings.port}" if settings.tls == "off" else f"https://{name}"
+    url = f"http://{name}:{settings.port}" if settings.tls == "off" else f"https://{name}"
+    _check_family(host, url)
+    return url
 
 
 def tidy(url: str) -> str:
@@ -167,11 +186,14 @@ def bind(host: SiteHost) -> str:
 
 
 def outside(host: SiteHost) -> tuple[str, int]:
-    """Address and port that others reach: the proxy's where encamp puts one in front, else the server's."""
+    """Address and port that others reach: the proxy's where encamp puts one in front, else the server's.
+
+    The address is BOTH for the proxy, which listens on all of IPv4 and IPv6.
+    """
     settings = host.settings(Settings)
     if settings.tls == "off":
         return settings.bind, settings.port
-    return EVERYWHERE, urlsplit(public_url(host)).port or HTTPS_PORT
+    return BOTH, urlsplit(public_url(host)).port or HTTPS_PORT
 
 
 def local_url(host: SiteHost) -> str:
@@ -205,3 +227,17 @@ def _check_given(host: SiteHost, url: str) -> None:
         reason = f"{host.name}: public_url has the path {parts.path}, and Prefect {release} cannot be served below one"
         fix = f"it can since {versions.since('api_base_path')}; or give it a name or a port of its own"
         raise SettingsError(reason, fix, host.origin("public_url"))
+    _check_family(host, url)
+
+
+def _check_family(host: SiteHost, url: str) -> None:
+    """Raises SettingsError for an address of one version of IP where the server itself listens on the other alone."""
+    settings, parts = host.settings(Settings), urlsplit(url)
+    name, direct = parts.hostname or "", (parts.scheme, parts.port) == ("http", settings.port)
+    if settings.tls != "off" or not direct or not is_address(name) or _is_loopback(settings.bind):
+        return
+    if (":" in name) != (":" in settings.bind):
+        wildcard = "::" if ":" in name else EVERYWHERE
+        reason = f"{host.name}: clients are to use {name}, and the server listens on {settings.bind}"
+        where = host.origin("public_url") or host.origin("bind") or host.origin("ansible_host")
+        raise SettingsError(reason, f"set bind: '{wildcard}', or a public_url with a name", where)

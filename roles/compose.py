@@ -62,7 +62,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     layout, where = Layout(host.instance), host.settings(address.Settings)
     stack, bind = Stack(layout), address.bind(host)
     compose_images.archive(host)
-    _refuse_own_host(host)
+    _refuse_what_no_container_has(host, site)
     database_budget.check_shared(host, site)
     database_budget.check(host, site)
     yield Expectation(
@@ -79,12 +79,19 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from access.expectations(host, site)
 
 
-def _refuse_own_host(host: SiteHost) -> None:
-    """Raises SettingsError where the host's own Postgres is meant: a stack with one of its own would be made."""
+def _refuse_what_no_container_has(host: SiteHost, site: Site) -> None:
+    """Raises SettingsError for what a server on the host itself could use, and one in a container cannot."""
     if has_postgres(host) and host.settings(database.Settings).database_host:
         reason = f"{host.name}: database_host is this host itself, whose Postgres no container uses"
         fix = "remove database_host: (the stack then has a Postgres of its own), or name another host"
         raise SettingsError(reason, fix, host.origin("database_host"))
+    if database.kind(host) == "external" and database_connection.connection(host, site).host.startswith("/"):
+        reason = f"{host.name}: database_url is a socket of the host, which no container sees"
+        raise SettingsError(reason, "give the database's name or address and its port", host.origin("database_url"))
+    if address.needs_privilege(host):
+        port = host.settings(address.Settings).port
+        reason = f"{host.name}: port {port} is one of root's (below {address.PRIVILEGED}), which the container lacks"
+        raise SettingsError(reason, "set another port:; tls: puts a proxy on 443 in front", host.origin("port"))
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:

@@ -71,7 +71,7 @@ class Stack:
 
     @property
     def project(self) -> str:
-        return self.layout.server_unit.removesuffix(".service").replace("-server", "")
+        return self.layout.user
 
     @property
     def server(self) -> str:

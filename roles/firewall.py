@@ -58,7 +58,8 @@ def limit(host: SiteHost) -> tuple[str, ...]:
     Raises SettingsError for sources none of which is of the IP version that the server listens with.
     """
     sources, bind = host.settings(Settings).allowed_sources, address.outside(host)[0]
-    networks = [network for network in parse_sources(sources) if network.version == (6 if ":" in bind else 4)]
+    versions = (4, 6) if bind == address.BOTH else (6,) if ":" in bind else (4,)
+    networks = [network for network in parse_sources(sources) if network.version in versions]
     if not networks:
         raise SettingsError(
             f"{host.name}: allowed_sources lets nobody in: the server listens on {bind}",

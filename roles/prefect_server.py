@@ -136,6 +136,7 @@ def _unit(host: SiteHost, layout: Layout) -> Any:
         public_url=address.public_url(host),
         command=start_command(host, f"{layout.link}/bin"),
         postgres=database.on_this_host(host),
+        needs_privilege=address.needs_privilege(host),
     )
 
 

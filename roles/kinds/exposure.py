@@ -14,6 +14,8 @@ IPV4 = "/proc/net/fib_trie"
 IPV6 = "/proc/net/if_inet6"
 LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
 WILDCARDS = ("0.0.0.0", "::")
+#: Both of them.
+BOTH = "*"
 SECONDS = 3.0
 
 
@@ -36,8 +38,9 @@ def is_public(address: str) -> bool:
 class Exposure(Resource):
     """A server without auth that the internet cannot reach: neither by its addresses nor by its public name.
 
-    ``bind`` is the address it listens on, ``names`` are the host names by which clients know it. ``sources`` are the
-    networks that the firewall lets in; they count where a firewall of the host is active. Never changes anything.
+    ``bind`` is the address it listens on (``*``: all of IPv4 and IPv6), ``names`` are the host names by which clients
+    know it. ``sources`` are the networks that the firewall lets in; they count where a firewall of the host is active.
+    Never changes anything.
     """
 
     changes_host: ClassVar[bool] = False
@@ -84,9 +87,14 @@ class Exposure(Resource):
 
     def _listening(self, host: Reader) -> list[str]:
         """The addresses at which the server can be reached on this host."""
-        if self.bind not in WILDCARDS:
+        if self.bind not in (*WILDCARDS, BOTH):
             return [self.bind]
-        return host.once(f"addresses:{self.bind}", lambda: _ipv6(host) if ":" in self.bind else _ipv4(host))
+        return host.once(f"addresses:{self.bind}", lambda: self._own(host))
+
+    def _own(self, host: Reader) -> list[str]:
+        """The host's addresses of the versions of IP that it listens with."""
+        four = [] if ":" in self.bind else _ipv4(host)
+        return [*four, *(_ipv6(host) if self.bind in ("::", BOTH) else [])]
 
     def _same_family(self, address: str) -> bool:
         """Whether the server listens on addresses of this family; behind a proxy (loopback) it may be either."""

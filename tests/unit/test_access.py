@@ -214,6 +214,7 @@ def test_a_client_may_have_a_string_for_a_server_elsewhere(tmp_path: Path) -> No
 # -- the world ---------------------------------------------------------------------------------------------------------
 
 PUBLIC = "ansible_host: 9.9.9.9"
+TLS = "ansible_host: 10.0.0.1, tls: internal, public_url: 'https://[2620:fe::fe]'"
 
 
 @pytest.mark.parametrize(
@@ -226,6 +227,8 @@ PUBLIC = "ansible_host: 9.9.9.9"
         f"{PUBLIC}, allowed_sources: [0.0.0.0/0]",
         f"{PUBLIC}, allowed_sources: [0.0.0.0/1, 128.0.0.0/1]",
         f"{PUBLIC}, auth: auto, prefect_version: '2.20.26'",
+        "ansible_host: '2620:fe::fe', tls: internal",
+        f"{TLS}, allowed_sources: [10.0.0.0/8, '::/0']",
     ],
 )
 def test_an_open_server_on_a_public_address_is_refused(tmp_path: Path, server: str) -> None:
@@ -240,6 +243,8 @@ def test_an_open_server_on_a_public_address_is_refused(tmp_path: Path, server: s
         f"{PUBLIC}, auth: auto",
         f"{PUBLIC}, expose_without_auth: true",
         f"{PUBLIC}, allowed_sources: [192.0.2.0/24]",
+        f"{TLS}, allowed_sources: ['2001:db8::/32']",
+        f"{TLS}, allowed_sources: [192.0.2.0/24]",
         f"{PUBLIC}, bind: 10.0.0.1, public_url: 'http://10.0.0.1:4200'",
         "ansible_host: '2620:fe::fe', public_url: 'http://vm1.internal:4200'",
     ],

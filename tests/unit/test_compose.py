@@ -22,6 +22,8 @@ from encamp.resources.file import File
 from encamp.resources.systemd_unit import SystemdUnit
 from encamp.shared.wire import PART_SIZE, BlobStore
 from encamp.templates import render
+from roles.compose_settings import Stack
+from roles.layout import Layout
 from tests.unit.test_roles import planned
 
 IMAGES = "prefect_image: a/prefect:1, postgres_image: 'a/postgres:1'"
@@ -163,6 +165,8 @@ def test_a_compose_string_is_read_back_by_yaml(value: str) -> None:
     [
         ("database_pool_size: 500", "has 97 connections for clients"),
         ("database_host: vm1", "database_host is this host itself"),
+        ("port: 80", "port 80 is one of root's"),
+        ("database_url: {command: [echo, 'postgresql://u:p@/db?host=/run/pg']}", "a socket of the host"),
         ("registry_user: deploy", "registry_user and registry_password go together"),
         (
             "instances: {default: {}, other: {port: 4202, database_pool_size: 90}}",
@@ -174,6 +178,11 @@ def test_what_a_stack_cannot_have_is_refused(tmp_path: Path, settings: str, reas
     with pytest.raises(SettingsError, match=reason) as caught:
         stack(tmp_path, f", {settings}")
     assert caught.value.fix and "postgres_max_connections" not in caught.value.fix, "a stack's Postgres has none of it"
+
+
+def test_no_instance_takes_the_names_of_another(tmp_path: Path) -> None:
+    projects = {Stack(Layout(name)).project for name in ("default", "a2", "a-server2", "server2")}
+    assert projects == {"prefect", "prefect-a2", "prefect-a-server2", "prefect-server2"}
 
 
 def test_two_stacks_cannot_share_a_database_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

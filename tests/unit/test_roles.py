@@ -71,7 +71,7 @@ def test_the_plan_is_the_reviewed_one(tmp_path: Path, name: str) -> None:
     [
         ("ansible_host: 192.0.2.7", "http://192.0.2.7:4200/api"),
         ("{ansible_host: 192.0.2.7, port: 4300}", "http://192.0.2.7:4300/api"),
-        ("ansible_host: '2001:db8::7'", "http://[2001:db8::7]:4200/api"),
+        ("{ansible_host: '2001:db8::7', bind: '::'}", "http://[2001:db8::7]:4200/api"),
         ("{ansible_host: 127.0.0.1, public_url: 'https://p.example.com/api/'}", "https://p.example.com/api"),
     ],
 )
@@ -88,6 +88,38 @@ def test_one_public_address_from_which_all_others_follow(tmp_path: Path, values:
 def test_no_address_that_clients_cannot_use(tmp_path: Path, values: str) -> None:
     with pytest.raises(SettingsError, match="public_url"):
         planned(tmp_path, {"vm1": values})
+
+
+@pytest.mark.parametrize(
+    ("values", "bind"),
+    [
+        ("ansible_host: '2001:db8::7'", "::"),
+        ("ansible_host: vm1, public_url: 'http://[2001:db8::7]:4200', bind: 192.0.2.7", "::"),
+        ("ansible_host: 192.0.2.7, bind: '::'", "0.0.0.0"),
+    ],
+)
+def test_clients_and_server_use_one_version_of_ip(tmp_path: Path, values: str, bind: str) -> None:
+    with pytest.raises(SettingsError, match=r"clients are to use .*, and the server listens on") as caught:
+        planned(tmp_path, {"vm1": values})
+    assert f"bind: '{bind}'" in caught.value.fix and caught.value.where is not None
+
+
+def test_a_proxy_may_stand_between_two_versions_of_ip(tmp_path: Path) -> None:
+    planned(tmp_path, {"vm1": "ansible_host: 192.0.2.7, public_url: 'https://[2001:db8::7]'"})
+    planned(tmp_path, {"vm1": "ansible_host: '2001:db8::7', tls: internal"})
+
+
+@pytest.mark.parametrize(
+    ("port", "lines"),
+    [
+        (4200, ["CapabilityBoundingSet="]),
+        (80, ["AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"]),
+    ],
+)
+def test_a_server_below_port_1024_is_let(tmp_path: Path, port: int, lines: list[str]) -> None:
+    plan = planned(tmp_path, {"vm1": f"ansible_host: 192.0.2.7, port: {port}"})[1]
+    unit = next(step.resource for step in plan.steps if isinstance(step.resource, SystemdUnit))
+    assert [line for line in str(unit.content).splitlines() if "Capabilit" in line] == lines
 
 
 def test_a_release_without_a_lock_says_how_to_make_one(tmp_path: Path) -> None:

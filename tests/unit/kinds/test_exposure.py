@@ -89,6 +89,15 @@ def test_the_hosts_own_addresses_count_where_the_server_listens(bind: str, found
         kind.check(host)
 
 
+def test_a_proxy_listens_with_both_versions_of_ip() -> None:
+    files = {"/proc/net/fib_trie": trie("10.0.0.5"), "/proc/net/if_inet6": IF_INET6}
+    with pytest.raises(Refused, match="public address 2620:fe::9, and the API has neither"):
+        Exposure("default", "*", 443).check(Answers(files))
+    outputs = {"getent ahosts p.example.com": "2620:fe::8  STREAM p.example.com\n"}
+    with pytest.raises(Refused, match=r"p\.example\.com is the public address 2620:fe::8"):
+        Exposure("default", "*", 443, names=("p.example.com",)).check(Answers({}, outputs))
+
+
 def test_a_public_name_counts_on_a_host_behind_address_translation() -> None:
     outputs = {"getent ahosts p.example.com": "9.9.9.9  STREAM p.example.com\n9.9.9.9  DGRAM\n"}
     host = Answers({"/proc/net/fib_trie": trie("10.0.0.5")}, outputs)
