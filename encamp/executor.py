@@ -8,6 +8,7 @@ from typing import Any
 
 import fabric
 from invoke.exceptions import Exit
+from invoke.parser.context import to_flag
 from invoke.tasks import Call, Task
 
 from encamp import fabric_config
@@ -26,6 +27,20 @@ class FleetTask(fabric.Task):  # type: ignore[misc]
 
 class FleetExecutor(fabric.Executor):  # type: ignore[misc]
     """Fabric's executor, except that a fleet task is not fanned out. Named in ``fabric.yaml``."""
+
+    def normalize(self, tasks: Any) -> Any:
+        """Refuse a fleet task's option that is given as an empty text: a script's variable that is not set.
+
+        It would count as left out, and ``--limit "$HOSTS"`` would mean every host, ``--plan "$FILE"`` no plan but the
+        deploy itself. Raises Exit with code 1.
+        """
+        for given in tasks:
+            arguments = getattr(given, "args", {}).values()
+            empty = [to_flag(argument.name) for argument in arguments if argument.raw_value == ""]
+            if empty and isinstance(self.collection[given.name], FleetTask):
+                fix = "give it one, or leave the option out"
+                raise Exit(f"error: {empty[0]} has no value (an unset variable?)\n  fix: {fix}", code=1)
+        return super().normalize(tasks)
 
     def expand_calls(self, calls: list[Any], apply_hosts: bool = True) -> list[Any]:
         """Give fleet tasks the host list as configuration, and leave every other call to Fabric."""

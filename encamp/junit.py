@@ -6,17 +6,15 @@ skipped, system-out.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import os
 import re
 import sys
-import tempfile
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from typing import Any
 
+from encamp import whole_file
 from encamp.errors import UsageError
 from encamp.report import Head, Listener, Outcome, Recap, change_text, failure_lines
 from encamp.terminal import tell
@@ -41,7 +39,7 @@ class JUnit(Listener):
         unfinished = _suite("encamp", [_case("encamp", "run", "error", "the run has not ended, or was killed")])
         try:
             self._before: list[ET.Element] = list(ET.parse(path).getroot()) if append else []
-            write_whole(path, _document([*self._before, unfinished]))
+            whole_file.write(path, _document([*self._before, unfinished]), 0o644)
         except OSError as error:
             raise UsageError(f"--junit {path}: {error.strerror}", "name a file in a directory that is there") from None
         except ET.ParseError:
@@ -65,7 +63,7 @@ class JUnit(Listener):
             case = _case(recap.head.command, recap.head.command, "error", reason, recap.error.get("fix", ""))
             suites.append(_suite("encamp", [case]))
         try:
-            write_whole(self._path, _document([*self._before, *suites]))
+            whole_file.write(self._path, _document([*self._before, *suites]), 0o644)
         except OSError as error:
             tell(f"warning: --junit {self._path}: {error.strerror}", sys.stderr)
 
@@ -141,17 +139,3 @@ def _count(element: ET.Element, cases: Sequence[ET.Element]) -> None:
 
 def _legal(text: str) -> str:
     return _ILLEGAL.sub("\ufffd", text)
-
-
-def write_whole(path: str, data: bytes) -> None:
-    """Replace a file by one that is complete. Raises OSError, and leaves nothing half written."""
-    handle, candidate = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(path)), prefix=".junit-")
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            os.fchmod(handle, 0o644)
-        os.replace(candidate, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(candidate)
-        raise

@@ -9,12 +9,11 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from encamp import __version__
+from encamp import __version__, whole_file
 from encamp.errors import Origin, SavedPlanError
 from encamp.saved_plan_key import PlanKey
 from encamp.shared.record import record
@@ -64,24 +63,18 @@ def document(made: Made, jobs: Sequence[Mapping[str, Any]], key: PlanKey) -> dic
 
 def check_place(file: str) -> None:
     """Raises SavedPlanError where a plan could not be written, before any host is asked."""
-    folder = Path(file).absolute().parent
-    if Path(file).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+    try:
+        folder = Path(whole_file.check(file)).parent
+    except OSError:
+        folder = None
+    if folder is None or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise SavedPlanError(f"no plan can be written to {file}", "name a file in a folder that you may write to")
 
 
 def write(file: str, plan: Mapping[str, Any]) -> None:
     """Write a plan, whole or not at all, for its owner alone (0600). Raises SavedPlanError."""
-    path = Path(file).absolute()
     try:
-        handle, candidate = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with open(handle, "w", encoding="utf-8") as stream:
-                json.dump(plan, stream, indent=2)
-                stream.write("\n")
-            os.replace(candidate, path)
-        except OSError:
-            os.unlink(candidate)
-            raise
+        whole_file.write(file, json.dumps(plan, indent=2).encode() + b"\n", 0o600)
     except OSError as error:
         raise SavedPlanError(f"cannot write the plan {file}: {error.strerror}", "name another file") from None
 

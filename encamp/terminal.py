@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
+from encamp.errors import UsageError
+
 #: Colours of the words that lines begin with, as ANSI codes (ECMA-48, "Select graphic rendition") and as rich's names.
 COLOURS: Mapping[str, tuple[str, str]] = {
     "changed": ("33", "yellow"),
@@ -27,6 +29,21 @@ _STEERING = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 def printable(text: str) -> str:
     """One line of foreign text, with what would steer the terminal made visible: ``\\x1b``."""
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def reopen_closed() -> None:
+    """Point each standard stream that is closed (``>&-``, some schedulers) at /dev/null.
+
+    Otherwise the next file or socket to be opened would take its number, and what is printed would go there.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # open until the end
 
 
 def never_fail(*streams: TextIO) -> None:
@@ -78,6 +95,18 @@ def tell(text: str, out: TextIO | None = None) -> None:
         print(text, file=out, flush=True)
     except OSError:
         _silence(out)
+
+
+def put(text: str) -> None:
+    """Print what a command was asked for. Raises UsageError where that is lost, as on a full disk; whoever closes the
+    other end has had enough of it."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _silence(sys.stdout)
+    except OSError as error:
+        _silence(sys.stdout)
+        raise UsageError(f"standard output: {error.strerror}", "what was written is not whole: run it again") from None
 
 
 def _silence(out: TextIO) -> None:

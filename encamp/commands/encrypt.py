@@ -7,6 +7,7 @@ import sys
 
 from encamp import vault, vault_passwords
 from encamp.errors import UsageError
+from encamp.terminal import put
 from encamp.vaulted import HOW, VaultError
 
 INDENT = " " * 10
@@ -23,8 +24,8 @@ def encrypt(name: str = "", vault_id: str = "") -> int:
         text = vault.encrypt(value, identity)
     except VaultError as error:
         raise UsageError(f"the value {error}", HOW) from None
-    print(f"{name}: !vault |" if name else "!vault |")
-    print("".join(f"{INDENT}{line}\n" for line in text.splitlines()), end="")
+    first = f"{name}: !vault |" if name else "!vault |"
+    put("\n".join([first, *(f"{INDENT}{line}" for line in text.splitlines())]))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from encamp import inventory_graph
 from encamp.commands.options import Options, load_inventory
 from encamp.errors import UsageError
-from encamp.report import tell
+from encamp.terminal import put
 
 
 def inventory(options: Options, as_list: bool = False, variables: bool = False) -> int:
@@ -20,6 +20,5 @@ def inventory(options: Options, as_list: bool = False, variables: bool = False) 
     if group not in loaded.groups:
         raise UsageError(f"{group} is no group of {loaded.path}", "name one with -H, or leave it out for all")
     lines = [inventory_graph.listing(loaded)] if as_list else inventory_graph.graph(loaded, group, variables)
-    for line in lines:
-        tell(line)
+    put("\n".join(lines))
     return 0

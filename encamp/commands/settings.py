@@ -8,9 +8,9 @@ from encamp import reach
 from encamp.commands.options import Options, load_site
 from encamp.errors import Origin
 from encamp.inventory_graph import veiled
-from encamp.report import tell
 from encamp.settings import describe
 from encamp.site import SiteHost
+from encamp.terminal import put
 from encamp.type_names import yaml_text
 from roles import stages
 
@@ -23,11 +23,11 @@ def settings(options: Options) -> int:
     for host in selected:
         for view in host.instances:
             title = f"{host.name}, instance {view.instance}" if len(host.instances) > 1 else host.name
-            tell(f"{title}  (groups: {', '.join(host.inventory.groups)})")
+            put(f"{title}  (groups: {', '.join(host.inventory.groups)})")
             found = rows(view)
             width = max(len(name) for name, _, _ in found)
             for name, value, origin in found:
-                tell(f"  {name:<{width}}  {value}   [{origin}]")
+                put(f"  {name:<{width}}  {value}   [{origin}]")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -138,6 +139,24 @@ def test_traps_of_fabrics_own_options_are_refused(traps: list[str], said: str) -
 
 
 @pytest.mark.parametrize(
+    ("task", "option"),
+    [
+        *[("deploy", option) for option in ("--plan", "--apply", "--limit", "--inventory", "--set")],
+        ("undeploy", "--instance"),
+        ("lock", "--with"),
+    ],
+)
+def test_an_option_without_a_value_does_not_count_as_left_out(
+    site: Path, door: socket.socket, task: str, option: str
+) -> None:
+    """`--plan "$FILE"` with no such variable would be the deploy itself, `--limit "$HOSTS"` all hosts."""
+    needed = ["--prefect", "3.8.8"] if task == "lock" else []
+    done = fab("-H", "web1", task, *needed, option, "", site=site)
+    assert done.returncode == 1 and f"{option} has no value" in done.stderr
+    assert nobody_knocked(door)
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         pytest.param(None, "No such file", id="missing"),
@@ -219,3 +238,35 @@ def test_a_run_keeps_its_bytecode_for_the_next(tmp_path: Path, forbidden: str, k
     """Fabric forbids Python to; compiling encamp would be a third of each run. The user's own word counts."""
     fab("--list", PYTHONPYCACHEPREFIX=str(tmp_path), PYTHONDONTWRITEBYTECODE=forbidden)
     assert any(tmp_path.rglob("encamp/commands/options.*.pyc")) is kept
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_change_nothing(site: Path, closed: str) -> None:
+    """Some schedulers start their jobs so; the next file that is opened must not take a stream's number."""
+    events = site / "events.jsonl"
+    command = f'exec "{FAB}" deploy --check --json "{events}" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=CHECKOUT, env={**os.environ, "ENCAMP_INVENTORY": str(site)}, check=False
+    )
+    last = json.loads(events.read_text().splitlines()[-1])
+    assert (done.returncode, last["event"], last["exit_code"]) == (3, "recap", 3)
+
+
+@pytest.mark.parametrize("task", [["inventory", "--list"], ["settings"], ["secrets", "encrypt"]])
+def test_output_that_is_lost_is_an_error(site: Path, tmp_path: Path, task: list[str]) -> None:
+    """`fab secrets encrypt >> host_vars/web1.yml` on a full disk would leave half a value and say nothing."""
+    password = tmp_path / "password"
+    password.write_text("s3same")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [FAB, *task],
+            cwd=CHECKOUT,
+            env={**os.environ, "ENCAMP_INVENTORY": str(site), "ENCAMP_VAULT_PASSWORD_FILE": str(password)},
+            input="value",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1 and "standard output: No space left" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -151,3 +151,20 @@ def test_any_text_is_made_legal(text: str) -> None:
     element = ET.Element("a", b=_legal(text))
     element.text = _legal(text)
     ET.fromstring(ET.tostring(element, encoding="utf-8"))
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    """As root, --junit /dev/null would leave the machine without that device."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="not a file"):
+        JUnit(str(pipe))
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    link = tmp_path / "junit.xml"
+    link.symlink_to("reports/encamp.xml")
+    written(link)
+    assert link.is_symlink() and ET.parse(tmp_path / "reports/encamp.xml").getroot().get("failures") == "1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,8 +75,9 @@ def test_a_plan_is_its_owners_alone_and_written_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("file", ["no/such/folder/plan.json", "."])
+@pytest.mark.parametrize("file", ["no/such/folder/plan.json", ".", "pipe"])
 def test_a_place_that_takes_no_plan_is_refused_before_hosts_are_asked(tmp_path: Path, file: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SavedPlanError, match="no plan can be written"):
         saved_plan.check_place(str(tmp_path / file))
 
