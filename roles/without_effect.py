@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
+from encamp.errors import SettingsError
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles import address, compose_settings, database, database_connection, worker_units
+from roles import (
+    access,
+    address,
+    client_database,
+    compose_settings,
+    database,
+    database_connection,
+    database_host,
+    firewall,
+    prefect_client,
+    prefect_server,
+    tls,
+    work_pools,
+    worker_units,
+)
 
 
 @record
@@ -47,6 +63,11 @@ def _no_stack(host: SiteHost, site: Site) -> str:
     return "" if compose_settings.is_chosen(host) else "it is for runtime: compose"
 
 
+def _stacks_own(host: SiteHost, site: Site) -> str:
+    alone = all(map(compose_settings.has_postgres, host.instances)) and not database_host.is_declared(host)
+    return "the Postgres of a stack has what its image has (runtime: compose)" if alone else ""
+
+
 def _only_stack(host: SiteHost, site: Site) -> str:
     native = not compose_settings.is_chosen(host) or worker_units.is_declared(host)
     return "" if native else "the image brings its own (runtime: compose)"
@@ -69,6 +90,14 @@ def _tls_other_than(*modes: str) -> Callable[[SiteHost, Site], str]:
     return why
 
 
+#: Whose settings are for one kind of host alone; but for those in WIDER, which others read, too.
+OF_SERVERS = (
+    *(address.Settings, tls.Settings, database.Settings, prefect_server.Settings, compose_settings.Settings),
+    *(access.Settings, firewall.Settings, work_pools.Settings),
+)
+OF_CLIENTS = (prefect_client.Settings, client_database.Settings)
+OF_KEEPERS = (database_host.Settings,)
+WIDER = ("auth", "firewall", "client_database_sources")
 RULES = (
     Rule(("database_pool_size", "database_max_overflow", "database_name", "database_shared"), _file),
     Rule(("database_tls",), _no_network),
@@ -76,6 +105,7 @@ RULES = (
     Rule(("database_client_address", "client_database_sources"), _not_kept),
     Rule(("prefect_image", "postgres_image", "image_archive", "registry_user", "registry_password"), _no_stack),
     Rule(("python",), _only_stack),
+    Rule(("postgres_max_connections",), _stacks_own),
     Rule(("worker_stop_timeout", "worker_killed_runs"), _no_runner, server=False),
     Rule(("worker_limit", "work_pool_concurrency"), _no_short_form, server=False),
     Rule(("tls_certificate", "tls_key"), _tls_other_than("files")),
@@ -86,12 +116,42 @@ RULES = (
 
 def warnings(host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> Iterator[str]:
     """What an instance is given in vain, with file and line. Not what others read that have it from the same line."""
+    yield from _misplaced(host, site, is_server)
     for rule in RULES:
         given = [key for key in rule.keys if host.origin(key)]
         why = rule.why(host, site) if given and (is_server(host) or not rule.server) else ""
         for key in given if why else ():
             if not _read_elsewhere(rule, key, host, site, is_server):
                 yield f"{host.origin(key)}: {key} has no effect: {why}"
+
+
+def _misplaced(host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> Iterator[str]:
+    """Settings of another kind of host. What stands for all hosts is read by those that the inventory does not list."""
+    views = [view for other in site.hosts for view in other.instances]
+    for classes, reads, owners in (
+        (OF_SERVERS, is_server, "servers"),
+        (OF_CLIENTS, _is_client, "clients"),
+        (OF_KEEPERS, lambda view: _keeps_postgres(view, is_server), "hosts with a Postgres of encamp's"),
+    ):
+        for key in [field.name for cls in classes for field in dataclasses.fields(cls) if field.name not in WIDER]:
+            where, shared = host.origin(key), site.inventory.variables.get(key)
+            if where is None or reads(host) or (shared and shared.origin == where):
+                continue
+            if not any(reads(view) for view in views if view.origin(key) == where):
+                yield f"{where}: {key} has no effect: it is for {owners}, and {host.name} is none of them"
+
+
+def _is_client(host: SiteHost) -> bool:
+    return host.in_group(prefect_client.GROUP)
+
+
+def _keeps_postgres(host: SiteHost, is_server: Callable[[SiteHost], bool]) -> bool:
+    """Whether servers keep their data in a Postgres on this host, of its own or in a stack."""
+    try:
+        own = is_server(host) and any(database.kind(view) == "socket" for view in host.instances)
+        return own or database_host.is_declared(host)
+    except SettingsError:
+        return True  # its own deploy tells
 
 
 def _read_elsewhere(rule: Rule, key: str, host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> bool:

@@ -33,6 +33,7 @@ def told(folder: Path, host: str, servers: dict[str, Any], shared: dict[str, Any
         ({"client_database_sources": ["10.0.0.0/8"]}, "client_database_sources", "(database_host)"),
         ({"prefect_image": "prefect:3.8.8"}, "prefect_image", "it is for runtime: compose"),
         ({"runtime": "compose", "python": "3.11"}, "python", "the image brings its own"),
+        ({"runtime": "compose", "postgres_max_connections": 200}, "postgres_max_connections", "Postgres of a stack"),
         ({"worker_limit": 4}, "worker_limit", "no worker or agent is declared"),
         ({"agents": [{}], "worker_limit": 4}, "worker_limit", "it goes with work_pool:"),
         ({"tls_certificate": "a.pem"}, "tls_certificate", "it needs tls: files, which is off"),
@@ -61,6 +62,39 @@ def test_a_setting_that_nothing_reads_is_told(tmp_path: Path, values: dict[str, 
 def test_settings_that_are_read_are_not(tmp_path: Path, values: dict[str, Any]) -> None:
     databases = {"db1": {"ansible_host": "192.0.2.9"}}
     assert told(tmp_path, "one", {"one": {**HOST, **values}}, databases=databases) == ""
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "key", "owners"),
+    [
+        ("workers", {"work_pools": {"a": {}}}, "work_pools", "servers"),
+        ("workers", {"allowed_sources": ["10.0.0.0/8"]}, "allowed_sources", "servers"),
+        ("workers", {"server_environment": {"PREFECT_X": "1"}}, "server_environment", "servers"),
+        ("workers", {"client_mode": "database"}, "client_mode", "clients"),
+        ("servers", {"client_database_connections": 3}, "client_database_connections", "clients"),
+        ("servers", {"database": "sqlite", "postgres_max_connections": 200}, "postgres_max_connections", "Postgres"),
+        ("servers", {"database_host": "db1", "postgres_port": 5433}, "postgres_port", "Postgres"),
+        ("workers", {"postgres_listen": ["*"]}, "postgres_listen", "Postgres"),
+    ],
+)
+def test_a_setting_of_another_kind_of_host_is_told(
+    tmp_path: Path, group: str, values: dict[str, Any], key: str, owners: str
+) -> None:
+    groups = {"servers": {"vm1": HOST}, "workers": {"w1": {"ansible_host": "192.0.2.3"}}}
+    groups |= {"databases": {"db1": {"ansible_host": "192.0.2.9"}}, "clients": {"laptop1": {}}}
+    name, given = next(iter(groups[group].items()))
+    groups[group] = {name: {**given, **values}}
+    found = told(tmp_path, name, **groups)
+    assert found.count("\n") == 0 and f"{key} has no effect: it is for " in found and owners in found
+    assert f"{name} is none of them" in found and "hosts.yml:" in found
+
+
+def test_what_stands_for_all_hosts_or_is_read_by_one_is_not_misplaced(tmp_path: Path) -> None:
+    shared = {"client_mode": "local", "work_pools": {"a": {}}, "postgres_max_connections": 200, "port": 4300}
+    groups = {"servers": {"vm1": HOST}, "workers": {"w1": {"ansible_host": "192.0.2.3", "auth": "off"}}}
+    assert told(tmp_path, "w1", groups["servers"], shared, workers=groups["workers"]) == ""
+    both = {"vm1": {**HOST, "work_pools": {"a": {}}, "client_mode": "local", "postgres_max_connections": 200}}
+    assert told(tmp_path, "vm1", both, workers={"vm1": {}}, clients={"vm1": {}}) == ""
 
 
 def test_a_line_of_a_group_is_told_where_nobody_reads_it(tmp_path: Path) -> None:
