@@ -160,5 +160,13 @@ def health(host: SiteHost, site: Site, layout: Layout) -> ServerHealth:
         version=version,
         database=database.scheme(host),
         auth=access.auth(host, site),
+        ui=_has_ui(host),
         ready=versions.able("ready", version),
     )
+
+
+def _has_ui(host: SiteHost) -> bool:
+    """Whether the server has its UI: only server_environment switches it off."""
+    given = host.settings(Settings).server_environment
+    names = [name for _, name in versions.NAMES["ui_enabled"] if name]
+    return not any(given.get(name, "").lower() in ("false", "0", "no", "off", "f", "n") for name in names)

@@ -35,6 +35,11 @@ def _check_pools(value: Any) -> str | None:
     return f"{reserved[0]}: names that begin with prefect are Prefect's own" if reserved else check_names(value)
 
 
+def check_pool(value: str) -> str | None:
+    """What is wrong with the name of one pool, if anything. None at all is fine here."""
+    return _check_pools([value]) if value else None
+
+
 def _check_priorities(value: dict[str, Queue]) -> str | None:
     given = [queue.priority for queue in value.values() if queue.priority is not None]
     twice = [priority for priority in given if given.count(priority) > 1]

@@ -11,6 +11,7 @@ from encamp.settings import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles import versions
+from roles.work_pools import check_pool
 
 DEFAULT_POOL = "default"
 PROCESS = "process"
@@ -85,7 +86,7 @@ class Runner:
 class Worker(Runner):
     """Workers of one kind on a host."""
 
-    pool: str = setting(DEFAULT_POOL, "Work pool that it polls.")
+    pool: str = setting(DEFAULT_POOL, "Work pool that it polls.", check=check_pool)
     type: str = setting(PROCESS, "Infrastructure that its flow runs get. Others than process need their package.")
     queues: tuple[str, ...] = setting((), "Queues of the pool that it polls. Empty: all.")
 
@@ -98,7 +99,9 @@ class Worker(Runner):
 class Agent(Runner):
     """Agents of one kind on a host, for Prefect 2."""
 
-    pool: str = setting("", "Work pool whose queues it polls, where the release has pools. Empty: none.")
+    pool: str = setting(
+        "", "Work pool whose queues it polls, where the release has pools. Empty: none.", check=check_pool
+    )
     queues: tuple[str, ...] = setting((DEFAULT_POOL,), "Queues that it polls.")
 
     def __post_init__(self) -> None:
@@ -120,7 +123,9 @@ class Settings:
         (), "Agents of this host, for Prefect 2.", example="[{queues: [default], count: 2}]"
     )
     work_pool: str = setting(
-        "", "Work pool that a worker on this host polls. Hosts of the group workers poll `default` when it is empty."
+        "",
+        "Work pool that a worker on this host polls. Hosts of the group workers poll `default` when it is empty.",
+        check=check_pool,
     )
     work_pool_concurrency: int = setting(0, "Flow runs that the pool starts at once. 0: no limit.", minimum=0)
     worker_limit: int = setting(0, "Flow runs that this worker runs at once. 0: no limit.", minimum=0)

@@ -112,7 +112,9 @@ def _of_spec(host: SiteHost, spec: Worker | Agent) -> Iterator[Unit]:
     kind = "agent" if isinstance(spec, Agent) else "worker"
     label = spec.name or spec.pool or spec.queues[0]
     if not LABEL.fullmatch(label):
-        raise SettingsError(f"{host.name}: no unit can be called {label!r}", "give it a name:", host.origin(f"{kind}s"))
+        fix = f"give it a name: of letters and digits, as in {kind}s: [{{pool: {label}, name: mine}}]"
+        where = host.origin(f"{kind}s") or host.origin("work_pool")
+        raise SettingsError(f"{host.name}: no unit can be called {label!r}", fix, where)
     release = _release(host, spec)
     for number in range(1, spec.count + 1):
         suffix = f"-{number}" if spec.count > 1 else ""

@@ -21,6 +21,7 @@ from encamp.resources.uv_tool import UvTool
 from encamp.shared.wire import BlobStore, from_wire
 from encamp.site import Site
 from roles import address
+from roles.kinds.server_health import ServerHealth
 
 GOLDEN = ROOT / "tests" / "golden"
 CASES = {
@@ -107,6 +108,20 @@ def test_clients_and_server_use_one_version_of_ip(tmp_path: Path, values: str, b
 def test_a_proxy_may_stand_between_two_versions_of_ip(tmp_path: Path) -> None:
     planned(tmp_path, {"vm1": "ansible_host: 192.0.2.7, public_url: 'https://[2001:db8::7]'"})
     planned(tmp_path, {"vm1": "ansible_host: '2001:db8::7', tls: internal"})
+
+
+@pytest.mark.parametrize(
+    ("values", "ui"),
+    [
+        ("", True),
+        (", server_environment: {PREFECT_SERVER_UI_ENABLED: 'false'}", False),
+        (", server_environment: {PREFECT_UI_ENABLED: '0'}", False),
+        (", server_environment: {PREFECT_SERVER_UI_ENABLED: 'true'}", True),
+    ],
+)
+def test_no_ui_is_asked_for_where_there_is_none(tmp_path: Path, values: str, ui: bool) -> None:
+    plan = planned(tmp_path, {"vm1": f"{{ansible_host: 192.0.2.7{values}}}"})[1]
+    assert [step.resource.ui for step in plan.steps if isinstance(step.resource, ServerHealth)] == [ui]
 
 
 @pytest.mark.parametrize(
