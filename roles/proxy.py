@@ -28,6 +28,7 @@ from roles.tls import Place, Settings
 #: Seconds until the public address must answer. An ACME server looks at this host before it signs.
 PATIENCE, ACME_PATIENCE = 30, 120
 WARN_DAYS = 21
+LOOPBACK = ("127.0.0.0/8", "::1")
 SOCKETS = ("events/in", "events/out")
 
 
@@ -103,13 +104,18 @@ def _site_text(place: Place) -> str | Secret:
 
 
 def _part(view: SiteHost, alone: bool) -> dict[str, Any]:
-    """One instance below an address. Where several share it, the firewall cannot tell their clients apart."""
-    below = address.base_path(view)
+    """One instance below an address. Where several share it, the firewall cannot tell their clients apart.
+
+    As with a firewall, the host itself is let in always: its workers, and the probe of a deploy.
+    """
+    below, sources = address.base_path(view), view.settings(firewall.Settings).allowed_sources
+    known = dict.fromkeys((tls.name_of(view), view.inventory.address))
+    here = (*LOOPBACK, *filter(address.is_address, known))
     return {
         "instance": view.instance,
         "matcher": f"prefect_{view.instance}",
         "paths": (below, f"{below}/*") if below else ("*",),
-        "sources": () if alone else view.settings(firewall.Settings).allowed_sources,
+        "sources": () if alone or not sources else tuple(dict.fromkeys([*sources, *here])),
         "upstream": urlsplit(address.local_url(view)).netloc,
     }
 

@@ -76,3 +76,30 @@ def test_contradictions(tmp_path: Path, settings: str, told: str) -> None:
     with pytest.raises(SettingsError) as caught:
         fleet(tmp_path, f"{HERE}, {settings}")
     assert told in str(caught.value) and caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        ("", []),
+        ("acme_email: a@p.test", ["tls a@p.test"]),
+        ("acme_directory: 'https://ca.test/d'", ["tls {"]),
+        ("acme_email: a@p.test, acme_directory: 'https://ca.test/d'", ["tls a@p.test {"]),
+    ],
+)
+def test_acme_says_no_more_than_it_is_told(tmp_path: Path, settings: str, lines: list[str]) -> None:
+    """Caddy does not take the directive with nothing behind it."""
+    _, plan = fleet(tmp_path, f"{HERE}, public_url: 'https://p.test', tls: acme{settings and ', ' + settings}")
+    text = str(one(plan, CaddySites).sites["default"])
+    assert [line.strip() for line in text.splitlines() if line.strip().startswith("tls")] == lines
+    assert text.count("{") == text.count("}")
+
+
+def test_instances_behind_one_address_let_in_their_sources_and_the_host_itself(tmp_path: Path) -> None:
+    url = "public_url: 'https://p.test/%s'"
+    instances = f"{{default: {{{url % 'a'}, allowed_sources: [10.0.0.0/8]}}, b: {{port: 4202, {url % 'b'}}}}}"
+    _, plan = fleet(tmp_path, f"{HERE}, tls: internal, instances: {instances}")
+    text = str(one(plan, CaddySites).sites["default"])
+    assert [line.split() for line in text.splitlines() if "remote_ip" in line] == [
+        ["remote_ip", "10.0.0.0/8", "127.0.0.0/8", "::1", "198.18.0.7"]
+    ]
