@@ -45,7 +45,7 @@ class IndexConfig:
 def controller_index(environ: Mapping[str, str] | None = None, home: Path | None = None) -> IndexConfig:
     """Read the controller's configuration of pip and uv. Raises SettingsError for a file that cannot be read."""
     environ = os.environ if environ is None else environ
-    home = Path.home() if home is None else home
+    home = Path(os.path.expanduser("~")) if home is None else home
     index_from, url = next(_indexes(environ, home), ("", DEFAULT_INDEX))
     ca_from, ca_file = next(_authorities(environ, home), ("", None))
     return IndexConfig(guarded(url), ca_file, index_from, ca_from)
@@ -109,10 +109,14 @@ def _uv_index(path: Path) -> str:
         data: dict[str, Any] = tomlkit.parse(_text(path)).unwrap()
     except TOMLKitError as error:
         raise SettingsError(f"not valid TOML: {error}", where=Origin(str(path))) from None
-    for index in data.get("index", []):
-        if index.get("default"):
-            return str(index["url"])
-    return str(data.get("index-url") or data.get("pip", {}).get("index-url") or "")
+    try:
+        for index in data.get("index", []):
+            if index.get("default"):
+                return str(index["url"])
+        return str(data.get("index-url") or data.get("pip", {}).get("index-url") or "")
+    except (AttributeError, KeyError, TypeError):
+        fix = "write [[index]] with url = and default = true, or index-url ="
+        raise SettingsError("uv could not read this either: no index as uv has it", fix, Origin(str(path))) from None
 
 
 # -- pip ------------------------------------------------------------------------------------------------------------

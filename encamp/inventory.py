@@ -166,19 +166,29 @@ class _Site:
 
 def file_of(path: Path) -> Path:
     """The inventory file of a site. Raises InventoryError where there is none."""
-    absolute = Path(os.path.abspath(path.expanduser()))
-    if absolute.is_file():
-        return absolute
-    if not absolute.exists():
+    absolute = os.path.abspath(os.path.expanduser(path))
+    if os.path.isfile(absolute):
+        return Path(absolute)
+    if not os.path.isdir(absolute):
         fix = "name a directory that holds hosts.yml, or a YAML file (--inventory, ENCAMP_INVENTORY)"
         raise InventoryError(f"there is no inventory at {path}", fix)
-    for name in _NAMES:
-        if (absolute / name).is_file():
-            return absolute / name
-    if (absolute / "hosts").is_file() or (absolute / "hosts.ini").is_file():
+    names = _held(absolute)
+    found = [name for name in _NAMES if name in names]
+    if len(found) > 1:
+        raise InventoryError(f"{path} holds both {' and '.join(found)}", "keep one of them, or name it (--inventory)")
+    if found:
+        return Path(absolute, found[0])
+    if "hosts" in names or "hosts.ini" in names:
         fix = "turn the INI file into YAML: ansible-inventory -i hosts --list --yaml > hosts.yml"
         raise InventoryError(f"{path} holds an INI inventory, and only YAML is read", fix)
     raise InventoryError(f"{path} holds no hosts.yml", "create it, or name another directory with --inventory")
+
+
+def _held(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        raise InventoryError(f"cannot read it: {error.strerror}", "check its path and mode", Origin(folder)) from None
 
 
 def _overrides(given: Mapping[str, str]) -> dict[str, Value]:

@@ -15,7 +15,8 @@ from encamp.ranges import expand, has_range
 from encamp.variables import Value
 
 _SECTIONS = ("vars", "children", "hosts")
-_PORT = r"(?P<host>[^:]+|\[[0-9A-Fa-f:.%]+\]):(?P<port>\d{1,5})"
+#: A port stands behind a name, its ranges included, or behind an IPv6 address in brackets.
+_PORT = r"(?P<host>(?:[^:\[\]]|\[[^\[\]]*\])+):(?P<port>\d{1,5})"
 
 
 @dataclasses.dataclass
@@ -123,7 +124,7 @@ def _read_hosts(tree: Tree, document: Document, group: Group, node: yaml.Node) -
         own = {} if is_null(below) else read_variables(document, below, f"host {written}")
         port = re.fullmatch(_PORT, written) if ":" in written else None
         if port:
-            written = port["host"].strip("[]")
+            written = port["host"] if has_range(port["host"]) else port["host"].strip("[]")
             own = {"ansible_port": Value(int(port["port"]), document.origin(key)), **own}
         for name in _expanded(document, key, written):
             group.hosts[name] = None
@@ -142,12 +143,14 @@ def _members(document: Document, node: yaml.Node, what: str) -> list[tuple[yaml.
 
 
 def _expanded(document: Document, key: yaml.Node, written: str) -> list[str]:
-    if not has_range(written):
-        return [written]
     try:
-        return expand(written)
+        names = expand(written)
     except ValueError as error:
         raise document.error(key, str(error), "write it like web[01:20] or db-[a:f]") from None
+    if "[" in names[0] or "]" in names[0]:
+        fix = "write a range like web[01:20] or db-[a:f], and an IPv6 address with brackets only before a port"
+        raise document.error(key, f"{written} is no host name and no range", fix)
+    return names
 
 
 def _name(document: Document, key: yaml.Node, what: str) -> str:

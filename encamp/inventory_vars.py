@@ -17,8 +17,7 @@ class VarsFolder:
 
     def __init__(self, path: str, references: set[str]) -> None:
         self.path, self._references = path, references
-        entries = sorted(os.listdir(path)) if os.path.isdir(path) else []
-        self._names = [entry for entry in entries if not entry.startswith(".") and not entry.endswith("~")]
+        self._names = _entries(path) if os.path.lexists(path) else []
 
     def read(self, name: str) -> dict[str, Value]:
         """Variables for ``name`` from ``name``, ``name.yml``, ``name.yaml``, ``name.json`` or the folder ``name/``.
@@ -60,10 +59,17 @@ def _files(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [path]
     found = []
-    for name in sorted(os.listdir(path)):
-        below = os.path.join(path, name)
-        if name.startswith(".") or name.endswith("~"):
-            continue
-        if os.path.isdir(below) or os.path.splitext(name)[1] in _ENDINGS:
+    for name in _entries(path):
+        below, ending = os.path.join(path, name), os.path.splitext(name)[1]
+        if not ending or (ending in _ENDINGS and not os.path.isdir(below)):
             found += _files(below)
     return found
+
+
+def _entries(folder: str) -> list[str]:
+    """What a folder holds, by name, without hidden files and editors' copies. Raises InventoryError."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise InventoryError(f"cannot read it: {error.strerror}", "check its path and mode", Origin(folder)) from None
+    return [name for name in names if not name.startswith(".") and not name.endswith("~")]

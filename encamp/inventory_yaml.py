@@ -47,9 +47,9 @@ class LocatedList(list[Any]):
 
 @dataclasses.dataclass
 class Document:
-    """One parsed file. ``root`` is None when it is empty; ``references`` gathers the names its templates use.
+    """One parsed file. ``root`` is None when it is empty, or holds ``---`` alone.
 
-    ``from_vault``: the whole file was encrypted, so that every text in it is a secret.
+    ``references`` gathers the names its templates use. ``from_vault``: the whole file was encrypted, so that every text in it is a secret.
     """
 
     file: str
@@ -167,7 +167,8 @@ def is_null(node: yaml.Node) -> bool:
 def parse(text: str, file: str) -> Document:
     """Parse one YAML document. Raises InventoryError with the line for all that is malformed."""
     try:
-        return Document(file, _Loader(text).get_single_node())
+        root = _Loader(text).get_single_node()
+        return Document(file, None if root is None or is_null(root) else root)
     except yaml.YAMLError as error:
         raise _explained(error, text, file) from None
     except RecursionError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import getpass
 import queue
 import secrets
 import socket
@@ -13,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from encamp import __version__, bundle, endings, plan
+from encamp import __version__, bundle, endings, plan, this_user
 from encamp.errors import Unreachable
 from encamp.plan import HostPlan
 from encamp.report import NOT_REACHED, SLOW_SECONDS, Listener, Outcome
@@ -66,7 +65,7 @@ class Run:
             "id": secrets.token_hex(6),
             "command": command,
             "version": __version__,
-            "who": getpass.getuser(),
+            "who": this_user.who(),
             "from": socket.gethostname(),
             "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         }

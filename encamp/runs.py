@@ -58,7 +58,10 @@ class Record:
 def past(folder: Path | None = None) -> Iterator[Record]:
     """Records of earlier runs, the latest first. What cannot be read is left out."""
     for path in sorted((folder or DIRECTORY).glob("*.jsonl"), reverse=True):
-        record = _read(path)
+        try:
+            record = _read(path)
+        except (AttributeError, KeyError, TypeError):  # JSON, but not what a run writes
+            continue
         if record:
             yield record
 

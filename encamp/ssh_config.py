@@ -6,7 +6,6 @@ The program is asked only where a configuration file says something that matters
 from __future__ import annotations
 
 import functools
-import getpass
 import hashlib
 import os
 import re
@@ -14,7 +13,7 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from encamp import ssh_directives, ssh_files
+from encamp import ssh_directives, ssh_files, this_user
 from encamp.errors import InventoryError
 from encamp.shared.record import factory, record, replace
 from encamp.ssh_files import Statement
@@ -93,7 +92,7 @@ class Hop:
         local = socket.gethostname()
         tokens = {"%": "%", "d": ssh_files.home(), "h": self.host, "i": str(os.getuid()), "n": self.name}
         tokens |= {"k": self.first("hostkeyalias", self.host), "l": local, "L": local.partition(".")[0]}
-        return {**tokens, "p": str(self.port), "r": self.user, "u": getpass.getuser()}[letter]
+        return {**tokens, "p": str(self.port), "r": self.user, "u": this_user.who()}[letter]
 
 
 def route(name: str, user: str | None, port: int | None, file: str = "") -> tuple[Hop, ...]:
@@ -145,7 +144,7 @@ def look_up(name: str, user: str | None, port: int | None, file: str = "") -> Ho
     """What OpenSSH makes of a name. Raises InventoryError with OpenSSH's own words."""
     found = ssh_files.statements(file)
     if not file and all(one.keyword in ssh_directives.NEUTRAL for one in found):
-        return Hop(name, name, port or 22, user or getpass.getuser())
+        return Hop(name, name, port or 22, user or this_user.login())
     values = ask(name, user, port, file)
     return _unambiguous(Hop(name, values["hostname"][0], int(values["port"][0]), values["user"][0], values), found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from itertools import islice
 
 from encamp import plan, runs
@@ -20,8 +21,8 @@ STAGE: tuple[str, ...] = ("history",)
 
 def history(options: Options, last: str = "20") -> int:
     """Tell the latest runs. Returns the exit code; raises EncampError."""
-    if not last.isdecimal() or not int(last):
-        raise UsageError(f"--last {last}: must be a number from 1", "for example --last 20")
+    if not re.fullmatch(r"0*[1-9]\d{0,5}", last):
+        raise UsageError(f"--last {last}: must be a number from 1 to 999999", "for example --last 20")
     if options.hosts:
         return _of_hosts(options, int(last))
     for record in reversed(list(islice(runs.past(), int(last)))):

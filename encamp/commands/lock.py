@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import tempfile
@@ -20,7 +21,7 @@ def lock(version: str, exclude_newer: str = "", packages: Sequence[str] = (), in
 
     With ``packages`` the lock is the site's own: it goes into locks/ beside the inventory.
     """
-    if exclude_newer and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", exclude_newer):
+    if exclude_newer and not _is_date(exclude_newer):
         raise UsageError(f"--exclude-newer {exclude_newer}: expected a date such as 2026-10-30")
     if re.match(r"[01]\.", version):
         raise UsageError(f"--prefect {version}: older than {versions.SUPPORTED_SINCE}, the oldest that encamp deploys")
@@ -33,6 +34,13 @@ def lock(version: str, exclude_newer: str = "", packages: Sequence[str] = (), in
     print(f"{path}: prefect {made.version}{more}, resolved as of {made.date}, Python {made.requires_python}")
     print(note)
     return 0
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[str]) -> tuple[Path, locks.Lock, str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import socket
 import uuid
 from pathlib import Path
 from typing import Any
 
-from encamp import bundle, inventory, rollout, saved_plan, saved_plan_key, saved_plan_steps, site
+from encamp import bundle, inventory, rollout, saved_plan, saved_plan_key, saved_plan_steps, site, this_user
 from encamp.commands import deploy
 from encamp.commands.deploy import Prepared
 from encamp.commands.options import Options, reporting
@@ -96,7 +95,7 @@ def _made(options: Options, verify: bool, fleet: Site, selected: list[SiteHost])
         "any_errors_fatal": pace.any_errors_fatal,
     }
     where = str(Origin(str(fleet.inventory.path)))
-    return saved_plan.Made(uuid.uuid4().hex, getpass.getuser(), socket.gethostname(), where, bundle.digest(), kept)
+    return saved_plan.Made(uuid.uuid4().hex, this_user.who(), socket.gethostname(), where, bundle.digest(), kept)
 
 
 def _stored(options: Options, kept: dict[str, Any]) -> tuple[Options, bool]:

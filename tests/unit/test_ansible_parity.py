@@ -71,6 +71,19 @@ ungrouped:
   vars: {v: ungrouped, u: 1}
 """,
 }
+PORTS = {
+    "hosts.yml": """
+all:
+  hosts:
+    web[01:02].example.com:2222:
+    "[2001:db8::1]:22": {port: 1}
+    plain:24:
+""",
+    "group_vars/all.yml": "---\n# nothing yet\n",
+    "group_vars/ungrouped/main.yml": "v: 1\n",
+    "group_vars/ungrouped/old.d/main.yml": "v: 2\n",
+    "host_vars/plain.yml": "---\n",
+}
 PATTERNS = (
     *("all", "*", "web", "web:&web_us", "web:!web1", "web:&web_us:!web1", "~web[0-9]+$", "web*", "web[0]", "web[0:2]"),
     *("web[-1]", "web[1:]", "db1,web2", "db1:web2", "!web1", "web:!~.*example.*", "*.example.com", "all:!web"),
@@ -121,7 +134,7 @@ def members(groups: dict[str, Any], name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "site", [VARIED, DIAMOND, ROOT / "inventory/hosts.yml", ROOT / "inventory/lab/hosts.yml"], ids=str
+    "site", [VARIED, DIAMOND, PORTS, ROOT / "inventory/hosts.yml", ROOT / "inventory/lab/hosts.yml"], ids=str
 )
 def test_hosts_groups_and_variables_are_those_that_ansible_finds(tmp_path: Path, site: Any) -> None:
     path = written(tmp_path, site) if isinstance(site, dict) else site

@@ -244,7 +244,7 @@ def test_a_run_keeps_its_bytecode_for_the_next(tmp_path: Path, forbidden: str, k
 def test_closed_standard_streams_change_nothing(site: Path, closed: str) -> None:
     """Some schedulers start their jobs so; the next file that is opened must not take a stream's number."""
     events = site / "events.jsonl"
-    command = f'exec "{FAB}" deploy --check --json "{events}" {closed}'
+    command = f'exec "{FAB}" -H web1 deploy --check --set ansible_port=1 --json "{events}" {closed}'
     done = subprocess.run(
         ["sh", "-c", command], cwd=CHECKOUT, env={**os.environ, "ENCAMP_INVENTORY": str(site)}, check=False
     )

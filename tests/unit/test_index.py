@@ -77,7 +77,12 @@ def test_certificates_by_variable(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "variable", "text"),
-    [("uv.toml", "UV_CONFIG_FILE", "index-url = \n"), ("pip.conf", "PIP_CONFIG_FILE", "index-url = x\n")],
+    [
+        ("uv.toml", "UV_CONFIG_FILE", "index-url = \n"),
+        ("uv.toml", "UV_CONFIG_FILE", '[index]\nurl = "https://uv.example/simple"\ndefault = true\n'),
+        ("uv.toml", "UV_CONFIG_FILE", "[[index]]\ndefault = true\n"),
+        ("pip.conf", "PIP_CONFIG_FILE", "index-url = x\n"),
+    ],
 )
 def test_a_broken_file_is_named(name: str, variable: str, text: str, tmp_path: Path) -> None:
     path = written(tmp_path / name, text)

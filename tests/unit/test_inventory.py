@@ -151,6 +151,27 @@ def test_two_sources_for_one_group_are_refused(tmp_path: Path) -> None:
         load(site(tmp_path, files))
 
 
+def test_folders_of_variables_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    """A link into a checkout that is not there would otherwise take every variable away, in silence."""
+    (tmp_path / "group_vars").symlink_to("not/checked/out")
+    error = refusal(tmp_path, "web: {hosts: {h: }}\n")
+    assert error.where is not None and error.where.file == str(tmp_path / "group_vars")
+    assert "No such file" in error.message
+
+
+def test_two_inventory_files_in_a_folder_are_refused(tmp_path: Path) -> None:
+    site(tmp_path, {"hosts.yml": "web: {hosts: {h: }}\n", "hosts.yaml": "web: {hosts: {k: }}\n"})
+    with pytest.raises(InventoryError, match=r"both hosts\.yml and hosts\.yaml"):
+        load(tmp_path)
+    assert list(load(tmp_path / "hosts.yaml").hosts) == ["k"]
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-that-name/site"])
+def test_paths_that_no_file_can_have(path: str) -> None:
+    with pytest.raises(InventoryError, match="there is no inventory"):
+        load(Path(path))
+
+
 def test_files_of_variables_that_nothing_reads_are_told(tmp_path: Path) -> None:
     inventory = loaded(tmp_path, "web: {hosts: {h: }}\n", group_vars__wbe="x_a: 1\n", host_vars__hh="x_b: 1\n")
     assert [note.split(" is ")[0].rpartition("/")[2] for note in inventory.notes] == ["wbe.yml", "hh.yml"]
@@ -255,7 +276,10 @@ def test_a_template_inside_a_list_is_pointed_at_itself(tmp_path: Path) -> None:
         ("adhoc: true\n", 1, "not a mapping"),
         ("all:\n  host:\n    a:\n", 2, "host is no part of a group"),
         ("all:\n  hosts:\n    a: text\n", 3, "must be a mapping"),
+        ("---\n# nothing yet\n", 1, "empty"),
         ("all:\n  hosts:\n    web[3:1]:\n", 3, "runs backwards"),
+        ("all:\n  hosts:\n    web[1-3]:\n", 3, "web[1-3] is no host name and no range"),
+        ("all:\n  hosts:\n    '[::1]':\n", 3, "[::1] is no host name and no range"),
         ("all:\n  hosts:\n    web[01:100]:\n", 3, "as many digits"),
         ("all:\n  vars:\n    ansible_ssh_common_args: -J x\n", 3, "ansible_ssh_common_args is not supported"),
         ("all:\n  vars:\n    ansible_usr: x\n", 3, "ansible_usr is not supported"),

@@ -129,6 +129,13 @@ def test_records_are_private_and_few(folder: Path, monkeypatch: pytest.MonkeyPat
     assert len(list(runs.past())) == 2
 
 
+@pytest.mark.parametrize("text", ["[]\n", '{"event": "run"}\n', '{"event": "run"}\n"recap"\n'])
+def test_a_record_that_no_run_wrote_is_left_out(folder: Path, text: str) -> None:
+    record("deploy", {"a": "ok"})
+    (folder / "99999999T000000.000000-deploy-1.jsonl").write_text(text)
+    assert [one.command for one in runs.past()] == ["deploy"]
+
+
 def test_a_record_that_cannot_be_made_is_told_and_no_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder.write_text("a file where the folder is to be")
     record("deploy", {"a": "ok"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from encamp import ssh_config, ssh_directives, ssh_files
+from encamp import ssh_config, ssh_directives, ssh_files, this_user
 from encamp.errors import InventoryError
 
 
@@ -105,3 +105,16 @@ def test_every_directive_of_this_openssh_is_known() -> None:
         ssh_directives.NEUTRAL | ssh_directives.OBEYED | ssh_directives.IGNORED.keys() | ssh_directives.REFUSED.keys()
     )
     assert {line.split()[0].lower() for line in told.splitlines()} - known == set()
+
+
+def test_a_user_without_an_account_is_told_to_name_the_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's job often runs under a number that no account has."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    assert this_user.who() == "uid 54321"
+    with pytest.raises(InventoryError, match="uid 54321 has no account") as caught:
+        this_user.login()
+    assert "ansible_user" in caught.value.fix
+    monkeypatch.setenv("USER", "deployer")
+    assert this_user.login() == "deployer"
