@@ -49,7 +49,8 @@ class LocatedList(list[Any]):
 class Document:
     """One parsed file. ``root`` is None when it is empty, or holds ``---`` alone.
 
-    ``references`` gathers the names its templates use. ``from_vault``: the whole file was encrypted, so that every text in it is a secret.
+    ``references`` gathers the names its templates use. ``from_vault``: the whole file was encrypted, so that every text
+    in it is a secret.
     """
 
     file: str
