@@ -16,6 +16,7 @@ from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles import address, base, firewall, versions
+from roles.address_checks import is_address
 from roles.kinds.api_auth import ApiAuth
 from roles.kinds.exposure import WILDCARDS, Exposure, is_public
 from roles.layout import Layout
@@ -218,7 +219,7 @@ def _exposure(host: SiteHost) -> Exposure:
         if is_public(name) and same_family and not sources:
             reason = f"{host.name}: {name} is a public address, and the API has neither auth nor a limit of sources"
             raise SettingsError(reason, f"set {MEANT}", host.origin(key))
-    names = tuple(dict.fromkeys(name for _, name in given if name and not address.is_address(name)))
+    names = tuple(dict.fromkeys(name for _, name in given if name and not is_address(name)))
     return Exposure(Layout(host.instance).name, bind, port, names, sources)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Mapping
-from typing import Any, Literal
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Iterator, Mapping
+from typing import Literal
+from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
 from encamp.settings import setting
 from encamp.shared.record import record
 from encamp.site import SiteHost
 from roles import base, versions
+from roles.address_checks import check_bind, check_own_url, check_port, is_address, is_loopback
 
-NOT_AN_ADDRESS = ("0.0.0.0", "::", "*", "")
 EVERYWHERE = "0.0.0.0"
 #: Where the proxy listens: on every address, of both versions of IP.
 BOTH = "*"
@@ -27,82 +25,6 @@ PRIVILEGED = 1024
 MANAGED = ("ui_serve_base", "api_base_path")
 
 
-def check_public_url(value: Any) -> str | None:
-    """What is wrong with a ``public_url``, if anything."""
-    if not value:
-        return None
-    try:
-        parts = urlsplit(str(value))
-    except ValueError as error:  # a bracket that is never closed, or what is in it is no address
-        return str(error)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "must be an address such as http://prefect.example.com:4200"
-    if parts.hostname in NOT_AN_ADDRESS:
-        return f"{parts.hostname} is an address to listen on, not one that clients can reach"
-    if parts.query or parts.fragment or parts.username is not None:
-        return "must be an address alone: no user, no ? and no #"
-    return _name_problem(parts) or _port_problem(parts)
-
-
-def _name_problem(parts: SplitResult) -> str | None:
-    """Name and path end up in the configuration of a proxy, in units and in certificates: letters that fit them all."""
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+", parts.hostname or ""):
-        return f"{parts.hostname} is no host name (write one with other letters in its xn-- form)"
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", parts.path):
-        return f"its path {parts.path} has more than letters, digits, '.', '_', '~' and '-' between single slashes"
-    return None
-
-
-def _port_problem(parts: SplitResult) -> str | None:
-    try:
-        return None if parts.port != 0 else "0 is no port"
-    except ValueError:
-        return "its port must be a number from 1 to 65535"
-
-
-def _check_public_url(value: Any) -> str | None:
-    """What is wrong with the setting ``public_url``: besides, a loopback address is each client's own machine."""
-    problem = check_public_url(value)
-    if problem or not value:
-        return problem
-    name = urlsplit(str(value)).hostname or ""
-    if name == "localhost" or name.endswith(".localhost") or _is_loopback(name):
-        return f"{name} is every client's own machine, not this server"
-    return None
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def is_address(name: str) -> bool:
-    """Whether it is an IP address, and no name."""
-    try:
-        return bool(ipaddress.ip_address(name))
-    except ValueError:
-        return False
-
-
-def needs_privilege(host: SiteHost) -> bool:
-    """Whether only root may listen on the server's port, unless it is let."""
-    return host.settings(Settings).port < PRIVILEGED
-
-
-def _check_port(value: int) -> str | None:
-    return "that port is ssh's" if value == 22 else None
-
-
-def _host_address(value: Any) -> str | None:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return "must be an IP address to listen on, such as 0.0.0.0"
-    return None
-
-
 @record
 class Settings:
     """Address and port of the API and the UI."""
@@ -110,15 +32,15 @@ class Settings:
     bind: str = setting(
         EVERYWHERE,
         "Address that the server listens on. With tls the proxy listens everywhere, and the server on 127.0.0.1 alone.",
-        check=_host_address,
+        check=check_bind,
     )
-    port: int = setting(4200, "TCP port of the API and the UI.", minimum=1, maximum=65535, check=_check_port)
+    port: int = setting(4200, "TCP port of the API and the UI.", minimum=1, maximum=65535, check=check_port)
     public_url: str = setting(
         "",
         "Address that clients really use, without /api: scheme, name, port and, if you like, a base path. Gives the "
         "UI's API URL, base paths, proxy, firewall port, certificate and profiles. Empty: the host's address in the "
         "inventory, as http://<address>:<port>, or with tls as https://<address>.",
-        check=_check_public_url,
+        check=check_own_url,
         example="https://prefect.example.com/flows",
     )
     tls: Literal["off", "internal", "acme", "files"] = setting(
@@ -174,7 +96,7 @@ def bind(host: SiteHost) -> str:
     Raises SettingsError where the inventory wants it to be reached both ways.
     """
     settings = host.settings(Settings)
-    if settings.tls == "off" or _is_loopback(settings.bind):
+    if settings.tls == "off" or is_loopback(settings.bind):
         return settings.bind
     if host.origin("bind"):
         raise SettingsError(
@@ -194,6 +116,11 @@ def outside(host: SiteHost) -> tuple[str, int]:
     if settings.tls == "off":
         return settings.bind, settings.port
     return BOTH, urlsplit(public_url(host)).port or HTTPS_PORT
+
+
+def needs_privilege(host: SiteHost) -> bool:
+    """Whether only root may listen on the server's port, unless it is let."""
+    return host.settings(Settings).port < PRIVILEGED
 
 
 def local_url(host: SiteHost) -> str:
@@ -234,10 +161,21 @@ def _check_family(host: SiteHost, url: str) -> None:
     """Raises SettingsError for an address of one version of IP where the server itself listens on the other alone."""
     settings, parts = host.settings(Settings), urlsplit(url)
     name, direct = parts.hostname or "", (parts.scheme, parts.port) == ("http", settings.port)
-    if settings.tls != "off" or not direct or not is_address(name) or _is_loopback(settings.bind):
+    if settings.tls != "off" or not direct or not is_address(name) or is_loopback(settings.bind):
         return
     if (":" in name) != (":" in settings.bind):
         wildcard = "::" if ":" in name else EVERYWHERE
         reason = f"{host.name}: clients are to use {name}, and the server listens on {settings.bind}"
         where = host.origin("public_url") or host.origin("bind") or host.origin("ansible_host")
         raise SettingsError(reason, f"set bind: '{wildcard}', or a public_url with a name", where)
+
+
+def warnings(host: SiteHost) -> Iterator[str]:
+    """What may be a mistake, and may be meant: a plain address at another port than the server's."""
+    settings, url = host.settings(Settings), urlsplit(host.settings(Settings).public_url)
+    port = url.port or HTTP_PORT
+    if settings.tls == "off" and url.scheme == "http" and port != settings.port and not is_loopback(settings.bind):
+        yield (
+            f"{host.origin('public_url')}: public_url leads clients to port {port}, and the server listens on "
+            f"{settings.port}: that takes a proxy or a forwarded port of your own in between"
+        )

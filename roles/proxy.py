@@ -22,6 +22,7 @@ from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.templates import render
 from roles import address, base, firewall, tls, trust, versions
+from roles.address_checks import is_address
 from roles.kinds.proxy_probe import ProxyProbe
 from roles.tls import Place, Settings
 
@@ -110,7 +111,7 @@ def _part(view: SiteHost, alone: bool) -> dict[str, Any]:
     """
     below, sources = address.base_path(view), view.settings(firewall.Settings).allowed_sources
     known = dict.fromkeys((tls.name_of(view), view.inventory.address))
-    here = (*LOOPBACK, *filter(address.is_address, known))
+    here = (*LOOPBACK, *filter(is_address, known))
     return {
         "instance": view.instance,
         "matcher": f"prefect_{view.instance}",

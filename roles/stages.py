@@ -147,6 +147,7 @@ def warnings(host: SiteHost, site: Site, instance: str = "") -> list[str]:
     """What an operator should know of a host's releases and settings before a deploy, each once."""
     views = [view for stage in STAGES if not stage.of_host for view in _views(host, stage, instance)]
     found = [text for view in views for text in known_bad.warnings(view, _facts(view, site))]
+    found += [text for view in views if is_server(view) for text in address.warnings(view)]
     found += [text for view in views for text in without_effect.warnings(view, site, is_server)]
     return list(dict.fromkeys(found))
 

@@ -13,7 +13,8 @@ from encamp.run import Run
 from encamp.schedule import Wave
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles import access, address, client_database, client_modes, prefect_client, prefect_server, prefect_worker
+from roles import access, client_database, client_modes, prefect_client, prefect_server, prefect_worker
+from roles.address_checks import check_public_url
 from roles.layout import DEFAULT
 from roles.prefect_client import Api, Goal
 
@@ -183,7 +184,7 @@ def _other(fleet: Site, name: str, adhoc: bool) -> list[SiteHost]:
 
 def _normal(url: str) -> str:
     """An API URL as Prefect wants it: with a scheme, without a trailing slash, with /api."""
-    problem = address.check_public_url(url)
+    problem = check_public_url(url)
     if problem:
         raise UsageError(f"--api-url {url}: {problem}")
     return url.rstrip("/").removesuffix("/api") + "/api"

@@ -89,6 +89,23 @@ def test_a_setting_of_another_kind_of_host_is_told(
     assert f"{name} is none of them" in found and "hosts.yml:" in found
 
 
+@pytest.mark.parametrize(
+    ("values", "port"),
+    [
+        ({"public_url": "http://p.example.com"}, 80),
+        ({"public_url": "http://p.example.com:4200", "port": 4300}, 4200),
+        ({"public_url": "http://p.example.com", "bind": "127.0.0.1"}, 0),
+        ({"public_url": "https://p.example.com"}, 0),
+        ({"public_url": "http://p.example.com:4200"}, 0),
+        ({"public_url": "http://p.example.com", "port": 80}, 0),
+        ({"port": 4300}, 0),
+    ],
+)
+def test_an_address_at_another_port_is_told(tmp_path: Path, values: dict[str, Any], port: int) -> None:
+    found = told(tmp_path, "vm1", {"vm1": {**HOST, **values}})
+    assert bool(found) == bool(port) and (not port or f": public_url leads clients to port {port}," in found)
+
+
 def test_what_stands_for_all_hosts_or_is_read_by_one_is_not_misplaced(tmp_path: Path) -> None:
     shared = {"client_mode": "local", "work_pools": {"a": {}}, "postgres_max_connections": 200, "port": 4300}
     groups = {"servers": {"vm1": HOST}, "workers": {"w1": {"ansible_host": "192.0.2.3", "auth": "off"}}}
