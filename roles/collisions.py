@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import combinations
 
-from encamp.errors import SettingsError
+from encamp.errors import InventoryError, SettingsError
 from encamp.site import Site, SiteHost
 from roles import address, prefect_server, stages
 from roles.layout import Layout
 
+EXAMPLE = "personal: {port: 4202}"
 #: What a host's instances must each have for themselves: the setting, and its value for an instance.
 _OWN: tuple[tuple[str, Callable[[SiteHost], str]], ...] = (
     ("port", lambda host: str(host.settings(address.Settings).port)),
@@ -26,6 +27,24 @@ def check(site: Site) -> None:
     for one, other in combinations(servers, 2):
         if one.name != other.name:
             _check_pair(one, other, _OWN[1:])
+
+
+def warnings(host: SiteHost, site: Site) -> list[str]:
+    """Other servers that are the machine of this one: each deploy of one would undo the other's."""
+    servers = [one for one in site.in_group(prefect_server.GROUP) if _machine(one) == _machine(host)]
+    others = [one.name for one in servers if one.name != host.name]
+    if not others or not host.in_group(prefect_server.GROUP):
+        return []
+    told = f"{host.name} and {', '.join(others)} are one machine ({host.inventory.address}), and write the same files"
+    return [f"{told}: list it once, with an instance for each server (instances: {{default: {{}}, {EXAMPLE}}})"]
+
+
+def _machine(host: SiteHost) -> tuple[object, ...]:
+    """What is the same for two hosts that are reached in the same way."""
+    try:
+        return ("",) if host.inventory.local else (host.inventory.address, host.inventory.port)
+    except InventoryError:
+        return (host.name, None, None)  # whoever connects to it is told
 
 
 def _check_pair(one: SiteHost, other: SiteHost, own: Iterable[tuple[str, Callable[[SiteHost], str]]]) -> None:

@@ -15,7 +15,7 @@ from encamp.schedule import Wave, waves
 from encamp.secret_store import Missing, changing
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles import access, address, database_host, prefect_server, prefect_worker, stages
+from roles import access, address, collisions, database_host, prefect_server, prefect_worker, stages
 
 COMMAND = "deploy"
 
@@ -62,7 +62,7 @@ def carry_out(
     told.start(str(fleet.inventory.path), [host.name for host in selected])
     reach.tell(told.warn)
     for host in selected:
-        told.warn(host.name, stages.warnings(host, fleet, options.instance))
+        told.warn(host.name, [*stages.warnings(host, fleet, options.instance), *collisions.warnings(host, fleet)])
     return Run(COMMAND, options.mode, reach, [told]).converge(prepared.waves, prepared.plans)
 
 

@@ -31,14 +31,14 @@ Secret(value="x").save("block-{instance}")
 """
 
 
-def site_of(lab: LiveLab, folder: Path, version: str) -> Path:
-    """vm1 with its server, and beside it ``personal`` of ``version``, on SQLite and with a worker."""
+def site_of(lab: LiveLab, folder: Path, version: str, **shared: object) -> Path:
+    """vm1 with its server, and ``personal`` of ``version`` beside it, on SQLite, with a worker. ``shared``: of both."""
     url = f"http://{lab.address(HOST)}"
     personal = {
         **{"port": PORTS["personal"], "public_url": f"{url}:{PORTS['personal']}", "database": "sqlite"},
         **{"prefect_version": version, "work_pool": "home"},
     }
-    return lab.site(folder, host_vars={HOST: {"instances": {"default": {}, "personal": personal}}})
+    return lab.site(folder, host_vars={HOST: {**shared, "instances": {"default": {}, "personal": personal}}})
 
 
 def endpoint(lab: LiveLab, instance: str, path: str) -> str:
@@ -128,6 +128,27 @@ def test_a_second_deploy_of_both_changes_nothing(both: LiveLab, added: tuple[Fab
     done = both.fab("-H", HOST, "deploy", inventory=added[1])
     succeeded(done)
     assert counts(done, HOST)["changed"] == 0
+
+
+def test_pools_queues_and_limits_of_both_may_be_called_the_same(both: LiveLab, tmp_path: Path) -> None:
+    pools = {"both": {"concurrency_limit": 3, "queues": {"urgent": {"priority": 1}}}}
+    site = site_of(both, tmp_path, OLD, work_pools=pools, concurrency_limits={"tag": 2})
+    done = both.fab("-H", HOST, "deploy", "--no-verify", inventory=site)
+    succeeded(done)
+    names = ("WorkPool:{}both", "WorkQueue:{}both/urgent", "TagConcurrencyLimit:{}tag")
+    assert changed(done) == {name.format(prefix) for name in names for prefix in ("", "personal/")}
+    curl(
+        both,
+        "laptop1",
+        endpoint(both, "personal", "work_pools/both"),
+        "-X",
+        "PATCH",
+        "--json",
+        """'{"is_paused": true}'""",
+    )
+    paused = {instance: api(both, "laptop1", endpoint(both, instance, "work_pools/both")) for instance in PORTS}
+    assert {instance: pool["is_paused"] for instance, pool in paused.items()} == {"default": False, "personal": True}
+    assert counts(both.fab("-H", HOST, "deploy", "--no-verify", inventory=site), HOST)["changed"] == 0
 
 
 def test_each_has_its_own_user_home_database_port_and_ui(both: LiveLab) -> None:

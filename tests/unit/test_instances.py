@@ -14,7 +14,7 @@ from encamp.errors import EncampError, UsageError
 from encamp.plan import HostPlan, job_for
 from encamp.shared.wire import BlobStore
 from encamp.site import Site
-from roles import address, database, removal
+from roles import address, collisions, database, removal
 
 TWO = "{default: {}, personal: {port: 4202, database: sqlite}}"
 
@@ -91,6 +91,24 @@ def test_two_servers_cannot_have_one_public_url(tmp_path: Path) -> None:
     write(tmp_path, text)
     with pytest.raises(EncampError, match=r"hosts.yml:7: vm1 \(default\) and vm2 \(default\) have the same public_url"):
         load_site(Options(None, "vm1", str(tmp_path)), ())  # type: ignore[arg-type]  # no connection is made
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("ansible_host: 192.0.2.7", "ansible_host: 192.0.2.7, port: 4202", True),
+        ("ansible_connection: local", "ansible_connection: local, port: 4202", True),
+        ("ansible_host: 192.0.2.7", "ansible_host: 192.0.2.7, ansible_port: 2222", False),
+        ("ansible_host: 192.0.2.7, ansible_port: x", "ansible_host: 192.0.2.7", False),
+        ("ansible_host: 192.0.2.7", "ansible_host: 192.0.2.8", False),
+    ],
+)
+def test_a_machine_that_is_listed_as_two_servers_is_told(tmp_path: Path, one: str, other: str, same: bool) -> None:
+    file = write(tmp_path, "").joinpath("hosts.yml")
+    file.write_text(file.read_text().replace("vm1:\n", f"vm1: {{{one}}}\n        vm2: {{{other}}}\n"))
+    found = Site(inventory.load(tmp_path), [])
+    told = "\n".join(collisions.warnings(found.host("vm2"), found))
+    assert ("vm2 and vm1 are one machine" in told and "instances: {default: {}" in told) if same else not told
 
 
 def test_the_same_public_url_may_be_written_in_two_ways(tmp_path: Path) -> None:
