@@ -69,7 +69,8 @@ class Converter:
         if hint is str:
             return scalars.text(data, place)
         if isinstance(data, Vaulted):
-            raise Invalid(place, f"must be {type_name(hint)}, and a single encrypted value is a text", "leave it open")
+            reason = f"must be {type_name(hint)}, and a single encrypted value is a text"
+            raise Invalid(place, reason, "write it unencrypted")
         data = _retyped(data, place)
         if data is None:
             raise Invalid(place, "has no value", "give it one, or remove the line")

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from encamp.errors import InventoryError, Origin
-from encamp.vaulted import HOW, TAGS, Locked, Vaulted, VaultError, is_encrypted, opened
+from encamp.vaulted import TAGS, Locked, Vaulted, VaultError, is_encrypted, opened
 
 # The C parser is an order of magnitude faster; wheels of PyYAML have it, some distributions' builds do not.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -25,6 +25,10 @@ _KINDS = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.Scala
 
 class Template(str):
     """A text with Jinja in it, not rendered yet."""
+
+
+class VaultedTemplate(Template, Vaulted):
+    """One that stands in an encrypted file: what it says, and what it makes, is secret."""
 
 
 class LocatedDict(dict[Any, Any]):
@@ -141,7 +145,7 @@ class Document:
             text: str = node.value
             if "{{" in text or "{%" in text:
                 self.references.update(re.findall(_WORD, text))
-                return Template(text)
+                return VaultedTemplate(text) if self.from_vault else Template(text)
             return Vaulted(text) if self.from_vault else text
         if node.tag in TAGS:
             return Locked(node.value)
@@ -192,7 +196,7 @@ def parse_file(path: str) -> Document:
     try:
         document = parse(opened(text), path)
     except VaultError as error:
-        raise InventoryError(f"the file {error}", HOW, Origin(path, 1)) from None
+        raise InventoryError(f"the file {error}", error.fix, Origin(path, 1)) from None
     document.from_vault = True
     return document
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from encamp.errors import InventoryError, Origin
 from encamp.inventory_yaml import LocatedDict, LocatedList, Template
 from encamp.shared.record import record
-from encamp.vaulted import HOW, Locked, Vaulted, VaultError, opened
+from encamp.vaulted import Locked, Vaulted, VaultError, opened
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -120,26 +121,24 @@ class Variables(Mapping[str, Value]):
         except InventoryError:
             raise
         except jinja2.UndefinedError as error:
-            raise self._undefined(str(error.message), name, origin) from None
-        except jinja2.TemplateError as error:
-            fix = f"correct the template: {text}"
-            raise InventoryError(f"{name}: {error.message}", fix, origin) from None
+            missing = re.match("'(.+)' is undefined$", str(error.message))
+            if missing:
+                raise self._undefined(missing[1], name, origin) from None
+            raise _unrendered(error, text, name, origin) from None
         except Exception as error:  # an expression may fail in any way: 1 / 0, a filter given the wrong type
-            raise InventoryError(f"{name}: {error}", f"correct the template: {text}", origin) from None
-        return result if isinstance(result, Vaulted) or not isinstance(result, str) else Rendered(result)
+            raise _unrendered(error, text, name, origin) from None
+        if not isinstance(result, str) or isinstance(result, Vaulted):
+            return result
+        return Vaulted(result) if isinstance(text, Vaulted) else Rendered(result)
 
-    def _undefined(self, message: str, name: str, origin: Origin) -> InventoryError:
-        missing = message.split("'")[1] if message.endswith("is undefined") and "'" in message else ""
-        fix = "define it, or give a default: {{ name | default('value') }}"
-        if missing in _ABSENT:
-            fix = _ABSENT[missing]
-        elif missing:
+    def _undefined(self, missing: str, name: str, origin: Origin) -> InventoryError:
+        fix = _ABSENT.get(missing, "")
+        if not fix:
             import difflib
 
             near = difflib.get_close_matches(missing, [*self._raw, *self._magic], 1)
-            fix = f"did you mean {near[0]}?" if near else fix
-        text = f"the template uses {missing}, which is not set for this host" if missing else message
-        return InventoryError(f"{name}: {text}", fix, origin)
+            fix = f"did you mean {near[0]}?" if near else "define it, or give a default: {{ name | default('value') }}"
+        return InventoryError(f"{name}: the template uses {missing}, which is not set for this host", fix, origin)
 
 
 _SELF = "variables of the host"
@@ -154,11 +153,20 @@ def _holds_template(data: Any) -> bool:
     return isinstance(data, (Template, Locked))
 
 
+def _unrendered(error: Exception, text: str, name: str, origin: Origin) -> InventoryError:
+    """The error for a template that fails. Of one out of an encrypted file neither text nor reason is repeated."""
+    if isinstance(text, Vaulted):
+        message = f"the encrypted template fails ({type(error).__name__})"
+        return InventoryError(f"{name}: {message}", "correct it with `ansible-vault edit`", origin)
+    reason = getattr(error, "message", None) or error
+    return InventoryError(f"{name}: {reason}", f"correct the template: {text}", origin)
+
+
 def _unlocked(data: str, name: str, origin: Origin) -> Vaulted:
     try:
         return Vaulted(opened(data))
     except VaultError as error:
-        raise InventoryError(f"{name} {error}", HOW, origin) from None
+        raise InventoryError(f"{name} {error}", error.fix, origin) from None
 
 
 def _environment() -> Environment:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
-from encamp.vaulted import MARK, VaultError
+from encamp.vaulted import AGAIN, MARK, VaultError
 
 ROUNDS, KEY_BYTES, IV_BYTES, SALT_BYTES, WIDTH = 10_000, 32, 16, 32, 80
 BLOCK = 16
@@ -43,7 +43,7 @@ def decrypt(text: str, identities: Sequence[Identity]) -> str:
             try:
                 return plain.decode("utf-8")
             except UnicodeDecodeError:
-                raise VaultError("holds bytes that are not UTF-8 text") from None
+                raise VaultError("holds bytes that are not UTF-8 text", AGAIN) from None
     raise VaultError("is encrypted with another vault password" + (f" (vault id {name})" if name else ""))
 
 
@@ -66,13 +66,13 @@ def _parsed(text: str) -> tuple[str, bytes]:
     header, *lines = text.strip().splitlines() or [""]
     fields = [field.strip() for field in header.split(";")]
     if len(fields) < 3 or fields[0] + ";" != MARK:
-        raise VaultError("is no Ansible Vault text")
+        raise VaultError("is no Ansible Vault text", AGAIN)
     if fields[1] not in ("1.1", "1.2") or fields[2] != "AES256":
-        raise VaultError(f"is of vault format {fields[1]} {fields[2]}, and only AES256 of 1.1 and 1.2 is known")
+        raise VaultError(f"is of vault format {fields[1]} {fields[2]}, and only AES256 of 1.1 and 1.2 is known", AGAIN)
     try:
         body = binascii.unhexlify("".join(line.strip() for line in lines))
     except ValueError:
-        raise VaultError("is a damaged vault text: it is not hexadecimal") from None
+        raise VaultError("is a damaged vault text: it is not hexadecimal", AGAIN) from None
     return (fields[3] if len(fields) > 3 else ""), body
 
 
@@ -81,7 +81,7 @@ def _opened(body: bytes, password: Secret) -> bytes | None:
     try:
         salt, tag, sealed = (binascii.unhexlify(part) for part in body.split(b"\n", 2))
     except ValueError:
-        raise VaultError("is a damaged vault text: parts are missing") from None
+        raise VaultError("is a damaged vault text: parts are missing", AGAIN) from None
     cipher_key, mac_key, iv = _keys(salt, password)
     if not hmac.compare_digest(hmac.new(mac_key, sealed, hashlib.sha256).digest(), tag):
         return None

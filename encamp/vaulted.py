@@ -9,6 +9,10 @@ PASSWORD_FILE = ("ENCAMP_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_PASSWORD_FILE")
 HOW = f"name the password's file in {PASSWORD_FILE[0]} (or {PASSWORD_FILE[1]})"
 
 
+#: What to do about a text that no password opens.
+AGAIN = "put back what `ansible-vault` or `fab secrets encrypt` wrote, or encrypt the value anew"
+
+
 class Vaulted(str):
     """A text that came out of a vault: wherever a secret is wanted it is one, and it is never shown."""
 
@@ -21,7 +25,11 @@ class Locked(str):
 
 
 class VaultError(ValueError):
-    """A value that cannot be opened. The text never holds the value."""
+    """A value that cannot be opened. Neither the text nor ``fix`` holds the value."""
+
+    def __init__(self, message: str, fix: str = HOW) -> None:
+        super().__init__(message)
+        self.fix = fix
 
 
 def is_encrypted(text: str) -> bool:

@@ -8,7 +8,7 @@ import sys
 from encamp import vault, vault_passwords
 from encamp.errors import UsageError
 from encamp.terminal import put
-from encamp.vaulted import HOW, VaultError
+from encamp.vaulted import VaultError
 
 INDENT = " " * 10
 
@@ -23,7 +23,7 @@ def encrypt(name: str = "", vault_id: str = "") -> int:
         identity = vault_passwords.to_encrypt_with(vault_id, vault_passwords.identities())
         text = vault.encrypt(value, identity)
     except VaultError as error:
-        raise UsageError(f"the value {error}", HOW) from None
+        raise UsageError(f"the value {error}", error.fix) from None
     first = f"{name}: !vault |" if name else "!vault |"
     put("\n".join([first, *(f"{INDENT}{line}" for line in text.splitlines())]))
     return 0

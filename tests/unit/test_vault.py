@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from encamp import inventory, vault, vault_passwords
+from encamp import inventory, inventory_graph, vault, vault_passwords
 from encamp.errors import EncampError, InventoryError
 from encamp.settings import read, setting
 from encamp.shared.secret import Secret
@@ -135,6 +135,27 @@ def test_a_whole_file_may_be_encrypted(tmp_path: Path, password_file: Path) -> N
     assert (found.port, str(found.name)) == (80, "plain")
 
 
+def test_a_template_in_an_encrypted_file_is_as_secret_as_it(tmp_path: Path, password_file: Path) -> None:
+    sealed = vault.encrypt("token: hunter2@{{ inventory_hostname }}\nn: 80\nport: '{{ n }}'\n", ME)
+    loaded = site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed)
+    found = read(Wanted, loaded.hosts["h"])
+    assert isinstance(found.token, Secret) and (found.token.reveal(), found.port) == ("hunter2@h", 80)
+    shown = [inventory_graph.listing(loaded), *inventory_graph.graph(loaded, variables=True)]
+    assert "hunter2" not in "".join(shown)
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ hunter2", "{{ 1 / 0 }}", "{{ nosuch }}", "{{ ''.hunter2 }}", "{{ 1 | hunter2 }}"]
+)
+def test_a_template_in_an_encrypted_file_that_fails_is_not_repeated(
+    tmp_path: Path, password_file: Path, template: str
+) -> None:
+    sealed = vault.encrypt(f'token: "hunter2{template}"\n', ME)
+    with pytest.raises(EncampError, match=r"all\.yml:1: token: the (encrypted )?template") as caught:
+        read(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
+    assert "hunter2" not in f"{caught.value} {caught.value.fix}"
+
+
 def test_plain_text_is_still_no_secret(tmp_path: Path) -> None:
     with pytest.raises(EncampError, match="token must not stand in the inventory as plain text"):
         read(Wanted, site(tmp_path, "all: {hosts: {h: {token: hunter2}}}\n").hosts["h"])
@@ -159,6 +180,7 @@ def test_what_cannot_be_used_names_the_line_and_not_the_value(
         read(Wanted, site(tmp_path, text).hosts["h"])
     assert wanted in str(caught.value) and "hosts.yml:4" in str(caught.value)
     assert "hunter2" not in f"{caught.value} {caught.value.fix}"
+    assert "port" in wanted or "encrypt the value anew" in caught.value.fix
 
 
 @pytest.mark.parametrize("password", [None, "another", "", "missing"])
