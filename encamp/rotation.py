@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from encamp.errors import SettingsError
-from encamp.secret_store import NEXT, OLD, make, read, sync
+from encamp.secret_store import NEXT, OLD, make, read, status, sync
 from encamp.shared.secret import Secret
 
 State = Literal["none", "prepared", "switched"]
@@ -38,9 +38,9 @@ class Rotation:
 
     def state(self) -> State:
         """What the files mean."""
-        if self._next.exists():
+        if status(self._next):
             return "prepared"
-        return "switched" if self._old.exists() else "none"
+        return "switched" if status(self._old) else "none"
 
     def prepare(self) -> None:
         """Make the next value, unless it is there."""

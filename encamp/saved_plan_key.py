@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from encamp.errors import SavedPlanError
-from encamp.secret_store import FOLDER, SecretStore
+from encamp.secret_store import FOLDER, SecretStore, status
 from encamp.shared.secret import Secret
 
 VARIABLE = "ENCAMP_PLAN_KEY"
@@ -47,7 +47,7 @@ def for_applying(site: Path, environment: Mapping[str, str] = os.environ) -> Pla
     """The key of the site in folder ``site``. Raises SavedPlanError where there is none, SettingsError."""
     store = SecretStore(site / FOLDER, "refuse")
     given = _given(environment)
-    if given is None and not store.path(NAME).exists():
+    if given is None and not status(store.path(NAME)):
         raise SavedPlanError(
             f"the key of this site's plans is not on this machine: there is no {store.path(NAME)}",
             f"apply the plan where it was made, or give that machine's key in {VARIABLE}",

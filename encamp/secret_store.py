@@ -114,12 +114,25 @@ def read(path: Path) -> Secret | None:
     except UnicodeDecodeError:
         raise SettingsError(f"{path} holds no text", "put back the file that `fab deploy` made") from None
     except OSError as error:
-        fix = "let it be a file that you own, mode 0600, in a folder of yours"
-        raise SettingsError(f"{path}: {error.strerror}", fix) from None
+        raise _unreadable(path, error) from None
     if not text or "\n" in text:
         wrong = "is empty" if not text else "has several lines"
         raise SettingsError(f"{path} {wrong}", "put back the secret, or remove the file to have a new one made")
     return Secret(text)
+
+
+def status(path: Path) -> os.stat_result | None:
+    """What a file is, not opened; None when there is none. Raises SettingsError where that cannot be known."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(f"{path}: {error.strerror}", "let it be a file that you own, mode 0600, in a folder of yours")
 
 
 def file_name(name: str) -> str:

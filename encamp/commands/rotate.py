@@ -17,6 +17,7 @@ from encamp.reach import Settings as ReachSettings
 from encamp.report import tell
 from encamp.reports import take_stdout
 from encamp.rotation import Rotation
+from encamp.secret_store import status
 from encamp.settings import given_secrets
 from encamp.site import Site
 from roles import generated, stages
@@ -39,7 +40,7 @@ def rotate(options: Options, name: str) -> int:
     fleet = secrets.load(options)
     one = _find(fleet, name)
     rotation = Rotation(fleet.secrets.path(name))
-    if not fleet.secrets.path(name).exists():
+    if not status(fleet.secrets.path(name)):
         raise UsageError(f"{name} is not on this machine", "`fab deploy` generates it; or copy it from where that ran")
     tell(f"{one.what}: {', '.join(one.hosts)}, one after the other")
     there = dataclasses.replace(options, hosts=",".join(one.hosts), rotating=one.name)

@@ -17,7 +17,7 @@ from encamp.host import locate
 from encamp.reach import Settings as ReachSettings
 from encamp.report import tell
 from encamp.rotation import Rotation
-from encamp.secret_store import FOLDER, NEXT, OLD, file_name
+from encamp.secret_store import FOLDER, NEXT, OLD, file_name, status
 from encamp.settings import given_secrets
 from encamp.site import Site
 from roles import generated, stages
@@ -79,7 +79,7 @@ def _left(folder: Path, known: set[str]) -> list[Row]:
 
 def _state(fleet: Site, name: str) -> str:
     path = fleet.secrets.path(name)
-    if not path.exists():
+    if not status(path):
         return "absent: the next `fab deploy` generates it"
     state = Rotation(path).state()
     return _age(path) if state == "none" else UNDER_WAY[state].format(name=name)

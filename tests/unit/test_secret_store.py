@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from encamp.errors import SettingsError
 from encamp.inventory import load
-from encamp.secret_store import PLACEHOLDER, SecretStore, file_name
+from encamp.rotation import Rotation
+from encamp.secret_store import PLACEHOLDER, SecretStore, file_name, read, status
 from encamp.site import Site
 
 NAME = "vm1/default/api-auth"
@@ -109,6 +110,15 @@ def test_a_damaged_file_is_refused_and_kept(folder: Path, text: bytes, wrong: st
     with pytest.raises(SettingsError, match=wrong):
         store.get(NAME)
     assert path.read_bytes() == text
+
+
+def test_what_cannot_be_looked_at_is_told_and_not_taken_for_absent(tmp_path: Path) -> None:
+    """As where the folder is root's, from a `sudo fab deploy` once: here it is a file, which even root cannot enter."""
+    (tmp_path / "secrets").write_text("")
+    path = SecretStore(tmp_path / "secrets").path(NAME)
+    for look in (status, read, lambda path: Rotation(path).state()):
+        with pytest.raises(SettingsError, match="Not a directory"):
+            look(path)
 
 
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: os.mkfifo(path, 0o600)])
