@@ -150,7 +150,7 @@ def inventory(options: Options, graph: bool = False, list: bool = False, vars: b
     """Show the site's groups and hosts (below the group -H), as ansible-inventory does, without secrets."""
     from encamp.commands.inventory import inventory as run
 
-    return run(options, list and not graph, vars)
+    return run(options, graph, list, vars)
 
 
 @command("inventory", "set")

@@ -60,7 +60,7 @@ def choice(choices: tuple[Any, ...], data: Any, place: Place) -> Any:
     listed = ", ".join(map(str, choices))
     near = nearest(str(data), dict.fromkeys(map(str, choices)))
     fix = near if isinstance(data, str) and near.startswith("did") else ""
-    if isinstance(choices[0], str) and not isinstance(data, (str, dict, list)):
+    if not isinstance(data, str) and shown(data) in choices:
         fix = f'write it in quotes, as in {place.key}: "..."'
     raise Invalid(place, f"must be one of {listed}, not {shown(data)}", fix)
 

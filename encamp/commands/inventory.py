@@ -8,13 +8,13 @@ from encamp.errors import UsageError
 from encamp.terminal import put
 
 
-def inventory(options: Options, as_list: bool = False, variables: bool = False) -> int:
+def inventory(options: Options, as_graph: bool = False, as_list: bool = False, variables: bool = False) -> int:
     """Print the graph of the whole site, or below the group that ``-H`` names; or all of it as JSON.
 
     Raises InventoryError, UsageError.
     """
-    if as_list and (variables or options.hosts):
-        raise UsageError("--list tells every host and variable", "leave --vars and -H out")
+    if as_list and (as_graph or variables or options.hosts):
+        raise UsageError("--list tells every host and variable", "leave --graph, --vars and -H out")
     loaded = load_inventory(options)
     group = options.hosts or "all"
     if group not in loaded.groups:

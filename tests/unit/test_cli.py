@@ -110,6 +110,7 @@ def test_help_of_deploy_says_what_each_option_is_for() -> None:
         pytest.param("-H web1 deploy --exit-code", 1, ("--check",), id="exit-code"),
         pytest.param("-H web1 deploy --nosuch", 1, ("--nosuch",), id="unknown-option"),
         pytest.param("-H web1 nosuch", 1, ("nosuch",), id="unknown-task"),
+        pytest.param("inventory --graph --list", 1, ("leave --graph",), id="graph-or-list"),
         pytest.param("-H laptop deploy", 1, ("laptop", "configure-client"), id="a-client"),
         pytest.param("-H web1 deploy --set prefect_version=3", 4, ("three numbers", "3.8.8"), id="version"),
         pytest.param("-H web1 deploy --set prefect_version=3.0.999", 4, ("fab lock --prefect 3.0.999",), id="no-lock"),

@@ -41,6 +41,7 @@ class Settings:
     ratio: float = setting(0.5, "A ratio.", maximum=1)
     database: Literal["postgres", "sqlite"] = setting("postgres", "The database.")
     switch: Literal["on", "off"] = setting("on", "A word that YAML reads otherwise.")
+    release: Literal["1.5", "newest"] = setting("newest", "A word that YAML takes for a number.")
     access: Literal["auto", "off"] | Secret = setting("off", "A switch, or a secret.")
     version: str = setting("3.8.8", "The version.")
     backup: bool = setting(False, "Whether to back up.")
@@ -116,7 +117,9 @@ def test_defaults_are_used_where_the_inventory_is_silent(tmp_path: Path) -> None
         ("port: {a: 1}", 4, "port must be a whole number, not the mapping", ""),
         ("ratio: 2", 4, "ratio is 2.0, but must be 1 or less", ""),
         ("database: postgre", 4, "database must be one of postgres, sqlite, not 'postgre'", "did you mean postgres?"),
-        ("switch: 1", 4, "switch must be one of on, off, not 1", 'write it in quotes, as in switch: "..."'),
+        ("switch: 1", 4, "switch must be one of on, off, not 1", ""),
+        ("release: no", 4, "release must be one of 1.5, newest, not false", ""),
+        ("release: 1.5", 4, "release must be one of 1.5, newest, not 1.5", "write it in quotes, as in release: "),
         (
             "access: hunter2",
             4,
