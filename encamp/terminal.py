@@ -55,7 +55,9 @@ def never_fail(*streams: TextIO) -> None:
 
 
 def has_live(out: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether ``out`` can redraw lines: a terminal with a cursor, watched by a person (not a CI job's)."""
+    """Whether ``out`` can redraw lines: a terminal with a cursor and a width, watched by a person (not a CI job's)."""
+    if environ.get("COLUMNS") == "0":  # rich believes it, and then shows nothing at all
+        return False
     return _is_terminal(out) and environ.get("TERM", "") not in ("", "dumb", "unknown") and not _says(environ, "CI")
 
 

@@ -146,6 +146,7 @@ def test_a_closed_window_ends_the_run_in_order(tmp_path: Path) -> None:
         ({"NO_COLOR": "1"}, True, False),
         ({"TERM": "dumb"}, False, False),
         ({"CI": "true"}, False, True),
+        ({"COLUMNS": "0"}, False, True),
         ({"CI": "true", "NO_COLOR": "1"}, False, False),
         ({"TERM": "dumb", "FORCE_COLOR": "1"}, False, True),
     ],
