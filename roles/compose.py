@@ -41,6 +41,7 @@ from roles.compose_images import images
 from roles.compose_settings import Settings, Stack, has_postgres
 from roles.kinds.flow_proof import FlowProof
 from roles.kinds.runtime_expectation import MARK, RuntimeExpectation
+from roles.kinds.server_container import START
 from roles.kinds.stack_containers import StackContainers, StackRestart
 from roles.kinds.stack_database import StackDatabase
 from roles.kinds.stack_password import StackPassword
@@ -182,8 +183,9 @@ def _names(host: SiteHost, stack: Stack) -> dict[str, Any]:
         "public_url": address.public_url(host),
         "directory": stack.directory,
         "stack": stack.program,
+        "start": START,
         "project": stack.project,
-        "command": ["python", "/run/encamp/start.py", *prefect_server.start_command(host, "")],
+        "command": ["python", START, *prefect_server.start_command(host, "")],
         "server_container": stack.server,
         "postgres_container": stack.postgres,
         "prefect_image": chosen[stack.server],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import ipaddress
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,9 +26,10 @@ class Issuer:
         self.pem = made.sign(self._key, hashes.SHA256()).public_bytes(PEM).decode()
 
     def leaf(self, name: str, valid: datetime.timedelta = MONTH) -> tuple[str, str]:
-        """Certificate and key of a server, as PEM text. It ends ``valid`` from now, which may be in the past."""
+        """Certificate and key of a server, by name or address, as PEM text. It ends ``valid`` from now, which may be in
+        the past."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        names = x509.SubjectAlternativeName([_alternative(name)])
         made = _builder(_name(name), self._name, key, valid).add_extension(names, critical=False)
         pem = made.sign(self._key, hashes.SHA256()).public_bytes(PEM).decode()
         plain = serialization.NoEncryption()
@@ -35,6 +38,12 @@ class Issuer:
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    with contextlib.suppress(ValueError):
+        return x509.IPAddress(ipaddress.ip_address(name))
+    return x509.DNSName(name)
 
 
 def _builder(

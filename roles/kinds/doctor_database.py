@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from encamp.resources.base import Reader
 from encamp.shared.secret import Secret
+from roles.kinds.server_container import with_settings
 
 if TYPE_CHECKING:
     from roles.kinds.doctor_server import ServerDoctor
@@ -93,10 +94,12 @@ def ask(host: Reader, kind: ServerDoctor, environment: Mapping[str, str], url: s
     """What the database told: place, size, revision, connections; or ``error``. Empty where there is no URL to ask."""
     if not url:
         return {}
-    given: dict[str, Secret] = {name: Secret(value) for name, value in environment.items() if name != "PATH"}
-    url = _filled(url, environment)
-    argv = [f"{kind.link}/bin/python", "-I", "-B", "-c", SCRIPT]
-    result = host.query(argv, Secret(url), given, kind.user, TIMEOUT)
+    secret, words = Secret(_filled(url, environment)), ["-I", "-B", "-c", SCRIPT]
+    if kind.container:
+        result = host.query(with_settings(kind.container, ["python", *words]), secret, timeout=TIMEOUT)
+    else:
+        given: dict[str, Secret] = {name: Secret(value) for name, value in environment.items() if name != "PATH"}
+        result = host.query([f"{kind.link}/bin/python", *words], secret, given, kind.user, TIMEOUT)
     try:
         found: dict[str, Any] = json.loads(result.out.strip().splitlines()[-1])
         return found

@@ -34,6 +34,11 @@ class ServerDoctor(Doctor):
     fix: bool = False
 
     @property
+    def container(self) -> str:
+        """The server's container; empty where it runs on the host itself."""
+        return str(self.health.get("container", ""))
+
+    @property
     def patient(self) -> str:
         return f"server {self.name}"
 

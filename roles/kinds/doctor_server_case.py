@@ -73,7 +73,10 @@ class ServerPatient:
 
     @cached_property
     def database(self) -> Mapping[str, Any]:
-        """What the database says to the server's own user, Python and URL."""
+        """What the database says to the server's own user, Python and URL. Nothing where those are in a container that
+        does not run."""
+        if self.kind.container and not self.state.active:
+            return {}
         return ask(self.host, self.kind, self.environment, self.database_url)
 
     @cached_property

@@ -114,12 +114,14 @@ def _explained(patient: ServerPatient, name: str, problem: Problem) -> Finding:
 def see_database(patient: ServerPatient) -> Optional[Finding]:
     """The database can be reached by the server's own user with the server's own URL."""
     if not patient.environment:
-        return None  # not a server whose settings lie in a file (containers)
+        return None
     if not patient.database_url:
         return warn(
             "no connection URL is set", "the server keeps its data in a SQLite file of its home", "see database:"
         )
     found = patient.database
+    if not found:
+        return None
     if found.get("error"):
         known = explain(str(found["error"]))
         cause, fix = (known.cause, known.fix) if known else ("", "see that it runs and listens where the URL points")
@@ -181,7 +183,8 @@ def see_room(patient: ServerPatient) -> Optional[Finding]:
     url = patient.database_url
     file = url.partition(":///")[2].partition("?")[0] if url.startswith("sqlite") else ""
     postgres = "/var/lib/postgresql" if "/var/run/postgresql" in url or "@127.0.0.1" in url else ""
-    return see_disk([path for path in ("/", patient.kind.home, os.path.dirname(file), postgres) if path])
+    docker = "/var/lib/docker" if patient.kind.container else ""
+    return see_disk([path for path in ("/", patient.kind.home, os.path.dirname(file), postgres, docker) if path])
 
 
 def see_time(patient: ServerPatient) -> Optional[Finding]:

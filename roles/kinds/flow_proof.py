@@ -99,7 +99,7 @@ class FlowProof(Resource):
 
     def _in_container(self, host: System, text: str, directory: str) -> None:
         """Run the script where the server's Prefect is, in a directory of the container's own."""
-        from roles.kinds.proof_container import run_script
+        from roles.kinds.server_container import run_script
 
         host.progress(f"running a throw-away flow in {self.container}")
         argv = [self.python, directory, FILE, self.api_url]

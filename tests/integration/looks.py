@@ -36,6 +36,13 @@ def changed(done: Fab, word: str = "changed") -> set[str]:
     return {line.split()[2] for line in done.stdout.splitlines() if line.split()[1:2] == [word]}
 
 
+def look(done: Fab, name: str) -> str:
+    """What one look of a doctor's told: its line, and the lines below it."""
+    found = re.search(rf"(?m)^  {re.escape(name)} +(ok|warn|FAIL|-) .*(?:\n      .*)*", done.stdout)
+    assert found, f"no look at {name}\n{done.stdout}\n{done.stderr}"
+    return found[0]
+
+
 def snapshot(lab: LiveLab, name: str) -> dict[str, str]:
     """Every path on a host with type, mode, owner, size and time of change; users, units and rules, too."""
     prune = " -o ".join(f"-path {path}" for path in RESTLESS)

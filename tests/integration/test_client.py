@@ -14,6 +14,7 @@ import yaml
 from live import LiveLab
 
 from tests.integration.looks import Fab, api, changed, counts, psql, succeeded, traces
+from tests.integration.patients import proxy
 from tests.integration.places import FLOW, fab_here
 
 SERVER = "vm1"
@@ -45,35 +46,6 @@ MINE = """active = "mine"
 
 [profiles.mine]
 PREFECT_LOGGING_LEVEL = "INFO"
-"""
-
-#: A proxy as many a default configuration makes it: HTTP passes, a WebSocket's Upgrade does not.
-PROXY = """\
-import http.server, sys, urllib.error, urllib.request
-
-HOP_BY_HOP = {"host", "connection", "upgrade", "content-length", "accept-encoding"}
-
-class Proxy(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def relay(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
-        request = urllib.request.Request("http://127.0.0.1:4200" + self.path, body, headers, method=self.command)
-        try:
-            answer = urllib.request.urlopen(request)
-        except urllib.error.HTTPError as error:
-            answer = error
-        data = answer.read()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.headers.get("Content-Type", "text/plain"))
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = relay
-
-http.server.ThreadingHTTPServer(("", int(sys.argv[1])), Proxy).serve_forever()
 """
 
 
@@ -281,11 +253,9 @@ def test_invalid_toml_is_refused_with_its_place_and_left_alone(laptops: LiveLab)
 @pytest.fixture
 def through_a_proxy(laptops: LiveLab, tmp_path: Path) -> Iterator[Path]:
     """A site whose clients reach the server by a proxy that lets no WebSocket pass, while health checks are green."""
-    laptops.ssh(SERVER, "cat > /tmp/proxy.py", text=PROXY)
-    laptops.ssh(SERVER, f"sudo systemd-run -q --unit lab-proxy /usr/bin/python3 /tmp/proxy.py {PROXY_PORT}")
     public_url = f"http://{laptops.address(SERVER)}:{PROXY_PORT}"
-    yield laptops.site(tmp_path / "site", host_vars={SERVER: {"public_url": public_url}})
-    laptops.ssh(SERVER, "sudo systemctl stop lab-proxy; rm /tmp/proxy.py")
+    with proxy(laptops, PROXY_PORT):
+        yield laptops.site(tmp_path / "site", host_vars={SERVER: {"public_url": public_url}})
 
 
 def test_verify_tells_that_task_runs_get_lost(laptops: LiveLab, through_a_proxy: Path) -> None:

@@ -1,12 +1,14 @@
-"""A proof's flow run inside a container: where Prefect is in an image, the host has no interpreter to import it."""
+"""Programs inside a server's container: where Prefect is in an image, the host has no interpreter to import it."""
 
 from __future__ import annotations
 
-from typing import Mapping, Union
+from typing import Mapping, Sequence, Union
 
 from encamp.resources.base import Reader, Result
 from encamp.shared.secret import Secret
 
+#: Where the stack mounts the program that runs a command with the server's settings.
+START = "/run/encamp/start.py"
 #: Writes the script, which comes by standard input, to a directory of its own, runs it as a program, and removes it.
 LOADER = """\
 import os, runpy, shutil, sys
@@ -20,6 +22,11 @@ try:
 finally:
     shutil.rmtree(directory, ignore_errors=True)
 """
+
+
+def with_settings(container: str, argv: Sequence[str]) -> list[str]:
+    """The command that runs ``argv`` in a container with the server's own settings, which it reads from their file."""
+    return ["docker", "exec", "--interactive", container, "python", START, *argv]
 
 
 def run_script(
