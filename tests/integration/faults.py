@@ -29,6 +29,21 @@ FOLDER = "/opt/faulty"
 PROGRAM = CHECKOUT / "tests" / "lab" / "faulty_python.py"
 MARK = "PREFECT_SWEEP_ROUND"
 PATIENCE = 300.0
+#: Ways to cut a host off, seen from it, and how each is mended.
+CUTS = {
+    "both": (
+        "ip route show default > /root/route && ip link set eth0 down",
+        "ip link set eth0 up && ip route add $(cat /root/route)",
+    ),
+    "in": (
+        "nft 'table netdev cut { chain in { type filter hook ingress device eth0 priority 0; policy drop; }; }'",
+        "nft delete table netdev cut",
+    ),
+    "out": (
+        "ip route show default | cut -d ' ' -f 3 > /root/peer && ip route add blackhole $(cat /root/peer)",
+        "ip route del blackhole $(cat /root/peer)",
+    ),
+}
 #: One look at everything that must hold whatever was cut off; the parts end with a line that no file has.
 LOOK = f"""
 pid=$(systemctl show -p MainPID --value {UNIT}); [ "$pid" = 0 ] || tr '\\0' '\\n' < /proc/$pid/environ; echo '=='
@@ -159,6 +174,10 @@ class Victim:
         """Wait until no agent is at work."""
         self._until_gone("[f]aulty/python3")
 
+    def hang_up(self) -> None:
+        """End the host's side of the connection, as sshd does when it has waited in vain for long enough."""
+        self.sh("pkill -f '[s]shd:.*@notty'")
+
     def until_hung_up(self) -> None:
         """Wait until sshd has seen that its client is gone."""
         self._until_gone("[s]shd:.*@notty")
@@ -198,13 +217,14 @@ class Victim:
             self.sh(f"find {directory} -mindepth 1 -delete && cp -a /root/kept/. {directory}")
 
     @contextlib.contextmanager
-    def silent(self) -> Iterator[None]:
-        """Nothing comes in and nothing goes out, and nobody is told: no connection is closed by it."""
-        self.sh("ip route show default > /root/route && ip link set eth0 down")
+    def silent(self, way: str) -> Iterator[None]:
+        """Nothing passes on the way of CUTS, and nobody is told: no connection is closed by it."""
+        cut, mend = CUTS[way]
+        self.sh(cut)
         try:
             yield
         finally:
-            self.sh("ip link set eth0 up && ip route add $(cat /root/route)")
+            self.sh(mend)
 
 
 @dataclass

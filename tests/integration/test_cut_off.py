@@ -77,25 +77,44 @@ def test_ctrl_c(sweep: Sweep, steps: list[str], step: str, how: signal.Signals) 
     sweep.settled(mark)
 
 
-def test_the_network_cut_both_ways(sweep: Sweep) -> None:
-    """The host works on alone; the controller gives it up, and says so."""
+@pytest.mark.parametrize(("way", "ends"), [("both", {UNREACHABLE}), ("out", {UNREACHABLE}), ("in", {0, UNREACHABLE})])
+def test_the_network_cut_for_good(sweep: Sweep, way: str, ends: set[int]) -> None:
+    """The host works on alone; a controller that hears nothing gives it up, and says so."""
     mark = sweep.next_round()
-    with sweep.victim.held(mark, "start", FILE) as controller, sweep.victim.silent():
+    with sweep.victim.held(mark, "start", FILE) as controller, sweep.victim.silent(way):
         sweep.victim.release()
         controller.wait(300)
         sweep.victim.until_ended()
         look = sweep.whole()
-    assert controller.returncode == UNREACHABLE, sweep.victim.printed()
-    assert "no word from the host" in sweep.victim.printed()
-    assert (look.written, look.running) == (mark, mark)
+    told = sweep.victim.printed()
+    assert controller.returncode in ends, told
+    assert controller.returncode == 0 or "no word from the host" in told, told
+    assert (look.written, look.running) == (mark, mark), look
     sweep.settled(mark)
 
 
-@pytest.mark.parametrize(("event", "step"), [("step", FILE), ("start", RESTART)])
-def test_the_host_rebooted(sweep: Sweep, event: str, step: str) -> None:
-    mark = sweep.next_round()
-    with sweep.victim.held(mark, event, step) as controller:
-        sweep.victim.lab.reboot(HOST)
-        controller.wait(300)
-    assert controller.returncode in (FAILED, UNREACHABLE), sweep.victim.printed()
+def test_the_network_cut_at_each_step(sweep: Sweep, steps: list[str]) -> None:
+    """It comes back when the host has nothing more to say, and has given the connection up."""
+    for step in steps:
+        mark = sweep.next_round()
+        with sweep.victim.held(mark, "start", step) as controller:
+            with sweep.victim.silent("both"):
+                sweep.victim.release()
+                sweep.victim.until_ended()
+                look = sweep.whole()
+                sweep.victim.hang_up()
+            controller.wait(300)
+        assert controller.returncode in (0, UNREACHABLE), sweep.victim.printed()
+        assert (look.written, look.running) == (mark, mark), (step, look)
+    sweep.settled(mark)
+
+
+def test_the_host_rebooted_at_each_step(sweep: Sweep) -> None:
+    for event, step in sweep.points():
+        mark = sweep.next_round()
+        with sweep.victim.held(mark, event, step) as controller:
+            sweep.victim.lab.reboot(HOST)
+            controller.wait(300)
+        assert controller.returncode in (FAILED, UNREACHABLE), sweep.victim.printed()
+        sweep.whole()
     sweep.settled(mark)

@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from layout import CHECKOUT
 from live import LiveLab
 
 from tests.integration.looks import Fab, changed, counts, succeeded
+from tests.integration.sites import KEEPER, LAPTOP, SERVER, WORKER, with_every_secret
 
-KEEPER, SERVER, WORKER, LAPTOP = "nft1", "vm2", "vm1", "laptop1"
 HOSTS = (KEEPER, SERVER, WORKER)
 AUTH, ROLE, AUTHORITY = f"{SERVER}/default/api-auth", f"{KEEPER}/postgres/prefect", "tls-ca"
 SERVER_ENV, WORKER_ENV = (f"/etc/prefect/default/{name}.env" for name in ("server", "worker"))
@@ -40,19 +39,7 @@ class Site:
 
     def __init__(self, lab: LiveLab, folder: Path) -> None:
         self.lab, self.folder = lab, folder
-        own = {"database_host": KEEPER, "database_client_address": lab.address(SERVER), "auth": "auto"}
-        own |= {"tls": "internal", "public_url": f"https://{lab.address(SERVER)}"}
-        keeper, worker = {"postgres_address": lab.address(KEEPER)}, {"work_pool": "default"}
-        lab.site(folder, host_vars={SERVER: own, KEEPER: keeper, WORKER: worker})
-        hosts = yaml.safe_load((folder / "hosts.yml").read_text("utf-8"))
-        groups = hosts["all"]["children"]
-        spare, first = groups["spare"]["hosts"], groups["servers"]["hosts"].pop(WORKER)
-        first.pop("public_url", None)
-        groups["databases"] = {"hosts": {KEEPER: spare.pop(KEEPER)}}
-        groups["servers"] = {"hosts": {SERVER: spare.pop(SERVER)}}
-        groups["workers"] = {"hosts": {WORKER: first}}
-        groups["clients"]["hosts"] = {LAPTOP: groups["clients"]["hosts"][LAPTOP]}
-        (folder / "hosts.yml").write_text(yaml.safe_dump(hosts), "utf-8")
+        with_every_secret(lab, folder, {"work_pool": "default"})
 
     def fab(self, *words: str) -> Fab:
         return self.lab.fab(*words, inventory=self.folder)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from layout import CHECKOUT
 from live import LiveLab
 from shell import run
@@ -28,9 +27,9 @@ from encamp.shared.secret import Secret
 from roles.database_url import Connection
 from roles.kinds.profile_edit import Edit, edited, quoted
 from tests.integration.looks import succeeded
+from tests.integration.sites import KEEPER, LAPTOP, SERVER, WORKER, with_every_secret
 from tests.integration.watched import Watch, forms, holding, processes, written
 
-KEEPER, SERVER, WORKER, LAPTOP = "nft1", "vm2", "vm1", "laptop1"
 HOSTS = (KEEPER, SERVER, WORKER, LAPTOP)
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 #: What an operator gives to a worker's flows: every printable character, spaces at both ends, and what is not ASCII.
@@ -66,18 +65,8 @@ class Watched:
     def __init__(self, lab: LiveLab, folder: Path) -> None:
         self.lab, self.folder, self.began = lab, folder, time.time()
         self.output = ""
-        own = {"database_host": KEEPER, "database_client_address": lab.address(SERVER), "auth": "auto"}
-        own |= {"tls": "internal", "public_url": f"https://{lab.address(SERVER)}"}
         workers = [{"environment": {"LAB_TOKEN": {"file": "token"}}}]
-        keeper = {"postgres_address": lab.address(KEEPER)}
-        lab.site(folder, host_vars={SERVER: own, KEEPER: keeper, WORKER: {"workers": workers}})
-        hosts = yaml.safe_load((folder / "hosts.yml").read_text("utf-8"))
-        groups = hosts["all"]["children"]
-        spare, first = groups["spare"]["hosts"], groups["servers"]["hosts"].pop(WORKER)
-        groups["databases"] = {"hosts": {KEEPER: spare.pop(KEEPER)}}
-        groups["servers"] = {"hosts": {SERVER: spare.pop(SERVER)}}
-        groups["workers"] = {"hosts": {WORKER: first}}
-        (folder / "hosts.yml").write_text(yaml.safe_dump(hosts), "utf-8")
+        with_every_secret(lab, folder, {"workers": workers})
         (folder / "token").write_text(TOKEN + "\n", "utf-8")
         (folder / "token").chmod(0o600)
 
@@ -230,7 +219,7 @@ def test_a_watch_that_may_not_read_the_audit_samples(site: Watched, watch: Watch
 
 def _wait_for(found: Callable[[], Sequence[str]], wanted: Iterable[str]) -> None:
     """What is seen is told a moment later."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     missing = list(wanted)
     while missing and time.monotonic() < end:
         time.sleep(0.5)

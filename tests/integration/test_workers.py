@@ -123,7 +123,7 @@ def is_online(worker: dict[str, Any]) -> bool:
     return bool(worker["status"] == "ONLINE")
 
 
-def until(reached: Callable[[], object], seconds: float = 120) -> None:
+def until(reached: Callable[[], object], seconds: float = 240) -> None:
     """Wait for a condition, and fail when it does not come."""
     deadline = time.monotonic() + seconds
     while not reached():

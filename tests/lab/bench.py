@@ -47,6 +47,8 @@ def main() -> int:
     record.forget(options.tools, options.cells)
     try:
         places = hosts.up(max(count for count, _ in options.cells))
+        for package in {package for tool in tools for package in tool.needs}:
+            hosts.install(places, package)
         for count, delay in options.cells:
             measure(hosts, places[:count], delay, tools, options.rounds, record)
     finally:

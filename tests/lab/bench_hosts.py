@@ -58,9 +58,13 @@ class BenchHosts:
                 self._start(place)
         for place in places:
             self._wait(place)
-        with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-            list(pool.map(self._give_apt_module, places))
         return places
+
+    def install(self, places: Sequence[Place], package: str) -> None:
+        """Have a Debian package on hosts."""
+        script = f"dpkg -s {package} > /dev/null 2>&1 || {{ apt-get -q update && apt-get -q -y install {package}; }}"
+        with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+            list(pool.map(lambda place: self.inside(place.name, "sh", "-c", script), places))
 
     def down(self) -> None:
         """Remove the hosts and their network."""
@@ -111,11 +115,6 @@ class BenchHosts:
         command += ["-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "-v", f"{self.lab.resolv_conf}:/etc/resolv.conf:ro"]
         command += [*_cgroup_host(self.lab), "-e", f"ENCAMP_LAB_PUBLIC_KEY={self.lab.public_key}", image]
         run(command)
-
-    def _give_apt_module(self, place: Place) -> None:
-        """Ansible's apt module installs what it imports at its first run, which Mitogen cannot go on from."""
-        script = "dpkg -s python3-apt > /dev/null 2>&1 || { apt-get -q update && apt-get -q -y install python3-apt; }"
-        self.inside(place.name, "sh", "-c", script)
 
     def _wait(self, place: Place) -> None:
         command = ["docker", "exec", self.container(place.name), "systemctl", "is-system-running", "--wait"]

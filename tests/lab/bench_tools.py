@@ -71,6 +71,8 @@ class Tool(Protocol):
 
     name: str
     settings: str
+    #: Debian packages that hosts need for it.
+    needs: tuple[str, ...]
 
     def version(self) -> str:
         """Its version; installs it where it is missing."""
@@ -120,6 +122,7 @@ class Encamp:
 
     name = "encamp"
     settings = "--forks = hosts"
+    needs: tuple[str, ...] = ()
 
     def version(self) -> str:
         import fabric
@@ -166,6 +169,8 @@ class Ansible:
     name = "ansible"
     strategy = "linear"
     settings = "pipelining, forks = hosts, ControlPersist=60s, gather_facts: false, interpreter named"
+    #: The apt module installs what it imports at its first run, which Mitogen cannot go on from.
+    needs: tuple[str, ...] = ("python3-apt",)
 
     def __init__(self, environments: Path) -> None:
         self._environment = Environment(environments / "ansible", "ansible-core", "mitogen")
@@ -229,6 +234,7 @@ class Pyinfra:
 
     name = "pyinfra"
     settings = "--parallel = hosts, --no-wait, -y"
+    needs: tuple[str, ...] = ()
 
     def __init__(self, environments: Path) -> None:
         self._environment = Environment(environments / "pyinfra", "pyinfra")

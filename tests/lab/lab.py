@@ -29,8 +29,8 @@ from layout import HOSTS, Lab
 from preparing import prepare
 from shell import LabError, retry, run, say, write
 
-BOOT_SECONDS = 120
-REBOOT_SECONDS = 180
+BOOT_SECONDS = 240
+REBOOT_SECONDS = 300
 
 
 def up(lab: Lab, names: Sequence[str]) -> None:

@@ -83,9 +83,9 @@ def test_many_at_once_get_one_secret(folder: Path, tmp_path: Path) -> None:
     for run in runs:
         run.start()
     gate.touch()
-    values = {found.get(timeout=30) for _ in runs}
+    values = {found.get(timeout=120) for _ in runs}
     for run in runs:
-        run.join(30)
+        run.join(120)
     assert len(values) == 1
     assert sorted(path.name for path in folder.iterdir()) == [".gitignore", "vm1+default+api-auth"]
 
