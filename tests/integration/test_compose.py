@@ -222,7 +222,8 @@ def test_the_doctor_says_that_it_is_stopped_and_starts_it(deployed: Stack) -> No
     assert deployed.runs() == ["COMPLETED"]
 
 
-def test_the_doctor_looks_into_the_stack(deployed: Stack) -> None:
+def test_verify_and_the_doctor_look_into_the_stack(deployed: Stack) -> None:
+    assert "log line read back" in succeeded(deployed.fab("verify"))
     done = deployed.fab("doctor")
     assert done.returncode == 0, done.stdout
     assert "prefect on PostgreSQL" in look(done, "connection")
@@ -259,6 +260,21 @@ def test_undeploy_keeps_the_data_and_a_new_deploy_finds_it(deployed: Stack) -> N
     assert not deployed.lab.host(HOST).file(f"/etc/systemd/system/{UNIT}").exists
     succeeded(deployed.fab("deploy", "--no-verify"))
     assert deployed.runs() == ["COMPLETED"]
+
+
+def test_https_in_front_of_the_stack(deployed: Stack) -> None:
+    """From here on the server listens on loopback alone, and Caddy on the host in front of it."""
+    settings = {**deployed.settings, "tls": "internal", "public_url": f"https://{deployed.lab.address(HOST)}"}
+    deployed.site = deployed.lab.site(deployed.site.parent / "https", host_vars={HOST: settings})
+    succeeded(deployed.fab("deploy"))
+    assert counts(deployed.fab("deploy"), HOST)["changed"] == 0
+    authority = deployed.run(f"cat /etc/encamp/ca/api-{HOST}-default.pem")
+    deployed.lab.ssh("laptop1", "cat > authority.pem", text=authority)
+    options = ("-f", "-u", AUTH, "--cacert", "/home/dev/authority.pem")
+    outside = deployed.curl("laptop1", f"{settings['public_url']}/api/admin/version", *options)
+    inside = deployed.curl(HOST, "http://127.0.0.1:4200/api/admin/version", *options[:3])
+    assert outside.rc == 0 and outside.stdout == inside.stdout != "", (outside, inside)
+    assert deployed.curl("laptop1", f"{deployed.url}/api/health").rc == 7
 
 
 def test_bad_settings_are_told_before_any_host_is_touched(stack: Stack) -> None:
