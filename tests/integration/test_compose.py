@@ -274,7 +274,8 @@ def test_https_in_front_of_the_stack(deployed: Stack) -> None:
     outside = deployed.curl("laptop1", f"{settings['public_url']}/api/admin/version", *options)
     inside = deployed.curl(HOST, "http://127.0.0.1:4200/api/admin/version", *options[:3])
     assert outside.rc == 0 and outside.stdout == inside.stdout != "", (outside, inside)
-    assert deployed.curl("laptop1", f"{deployed.url}/api/health").rc == 7
+    around = deployed.curl("laptop1", f"{deployed.url}/api/health")
+    assert around.rc in (7, 28), "refused by the host, or dropped by its firewall"
 
 
 def test_bad_settings_are_told_before_any_host_is_touched(stack: Stack) -> None:
