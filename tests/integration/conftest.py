@@ -101,8 +101,8 @@ def server_output(lab: LiveLab) -> str:
 
     Files of tests that leave vm1 alone share it, in whatever order they run.
     """
+    lab.up("vm1", "laptop1")
     if "vm1" not in lab.told:
-        lab.up("vm1", "laptop1")
         done = lab.fab("-H", "vm1", "deploy")
         assert done.returncode == 0, done.stdout + done.stderr
         lab.told["vm1"] = done.stdout
