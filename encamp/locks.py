@@ -132,7 +132,7 @@ def make(
     release, and so is ``build``: the packages that those without a wheel are built with. Raises LockError, with uv's
     reason, when it does not resolve: no floor is ever lowered to make it.
     """
-    from encamp import release_index
+    from encamp import release_index, whole_file
 
     index = index or controller_index()
     release = release_index.find("prefect", prefect_version, index)
@@ -145,10 +145,8 @@ def make(
     header += f"# build: {' '.join(build)}\n" if build else ""
     header += f"# made-by: {command(prefect_version, packages)}\n\n"
     path = path_of(prefect_version, directory, packages)
-    candidate = path.with_suffix(".new")
     directory.mkdir(parents=True, exist_ok=True)
-    candidate.write_text(header + pins, encoding="utf-8")
-    os.replace(candidate, path)
+    whole_file.write(str(path), (header + pins).encode(), 0o644)
     return path
 
 

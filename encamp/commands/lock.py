@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import os
 import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from encamp import lock_trial, locks, site
+from encamp import lock_trial, locks, site, whole_file
 from encamp.errors import UsageError
 from encamp.index import controller_index
 from roles import versions
@@ -56,7 +55,5 @@ def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[st
         note = lock_trial.try_out(lock, requires, versions.application(version), controller_index())
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / made.name
-        candidate = path.with_suffix(".new")
-        candidate.write_bytes(made.read_bytes())
-        os.replace(candidate, path)
+        whole_file.write(str(path), made.read_bytes(), 0o644)
     return path, lock, note
