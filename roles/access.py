@@ -18,7 +18,7 @@ from encamp.site import Site, SiteHost
 from roles import address, base, firewall, versions
 from roles.address_checks import is_address
 from roles.kinds.api_auth import ApiAuth
-from roles.kinds.exposure import WILDCARDS, Exposure, is_public
+from roles.kinds.exposure import BOTH, WILDCARDS, Exposure, is_public
 from roles.layout import Layout
 
 #: The user of an auth string that encamp makes itself.
@@ -213,7 +213,7 @@ def _exposure(host: SiteHost) -> Exposure:
     bind, port = address.outside(host)
     public = urlsplit(address.public_url(host)).hostname or ""
     given = [("public_url", public)] if where.public_url else []
-    given += [("ansible_host", host.inventory.address)] if bind in (*WILDCARDS, address.BOTH) else []
+    given += [("ansible_host", host.inventory.address)] if bind in (*WILDCARDS, BOTH) else []
     for key, name in [*given, ("bind", bind)]:
         same_family = bind not in WILDCARDS or (":" in name) == (":" in bind)
         if is_public(name) and same_family and not sources:

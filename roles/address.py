@@ -12,10 +12,9 @@ from encamp.shared.record import record
 from encamp.site import SiteHost
 from roles import base, versions
 from roles.address_checks import check_bind, check_own_url, check_port, is_address, is_loopback
+from roles.kinds.exposure import BOTH
 
 EVERYWHERE = "0.0.0.0"
-#: Where the proxy listens: on every address, of both versions of IP.
-BOTH = "*"
 LOOPBACK = "127.0.0.1"
 HTTPS_PORT = 443
 HTTP_PORT = 80

@@ -14,6 +14,7 @@ from encamp.settings import setting
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import address, tls
+from roles.kinds.exposure import BOTH
 from roles.layout import Layout
 
 
@@ -58,7 +59,7 @@ def limit(host: SiteHost) -> tuple[str, ...]:
     Raises SettingsError for sources none of which is of the IP version that the server listens with.
     """
     sources, bind = host.settings(Settings).allowed_sources, address.outside(host)[0]
-    versions = (4, 6) if bind == address.BOTH else (6,) if ":" in bind else (4,)
+    versions = (4, 6) if bind == BOTH else (6,) if ":" in bind else (4,)
     networks = [network for network in parse_sources(sources) if network.version in versions]
     if not networks:
         raise SettingsError(

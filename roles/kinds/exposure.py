@@ -14,7 +14,7 @@ IPV4 = "/proc/net/fib_trie"
 IPV6 = "/proc/net/if_inet6"
 LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
 WILDCARDS = ("0.0.0.0", "::")
-#: Both of them.
+#: Both of them: where the proxy listens.
 BOTH = "*"
 SECONDS = 3.0
 
