@@ -179,7 +179,7 @@ def test_a_file_that_openssh_refuses_is_told_in_its_words(
 def test_a_file_that_fabric_cannot_read_and_openssh_can(site: Path, door: socket.socket, tmp_path: Path) -> None:
     file = tmp_path / "ssh_config"
     file.write_bytes(b"# der Rechner in K\xf6ln\nHost web1\n    User dev\n")
-    done = fab("-S", str(file), "-H", "web1", "verify", site=site)
+    done = fab("-S", str(file), "-H", "web1", "verify", "--set", "connect_timeout=1", site=site)
     assert done.returncode == 3 and "Traceback" not in done.stderr, done.stderr
     assert not nobody_knocked(door)
 
