@@ -210,10 +210,14 @@ def test_the_unit_tells_the_truth_and_stopping_it_stops_the_stack_but_no_volume(
     assert deployed.run("docker ps --all --quiet") == ""
     assert "prefect-database" in deployed.run("docker volume ls --quiet")
     assert deployed.curl(HOST, "http://127.0.0.1:4200/api/health").rc == 7
+    deployed.run(f"systemctl start {UNIT}")
+    wait("the server", deployed.ready)
+    assert deployed.runs() == ["COMPLETED"]
 
 
 def test_the_doctor_says_that_it_is_stopped_and_starts_it(deployed: Stack) -> None:
     """What is in a container that does not run is not looked at, rather than told as a fault of its own."""
+    deployed.run(f"systemctl stop {UNIT}")
     told = deployed.fab("doctor")
     assert told.returncode == 2 and f"{UNIT} is stopped" in look(told, "unit"), told.stdout
     assert "connection" not in told.stdout
