@@ -6,18 +6,15 @@ import functools
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import zlib
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from encamp import cache
+from encamp import cache, shipped
 from encamp.shared.record import record
 
-ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = ("encamp.shared", "encamp.resources", "encamp.agent", "roles.kinds")
 #: What every agent needs, and what one that has just been sent its sources does.
 ENTRY = ("encamp.agent.main", "encamp.agent.compiled")
 #: In this project a line that begins with three quotes begins a docstring. A test compares the syntax trees.
@@ -64,9 +61,8 @@ def _packed_sources(kinds: Sequence[str], ships: Sequence[str]) -> bytes:
 
 def _state(kinds: Sequence[str], ships: Sequence[str]) -> list[tuple[str, int, int]]:
     """Name, size and time of change of every file that might travel."""
-    folders = [ROOT.joinpath(*package.split(".")) for package in SHIPPED]
-    folders += {ROOT.joinpath(*kind.split(".")).parent for kind in kinds}
-    files = [entry for folder in folders for entry in os.scandir(folder) if entry.name.endswith(".py")]
+    packages = {*shipped.packages(), *(kind.rpartition(".")[0] for kind in kinds if not shipped.ships(kind))}
+    files = [entry for package in packages for _, entry in shipped.files(package)]
     third_party = [(package, len(_third_party(package)), 0) for package in ships]
     return sorted((entry.path, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in files) + third_party
 
@@ -97,18 +93,17 @@ def _closure(modules: Iterable[str]) -> dict[str, tuple[bool, str]]:
 def digest() -> str:
     """The sha256 of all sources that may ship: two encamps with the same one do the same with the same job."""
     found = hashlib.sha256()
-    for package in SHIPPED:
-        for path in sorted(ROOT.joinpath(*package.split(".")).glob("*.py")):
-            found.update(f"{package}/{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    for package in shipped.packages():
+        for path, file in shipped.files(package):
+            source = Path(file).read_bytes()
+            found.update(f"{path}\0{len(source)}\0".encode() + source)
     return found.hexdigest()
 
 
 def on_demand(name: str) -> dict[str, tuple[bool, str]]:
     """What an agent is sent for a module that it lacks: its source, and those of all it imports; empty without one."""
-    path = ROOT.joinpath(*name.split("."))
-    if not name.startswith(SHIPPED) or not (path.is_dir() or path.with_suffix(".py").is_file()):
-        return {}
-    return _closure([name])
+    known = shipped.source_file(name) if shipped.ships(name) else shipped.leads_to(name)
+    return _closure([name]) if known else {}
 
 
 def stripped(source: str) -> str:
@@ -141,26 +136,31 @@ def _kind_modules(data: Any) -> Iterable[str]:
             yield from _kind_modules(value)
 
 
-@functools.cache
 def _module(name: str) -> tuple[bool, str, tuple[str, ...]]:
-    """Read one shipped module: whether it is a package, its source, the shipped modules that it imports."""
-    path = ROOT.joinpath(*name.split("."))
-    is_package = path.is_dir()
-    source = (path / "__init__.py" if is_package else path.with_suffix(".py")).read_text()
-    if name in ("encamp", "roles"):
-        return is_package, "", ()
-    return is_package, stripped(source), tuple(_imports(source))
+    """One module: whether it is a package, its source, the modules among what ships that it imports.
+
+    A package that only leads to what ships is empty on a host. Raises ModuleNotFoundError for a name without a source.
+    """
+    if shipped.leads_to(name):
+        return True, "", ()
+    path = shipped.source_file(name)
+    if path is None:
+        raise ModuleNotFoundError(f"{name} has no source to send", name=name)
+    return path.name == "__init__.py", *_read(path)
+
+
+@functools.cache
+def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+    source = path.read_text()
+    return stripped(source), tuple(_imports(source))
 
 
 def _imports(source: str) -> Iterable[str]:
     for base, names, plain in IMPORT.findall(source):
         module = base or plain
-        if not module.startswith(SHIPPED):
-            continue
-        yield module
-        for name in re.findall(r"\w+", names):
-            if ROOT.joinpath(*module.split("."), f"{name}.py").is_file():
-                yield f"{module}.{name}"
+        for name in [module, *(f"{module}.{word}" for word in re.findall(r"\w+", names))]:
+            if shipped.ships(name) and shipped.source_file(name):
+                yield name
 
 
 @functools.cache

@@ -56,7 +56,12 @@ class Journal:
             loaded = json.loads(files.read(self._path) or b"{}")
         except ValueError:
             return {}
-        return loaded if isinstance(loaded, dict) else {}
+        if not loaded or not isinstance(loaded, dict):
+            return {}
+        from encamp.agent.old_names import renamed  # sent only to a host that has something due
+
+        pending: dict[str, dict[str, Any]] = renamed(loaded)
+        return pending
 
     def ids(self) -> list[str]:
         """Handlers still due, oldest notification first."""

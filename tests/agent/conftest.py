@@ -37,6 +37,13 @@ def pythons() -> list[str]:
     return sorted(found)
 
 
+def oldest_python() -> str:
+    """The interpreter of the lowest version among them."""
+    code = "import sys; print(*sys.version_info[:2])"
+    versions = {path: subprocess.check_output([path, "-c", code], text=True).split() for path in pythons()}
+    return min(versions, key=lambda path: [int(number) for number in versions[path]])
+
+
 def job(
     items: Sequence[Item], state: Path, store: BlobStore, check: bool = False, diff: bool = False
 ) -> dict[str, Any]:

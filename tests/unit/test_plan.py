@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
+import encamp
 from encamp import bundle, plan
 from encamp.errors import PlanError
 from encamp.plan import FLUSH, Step
@@ -58,7 +60,8 @@ def test_third_party_packages_travel_whole_where_a_kind_needs_them() -> None:
 
 
 def test_stripped_sources_mean_the_same_on_the_same_lines() -> None:
-    for path in [*bundle.ROOT.glob("encamp/**/*.py"), *bundle.ROOT.glob("roles/kinds/*.py")]:
+    root = Path(encamp.__file__).parent.parent
+    for path in [*root.glob("encamp/**/*.py"), *root.glob("roles/**/kinds/**/*.py")]:
         text = path.read_text()
         plain = ast.parse(bundle.stripped(text))
         assert _shape(plain) == _shape(ast.parse(text)), path
