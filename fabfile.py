@@ -12,9 +12,10 @@ sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 from typing import Any  # noqa: E402
 
-from encamp import fabric_config, terminal  # noqa: E402
-from encamp.commands.options import Options  # noqa: E402
-from encamp.commands.task import COMMON, FLEET, ROLLOUT, command  # noqa: E402
+from encamp.cli import fabric_config  # noqa: E402
+from encamp.cli.options import Options  # noqa: E402
+from encamp.cli.task import COMMON, FLEET, ROLLOUT, command  # noqa: E402
+from encamp.output import terminal  # noqa: E402
 
 terminal.reopen_closed()
 fabric_config.leave_unread()

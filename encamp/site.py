@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from encamp import instances, inventory, settings
 from encamp.errors import Origin, UsageError
-from encamp.inventory import Inventory
-from encamp.secret_store import FOLDER, Missing, SecretStore
+from encamp.inventory import instances
+from encamp.inventory import load as inventory
+from encamp.inventory.load import Inventory
+from encamp.secrets.store import FOLDER, Missing, SecretStore
+from encamp.settings import read as settings
 from encamp.shared.secret import Secret
 
 T = TypeVar("T")

@@ -158,7 +158,7 @@ class HostLock:
             time.sleep(0.5)
             found = self.take(holder)
         if found is None and self.cut_off.get("session"):
-            from encamp.agent.leftovers import wait_until_gone
+            from encamp.agent.orphans import wait_until_gone
 
             wait_until_gone(self.cut_off["session"], say)
         return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 #: The old ``module:Class`` of a handler, and the present one. A row is kept for one release.
-NAMES: dict[str, str] = {}
+NAMES = {
+    f"encamp.resources.restart:{name}": f"encamp.resources.systemd.restart:{name}" for name in ("Restart", "Reload")
+}
 
 
 def renamed(data: Any, names: Mapping[str, str] = NAMES) -> Any:

@@ -7,10 +7,11 @@ import threading
 import time
 from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar, Union
 
-from encamp.agent import files, net
-from encamp.agent.children import SYSTEM_PATH, Env, execute
+from encamp.agent import files
+from encamp.agent import http_client as net
+from encamp.agent.commands import SYSTEM_PATH, Env, execute
 from encamp.resources.base import CommandFailed, Content, Failure, HttpAnswer, OsRelease, Result, Stat
-from encamp.resources.home import expand
+from encamp.resources.files.paths import expand
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 

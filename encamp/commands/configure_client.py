@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from encamp import inventory, plan
-from encamp.commands.options import Options, load_site, load_this_machine, reporting
+from encamp.cli.options import Options, load_site, load_this_machine, reporting
 from encamp.errors import UsageError
-from encamp.plan import HostPlan, Item
-from encamp.reach import LocalReach, Reach, SshReach
-from encamp.run import Run
-from encamp.schedule import Wave
+from encamp.inventory import load as inventory
+from encamp.planning import plan
+from encamp.planning.plan import HostPlan, Item
+from encamp.planning.schedule import Wave
+from encamp.running.connectors import LocalReach, Reach, SshReach
+from encamp.running.run import Run
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles import access, client_database, client_modes, prefect_client, prefect_server, prefect_worker
-from roles.address_checks import check_public_url
-from roles.layout import DEFAULT
-from roles.prefect_client import Api, Goal
+from roles.client import database as client_database
+from roles.client import modes as client_modes
+from roles.client import role as prefect_client
+from roles.client.role import Api, Goal
+from roles.network import access
+from roles.network.address_checks import check_public_url
+from roles.prefect.layout import DEFAULT
+from roles.server import role as prefect_server
+from roles.worker import role as prefect_worker
 
 STAGE: tuple[str, ...] = ("client",)
 

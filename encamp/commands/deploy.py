@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from encamp import plan
-from encamp.commands.options import Options, load_site, reporting
-from encamp.endings import exit_code
+from encamp.cli.options import Options, load_site, reporting
 from encamp.errors import Origin
-from encamp.plan import HostPlan
-from encamp.reach import SshReach
-from encamp.report import Outcome, tell
-from encamp.reports import Reports
-from encamp.run import Run
-from encamp.schedule import Wave, waves
-from encamp.secret_store import Missing, changing
+from encamp.output.broadcast import Reports
+from encamp.output.text import Outcome, tell
+from encamp.planning import plan
+from encamp.planning.plan import HostPlan
+from encamp.planning.schedule import Wave, waves
+from encamp.running.connectors import SshReach
+from encamp.running.host_failures import exit_code
+from encamp.running.run import Run
+from encamp.secrets.store import Missing, changing
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles import access, address, collisions, database_host, prefect_server, prefect_worker, stages
+from roles import conflicts, stages
+from roles.database import host as database_host
+from roles.network import access, address
+from roles.server import role as prefect_server
+from roles.worker import role as prefect_worker
 
 COMMAND = "deploy"
 
@@ -62,7 +66,7 @@ def carry_out(
     told.start(str(fleet.inventory.path), [host.name for host in selected])
     reach.tell(told.warn)
     for host in selected:
-        told.warn(host.name, [*stages.warnings(host, fleet, options.instance), *collisions.warnings(host, fleet)])
+        told.warn(host.name, [*stages.warnings(host, fleet, options.instance), *conflicts.warnings(host, fleet)])
     return Run(COMMAND, options.mode, reach, [told]).converge(prepared.waves, prepared.plans)
 
 

@@ -7,24 +7,30 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from encamp import plan, report
+from encamp.cli.options import Options, load_site, load_this_machine, reporting
 from encamp.commands import configure_client
 from encamp.commands.configure_client import Wish
-from encamp.commands.options import Options, load_site, load_this_machine, reporting
-from encamp.doctor_report import DoctorReport
 from encamp.errors import EncampError, UsageError
-from encamp.reach import LocalReach, Reach, SshReach
+from encamp.output import text as report
+from encamp.output.diagnosis import DoctorReport
+from encamp.planning import plan
+from encamp.planning.schedule import Wave
 from encamp.resources.base import Resource
-from encamp.run import Mode, Run
-from encamp.schedule import Wave
+from encamp.running.connectors import LocalReach, Reach, SshReach
+from encamp.running.run import Mode, Run
 from encamp.shared.record import record, replace
 from encamp.site import Site, SiteHost
-from roles import address, client_modes, doctor, prefect_client, prefect_server, prefect_worker
-from roles.kinds.client_api import ClientApi
-from roles.kinds.client_ca import ClientCa
-from roles.kinds.doctor_client import ClientDoctor
-from roles.kinds.known_failures import explain_client
-from roles.kinds.prefect_profile import PrefectProfile
+from roles.client import modes as client_modes
+from roles.client import role as prefect_client
+from roles.client.kinds.api import ClientApi
+from roles.client.kinds.ca import ClientCa
+from roles.client.kinds.profile.profile import PrefectProfile
+from roles.doctor import role as doctor
+from roles.doctor.kinds.client.doctor import ClientDoctor
+from roles.network import address
+from roles.prefect.kinds.known_failures import explain_client
+from roles.server import role as prefect_server
+from roles.worker import role as prefect_worker
 
 STAGE: tuple[str, ...] = ("doctor",)
 GROUPS = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)

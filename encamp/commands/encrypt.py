@@ -5,10 +5,10 @@ from __future__ import annotations
 import getpass
 import sys
 
-from encamp import vault, vault_passwords
 from encamp.errors import UsageError
-from encamp.terminal import put
-from encamp.vaulted import VaultError
+from encamp.output.terminal import put
+from encamp.secrets import vault, vault_passwords
+from encamp.secrets.vault_values import VaultError
 
 INDENT = " " * 10
 

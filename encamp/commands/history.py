@@ -6,15 +6,16 @@ import datetime
 import re
 from itertools import islice
 
-from encamp import plan, runs
-from encamp.commands.options import Options, load_site, reporting
+from encamp.cli.options import Options, load_site, reporting
 from encamp.errors import UsageError
-from encamp.reach import SshReach
-from encamp.report import tell
-from encamp.resources.audit_trail import AuditTrail
-from encamp.run import Mode, Run
-from encamp.runs import Record
-from encamp.schedule import Wave
+from encamp.output import history as runs
+from encamp.output.history import Record
+from encamp.output.text import tell
+from encamp.planning import plan
+from encamp.planning.schedule import Wave
+from encamp.resources.probes.audit_trail import AuditTrail
+from encamp.running.connectors import SshReach
+from encamp.running.run import Mode, Run
 
 STAGE: tuple[str, ...] = ("history",)
 

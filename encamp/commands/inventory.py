@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from encamp import inventory_graph
-from encamp.commands.options import Options, load_inventory
+from encamp.cli.options import Options, load_inventory
 from encamp.errors import UsageError
-from encamp.terminal import put
+from encamp.inventory import listing as inventory_graph
+from encamp.output.terminal import put
 
 
 def inventory(options: Options, as_graph: bool = False, as_list: bool = False, variables: bool = False) -> int:

@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from encamp import lock_trial, locks, site, whole_file
+from encamp import site
 from encamp.errors import UsageError
-from encamp.index import controller_index
-from roles import versions
-from roles.base import LOCKS, site_locks
+from encamp.locking import lockfile
+from encamp.locking import trial as lock_trial
+from encamp.locking.package_index import controller_index
+from encamp.support import atomic_file
+from roles.prefect import versions
+from roles.prefect.role import LOCKS, site_locks
 
 
 def lock(version: str, exclude_newer: str = "", packages: Sequence[str] = (), inventory: str = "") -> int:
@@ -42,18 +45,18 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[str]) -> tuple[Path, locks.Lock, str]:
+def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[str]) -> tuple[Path, lockfile.Lock, str]:
     """Make a lock, see whether the release starts with it, and only then put it where deploys find it."""
     with tempfile.TemporaryDirectory() as place:
-        made = locks.make(
+        made = lockfile.make(
             *(version, Path(place), exclude_newer or None),
             packages=packages,
             build=versions.build_tools(version),
         )
-        lock = locks.load(version, Path(place), packages)
+        lock = lockfile.load(version, Path(place), packages)
         requires = versions.python_range(version, lock.requires_python)
         note = lock_trial.try_out(lock, requires, versions.application(version), controller_index())
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / made.name
-        whole_file.write(str(path), made.read_bytes(), 0o644)
+        atomic_file.write(str(path), made.read_bytes(), 0o644)
     return path, lock, note

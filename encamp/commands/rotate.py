@@ -8,20 +8,20 @@ from __future__ import annotations
 import dataclasses
 import difflib
 
+from encamp.cli.options import Options
 from encamp.commands import secrets
 from encamp.commands.deploy import deploy
-from encamp.commands.options import Options
-from encamp.convert import Given
 from encamp.errors import SettingsError, UsageError
-from encamp.reach import Settings as ReachSettings
-from encamp.report import tell
-from encamp.reports import take_stdout
-from encamp.rotation import Rotation
-from encamp.secret_store import status
-from encamp.settings import given_secrets
+from encamp.output.broadcast import take_stdout
+from encamp.output.text import tell
+from encamp.running.connectors import Settings as ReachSettings
+from encamp.secrets.rotation import Rotation
+from encamp.secrets.store import status
+from encamp.settings.convert import Given
+from encamp.settings.read import given_secrets
 from encamp.site import Site
-from roles import generated, stages
-from roles.generated import Generated
+from roles import generated_secrets, stages
+from roles.generated_secrets import Generated
 
 #: How an operator changes a secret at its source, and what must be done besides.
 _SOURCES = {
@@ -107,7 +107,7 @@ def conclude(fleet: Site, hosts: set[str], well: bool, rotating: str = "") -> No
 
     ``hosts`` took part whole; ``well``: every one ended well. Of ``rotating``, `rotate` tells itself what is next.
     """
-    for one in generated.find(fleet):
+    for one in generated_secrets.find(fleet):
         rotation = Rotation(fleet.secrets.path(one.name))
         left = [host for host in one.hosts if host not in hosts]
         if rotation.state() == "switched" and well and not left:
@@ -133,7 +133,7 @@ def _tell_done(one: Generated) -> None:
 
 def _find(fleet: Site, name: str) -> Generated:
     """The generated secret of this name. Raises UsageError for none, and for one that is the operator's own."""
-    known = {one.name: one for one in generated.find(fleet)}
+    known = {one.name: one for one in generated_secrets.find(fleet)}
     if name in known:
         return known[name]
     for host in fleet.hosts:

@@ -7,20 +7,24 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from encamp import bundle, inventory, rollout, saved_plan, saved_plan_key, saved_plan_steps, site, this_user
+from encamp import site
+from encamp.cli.options import Options, reporting
 from encamp.commands import deploy
 from encamp.commands.deploy import Prepared
-from encamp.commands.options import Options, reporting
 from encamp.errors import Origin, SavedPlanError, UsageError
-from encamp.reach import SshReach
-from encamp.report import Outcome, tell
-from encamp.reports import Reports
-from encamp.rollout import ALL_AT_ONCE, EVERY_HOST
-from encamp.run import Run
-from encamp.saved_plan_key import PlanKey
-from encamp.saved_plan_steps import Findings
+from encamp.inventory import load as inventory
+from encamp.output.broadcast import Reports
+from encamp.output.text import Outcome, tell
+from encamp.planning import rollout, saved_plan, saved_plan_key, saved_plan_steps
+from encamp.planning.rollout import ALL_AT_ONCE, EVERY_HOST
+from encamp.planning.saved_plan_key import PlanKey
+from encamp.planning.saved_plan_steps import Findings
+from encamp.running.connectors import SshReach
+from encamp.running.run import Run
 from encamp.shared.record import replace
 from encamp.site import Site, SiteHost
+from encamp.support import user as this_user
+from encamp.transport import bundle
 
 
 def run(options: Options, verify: bool, plan: str, apply_: str) -> int:

@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from encamp import secret_sources
-from encamp.commands.options import Options, load_site
-from encamp.convert import Given
+from encamp.cli.options import Options, load_site
 from encamp.errors import Origin
-from encamp.host import locate
-from encamp.reach import Settings as ReachSettings
-from encamp.report import tell
-from encamp.rotation import Rotation
-from encamp.secret_store import FOLDER, NEXT, OLD, file_name, status
-from encamp.settings import given_secrets
+from encamp.inventory.host import locate
+from encamp.output.text import tell
+from encamp.running.connectors import Settings as ReachSettings
+from encamp.secrets import sources as secret_sources
+from encamp.secrets.rotation import Rotation
+from encamp.secrets.store import FOLDER, NEXT, OLD, file_name, status
+from encamp.settings.convert import Given
+from encamp.settings.read import given_secrets
 from encamp.site import Site
-from roles import generated, stages
+from roles import generated_secrets, stages
 
 #: What is said of a generated secret that changes just now.
 UNDER_WAY = {
@@ -62,7 +62,7 @@ def load(options: Options) -> Site:
 
 
 def _generated(fleet: Site) -> list[Row]:
-    known = generated.find(fleet)
+    known = generated_secrets.find(fleet)
     rows = []
     for one in known:
         used = [f"{', '.join(one.hosts)} ({one.setting}: {one.what})"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from encamp import instances, plan
-from encamp.commands.options import Options, load_site, reporting
+from encamp.cli.options import Options, load_site, reporting
 from encamp.errors import UsageError
-from encamp.reach import SshReach
-from encamp.report import tell
-from encamp.run import Run
-from encamp.schedule import Wave
+from encamp.inventory import instances
+from encamp.output.text import tell
+from encamp.planning import plan
+from encamp.planning.schedule import Wave
+from encamp.running.connectors import SshReach
+from encamp.running.run import Run
 from encamp.site import SiteHost
-from roles import removal, tls
+from roles import undeploy as removal
+from roles.network import tls
 
 STAGE: tuple[str, ...] = ("undeploy",)
 

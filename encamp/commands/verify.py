@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from encamp import plan
+from encamp.cli.options import Options, load_site, reporting
 from encamp.commands import configure_client
-from encamp.commands.options import Options, load_site, reporting
 from encamp.errors import UsageError
-from encamp.reach import SshReach
+from encamp.planning import plan
+from encamp.planning.schedule import Wave
 from encamp.resources.base import Resource
-from encamp.run import Mode, Run
-from encamp.schedule import Wave
+from encamp.running.connectors import SshReach
+from encamp.running.run import Mode, Run
 from encamp.site import Site, SiteHost
-from roles import client_modes, prefect_client, prefect_server, prefect_worker, stages
+from roles import stages
+from roles.client import modes as client_modes
+from roles.client import role as prefect_client
+from roles.server import role as prefect_server
+from roles.worker import role as prefect_worker
 
 STAGE: tuple[str, ...] = ("verify",)
 Proofs = Mapping[str, Sequence[Resource]]

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from encamp import bundle, plan
 from encamp.agent.boot import STAGE0
-from encamp.agent_session import Traffic
-from encamp.boot_command import Remote
-from encamp.local import LocalLink
-from encamp.plan import Item
+from encamp.planning import plan
+from encamp.planning.plan import Item
 from encamp.shared.wire import BlobStore, to_wire
-from encamp.transport import converse
+from encamp.transport import bundle
+from encamp.transport.agent_exec import converse
+from encamp.transport.launch import Remote
+from encamp.transport.local import LocalLink
+from encamp.transport.session import Traffic
 
 Converge = Callable[..., list[dict[str, Any]]]
 

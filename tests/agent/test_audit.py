@@ -9,16 +9,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from encamp import bundle
 from encamp.agent.journal import HostLock
-from encamp.agent_session import Traffic
-from encamp.boot_command import Remote
-from encamp.local import LocalLink
-from encamp.resources.audit_trail import told
 from encamp.resources.command import Command
-from encamp.resources.directory import Directory
+from encamp.resources.files.directory import Directory
+from encamp.resources.probes.audit_trail import told
 from encamp.shared.wire import BlobStore
-from encamp.transport import converse
+from encamp.transport import bundle
+from encamp.transport.agent_exec import converse
+from encamp.transport.launch import Remote
+from encamp.transport.local import LocalLink
+from encamp.transport.session import Traffic
 from tests.agent.conftest import Converge, job
 
 

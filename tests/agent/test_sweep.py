@@ -23,11 +23,11 @@ from encamp.agent import old_names
 from encamp.agent.channel import Channel, ControllerGone
 from encamp.agent.journal import Journal
 from encamp.errors import HostFailed
-from encamp.plan import FLUSH, Item, Step
+from encamp.planning.plan import FLUSH, Item, Step
 from encamp.resources.command import Command
-from encamp.resources.directory import Directory
-from encamp.resources.file import File
-from encamp.resources.symlink import Symlink
+from encamp.resources.files.directory import Directory
+from encamp.resources.files.file import File
+from encamp.resources.files.symlink import Symlink
 from encamp.shared.secret import Redactor, Secret
 from tests.agent.conftest import Converge, start_agent, statuses, wait_for
 from tests.agent.kinds import Needs, Started
@@ -170,7 +170,7 @@ def test_a_controller_that_neither_answers_nor_closes_is_given_up(tmp_path: Path
     (question, sink), (source, answer) = os.pipe(), os.pipe()
     channel = Channel(source, sink, Redactor(), silence=0.2)
     with pytest.raises(ControllerGone):
-        channel.sources("encamp.resources.file")
+        channel.sources("encamp.resources.files.file")
     with pytest.raises(ControllerGone):
         while True:  # until the pipe is full, for nobody reads
             channel.send({"event": "note", "text": "x" * 3000})

@@ -19,7 +19,7 @@ import yaml
 from layout import CHECKOUT
 from live import LiveLab
 
-from encamp import runs
+from encamp.output import history as runs
 from tests.integration.looks import Fab
 
 #: Databases: a host of this kind is deployed to in seconds. ``bare1`` has no Python, nobody listens at ``gone1``.

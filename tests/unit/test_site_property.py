@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encamp import inventory, ranges, rollout, site
+from encamp import site
+from encamp.cli.options import Options
 from encamp.commands import deploy, settings
-from encamp.commands.options import Options
 from encamp.errors import EncampError
+from encamp.inventory import load as inventory
+from encamp.inventory import ranges
+from encamp.planning import rollout
 from tests.unit.fuzz import DOCUMENTS, NAMES, ODD, TEXTS, TREES, VARIABLES, bounded, mapping, yaml_text
 
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # long names of strategies
