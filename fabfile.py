@@ -12,13 +12,13 @@ sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 from typing import Any  # noqa: E402
 
-from encamp.cli import fabric_config  # noqa: E402
+from encamp.cli import executor  # noqa: E402
 from encamp.cli.options import Options  # noqa: E402
 from encamp.cli.task import COMMON, FLEET, ROLLOUT, command  # noqa: E402
 from encamp.output import terminal  # noqa: E402
 
 terminal.reopen_closed()
-fabric_config.leave_unread()
+executor.skip_ssh_config()
 
 
 @command(
@@ -70,10 +70,10 @@ def configure_client(
     install: bool = False,
 ) -> int:
     """Point clients (-H; without it, this machine) at the hosted API, at its database, or at nothing (--mode local)."""
-    from encamp.commands.configure_client import Wish
+    from encamp.commands.configure_client import ClientOptions
     from encamp.commands.configure_client import configure_client as run
 
-    return run(options, Wish(profile, server, api_url, mode, undo, install))
+    return run(options, ClientOptions(profile, server, api_url, mode, undo, install))
 
 
 @command(*FLEET, help={"server": "Server that clients are to be proved against."})

@@ -8,10 +8,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from encamp import site
 from encamp.errors import UsageError
-from encamp.locking import lockfile
-from encamp.locking import trial as lock_trial
+from encamp.inventory import location
+from encamp.locking import lockfile, trial
 from encamp.locking.package_index import controller_index
 from encamp.support import atomic_file
 from roles.prefect import versions
@@ -29,7 +28,7 @@ def lock(version: str, exclude_newer: str = "", packages: Sequence[str] = (), in
         raise UsageError(f"--prefect {version}: older than {versions.SUPPORTED_SINCE}, the oldest that encamp deploys")
     folder = LOCKS
     if packages:
-        where = site.locate(inventory)
+        where = location.locate(inventory)
         folder = site_locks(str(where if where.is_dir() else where.parent))
     path, made, note = _tried(version, folder, exclude_newer, packages)
     more = f" with {', '.join(made.packages)}" if made.packages else ""
@@ -55,7 +54,7 @@ def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[st
         )
         lock = lockfile.load(version, Path(place), packages)
         requires = versions.python_range(version, lock.requires_python)
-        note = lock_trial.try_out(lock, requires, versions.application(version), controller_index())
+        note = trial.try_lock(lock, requires, versions.application(version), controller_index())
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / made.name
         atomic_file.write(str(path), made.read_bytes(), 0o644)

@@ -121,7 +121,7 @@ def test_anything_that_looks_like_a_plan(more: dict[str, Any]) -> None:
 def refused(text: str) -> None:
     """No seal of ours is on it: it is not believed."""
     try:
-        saved_plan.opened(text, "plan.json", KEY)
+        saved_plan.unsealed(text, "plan.json", KEY)
     except SavedPlanError as error:
         assert str(error)
     else:

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from encamp.errors import EncampError, InventoryError
-from encamp.inventory import listing as inventory_graph
-from encamp.inventory import load as inventory
+from encamp.inventory import listing
+from encamp.inventory.load import Inventory, load_inventory
 from encamp.secrets import vault, vault_passwords
 from encamp.secrets.vault import Identity
 from encamp.secrets.vault_values import PASSWORD_FILE, VaultError
-from encamp.settings.read import read, setting
+from encamp.settings.declare import setting
+from encamp.settings.read import read_settings
 from encamp.shared.secret import Secret
 
 PASSWORD = "pa ss'wörd"
@@ -67,13 +68,13 @@ def tool(*arguments: str, text: str = "") -> str:
     return done.stdout
 
 
-def site(folder: Path, text: str, **files: str) -> inventory.Inventory:
+def site(folder: Path, text: str, **files: str) -> Inventory:
     (folder / "hosts.yml").write_text(text)
     for name, content in files.items():
         path = folder / (name.replace("__", "/") + ".yml")
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
-    return inventory.load(folder)
+    return load_inventory(folder)
 
 
 def indented(text: str, spaces: int) -> str:
@@ -123,7 +124,7 @@ def test_a_single_value_is_a_secret_wherever_one_is_wanted(tmp_path: Path, passw
         + indented(body, 0)
         + "      either: '{{ token }}'\n      url: 'x://{{ token }}@y'\n      name: '{{ token }}'\n"
     )
-    found = read(Wanted, site(tmp_path, text).hosts["h"])
+    found = read_settings(Wanted, site(tmp_path, text).hosts["h"])
     assert isinstance(found.token, Secret) and found.token.reveal() == "hunter:2"
     assert isinstance(found.either, Secret) and found.either.reveal() == "hunter:2"
     assert isinstance(found.url, Secret) and found.url.reveal() == "x://hunter:2@y"
@@ -132,7 +133,7 @@ def test_a_single_value_is_a_secret_wherever_one_is_wanted(tmp_path: Path, passw
 
 def test_a_whole_file_may_be_encrypted(tmp_path: Path, password_file: Path) -> None:
     sealed = vault.encrypt("token: hunter2\nport: 80\nname: plain\n", ME)
-    found = read(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
+    found = read_settings(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
     assert isinstance(found.token, Secret) and found.token.reveal() == "hunter2"
     assert (found.port, str(found.name)) == (80, "plain")
 
@@ -140,9 +141,9 @@ def test_a_whole_file_may_be_encrypted(tmp_path: Path, password_file: Path) -> N
 def test_a_template_in_an_encrypted_file_is_as_secret_as_it(tmp_path: Path, password_file: Path) -> None:
     sealed = vault.encrypt("token: hunter2@{{ inventory_hostname }}\nn: 80\nport: '{{ n }}'\n", ME)
     loaded = site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed)
-    found = read(Wanted, loaded.hosts["h"])
+    found = read_settings(Wanted, loaded.hosts["h"])
     assert isinstance(found.token, Secret) and (found.token.reveal(), found.port) == ("hunter2@h", 80)
-    shown = [inventory_graph.listing(loaded), *inventory_graph.graph(loaded, variables=True)]
+    shown = [listing.as_json(loaded), *listing.graph(loaded, variables=True)]
     assert "hunter2" not in "".join(shown)
 
 
@@ -154,13 +155,13 @@ def test_a_template_in_an_encrypted_file_that_fails_is_not_repeated(
 ) -> None:
     sealed = vault.encrypt(f'token: "hunter2{template}"\n', ME)
     with pytest.raises(EncampError, match=r"all\.yml:1: token: the (encrypted )?template") as caught:
-        read(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
+        read_settings(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
     assert "hunter2" not in f"{caught.value} {caught.value.fix}"
 
 
 def test_plain_text_is_still_no_secret(tmp_path: Path) -> None:
     with pytest.raises(EncampError, match="token must not stand in the inventory as plain text"):
-        read(Wanted, site(tmp_path, "all: {hosts: {h: {token: hunter2}}}\n").hosts["h"])
+        read_settings(Wanted, site(tmp_path, "all: {hosts: {h: {token: hunter2}}}\n").hosts["h"])
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_what_cannot_be_used_names_the_line_and_not_the_value(
     sealed = indented(vault.encrypt("hunter2", ME), 10)
     text = "all:\n  hosts:\n    h:\n      " + values.format(sealed=sealed)
     with pytest.raises(EncampError) as caught:
-        read(Wanted, site(tmp_path, text).hosts["h"])
+        read_settings(Wanted, site(tmp_path, text).hosts["h"])
     assert wanted in str(caught.value) and "hosts.yml:4" in str(caught.value)
     assert "hunter2" not in f"{caught.value} {caught.value.fix}"
     assert "port" in wanted or "encrypt the value anew" in caught.value.fix
@@ -198,7 +199,7 @@ def test_without_the_password_the_error_says_what_to_do(
     (tmp_path / "host_vars").mkdir()
     (tmp_path / "host_vars/h.yml").write_text(vault.encrypt("token: hunter2", ME))
     with pytest.raises(InventoryError) as caught:
-        inventory.load(loaded.path)
+        load_inventory(loaded.path)
     assert "h.yml:1" in str(caught.value) and "ENCAMP_VAULT_PASSWORD_FILE" in caught.value.fix
 
 
