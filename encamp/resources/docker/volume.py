@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.docker import api as docker_api
 from encamp.resources.files.file import attribute_changes
+from encamp.resources.system import Reader, System
 
 
 @kind

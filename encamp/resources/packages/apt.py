@@ -6,7 +6,8 @@ import re
 import time
 from typing import Iterable, Mapping, Sequence
 
-from encamp.resources.base import CommandFailed, Failure, Reader, System
+from encamp.resources.base import CommandFailed, Failure
+from encamp.resources.system import Reader, System
 
 INSTALLED = "installed"
 ABSENT = "absent"

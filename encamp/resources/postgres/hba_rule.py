@@ -6,9 +6,10 @@ import os
 import re
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind, unified
+from encamp.resources.base import Change, Failure, Refused, Resource, kind, unified
 from encamp.resources.postgres import hba_file as hba
 from encamp.resources.postgres.state import State, ask, execute, read_state
+from encamp.resources.system import Reader, System
 
 CONNECTIONS = ("local", "host", "hostssl", "hostnossl")
 METHODS = ("trust", "reject", "scram-sha-256", "md5", "password", "peer", "ident", "cert", "ldap", "radius", "pam")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, System
+from encamp.resources.base import Change, CommandFailed, Failure
 from encamp.resources.postgres import initdb as setup
 from encamp.resources.postgres import layout
 from encamp.resources.postgres.layout import Cluster
 from encamp.resources.postgres.sql import literal
 from encamp.resources.postgres.state import execute
+from encamp.resources.system import Reader, System
 
 START_SECONDS = 300  # recovery after a crash takes its time
 

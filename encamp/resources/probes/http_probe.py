@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, HttpAnswer, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.system import HttpAnswer, Reader, System
 
 
 @kind

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Optional, Sequence
 
-from encamp.resources.base import Change, HttpAnswer, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.system import HttpAnswer, Reader, System
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api, Problem, problem_of
 from roles.prefect.kinds.memory import memory_of, note_once

@@ -7,7 +7,8 @@ import shlex
 from functools import cached_property
 from typing import Any, Mapping, Optional
 
-from encamp.resources.base import Reader, System, kind
+from encamp.resources.base import kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import UnitState, change_state, journal_tail, unit_state
 from encamp.shared.record import record
 from encamp.shared.secret import Secret

@@ -10,8 +10,9 @@ import time
 from typing import Any, ClassVar, Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
 from encamp.resources.certificates.handshake import SWITCHED, UPGRADE, Answer, ask
+from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Problem
 from roles.prefect.kinds.memory import note_once
 

@@ -8,7 +8,8 @@ import re
 import time
 from typing import Any, Optional
 
-from encamp.resources.base import Failure, Reader, System
+from encamp.resources.base import Failure
+from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem
 
 PREFIX = "encamp-proof-"

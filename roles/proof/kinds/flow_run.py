@@ -7,7 +7,8 @@ import time
 import uuid
 from typing import ClassVar, Mapping, Optional, Sequence, Union
 
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, Resource, Result, System, kind
+from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
+from encamp.resources.system import Reader, Result, System
 from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api

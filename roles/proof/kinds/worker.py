@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Sequence
 
-from encamp.resources.base import Reader, System
+from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem
 from roles.proof.kinds.api import ENDED, delete, log_lines
 from roles.proof.kinds.flow import ENTRYPOINT

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Mapping, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.record import factory
 from encamp.shared.secret import Secret

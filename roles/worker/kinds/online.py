@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, Optional, Sequence
 from urllib.parse import quote
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api

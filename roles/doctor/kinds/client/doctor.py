@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar, Optional
 
-from encamp.resources.base import Reader, kind
+from encamp.resources.base import kind
+from encamp.resources.system import Reader
 from roles.doctor.kinds.api_checks import LOOKS
 from roles.doctor.kinds.api_target import Case
 from roles.doctor.kinds.client.checks import BEFORE, DATABASE_URL, after

@@ -6,7 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Optional
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles.doctor.kinds.api_target import Case

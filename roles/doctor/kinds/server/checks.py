@@ -6,7 +6,7 @@ import os
 import time
 from typing import Callable, Optional
 
-from encamp.resources.base import System
+from encamp.resources.system import System
 from encamp.resources.systemd.unit_state import change_state
 from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, see_schedules
 from roles.doctor.kinds.disk import see_disk

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Mapping
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.container import with_settings
 

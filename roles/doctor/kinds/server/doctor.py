@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from encamp.resources.base import Reader, kind
+from encamp.resources.base import kind
+from encamp.resources.system import Reader
 from encamp.shared.record import factory
 from roles.doctor.kinds.doctor import Doctor, Found, begin
 from roles.doctor.kinds.findings import examine

@@ -6,7 +6,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from encamp.resources.systemd.unit_state import UnitState, journal_tail, unit_state
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
