@@ -215,12 +215,13 @@ class Host:
     def measure(self, text: str, done: float, total: float = 0) -> None:
         self._say("measure", text, {"done": done, "total": total})
 
-    def wait(self, ready: Callable[[], bool], seconds: float, every: float = 0.5) -> bool:
+    def wait_for(
+        self, read: Callable[[], T], seconds: float, done: Callable[[T], object] = bool, every: float = 0.5
+    ) -> T:
         deadline = time.monotonic() + seconds
         while True:
             self.forget()
-            if ready():
-                return True
-            if time.monotonic() >= deadline:
-                return False
+            value = read()
+            if done(value) or time.monotonic() >= deadline:
+                return value
             time.sleep(every)

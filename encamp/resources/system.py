@@ -211,6 +211,9 @@ class System(Reader, Protocol):
         """Say how far a long step is, for a bar; 0: nobody knows of how much. Not told where there is no terminal."""
         ...
 
-    def wait(self, ready: Callable[[], bool], seconds: float, every: float = 0.5) -> bool:
-        """Ask until ``ready`` says yes or time is up. Readings kept by ``once`` are dropped between tries."""
+    def wait_for(
+        self, read: Callable[[], T], seconds: float, done: Callable[[T], object] = bool, every: float = 0.5
+    ) -> T:
+        """Call ``read`` every ``every`` seconds until ``done`` accepts its value or ``seconds`` have passed; return the
+        last value. Readings kept by ``once`` are dropped before each call."""
         ...

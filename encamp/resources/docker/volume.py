@@ -49,4 +49,4 @@ def _create(host: System, name: str) -> None:
     status, answer = docker_api.call("POST", "/volumes/create", body)
     if status not in (200, 201):
         raise Failure(f"Docker did not make the volume {name}: HTTP {status}", answer.decode("utf-8", "replace"))
-    host.wait(lambda: bool(mountpoint(host, name)), 5)
+    host.wait_for(lambda: bool(mountpoint(host, name)), 5)

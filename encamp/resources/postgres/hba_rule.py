@@ -196,7 +196,7 @@ def load(host: System, cluster: str, path: str) -> None:
         state = read_state(host, cluster)
         return state is not None and not waits_for_reload(host, state, path)
 
-    if not host.wait(is_loaded, RELOAD_SECONDS):
+    if not host.wait_for(is_loaded, RELOAD_SECONDS):
         raise Failure(
             f"Postgres did not reload its configuration within {RELOAD_SECONDS} s",
             fix="see the server's log; `SELECT pg_reload_conf()` as the superuser makes it read the file",

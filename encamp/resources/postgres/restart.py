@@ -23,7 +23,7 @@ def start(host: System, cluster: Cluster) -> None:
             host.run(["systemctl", "restart", cluster.unit], timeout=START_SECONDS)
         except CommandFailed as error:
             raise _did_not_start(host, cluster) from error
-    host.wait(lambda: _status(host, cluster) != "starting", START_SECONDS)
+    host.wait_for(lambda: _status(host, cluster) != "starting", START_SECONDS)
     if _status(host, cluster) != "ready":
         raise _did_not_start(host, cluster)
 

@@ -133,7 +133,7 @@ class FlowProof(Resource):
         deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
         runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers)
         host.progress(f"waiting for {who} to run a throw-away flow")
-        over = host.wait(lambda: runs.over(host), self.timeout)
+        over = host.wait_for(lambda: runs.over(host), self.timeout)
         if not over:
             problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
         runs.settle(host)

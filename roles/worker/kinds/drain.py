@@ -72,7 +72,7 @@ class WorkerDrain(Resource):
             return False
 
         host.progress(f"waiting until {self.unit} has let {len(last)} flow runs end; at most {self.timeout} s")
-        if not host.wait(ended, self.timeout + SLACK, every=1.0):
+        if not host.wait_for(ended, self.timeout + SLACK, every=1.0):
             raise Failure(
                 f"{self.unit} is still going down after {self.timeout + SLACK:.0f} s",
                 "its stop time-out passed, and systemd has not killed what is left",

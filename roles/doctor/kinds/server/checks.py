@@ -63,7 +63,7 @@ def start(patient: ServerPatient, verb: str = "start") -> Remedy:
 
     def apply(host: System) -> None:
         change_state(host, verb, kind.unit)
-        host.wait(lambda: server.api.call(host, "GET", "health", timeout=3).status == 200, HEALTH_SECONDS)
+        host.wait_for(lambda: server.api.call(host, "GET", "health", timeout=3).status == 200, HEALTH_SECONDS)
 
     return Remedy(f"{verb}s {kind.unit}", apply)
 
