@@ -49,7 +49,7 @@ lint: $(STAMP)
 	.venv/bin/lint-imports
 
 docs: $(STAMP)
-	$(PYTHON) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 
 bench: $(STAMP)
 	$(PYTHON) tests/lab/bench_server.py $(FLAGS)
