@@ -5,6 +5,7 @@
 #   make test        all tests, those on real hosts in Docker included (FLAGS="-k name" reach pytest)
 #   make lint        style, types, import rules
 #   make docs        the documentation as a site, in site/
+#   make pictures    the pictures of the documentation, from a real deploy; needs Chromium
 #   make bench       how long runs take, beside Ansible, Mitogen and pyinfra (FLAGS=--quick for a few of them)
 #   make lab-up      start the lab's hosts only (HOSTS="vm1 laptop1" for some of them)
 #   make lab-down    the same as demo-down
@@ -23,7 +24,7 @@ JOBS ?= 3
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-down test lint docs bench lab-up lab-down clean
+.PHONY: help demo demo-down test lint docs pictures bench lab-up lab-down clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -50,6 +51,9 @@ lint: $(STAMP)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
+pictures: $(STAMP)
+	$(PYTHON) tests/lab/pictures.py docs/img
 
 bench: $(STAMP)
 	$(PYTHON) tests/lab/bench_server.py $(FLAGS)

@@ -27,8 +27,8 @@ from encamp.settings.type_names import default_text, type_name  # noqa: E402
 _NOTICE = "<!-- Written by docs/generate.py from the code: change the code, then run `python docs/generate.py`. -->"
 _SETTINGS_INTRO = """\
 Set these in the inventory: beside a host, under `vars:` of a group, in `group_vars/` or `host_vars/`, or on the command
-line as `--set name=value`. `fab settings` shows the effective value for each host and the line that set it. A name that is
-not listed here is an error, unless it begins with `x_` or a template in the inventory uses it.
+line as `--set name=value`. `fab settings` shows the effective value for each host and the line that set it. A name that
+is not listed here is an error, unless it begins with `x_` or a template in the inventory uses it.
 
 The inventory never contains a secret in plain text, but its source: `{env: NAME}`, `{file: path}`,
 `{command: [program, argument]}`, or a value encrypted with Ansible Vault."""
