@@ -10,6 +10,7 @@ from typing import Any
 import fabric
 from invoke.exceptions import Exit
 
+from encamp.cli import site_version
 from encamp.cli.executor import FleetTask
 from encamp.cli.options import Options, guarded
 from encamp.planning import rollout
@@ -94,7 +95,8 @@ def _signature(body: Body, shared: Sequence[str]) -> inspect.Signature:
 
 
 def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
-    """The defaults, and what was given. Raises UsageError."""
+    """The defaults, and what was given. Raises UsageError, and SettingsError for a site of a newer encamp."""
+    site_version.check(config.encamp.get("version"))
     chosen = {name: shared.default for name, shared in SHARED.items()} | dict(given)
     return Options(
         config,
