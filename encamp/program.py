@@ -6,10 +6,13 @@ Both run the tasks of the nearest ``fabfile.py``. ``encamp`` has all of encamp's
 from __future__ import annotations
 
 import gc
+import sys
 
 gc.set_threshold(200_000)  # before the imports, as in encamp.fabfile
 
 from collections.abc import Sequence  # noqa: E402
+from importlib.machinery import ModuleSpec  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 import fabric  # noqa: E402
 import invoke  # noqa: E402
@@ -17,12 +20,27 @@ import paramiko  # noqa: E402
 from fabric.main import Fab  # noqa: E402
 from invoke.collection import Collection  # noqa: E402
 from invoke.exceptions import CollectionNotFound  # noqa: E402
+from invoke.loader import FilesystemLoader  # noqa: E402
 
 import encamp as package  # noqa: E402
 from encamp.cli import fabric_config  # noqa: E402
 from encamp.cli.executor import FleetExecutor  # noqa: E402
+from encamp.support.checkout import PACKAGE  # noqa: E402
 
 VERSIONS = (("encamp", package), ("Fabric", fabric), ("Invoke", invoke), ("Paramiko", paramiko))
+
+
+class SiteLoader(FilesystemLoader):
+    """Finds fabfiles. One in a checkout of encamp gets that checkout's encamp, whichever this program belongs to."""
+
+    def find(self, name: str) -> ModuleSpec | None:
+        spec: ModuleSpec | None = super().find(name)
+        if spec and spec.origin:
+            checkout = Path(spec.origin).resolve().parent
+            if checkout != PACKAGE.parent and (checkout / "encamp" / "__init__.py").is_file():
+                for module in [module for module in sys.modules if module.partition(".")[0] == "encamp"]:
+                    del sys.modules[module]
+        return spec
 
 
 class FabProgram(Fab):  # type: ignore[misc]
@@ -75,9 +93,9 @@ class EncampProgram(FabProgram):
 
 def fab() -> None:
     """``fab``."""
-    FabProgram(executor_class=fabric.Executor, config_class=fabric.Config).run()
+    FabProgram(executor_class=fabric.Executor, config_class=fabric.Config, loader_class=SiteLoader).run()
 
 
 def encamp() -> None:
     """``encamp``."""
-    EncampProgram(executor_class=FleetExecutor, config_class=fabric.Config).run()
+    EncampProgram(executor_class=FleetExecutor, config_class=fabric.Config, loader_class=SiteLoader).run()

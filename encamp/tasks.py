@@ -136,10 +136,10 @@ def undeploy(options: Options) -> int:
     },
 )
 def lock(options: Options, prefect: str, exclude_newer: str = "", with_: Any = None) -> int:
-    """Resolve and hash the dependencies of a Prefect release as of its own date, into roles/locks."""
+    """Resolve and hash the dependencies of a Prefect release as of its own date, into the site's locks/."""
     from encamp.commands.lock import lock as run
 
-    return run(prefect, exclude_newer, with_ or (), options.inventory)
+    return run(options, prefect, exclude_newer, with_ or ())
 
 
 @command(

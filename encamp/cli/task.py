@@ -57,7 +57,7 @@ def command(
     """Make a task of a function that takes :class:`Options`, then options of its own, and returns the exit code.
 
     ``shared`` names options of :data:`SHARED`; ``help`` and ``iterable`` are of the function's own, ``help`` may also
-    say what a shared one means here. ``group``: see :class:`~encamp.executor.FleetTask`. No short flags: ``-i`` and
+    say what a shared one means here. ``group``: see :class:`~encamp.cli.executor.FleetTask`. No short flags: ``-i`` and
     others stay Fabric's own.
     """
     lines = {name.replace("_", "-"): SHARED[name].help for name in shared}
@@ -100,6 +100,7 @@ def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
     chosen = {name: shared.default for name, shared in SHARED.items()} | dict(given)
     return Options(
         config,
+        home=config.encamp.home,
         hosts=config.encamp.hosts,
         inventory=chosen["inventory"],
         check=chosen["check"],
