@@ -7,6 +7,7 @@
 #   make docs        the documentation as a site, in site/
 #   make pictures    the pictures of the documentation, from a real deploy; needs Chromium
 #   make bench       how long runs take, beside Ansible, Mitogen and pyinfra (FLAGS=--quick for a few of them)
+#   make dist        build sdist, wheel and checksums into dist/ (CONTRIBUTING.md: Release)
 #   make lab-up      start the lab's hosts only (HOSTS="vm1 laptop1" for some of them)
 #   make lab-down    the same as demo-down
 #   make clean       remove the lab, its caches, .venv and what tools left behind
@@ -24,12 +25,12 @@ JOBS ?= 3
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-down test lint docs pictures bench lab-up lab-down clean
+.PHONY: help demo demo-down test lint docs pictures bench dist lab-up lab-down clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
 
-$(STAMP): setup.cfg pyproject.toml tests/venv.sh
+$(STAMP): setup.cfg setup.py pyproject.toml tests/venv.sh
 	tests/venv.sh .venv
 	touch $@
 
@@ -60,10 +61,13 @@ bench: $(STAMP)
 	$(PYTHON) tests/lab/bench.py $(FLAGS)
 	$(PYTHON) tests/lab/bench_scale.py $(FLAGS)
 
+dist: $(STAMP)
+	.ci/dist
+
 lab-up: $(STAMP)
 	$(PYTHON) $(LAB) up $(HOSTS)
 
 clean:
 	if [ -x $(PYTHON) ] && [ -e .lab ]; then $(PYTHON) $(LAB) down --all; fi
-	rm -rf .venv .lab site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv .lab site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

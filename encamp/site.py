@@ -11,12 +11,12 @@ from encamp.errors import Origin, UsageError
 from encamp.inventory import instances
 from encamp.inventory import load as inventory
 from encamp.inventory.load import Inventory
+from encamp.planning.templates import SHIPPED, Templates
 from encamp.secrets.store import FOLDER, Missing, SecretStore
 from encamp.settings import read as settings
 from encamp.shared.secret import Secret
 
 T = TypeVar("T")
-DEFAULT_SITE = Path(__file__).resolve().parent.parent / "inventory"
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
@@ -79,13 +79,19 @@ class Site:
     """An inventory, read whole: peers' addresses and settings come from files, never from a host's facts.
 
     ``missing`` says what becomes of a generated secret that is not stored yet; only a deploy makes one. ``fetch``
-    False: no secret is fetched.
+    False: no secret is fetched. ``templates``: those that its files are made of.
     """
 
     def __init__(
-        self, loaded: Inventory, selected: Sequence[inventory.Host], missing: Missing = "plan", fetch: bool = True
+        self,
+        loaded: Inventory,
+        selected: Sequence[inventory.Host],
+        missing: Missing = "plan",
+        fetch: bool = True,
+        templates: Templates = SHIPPED,
     ) -> None:
         self.inventory = loaded
+        self.templates = templates
         self.secrets = SecretStore(loaded.path.parent / FOLDER, missing)
         hosts = {host.name: host for host in [*loaded.hosts.values(), *selected]}
         self._hosts = {name: SiteHost(host, fetch=fetch) for name, host in hosts.items()}
@@ -118,10 +124,10 @@ class Site:
         return list(self._hosts.values())
 
 
-def locate(option: str, environment: Mapping[str, str] | None = None) -> Path:
-    """The site to use: ``--inventory``, else ENCAMP_INVENTORY, else ``inventory/`` of the checkout."""
+def locate(option: str, home: str = "", environment: Mapping[str, str] | None = None) -> Path:
+    """The site to use: ``--inventory``, else ENCAMP_INVENTORY, else ``inventory/`` beside the fabfile, in ``home``."""
     named = option or (os.environ if environment is None else environment).get("ENCAMP_INVENTORY", "")
-    return Path(named) if named else DEFAULT_SITE
+    return Path(named) if named else Path(home, "inventory")
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,8 @@ from encamp.cli import fabric_config
 
 
 class FleetTask(fabric.Task):  # type: ignore[misc]
-    """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``.
+    """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``, and the
+    folder of the fabfile (without one, the current folder) in ``context.config.encamp.home``.
 
     ``group``: the task whose name stands before its own, as in ``fab secrets rotate NAME``.
     """
@@ -45,7 +46,8 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]
     def expand_calls(self, calls: list[Any], apply_hosts: bool = True) -> list[Any]:
         """Give fleet tasks the host list as configuration, and leave every other call to Fabric."""
         hosts = self.core[0].args.hosts.value
-        self.config.load_overrides({**self._overrides(), "encamp": {"hosts": hosts or ""}})
+        home = self.collection.loaded_from or os.getcwd()
+        self.config.load_overrides({**self._overrides(), "encamp": {"hosts": hosts or "", "home": home}})
         expanded = []
         for call in _without_groups([Call(task=item) if isinstance(item, Task) else item for item in calls]):
             if isinstance(call.task, FleetTask):

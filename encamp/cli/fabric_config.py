@@ -7,18 +7,16 @@ ends it with a traceback before any task is reached, also where it would never h
 from __future__ import annotations
 
 import fabric
-from fabric.main import program
 from invoke.exceptions import Exit
 from paramiko import ConfigParseError
 
 
-def leave_unread() -> None:
-    """Let Fabric read no file of OpenSSH's. To be called while ``fab`` loads the fabfile; later is too late.
+def leave_unread(config: fabric.Config | None) -> None:
+    """Let Fabric read no file of OpenSSH's. To be called before the tasks are loaded, or meanwhile; later is too late.
 
     Fabric reads none where its configuration was given one (``fabric.Config(ssh_config=...)``), and notes the path of
     ``-S`` all the same.
     """
-    config: fabric.Config | None = getattr(program, "config", None)
     if config is not None:
         config._set(_given_explicit_object=True)
 

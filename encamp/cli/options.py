@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encamp import site
@@ -16,6 +17,7 @@ from encamp.output.broadcast import Reports, json_report
 from encamp.output.terminal import never_fail, tell
 from encamp.output.text import Listener
 from encamp.planning.rollout import ALL_AT_ONCE, Rollout
+from encamp.planning.templates import Templates, templates_of
 from encamp.running import connectors, passwords
 from encamp.running.run import Mode
 from encamp.secrets.store import Missing
@@ -34,6 +36,7 @@ class Options:
 
     ``instance`` limits a task to the instance of that name; empty: all. Of the hosts only those that ``limit`` names
     take part, and with ``retry`` only those that did not end well last time. ``wait``: seconds for a host's lock.
+    ``home``: the folder of the fabfile, with what belongs to the site; empty: the current folder.
     ``rotating``: the secret whose change has this run as a step; ``append``: and an earlier step began the files.
     """
 
@@ -55,10 +58,21 @@ class Options:
     rollout: Rollout = ALL_AT_ONCE
     wait: int = 0
     rotating: str = ""
+    home: str = ""
 
     @property
     def mode(self) -> Mode:
         return Mode(self.check, self.diff, self.forks, self.rollout, self.wait)
+
+    @property
+    def records(self) -> Path:
+        """Where runs are recorded."""
+        return Path(self.home, runs.FOLDER)
+
+    @property
+    def templates(self) -> Templates:
+        """The site's own templates before those of encamp."""
+        return templates_of(Path(self.home))
 
 
 def load_site(
@@ -78,7 +92,7 @@ def load_site(
             f"no hosts: {loaded.path} has no group {' or '.join(groups)}", "name hosts with -H, or fill the inventory"
         )
     selected = _limited(options, loaded, inventory.select(loaded, pattern), command)
-    fleet = site.Site(loaded, selected, missing, fetch)
+    fleet = site.Site(loaded, selected, missing, fetch, options.templates)
     _check_settings(fleet)
     return fleet, [fleet.host(host.name) for host in selected]
 
@@ -91,7 +105,7 @@ def _limited(
     if options.limit:
         names &= {host.name for host in inventory.select(loaded, options.limit)}
     if options.retry:
-        earlier = runs.last(command, str(loaded.path))
+        earlier = runs.last(command, str(loaded.path), options.records)
         if earlier is None:
             raise UsageError(f"--retry: no earlier {command} of this site is on record", "run it without --retry")
         names &= set(earlier.not_well)
@@ -109,7 +123,7 @@ def load_this_machine(options: Options, group: str) -> tuple[site.Site, site.Sit
     loaded = load_inventory(options)
     variables = loaded.group_variables(group) if group in loaded.groups else loaded.variables
     this = inventory.Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.path.parent))
-    fleet = site.Site(loaded, [this], "refuse")
+    fleet = site.Site(loaded, [this], "refuse", templates=options.templates)
     _check_settings(fleet)
     return fleet, fleet.host(this.name)
 
@@ -124,7 +138,7 @@ def _check_options(options: Options) -> None:
 
 def load_inventory(options: Options) -> inventory.Inventory:
     """The site that the options name, with what ``--set`` gives. Raises InventoryError, UsageError."""
-    loaded = inventory.load(site.locate(options.inventory), site.parse_overrides(options.overrides))
+    loaded = inventory.load(site.locate(options.inventory, options.home), site.parse_overrides(options.overrides))
     for note in loaded.notes:
         tell(f"warning: {note}", sys.stderr)
     return loaded
@@ -161,7 +175,7 @@ def reporting(
 
         files.append(JUnit(options.junit_file, options.append))
     shown = console or report.console(sys.stdout, checks, options.verbose, brief)
-    return Reports(command, checks, [shown, *files], record)
+    return Reports(command, checks, [shown, *files], options.records if record else None)
 
 
 def guarded(command: Callable[[], int]) -> int:

@@ -75,7 +75,7 @@ def visits(options: Options, projects: tuple[str, ...], server: str, fix: bool) 
     if server and selected:
         configure_client.server_of(selected[0], fleet, server)  # raises where there is none, whoever is examined
     # A remedy must not write a secret that is not there: what clients are to get is worked out by a stricter reading.
-    strict = Site(fleet.inventory, [host.inventory for host in selected], "refuse")
+    strict = Site(fleet.inventory, [host.inventory for host in selected], "refuse", templates=fleet.templates)
     started = time.time()
     servers = {
         host.name: list(doctor.of_host(host, fleet, started, fix)) for host in selected if doctor.is_patient(host)

@@ -82,7 +82,7 @@ def apply(options: Options, verify: bool, file: str) -> int:
 
 
 def _folder(options: Options) -> Path:
-    return inventory.file_of(site.locate(options.inventory)).parent
+    return inventory.file_of(site.locate(options.inventory, options.home)).parent
 
 
 def _made(options: Options, verify: bool, fleet: Site, selected: list[SiteHost]) -> saved_plan.Made:

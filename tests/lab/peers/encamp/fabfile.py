@@ -24,7 +24,7 @@ from encamp.inventory import load as inventory  # noqa: E402
 from encamp.planning import plan  # noqa: E402
 from encamp.planning.plan import FLUSH, Item, Step  # noqa: E402
 from encamp.planning.schedule import Wave  # noqa: E402
-from encamp.planning.templates import render  # noqa: E402
+from encamp.planning.templates import Templates  # noqa: E402
 from encamp.resources.accounts.group import Group  # noqa: E402
 from encamp.resources.accounts.user import User  # noqa: E402
 from encamp.resources.files.directory import Directory  # noqa: E402
@@ -39,6 +39,7 @@ from encamp.running.run import Run  # noqa: E402
 from encamp.settings import read as settings  # noqa: E402
 
 FILES = Path(__file__).resolve().parent.parent / "templates"
+TEMPLATES = Templates((FILES,))
 STAGE = ("plain",)
 
 
@@ -53,7 +54,7 @@ class Settings:
 @command("inventory", "forks")
 def converge(options: Options) -> int:
     """Make the hosts (-H, or all) be what is declared below."""
-    loaded = inventory.load(site.locate(options.inventory), {})
+    loaded = inventory.load(site.locate(options.inventory, options.home), {})
     selected = inventory.select(loaded, options.hosts or "all")
     settings.check_hosts(selected, (connectors.Settings, Settings))
     fleet = site.Site(loaded, selected)
@@ -97,4 +98,4 @@ def _service() -> Iterator[Item]:
 
 
 def _text(path: str, template: str, **variables: Any) -> File:
-    return File(path, render(template, FILES, **variables), group="app", mode=0o640)
+    return File(path, TEMPLATES.render(template, **variables), group="app", mode=0o640)
