@@ -26,15 +26,15 @@ from encamp.settings.type_names import default_text, type_name  # noqa: E402
 
 _NOTICE = "<!-- Written by docs/generate.py from the code: change the code, then run `python docs/generate.py`. -->"
 _SETTINGS_INTRO = """\
-Every setting may stand in the inventory: beside a host, under `vars:` of a group, in `group_vars/` or `host_vars/`, or
-on the command line as `--set name=value`. `fab settings` shows what a host ends up with and where each value was
-written. A name that is not listed here is an error, unless it begins with `x_` or a template in the inventory uses it.
+Set these in the inventory: beside a host, under `vars:` of a group, in `group_vars/` or `host_vars/`, or on the command
+line as `--set name=value`. `fab settings` shows the effective value for each host and the line that set it. A name that
+is not listed here is an error, unless it begins with `x_` or a template in the inventory uses it.
 
-A secret never stands in the inventory itself, but is fetched from where it is kept: `{env: NAME}`, `{file: path}` or
-`{command: [program, argument]}`."""
+The inventory never contains a secret in plain text, but its source: `{env: NAME}`, `{file: path}`,
+`{command: [program, argument]}`, or a value encrypted with Ansible Vault."""
 _RESOURCES_INTRO = """\
-The kinds of things that a role may declare. The first field names the thing on its host; a field without a default is
-required. A handler acts only when something that notifies it has changed."""
+The kinds of resources that a role can declare. The first field identifies the resource on its host; a field without a
+default is required. A handler runs only when a resource that notifies it has changed."""
 
 
 def main() -> int:

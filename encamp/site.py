@@ -9,6 +9,7 @@ from encamp.errors import Origin
 from encamp.inventory import instances
 from encamp.inventory.host import Host
 from encamp.inventory.load import Inventory
+from encamp.planning.templates import SHIPPED, Templates
 from encamp.secrets.store import FOLDER, Missing, SecretStore
 from encamp.settings.read import read_settings
 from encamp.shared.secret import Secret
@@ -74,13 +75,19 @@ class Site:
     """An inventory, read whole: peers' addresses and settings come from files, never from a host's facts.
 
     ``missing`` says what becomes of a generated secret that is not stored yet; only a deploy makes one. ``fetch``
-    False: no secret is fetched.
+    False: no secret is fetched. ``templates``: those that its files are made of.
     """
 
     def __init__(
-        self, loaded: Inventory, selected: Sequence[Host], missing: Missing = "plan", fetch: bool = True
+        self,
+        loaded: Inventory,
+        selected: Sequence[Host],
+        missing: Missing = "plan",
+        fetch: bool = True,
+        templates: Templates = SHIPPED,
     ) -> None:
         self.inventory = loaded
+        self.templates = templates
         self.secrets = SecretStore(loaded.path.parent / FOLDER, missing)
         hosts = {host.name: host for host in [*loaded.hosts.values(), *selected]}
         self._hosts = {name: SiteHost(host, fetch=fetch) for name, host in hosts.items()}

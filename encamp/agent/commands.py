@@ -8,7 +8,8 @@ import subprocess
 from typing import Any, Mapping, Optional, Sequence, Union
 
 from encamp.agent import files
-from encamp.resources.base import Failure, Result
+from encamp.resources.base import Failure
+from encamp.resources.system import Result
 from encamp.shared.secret import Secret
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

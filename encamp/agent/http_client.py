@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Mapping
 
-from encamp.resources.base import HttpAnswer
+from encamp.resources.system import HttpAnswer
 
 if TYPE_CHECKING:
     import http.client

@@ -11,7 +11,8 @@ import hmac
 import json
 from typing import Any, Mapping, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader
+from encamp.resources.base import Change, Failure
+from encamp.resources.system import Reader
 from encamp.shared.record import record
 
 #: Lines of a refusal that name steps.

@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 import fabric
-from fabric.main import program
 from invoke.exceptions import Exit
 from invoke.parser.context import to_flag
 from invoke.tasks import Call, Task
@@ -15,7 +14,8 @@ from paramiko import ConfigParseError
 
 
 class FleetTask(fabric.Task):  # type: ignore[misc]
-    """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``.
+    """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``, and the
+    folder of the fabfile (without one, the current folder) in ``context.config.encamp.home``.
 
     ``group``: the task whose name stands before its own, as in ``fab secrets rotate NAME``.
     """
@@ -45,7 +45,8 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]
     def expand_calls(self, calls: list[Any], apply_hosts: bool = True) -> list[Any]:
         """Give fleet tasks the host list as configuration, and leave every other call to Fabric."""
         hosts = self.core[0].args.hosts.value
-        self.config.load_overrides({**self._overrides(), "encamp": {"hosts": hosts or ""}})
+        home = self.collection.loaded_from or os.getcwd()
+        self.config.load_overrides({**self._overrides(), "encamp": {"hosts": hosts or "", "home": home}})
         expanded = []
         for call in _without_groups([Call(task=item) if isinstance(item, Task) else item for item in calls]):
             if isinstance(call.task, FleetTask):
@@ -100,8 +101,8 @@ def _without_groups(calls: list[Any]) -> list[Any]:
     return kept
 
 
-def skip_ssh_config() -> None:
-    """Let Fabric read no file of OpenSSH's. To be called while ``fab`` loads the fabfile; later is too late.
+def skip_ssh_config(config: fabric.Config | None) -> None:
+    """Let Fabric read no file of OpenSSH's. To be called before the tasks are loaded, or meanwhile; later is too late.
 
     paramiko, with which Fabric reads the files at each start, knows less of them than OpenSSH: a directive that it
     cannot parse ends it with a traceback before any task is reached. encamp's own tasks ask OpenSSH instead.
@@ -109,7 +110,6 @@ def skip_ssh_config() -> None:
     Fabric reads none where its configuration was given one (``fabric.Config(ssh_config=...)``), and notes the path of
     ``-S`` all the same.
     """
-    config: fabric.Config | None = getattr(program, "config", None)
     if config is not None:
         config._set(_given_explicit_object=True)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from encamp.output import history
 from encamp.planning.rollout import ALL_AT_ONCE, Mode, Rollout
+from encamp.planning.templates import Templates, templates_of
 from encamp.shared.record import record
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ class Options:
 
     ``instance`` limits a task to the instance of that name; empty: all. Of the hosts only those that ``limit`` names
     take part, and with ``retry`` only those that did not end well last time. ``wait``: seconds for a host's lock.
+    ``home``: the folder of the fabfile, with what belongs to the site; empty: the current folder.
     ``rotating``: the secret whose change has this run as a step; ``append``: and an earlier step began the files.
     """
 
@@ -39,7 +43,18 @@ class Options:
     rollout: Rollout = ALL_AT_ONCE
     wait: int = 0
     rotating: str = ""
+    home: str = ""
 
     @property
     def mode(self) -> Mode:
         return Mode(self.check, self.diff, self.forks, self.rollout, self.wait)
+
+    @property
+    def records(self) -> Path:
+        """The folder that keeps the records of runs."""
+        return Path(self.home, history.FOLDER)
+
+    @property
+    def templates(self) -> Templates:
+        """The site's own templates before those of encamp."""
+        return templates_of(Path(self.home))

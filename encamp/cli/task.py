@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import fabric
 from invoke.exceptions import Exit
 
+from encamp.cli import site_version
 from encamp.cli.executor import FleetTask
 from encamp.cli.options import Options
 from encamp.errors import EncampError
@@ -63,7 +64,7 @@ def command(
     """Make a task of a function that takes :class:`Options`, then options of its own, and returns the exit code.
 
     ``shared`` names options of :data:`SHARED`; ``help`` and ``iterable`` are of the function's own, ``help`` may also
-    say what a shared one means here. ``group``: see :class:`~encamp.executor.FleetTask`. No short flags: ``-i`` and
+    say what a shared one means here. ``group``: see :class:`~encamp.cli.executor.FleetTask`. No short flags: ``-i`` and
     others stay Fabric's own.
     """
     lines = {name.replace("_", "-"): SHARED[name].help for name in shared}
@@ -101,10 +102,12 @@ def _signature(body: Body, shared: Sequence[str]) -> inspect.Signature:
 
 
 def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
-    """The defaults, and what was given. Raises UsageError."""
+    """The defaults, and what was given. Raises UsageError, and SettingsError for a site of a newer encamp."""
+    site_version.check(config.encamp.get("version"))
     chosen = {name: shared.default for name, shared in SHARED.items()} | dict(given)
     return Options(
         config,
+        home=config.encamp.home,
         hosts=config.encamp.hosts,
         inventory=chosen["inventory"],
         check=chosen["check"],

@@ -73,7 +73,7 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
     if server and selected:
         configure_client.server_of(selected[0], site, server)  # raises where there is none, whoever is examined
     # A remedy must not write a secret that is not there: what clients are to get is worked out by a stricter reading.
-    strict = Site(site.inventory, [host.inventory for host in selected], "refuse")
+    strict = Site(site.inventory, [host.inventory for host in selected], "refuse", templates=site.templates)
     started = time.time()
     servers = {
         host.name: list(doctor.of_host(host, site, started, fix)) for host in selected if doctor.is_patient(host)

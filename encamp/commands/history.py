@@ -23,7 +23,7 @@ def history(options: Options, last: str = "20") -> int:
         raise UsageError(f"--last {last}: must be a number from 1 to 999999", "for example --last 20")
     if options.hosts:
         return _of_hosts(options, int(last))
-    for record in reversed(list(islice(past_runs(), int(last)))):
+    for record in reversed(list(islice(past_runs(options.records), int(last)))):
         tell(sentence(record))
     return 0
 

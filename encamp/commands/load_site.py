@@ -37,7 +37,7 @@ def load_site(
             f"no hosts: {loaded.path} has no group {' or '.join(groups)}", "name hosts with -H, or fill the inventory"
         )
     selected = _limited(options, loaded, select_hosts(loaded, pattern), command)
-    site = Site(loaded, selected, missing, fetch)
+    site = Site(loaded, selected, missing, fetch, options.templates)
     _check_settings(site)
     return site, [site.host(host.name) for host in selected]
 
@@ -48,7 +48,7 @@ def _limited(options: Options, loaded: Inventory, hosts: Sequence[Host], command
     if options.limit:
         names &= {host.name for host in select_hosts(loaded, options.limit)}
     if options.retry:
-        earlier = last_run(command, str(loaded.path))
+        earlier = last_run(command, str(loaded.path), options.records)
         if earlier is None:
             raise UsageError(f"--retry: no earlier {command} of this site is on record", "run it without --retry")
         names &= set(earlier.not_well)
@@ -66,7 +66,7 @@ def load_this_machine(options: Options, group: str) -> tuple[Site, SiteHost]:
     loaded = read_inventory(options)
     variables = loaded.group_variables(group) if group in loaded.groups else loaded.variables
     this = Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.path.parent))
-    site = Site(loaded, [this], "refuse")
+    site = Site(loaded, [this], "refuse", templates=options.templates)
     _check_settings(site)
     return site, site.host(this.name)
 
@@ -81,7 +81,9 @@ def _check_options(options: Options) -> None:
 
 def read_inventory(options: Options) -> Inventory:
     """The site that the options name, with what ``--set`` gives. Raises InventoryError, UsageError."""
-    loaded = load_inventory(location.locate(options.inventory), location.parse_overrides(options.overrides))
+    loaded = load_inventory(
+        location.locate(options.inventory, options.home), location.parse_overrides(options.overrides)
+    )
     for note in loaded.notes:
         tell(f"warning: {note}", sys.stderr)
     return loaded

@@ -29,4 +29,4 @@ def reporting(
 
         files.append(JUnit(options.junit_file, options.append))
     shown = console or console_for(sys.stdout, checks, options.verbose, brief)
-    return ReportBroadcaster(command, checks, [shown, *files], record)
+    return ReportBroadcaster(command, checks, [shown, *files], options.records if record else None)

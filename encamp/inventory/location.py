@@ -8,13 +8,11 @@ from pathlib import Path
 
 from encamp.errors import InventoryError, Origin, UsageError
 
-DEFAULT_SITE = Path(__file__).resolve().parent.parent / "inventory"
 
-
-def locate(option: str, environment: Mapping[str, str] | None = None) -> Path:
-    """The site to use: ``--inventory``, else ENCAMP_INVENTORY, else ``inventory/`` of the checkout."""
+def locate(option: str, home: str = "", environment: Mapping[str, str] | None = None) -> Path:
+    """The site to use: ``--inventory``, else ENCAMP_INVENTORY, else ``inventory/`` beside the fabfile, in ``home``."""
     named = option or (os.environ if environment is None else environment).get("ENCAMP_INVENTORY", "")
-    return Path(named) if named else DEFAULT_SITE
+    return Path(named) if named else Path(home, "inventory")
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:

@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from encamp.errors import EncampError, UsageError
 from encamp.output import terminal
-from encamp.output.history import DIRECTORY, RunLog
+from encamp.output.history import RunLog
 from encamp.output.json_lines import JsonLines
 from encamp.output.listener import Head, Listener, Recap
 from encamp.output.outcome import Outcome, exit_code
@@ -25,10 +26,11 @@ from encamp.output.outcome import Outcome, exit_code
 class ReportBroadcaster(Listener):
     """A context manager: whatever ends the command, every listener hears of it and has all outcomes.
 
-    ``code`` is the exit code, once ``end`` has been called.
+    ``record``: the folder that keeps the record of runs; None: no record of this one. ``code`` is the exit code, once
+    ``end`` has been called.
     """
 
-    def __init__(self, command: str, check: bool, listeners: Sequence[Listener], record: bool) -> None:
+    def __init__(self, command: str, check: bool, listeners: Sequence[Listener], record: Path | None) -> None:
         self._head = Head(command, check=check)
         self._listeners, self._record = list(listeners), record
         self._outcomes: list[Outcome] = []
@@ -63,14 +65,14 @@ class ReportBroadcaster(Listener):
         """It is known, and valid, what will be done: from here on it is on record."""
         self._head = Head(self._head.command, inventory, tuple(hosts), self._head.check or looks_only)
         if self._record:
-            self._open_record()
+            self._open_record(self._record)
         self._begin()
 
-    def _open_record(self) -> None:
+    def _open_record(self, folder: Path) -> None:
         try:
-            self._listeners.append(RunLog(self._head.command))
+            self._listeners.append(RunLog(self._head.command, folder))
         except OSError as error:
-            problem = f"{DIRECTORY}: {error.strerror}"
+            problem = f"{folder}: {error.strerror}"
             terminal.tell(f"warning: fab history and --retry will not know of this run: {problem}", sys.stderr)
 
     def _begin(self) -> None:

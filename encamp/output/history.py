@@ -1,4 +1,4 @@
-"""The controller's own record of its runs: one file of JSON lines each, below ``.encamp/runs`` of the checkout."""
+"""The controller's own record of its runs: one file of JSON lines each, below ``.encamp/runs`` beside the fabfile."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from encamp.output.json_lines import JsonLines
 from encamp.shared.record import record
-from encamp.support.cache import DIRECTORY as CACHE
 
-DIRECTORY = CACHE.parent / "runs"
+#: Where they are, below the folder of the fabfile.
+FOLDER = ".encamp/runs"
 KEEP = 200
 
 
@@ -23,8 +23,7 @@ class RunLog(JsonLines):
     Readable by its owner alone. The latest ``KEEP`` are kept.
     """
 
-    def __init__(self, command: str, folder: Path | None = None) -> None:
-        folder = folder or DIRECTORY
+    def __init__(self, command: str, folder: Path) -> None:
         now = datetime.datetime.now(datetime.timezone.utc)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{now:%Y%m%dT%H%M%S.%f}-{command}-{os.getpid()}.jsonl"
@@ -55,9 +54,9 @@ class Record:
         return [host for host in self.hosts if self.statuses.get(host) != "ok"]
 
 
-def past_runs(folder: Path | None = None) -> Iterator[Record]:
+def past_runs(folder: Path) -> Iterator[Record]:
     """Records of earlier runs, the latest first. What cannot be read is left out."""
-    for path in sorted((folder or DIRECTORY).glob("*.jsonl"), reverse=True):
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):
         try:
             record = _read(path)
         except (AttributeError, KeyError, TypeError):  # JSON, but not what a run writes
@@ -66,7 +65,7 @@ def past_runs(folder: Path | None = None) -> Iterator[Record]:
             yield record
 
 
-def last_run(command: str, inventory: str, folder: Path | None = None) -> Record | None:
+def last_run(command: str, inventory: str, folder: Path) -> Record | None:
     """The latest run of a command on a site that was no check."""
     return next(
         (one for one in past_runs(folder) if (one.command, one.inventory, one.check) == (command, inventory, False)),

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Union
 
 from encamp.errors import EncampError, PlanError
-from encamp.resources.base import Content, HandlerResource, Resource
+from encamp.resources.base import HandlerResource, Resource
+from encamp.resources.system import Content
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
 from encamp.shared.wire import INLINE_LIMIT, PROTOCOL, BlobStore, LargeFile, kind_path, to_wire

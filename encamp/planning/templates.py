@@ -1,71 +1,104 @@
-"""Templates: jinja2 with every variable required. A text that used a Secret is a Secret."""
+"""Templates: jinja2 with every variable required. A text that used a Secret is a Secret. A site's own go first."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encamp.errors import Origin, PlanError
+from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.support import cache, quoting
+from encamp.support.checkout import TEMPLATES
 
 if TYPE_CHECKING:
     import jinja2
 
-ROOT = Path(__file__).resolve().parents[2] / "templates"
+_USES_OTHERS = re.compile(rb"\{%[-+]?\s*(extends|from|import|include)\b")
 
 
-def render(name: str, root: Path = ROOT, **variables: Any) -> str | Secret:
-    """Render ``templates/<name>``. The result is a Secret when a Secret went into it.
+@record
+class Templates:
+    """Folders of templates. Where several have a template of a name, the first one counts."""
 
-    A text is a function of its template, its variables and our filters: one without a Secret is kept for the next run,
-    which then need not even import jinja2. Raises PlanError with the template's file and line for a missing variable or
-    a syntax error.
-    """
-    key = _key(root / name, variables)
-    kept = cache.read(key)
-    if kept is not None:
-        return kept.decode()
-    text = _rendered(name, root, variables)
-    if isinstance(text, str):
-        cache.write(key, text.encode())
-    return text
+    folders: tuple[Path, ...]
+
+    def find(self, name: str) -> Path:
+        """The file of a template. Raises PlanError."""
+        for folder in self.folders:
+            if (folder / name).is_file():
+                return folder / name
+        raise PlanError(f"there is no template {name}", where=Origin(str(self.folders[-1] / name)))
+
+    def read(self, name: str) -> str:
+        """The text of a file that has no variables. Raises PlanError."""
+        return self.find(name).read_text("utf-8")
+
+    def render(self, name: str, **variables: Any) -> str | Secret:
+        """Render a template. The result is a Secret when a Secret went into it.
+
+        A text is a function of its template, its variables and our filters: one without a Secret is kept for the next
+        run, which then need not even import jinja2. Raises PlanError with the template's file and line for a missing
+        variable or a syntax error.
+        """
+        key = _key(self.find(name).read_bytes(), variables)
+        kept = cache.read(key) if key else None
+        if kept is not None:
+            return kept.decode()
+        text = self._rendered(name, variables)
+        if key and isinstance(text, str):
+            cache.write(key, text.encode())
+        return text
+
+    def _rendered(self, name: str, variables: Mapping[str, Any]) -> str | Secret:
+        import jinja2
+
+        used: list[Secret] = []
+
+        def reveal(value: Any) -> Any:
+            if isinstance(value, Secret):
+                used.append(value)
+                return value.reveal()
+            return value
+
+        environment = _environment(self.folders)
+        environment.finalize = reveal
+        path = str(self.find(name))
+        try:
+            text = environment.get_template(name).render(**variables)
+        except jinja2.TemplateNotFound as error:
+            raise PlanError(f"there is no template {error}", where=Origin(path)) from None
+        except jinja2.TemplateSyntaxError as error:
+            raise PlanError(str(error.message), where=Origin(error.filename or path, error.lineno)) from None
+        except jinja2.UndefinedError as error:
+            where = Origin(path, _line_of(error, path))
+            raise PlanError(
+                f"{error.message}", "pass the variable from the role, or mend the template", where
+            ) from None
+        return Secret(text) if used else text
 
 
-def _key(path: Path, variables: Mapping[str, Any]) -> str:
-    """What a text depends on, as a name for the cache. No template of ours includes another."""
+#: Those that come with encamp.
+SHIPPED = Templates((TEMPLATES,))
+
+
+def templates_of(home: Path) -> Templates:
+    """The templates of a site: those in its own ``templates/``, then those that come with encamp."""
+    own = home.resolve() / "templates"
+    return Templates((own, TEMPLATES)) if own != TEMPLATES and own.is_dir() else SHIPPED
+
+
+def _key(source: bytes, variables: Mapping[str, Any]) -> str:
+    """What a text depends on, as a name for the cache; empty for a template that uses others."""
+    if _USES_OTHERS.search(source):
+        return ""
     code = [(found.st_size, found.st_mtime_ns) for found in map(os.stat, (__file__, quoting.__file__))]
-    source = path.read_bytes() if path.is_file() else b""
     return f"text-{hashlib.sha256(repr((source, sorted(variables.items()), code)).encode()).hexdigest()}"
-
-
-def _rendered(name: str, root: Path, variables: Mapping[str, Any]) -> str | Secret:
-    import jinja2
-
-    used: list[Secret] = []
-
-    def reveal(value: Any) -> Any:
-        if isinstance(value, Secret):
-            used.append(value)
-            return value.reveal()
-        return value
-
-    environment = _environment(root)
-    environment.finalize = reveal
-    try:
-        text = environment.get_template(name).render(**variables)
-    except jinja2.TemplateNotFound as error:
-        raise PlanError(f"there is no template {error}", where=Origin(str(root / name))) from None
-    except jinja2.TemplateSyntaxError as error:
-        raise PlanError(str(error.message), where=Origin(str(root / name), error.lineno)) from None
-    except jinja2.UndefinedError as error:
-        where = Origin(str(root / name), _line_of(error, str(root / name)))
-        raise PlanError(f"{error.message}", "pass the variable from the role, or mend the template", where) from None
-    return Secret(text) if used else text
 
 
 def _keeping_secrets(quote: Callable[[str], str]) -> Callable[[str | Secret], str | Secret]:
@@ -78,11 +111,11 @@ def _keeping_secrets(quote: Callable[[str], str]) -> Callable[[str | Secret], st
 
 
 @functools.cache
-def _environment(root: Path) -> jinja2.Environment:
+def _environment(folders: tuple[Path, ...]) -> jinja2.Environment:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(root),
+        loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,

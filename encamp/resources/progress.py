@@ -6,7 +6,7 @@ import contextlib
 import threading
 from typing import Callable, Iterator
 
-from encamp.resources.base import System
+from encamp.resources.system import System
 
 EVERY_SECONDS = 1.0
 #: What is being done, how much of it is done, and of how much (0: not known).

@@ -8,9 +8,20 @@ import os
 import tempfile
 from pathlib import Path
 
+from encamp.support.checkout import CHECKOUT
+
 KEEP = 100
 _DIGEST_SIZE = hashlib.sha256().digest_size
-DIRECTORY = Path(__file__).resolve().parents[2] / ".encamp" / "cache"
+
+
+def _directory() -> Path:
+    """In a checkout, or else where the user's caches are (https://specifications.freedesktop.org/basedir-spec)."""
+    if CHECKOUT:
+        return CHECKOUT / ".encamp" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "encamp")
+
+
+DIRECTORY = _directory()
 
 
 def read(name: str, directory: Path = DIRECTORY) -> bytes | None:

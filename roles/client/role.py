@@ -123,7 +123,7 @@ def install(host: SiteHost, site: Site, release: str) -> Iterator[Item]:
     if not release:
         return
     settings = replace(host.settings(base.Settings), prefect_version=release)
-    wanted = base.release(settings, ENVS)
+    wanted = base.release(settings, host.inventory.directory, root=ENVS)
     done = f"{wanted.path}/bin/prefect"
     yield PythonExpectation(f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done)
     if settings.ca_bundle:

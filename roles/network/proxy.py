@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
 from encamp.planning.plan import FLUSH, Item, Step
-from encamp.planning.templates import render
 from encamp.resources.caddy import paths as caddy
 from encamp.resources.caddy.expectation import CaddyExpectation
 from encamp.resources.caddy.sites import CaddySites
@@ -78,15 +77,15 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield Directory(caddy.OWN, "root", caddy.GROUP, 0o750)
     for place in found:
         yield from _certificate(place, site, reload)
-    sites = {place.label: str(_site_text(place)) for place in found}
-    yield Step(CaddySites("encamp", sites, str(_options(host, found))), (reload,))
+    sites = {place.label: str(_site_text(place, site)) for place in found}
+    yield Step(CaddySites("encamp", sites, str(_options(host, site, found))), (reload,))
     yield Service(caddy.UNIT)
     yield from trust.resources(host, host, site)
     yield FLUSH
     yield _probe(host, site)
 
 
-def _site_text(place: Place) -> str | Secret:
+def _site_text(place: Place, site: Site) -> str | Secret:
     first, settings = place.views[0], place.views[0].settings(Settings)
     words: tuple[str, ...] = (place.certificate, place.certificate)
     options = []
@@ -96,7 +95,7 @@ def _site_text(place: Place) -> str | Secret:
         options += [("ca_root", place.root)] if settings.acme_ca_root else []
     name = f"[{place.name}]" if ":" in place.name else place.name
     only = address.base_path(first) if len(place.views) == 1 else ""
-    return render(
+    return site.templates.render(
         "caddy/site.caddy.j2",
         url=f"https://{name}:{place.port}",
         tls_words=words,
@@ -123,9 +122,9 @@ def _part(view: SiteHost, alone: bool) -> dict[str, Any]:
     }
 
 
-def _options(host: SiteHost, found: Iterable[Place]) -> str | Secret:
+def _options(host: SiteHost, site: Site, found: Iterable[Place]) -> str | Secret:
     addresses = [place.name for place in found if place.by_address]
-    return render(
+    return site.templates.render(
         "caddy/options.caddy.j2", redirect=tls.redirects(host), default_name=addresses[0] if addresses else ""
     )
 

@@ -51,7 +51,7 @@ class Settings:
 
     prefect_version: str = setting(
         "3.8.8",
-        "The Prefect release, quoted. It needs a lock in roles/locks (`fab lock --prefect VERSION` makes one).",
+        "The Prefect release, quoted. It needs a lock (`fab lock --prefect VERSION` makes one).",
         check=_check_version,
         example="'3.8.8'",
     )
@@ -98,16 +98,20 @@ class Release:
     version: str
 
 
-def release(settings: Settings, root: str = layout.ENVS) -> Release:
-    """The release that the settings ask for. Raises SettingsError where there is no lock for it."""
-    lock = _fitting(lockfile.load(settings.prefect_version, LOCKS))
+def release(settings: Settings, site: str, packages: Sequence[str] = (), root: str = layout.ENVS) -> Release:
+    """The release that the settings ask for, with further packages. Raises SettingsError where there is no lock for it.
+
+    ``site``: the inventory's folder; a lock of the site's own goes before one that comes with encamp.
+    """
+    version = settings.prefect_version
+    lock = _fitting(lockfile.load(version, _lock_folder(version, site, packages), packages))
     return Release(lock, f"{root}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
 
 
-def release_with(settings: Settings, packages: Sequence[str], directory: str) -> Release:
-    """The release with further packages, by a lock of the site in ``directory``. Raises SettingsError."""
-    lock = _fitting(lockfile.load(settings.prefect_version, site_locks(directory), packages))
-    return Release(lock, f"{layout.ENVS}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
+def _lock_folder(version: str, site: str, packages: Sequence[str]) -> Path:
+    """The folder of a lock. encamp brings none with further packages."""
+    own = site_locks(site)
+    return own if packages or lockfile.path_of(version, own).exists() else LOCKS
 
 
 def _fitting(lock: lockfile.Lock) -> lockfile.Lock:
@@ -124,7 +128,7 @@ def expectations(host: SiteHost) -> Iterator[Item]:
     """What must hold before anything on the host is changed."""
     settings = host.settings(Settings)
     try:
-        wanted = release(settings)
+        wanted = release(settings, host.inventory.directory)
     except SettingsError as error:
         raise SettingsError(error.message, error.fix, error.where or host.origin("prefect_version")) from None
     pythons.check_series(host.name, wanted.version, settings.python, wanted.lock.requires_python, host.origin("python"))

@@ -8,7 +8,6 @@ from typing import Any
 
 from encamp.errors import SettingsError
 from encamp.planning.plan import FLUSH, Item, Step
-from encamp.planning.templates import render
 from encamp.resources.accounts.group import Group
 from encamp.resources.accounts.numbers import AccountNumbers
 from encamp.resources.accounts.user import User
@@ -106,7 +105,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     for item in _files(host, site, stack):
         yield Step(item, (restart,))
     yield from database_proof.files(host, layout, restart)
-    yield Step(SystemdUnit(layout.server_unit, _unit(host, stack)), (restart,))
+    yield Step(SystemdUnit(layout.server_unit, _unit(host, site, stack)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
     yield StackContainers(layout.server_unit, images(host))
@@ -152,21 +151,21 @@ def _data(host: SiteHost, stack: Stack) -> Iterator[Resource]:
 
 def _files(host: SiteHost, site: Site, stack: Stack) -> Iterator[Resource]:
     layout = stack.layout
-    env = render("prefect_server/server.env.j2", settings=prefect_server.server_settings(host, site))
+    env = site.templates.render("prefect_server/server.env.j2", settings=prefect_server.server_settings(host, site))
     yield File(layout.server_env, env, "root", layout.user, 0o640)
     yield AccountNumbers(f"{stack.directory}/.env", layout.user)
-    yield File(f"{stack.directory}/start.py", render("compose/start.py.j2"))
+    yield File(f"{stack.directory}/start.py", site.templates.render("compose/start.py.j2"))
     names = _names(host, stack)
-    yield File(stack.program, render("compose/stack.j2", **names), mode=0o755)
+    yield File(stack.program, site.templates.render("compose/stack.j2", **names), mode=0o755)
     yield File(
         f"{stack.directory}/compose.yaml",
-        render("compose/compose.yaml.j2", **names),
+        site.templates.render("compose/compose.yaml.j2", **names),
         validate=(stack.program, "check", "{}"),
     )
 
 
-def _unit(host: SiteHost, stack: Stack) -> Any:
-    return render("compose/prefect-server.service.j2", mark=MARK, **_names(host, stack))
+def _unit(host: SiteHost, site: Site, stack: Stack) -> Any:
+    return site.templates.render("compose/prefect-server.service.j2", mark=MARK, **_names(host, stack))
 
 
 def _names(host: SiteHost, stack: Stack) -> dict[str, Any]:

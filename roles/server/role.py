@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from encamp.errors import SettingsError
 from encamp.planning.plan import FLUSH, Item, Step
-from encamp.planning.templates import render
 from encamp.resources.base import Resource
 from encamp.resources.files.file import File
 from encamp.resources.probes.free_port import FreePort
@@ -73,9 +72,9 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from base.account(layout, layout.user, layout.home, "Prefect server")
     yield from install(host, layout, restart)
     yield from database_proof.resources(host, site, restart)
-    env = render("prefect_server/server.env.j2", settings=server_settings(host, site))
+    env = site.templates.render("prefect_server/server.env.j2", settings=server_settings(host, site))
     yield Step(File(layout.server_env, env, "root", layout.user, 0o640), (restart,))
-    yield Step(SystemdUnit(layout.server_unit, _unit(host, layout)), (restart,))
+    yield Step(SystemdUnit(layout.server_unit, _unit(host, site, layout)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
     yield health(host, site, layout)
@@ -98,7 +97,7 @@ def proof(host: SiteHost, site: Site) -> Resource:
 def install(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
     """The release's environment, and the link that chooses it."""
     settings = host.settings(base.Settings)
-    wanted = base.release(settings)
+    wanted = base.release(settings, host.inventory.directory)
     yield Step(base.environment(settings, wanted, UV_ROOT, UV_CACHE), (restart,))
     yield Step(ReleaseLink(layout.link, wanted.path), (restart,))
 
@@ -134,8 +133,8 @@ def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
             )
 
 
-def _unit(host: SiteHost, layout: Layout) -> Any:
-    return render(
+def _unit(host: SiteHost, site: Site, layout: Layout) -> Any:
+    return site.templates.render(
         "prefect_server/prefect-server.service.j2",
         layout=layout,
         public_url=address.public_url(host),

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from encamp.planning.plan import FLUSH, Item, Step
-from encamp.planning.templates import ROOT, render
 from encamp.resources.base import HandlerResource, Resource
 from encamp.resources.files.file import File
 from encamp.resources.python.release_link import ReleaseLink
@@ -49,7 +48,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from base.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
     for item in trust.resources(server_for(host, site), host, site):
         yield Step(item, _restarts(found))  # a process reads the authorities it trusts when it starts
-    yield from _installed(host, layout, found)
+    yield from _installed(host, site, layout, found)
     yield from _environments(host, site, layout, found)
     yield from _pools(host, server_for(host, site), found, reach)
     for unit in found:
@@ -112,31 +111,30 @@ def _restarts(found: Sequence[Unit]) -> tuple[HandlerResource, ...]:
     return tuple(unit.restart for unit in found)
 
 
-def _installed(host: SiteHost, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
+def _installed(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
     """The release for the instance; environments with further packages; and the program that lets flow runs end.
 
     Workers name their environment's own path, so the link alone restarts none of them.
     """
     settings = host.settings(base.Settings)
-    release = base.release(settings)
+    release = base.release(settings, host.inventory.directory)
     yield base.environment(settings, release, UV_ROOT, UV_CACHE)
     yield ReleaseLink(layout.link, release.path)
     for unit in found:
         yield Step(environment_of(host, unit), (unit.restart,))
         if unit.spec.packages:
             yield ReleaseLink(layout.runner_link(unit.kind, unit.label), unit.release.path)
-    program = (ROOT / "prefect_worker/draining.py").read_text("utf-8")
-    yield Step(File(DRAINING, program), _restarts(found))
+    yield Step(File(DRAINING, site.templates.read("prefect_worker/draining.py")), _restarts(found))
 
 
 def _environments(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
     """The file with what all workers are told, and one for each that has variables of its own."""
     url = address.api_url(server_for(host, site))
-    env = render("prefect_worker/worker.env.j2", settings=worker_settings(host, site, layout, url))
+    env = site.templates.render("prefect_worker/worker.env.j2", settings=worker_settings(host, site, layout, url))
     yield Step(File(layout.worker_env, env, "root", layout.worker_user, 0o640), _restarts(found))
     for unit in found:
         if unit.spec.environment:
-            own = render("prefect_worker/worker.env.j2", settings=unit.spec.environment)
+            own = site.templates.render("prefect_worker/worker.env.j2", settings=unit.spec.environment)
             path = layout.runner_env(unit.kind, unit.label)
             yield Step(File(path, own, "root", layout.worker_user, 0o640), (unit.restart,))
 
@@ -187,7 +185,7 @@ def _stop_timeout(host: SiteHost, unit: Unit) -> int:
 
 def _unit_file(host: SiteHost, site: Site, layout: Layout, unit: Unit) -> Any:
     server = server_for(host, site)
-    return render(
+    return site.templates.render(
         "prefect_worker/prefect-worker.service.j2",
         layout=layout,
         unit=unit,

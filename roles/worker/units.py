@@ -127,9 +127,7 @@ def _of_spec(host: SiteHost, spec: Worker | Agent) -> Iterator[Unit]:
 def _release(host: SiteHost, spec: Worker | Agent) -> Release:
     settings = host.settings(base.Settings)
     try:
-        if spec.packages:
-            return base.release_with(settings, spec.packages, host.inventory.directory)
-        return base.release(settings)
+        return base.release(settings, host.inventory.directory, spec.packages)
     except SettingsError as error:
         where = error.where or host.origin("workers" if spec.packages else "prefect_version")
         raise SettingsError(error.message, error.fix, where) from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Sequence
 
-from encamp.resources.base import Change, Failure, HandlerResource, Mark, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, HandlerResource, Mark, Resource, kind
+from encamp.resources.system import Reader, System
 
 
 def text_of(host: Reader, path: str) -> str:

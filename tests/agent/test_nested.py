@@ -16,7 +16,8 @@ from tests.agent.conftest import Converge, pythons, statuses
 MARKER = """
 from __future__ import annotations
 from roles.mine.kinds import deep
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.system import Reader, System
 
 
 @kind

@@ -17,7 +17,8 @@ from encamp.agent.loop import Loop
 from encamp.agent.system import Host
 from encamp.planning import plan
 from encamp.planning.plan import FLUSH, Item, Step
-from encamp.resources.base import Change, Failure, Reader, Resource, kind
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.system import Reader
 from encamp.shared.wire import BlobStore
 from tests.agent.prefetch_kinds import Adds, Holds, Proof, SlowHolds
 

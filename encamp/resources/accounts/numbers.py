@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Sequence
 
 from encamp.resources.accounts.group import entries
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.files.file import File
+from encamp.resources.system import Reader, System
 
 
 @kind

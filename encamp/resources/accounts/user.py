@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Sequence
 
 from encamp.resources.accounts.group import entries
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.system import Reader, System
 
 
 @kind

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Mapping, Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.caddy import paths as caddy
+from encamp.resources.system import Reader, System
 from encamp.shared.record import factory
 
 MARK = "# certificate authority: "

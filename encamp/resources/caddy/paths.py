@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Optional
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 
 UNIT = "caddy.service"
 GROUP = "caddy"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Mapping, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind, unified
+from encamp.resources.base import Change, Failure, Refused, Resource, kind, unified
 from encamp.resources.caddy import paths as caddy
+from encamp.resources.system import Reader, System
 from encamp.shared.record import factory
 
 CANDIDATE = "/etc/caddy/.encamp-candidate"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Optional, Sequence
 
-from encamp.resources.base import Change, Content, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.certificates.pem import bodies, fingerprint, to_pem, validate
 from encamp.resources.files.paths import expand
+from encamp.resources.system import Content, Reader, System
 from encamp.shared.record import record
 
 MODE = 0o644

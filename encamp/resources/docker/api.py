@@ -8,7 +8,8 @@ import socket
 from typing import Any, Iterable, Mapping, Optional, Union
 from urllib.parse import quote
 
-from encamp.resources.base import Failure, Reader
+from encamp.resources.base import Failure
+from encamp.resources.system import Reader
 
 SOCKET = "/var/run/docker.sock"
 SECONDS = 60.0

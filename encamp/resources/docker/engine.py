@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Optional, Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.docker import api as docker_api
 from encamp.resources.packages.packages import Packages
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import change_state
 
 #: Where Compose v2 is installed: it is a plug-in of the docker command.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Iterator, Optional, Sequence, Union
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.docker import api as docker_api
+from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob, LargeFile
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.docker import api as docker_api
 from encamp.resources.files.file import attribute_changes
+from encamp.resources.system import Reader, System
 
 
 @kind
@@ -48,4 +49,4 @@ def _create(host: System, name: str) -> None:
     status, answer = docker_api.call("POST", "/volumes/create", body)
     if status not in (200, 201):
         raise Failure(f"Docker did not make the volume {name}: HTTP {status}", answer.decode("utf-8", "replace"))
-    host.wait(lambda: bool(mountpoint(host, name)), 5)
+    host.wait_for(lambda: bool(mountpoint(host, name)), 5)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Sequence
 
-from encamp.resources.base import Change, Content, Reader, Resource, Stat, System, kind, octal, unified
+from encamp.resources.base import Change, Resource, kind, octal, unified
+from encamp.resources.system import Content, Reader, Stat, System
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 
 
 def expand(host: Reader, path: str) -> str:

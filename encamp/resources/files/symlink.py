@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.files.paths import expand
+from encamp.resources.system import Reader, System
 
 
 @kind

@@ -6,8 +6,9 @@ import json
 from typing import Iterator
 from xml.etree import ElementTree
 
-from encamp.resources.base import Change, Failure, Reader, System
+from encamp.resources.base import Change, Failure
 from encamp.resources.firewall.opening import EVERYWHERE, Opening, address
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import unit_state
 from encamp.shared.record import record
 

@@ -6,10 +6,11 @@ import json
 from types import ModuleType
 from typing import Any, Union
 
-from encamp.resources.base import Change, Reader, System
+from encamp.resources.base import Change
 from encamp.resources.files.file import File
 from encamp.resources.firewall import nft_loader as loader
 from encamp.resources.firewall.opening import Opening, address
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.service import Service
 from encamp.resources.systemd.unit import SystemdUnit
 from encamp.resources.systemd.unit_state import unit_state

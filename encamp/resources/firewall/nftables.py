@@ -6,10 +6,11 @@ import json
 import re
 from typing import Any
 
-from encamp.resources.base import Change, Failure, Reader, System
+from encamp.resources.base import Change, Failure
 from encamp.resources.firewall import nft_boot as boot
 from encamp.resources.firewall import nft_loader as loader
 from encamp.resources.firewall.opening import Opening, nftables_listing
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import unit_state
 
 CONFIGURATIONS = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")

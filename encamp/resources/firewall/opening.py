@@ -6,7 +6,8 @@ import ipaddress
 import re
 from typing import Protocol, Sequence, Union
 
-from encamp.resources.base import Change, Reader, Result, System
+from encamp.resources.base import Change
+from encamp.resources.system import Reader, Result, System
 from encamp.shared.record import record
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
 from encamp.resources.firewall.opening import Firewall, Opening, nftables_may_filter, parse_sources
+from encamp.resources.system import Reader, System
 
 SSH_PORT = 22
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Iterator
 
-from encamp.resources.base import Change, Reader, System
+from encamp.resources.base import Change
 from encamp.resources.firewall.opening import Network, Opening, address
+from encamp.resources.system import Reader, System
 from encamp.shared.record import record, replace
 
 RULES = {4: "/etc/ufw/user.rules", 6: "/etc/ufw/user6.rules"}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Iterable, Mapping, Sequence
+from typing import Iterable, Mapping, Optional, Sequence
 
-from encamp.resources.base import CommandFailed, Failure, Reader, System
+from encamp.resources.base import CommandFailed, Failure
+from encamp.resources.system import Reader, System
 
 INSTALLED = "installed"
 ABSENT = "absent"
@@ -141,22 +142,23 @@ def _patiently(host: System, argv: Sequence[str], may_fail: bool = False) -> Non
 
     Not every lock of apt and dpkg knows how to wait. Raises CommandFailed, unless ``may_fail`` and it was no lock.
     """
-    failures: list[CommandFailed] = []
 
-    def ready() -> bool:
-        failures.clear()
+    def attempt() -> Optional[CommandFailed]:
         try:
             host.run(argv, env=ENVIRONMENT, timeout=INSTALL_SECONDS)
         except CommandFailed as error:
-            failures.append(error)
-            if LOCKED.search(error.result.err):
+            if _is_locked(error):
                 host.progress("waiting for another package manager to finish")
-                return False
-        return True
+            return error
+        return None
 
-    unlocked = host.wait(ready, LOCK_SECONDS, every=3)
-    if failures and not (may_fail and unlocked):
-        raise failures[0]
+    failed = host.wait_for(attempt, LOCK_SECONDS, done=lambda failed: not _is_locked(failed), every=3)
+    if failed and (_is_locked(failed) or not may_fail):
+        raise failed
+
+
+def _is_locked(failed: Optional[CommandFailed]) -> bool:
+    return failed is not None and bool(LOCKED.search(failed.result.err))
 
 
 #: Output, likely cause, what to do. The first that matches is told.

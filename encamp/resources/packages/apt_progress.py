@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ContextManager, Sequence
 
-from encamp.resources.base import Reader, System
 from encamp.resources.progress import Measure, measured
+from encamp.resources.system import Reader, System
 
 ARCHIVES = "/var/cache/apt/archives"
 DPKG_INFO = "/var/lib/dpkg/info"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, CommandFailed, Failure, Refused, Resource, kind
 from encamp.resources.packages import apt as package_apt
 from encamp.resources.packages.apt import ABSENT, INSTALLED
+from encamp.resources.system import Reader, System
 
 
 @kind

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
 from encamp.resources.postgres import initdb as setup
 from encamp.resources.postgres import layout, unfinished
 from encamp.resources.postgres.layout import Cluster
 from encamp.resources.postgres.state import read_state
+from encamp.resources.system import Reader, System
 
 
 @kind

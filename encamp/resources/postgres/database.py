@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.postgres.sql import identifier, literal, require_name
 from encamp.resources.postgres.state import execute, read_state
+from encamp.resources.system import Reader, System
 
 
 @kind

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
 from encamp.resources.postgres.sql import identifier, require_name
 from encamp.resources.postgres.state import State, ask, execute, read_state
+from encamp.resources.system import Reader, System
 
 
 @kind

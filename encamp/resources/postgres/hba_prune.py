@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
 from encamp.resources.postgres import hba_file as hba
 from encamp.resources.postgres.hba_rule import load, locate, replace, waits_for_reload
 from encamp.resources.postgres.state import read_state
+from encamp.resources.system import Reader, System
 
 
 @kind

@@ -6,9 +6,10 @@ import os
 import re
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind, unified
+from encamp.resources.base import Change, Failure, Refused, Resource, kind, unified
 from encamp.resources.postgres import hba_file as hba
 from encamp.resources.postgres.state import State, ask, execute, read_state
+from encamp.resources.system import Reader, System
 
 CONNECTIONS = ("local", "host", "hostssl", "hostnossl")
 METHODS = ("trust", "reject", "scram-sha-256", "md5", "password", "peer", "ident", "cert", "ldap", "radius", "pam")
@@ -195,7 +196,7 @@ def load(host: System, cluster: str, path: str) -> None:
         state = read_state(host, cluster)
         return state is not None and not waits_for_reload(host, state, path)
 
-    if not host.wait(is_loaded, RELOAD_SECONDS):
+    if not host.wait_for(is_loaded, RELOAD_SECONDS):
         raise Failure(
             f"Postgres did not reload its configuration within {RELOAD_SECONDS} s",
             fix="see the server's log; `SELECT pg_reload_conf()` as the superuser makes it read the file",

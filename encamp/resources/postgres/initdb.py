@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from encamp.resources.base import Failure, Reader, Refused, System
+from encamp.resources.base import Failure, Refused
 from encamp.resources.postgres import layout
 from encamp.resources.postgres.layout import Cluster
+from encamp.resources.system import Reader, System
 
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 LOCALE = "C.UTF-8"

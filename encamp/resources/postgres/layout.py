@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Iterator, Optional
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from encamp.shared.record import record, replace
 
 DEFAULT_PORT = 5432

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, System
+from encamp.resources.base import Change, CommandFailed, Failure
 from encamp.resources.postgres import initdb as setup
 from encamp.resources.postgres import layout
 from encamp.resources.postgres.layout import Cluster
 from encamp.resources.postgres.sql import literal
 from encamp.resources.postgres.state import execute
+from encamp.resources.system import Reader, System
 
 START_SECONDS = 300  # recovery after a crash takes its time
 
@@ -22,7 +23,7 @@ def start(host: System, cluster: Cluster) -> None:
             host.run(["systemctl", "restart", cluster.unit], timeout=START_SECONDS)
         except CommandFailed as error:
             raise _did_not_start(host, cluster) from error
-    host.wait(lambda: _status(host, cluster) != "starting", START_SECONDS)
+    host.wait_for(lambda: _status(host, cluster) != "starting", START_SECONDS)
     if _status(host, cluster) != "ready":
         raise _did_not_start(host, cluster)
 

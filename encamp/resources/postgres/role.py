@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import Mapping, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.postgres.sql import identifier, literal, require_name
 from encamp.resources.postgres.state import execute, read_state, scram_iterations
+from encamp.resources.system import Reader, System
 from encamp.shared.record import factory
 from encamp.shared.secret import Secret
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.postgres.state import State, read_state
+from encamp.resources.system import Reader, System
 
 EVERYWHERE = "*"
 

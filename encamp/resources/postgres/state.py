@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, Mapping, Optional, Union
 
-from encamp.resources.base import CommandFailed, Failure, Reader, Result, System
+from encamp.resources.base import CommandFailed, Failure
 from encamp.resources.postgres import layout as postgres_layout
 from encamp.resources.postgres.layout import Cluster
 from encamp.resources.postgres.sql import conninfo
+from encamp.resources.system import Reader, Result, System
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 

@@ -6,9 +6,10 @@ start it: a server without the database ``postgres``, or with half a catalogue.
 
 from __future__ import annotations
 
-from encamp.resources.base import Failure, Reader, Refused, System
+from encamp.resources.base import Failure, Refused
 from encamp.resources.postgres.layout import DEBIAN_CONFIG, Cluster
 from encamp.resources.postgres.state import ask, read_state
+from encamp.resources.system import Reader, System
 
 FIRST_USER_OID = 16384  # what people make has numbers from here on
 FIRST_DATABASES = 3  # template1, template0 and postgres: initdb's last step

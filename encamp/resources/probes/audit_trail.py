@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any, Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.system import Reader, System
 
 
 @kind

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.system import Reader, System
 
 MEBIBYTE = 1024 * 1024
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Optional, Sequence
+from typing import Any, ClassVar, Sequence
 
-from encamp.resources.base import Change, Failure, HttpAnswer, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.system import HttpAnswer, Reader, System
 
 
 @kind
@@ -34,14 +35,9 @@ class HttpProbe(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.progress(f"waiting for {self.url}")
-        last: list[Optional[str]] = [None]
-
-        def right() -> bool:
-            last[0] = self._problem(host)
-            return not last[0]
-
-        if not host.wait(right, self.timeout):
-            raise self._failure(host, last[0] or "")
+        problem = host.wait_for(lambda: self._problem(host), self.timeout, done=lambda problem: not problem)
+        if problem:
+            raise self._failure(host, problem)
 
     def _problem(self, host: Reader) -> str:
         """What is wrong with the answer; empty when nothing is."""

@@ -7,9 +7,10 @@ import json
 import re
 from typing import Any, Optional, Sequence, Union
 
-from encamp.resources.base import Change, CommandFailed, Content, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
 from encamp.resources.files.paths import expand, is_series
 from encamp.resources.python import uv_run
+from encamp.resources.system import Content, Reader, System
 from encamp.shared.secret import Secret
 
 MARKER = ".encamp.json"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from encamp.resources.base import Reader, Refused
+from encamp.resources.base import Refused
 from encamp.resources.files.paths import is_series
+from encamp.resources.system import Reader
 
 DIRECTORIES = ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin")
 VERSIONED = re.compile(r"python3\.\d+\Z")

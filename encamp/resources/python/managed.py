@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
 from encamp.resources.files.paths import expand
 from encamp.resources.python.interpreters import named, version_of
+from encamp.resources.system import Reader, System
 
 
 @kind

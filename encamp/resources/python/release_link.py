@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.files.paths import expand
 from encamp.resources.python.environment import MARKER
+from encamp.resources.system import Reader, System
 
 SHOWN = 4
 

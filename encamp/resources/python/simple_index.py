@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Optional, Union
 
-from encamp.resources.base import Failure, HttpAnswer, Reader
+from encamp.resources.base import Failure
 from encamp.resources.files.paths import expand
+from encamp.resources.system import HttpAnswer, Reader
 from encamp.shared.secret import Secret
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"

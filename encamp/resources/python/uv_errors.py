@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Optional
 
-from encamp.resources.base import CommandFailed, Failure, Result
+from encamp.resources.base import CommandFailed, Failure
 from encamp.resources.python.simple_index import CA_FIX
+from encamp.resources.system import Result
 from encamp.shared.record import record
 
 

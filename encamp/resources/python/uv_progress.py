@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import ContextManager
 
-from encamp.resources.base import Reader, System
 from encamp.resources.progress import Measure, measured
+from encamp.resources.system import Reader, System
 
 #: Where uv unpacks what it has downloaded, an entry a package, and where it links that to (uv's cache buckets).
 UNPACKED = "archive-v0"

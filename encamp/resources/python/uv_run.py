@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Mapping, Sequence, Union
 
-from encamp.resources.base import CommandFailed, Failure, Reader, System
+from encamp.resources.base import CommandFailed, Failure
 from encamp.resources.files.paths import expand
+from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
 
 TRIES = 3

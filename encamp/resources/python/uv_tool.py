@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Optional, Sequence, Union
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
 from encamp.resources.files.paths import expand
+from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 

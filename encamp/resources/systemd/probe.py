@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import UnitState, unit_failure, unit_name, unit_state
 
 
@@ -35,8 +36,7 @@ class SystemdProbe(Resource):
         name = unit_name(self.unit)
         first = unit_state(host, name).restarts
         host.progress(f"waiting until {name} has been up for {self.stable_seconds:g} s")
-        host.wait(lambda: self._decided(unit_state(host, name)), self.timeout)
-        state = unit_state(host, name)
+        state = host.wait_for(lambda: unit_state(host, name), self.timeout, self._decided)
         if not self._stable(state):
             raise unit_failure(host, name, f"{name} does not stay up: {self._story(state, first)}")
 

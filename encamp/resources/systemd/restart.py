@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, HandlerResource, Mark, Reader, System, kind
+from encamp.resources.base import Change, HandlerResource, Mark, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import boot_id, change_state, unit_state
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import UnitState, change_state, unit_name, unit_state
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Iterator, Sequence
 
-from encamp.resources.base import Change, Content, Failure, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
 from encamp.resources.files.file import File
+from encamp.resources.system import Content, Reader, System
 from encamp.resources.systemd.unit_state import unit_state
 
 DIRECTORY = "/etc/systemd/system"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from encamp.resources.base import CommandFailed, Failure, Reader, System
+from encamp.resources.base import CommandFailed, Failure
+from encamp.resources.system import Reader, System
 from encamp.shared.record import record
 
 PROPERTIES = (

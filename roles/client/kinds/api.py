@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Optional, Sequence
 
-from encamp.resources.base import Change, HttpAnswer, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.system import HttpAnswer, Reader, System
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api, Problem, problem_of
 from roles.prefect.kinds.memory import memory_of, note_once
@@ -33,15 +34,11 @@ class ClientApi(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.progress(f"waiting for {self.url} to answer")
-        last: list[Optional[Problem]] = [None]
-
-        def over() -> bool:
-            last[0] = self._problem(host)
-            return last[0] is None or last[0].settled
-
-        host.wait(over, self.timeout, every=1)
-        if last[0]:
-            raise last[0].failure()
+        problem = host.wait_for(
+            lambda: self._problem(host), self.timeout, done=lambda problem: problem is None or problem.settled, every=1
+        )
+        if problem:
+            raise problem.failure()
 
     def _problem(self, host: Reader) -> Optional[Problem]:
         """The first thing that does not work; None when all does."""

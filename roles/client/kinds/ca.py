@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
 from encamp.resources.files.paths import expand
+from encamp.resources.system import Reader, System
 
 MODE = 0o644
 #: All authorities that a system trusts, as one file: Debian's, RHEL's, SUSE's, macOS's.

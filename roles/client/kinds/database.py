@@ -6,8 +6,9 @@ import json
 import re
 from typing import Any, ClassVar, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
 from encamp.resources.files.paths import expand
+from encamp.resources.system import Reader, System
 from encamp.shared.record import replace
 from encamp.shared.secret import Secret
 from roles.database.kinds.faults import Fault, Report, Target, fault_of

@@ -6,7 +6,8 @@ import os
 import re
 from typing import Iterator
 
-from encamp.resources.base import Change, Reader, Refused, Resource, kind
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.system import Reader
 from roles.prefect.kinds.api import without_password
 from roles.prefect.kinds.installs import installed
 from roles.prefect.kinds.memory import note_once

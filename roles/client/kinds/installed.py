@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Optional
 
-from encamp.resources.base import Change, Reader, Refused, Resource, kind
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.system import Reader
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
 from roles.prefect.kinds.installs import Installed, installed

@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any, ClassVar, Optional, Sequence, Union
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import unit_state
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.memory import memory_of, note_once

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Refused, Resource, System, kind, octal
+from encamp.resources.base import Change, Failure, Refused, Resource, kind, octal
+from encamp.resources.system import Reader, System
 from roles.prefect.kinds.memory import note_once
 
 MODE = 0o600

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import Any, Mapping, Optional
 
-from encamp.resources.base import HttpAnswer, Reader
+from encamp.resources.system import HttpAnswer, Reader
 from encamp.shared.secret import Secret
 from roles.doctor.kinds.network import Endpoint
 from roles.doctor.kinds.precedence import SENT_FIRST, since

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System
+from encamp.resources.base import Change, Resource
+from encamp.resources.system import Reader, System
 from roles.doctor.kinds.findings import Finding, Remedy
 from roles.prefect.kinds.memory import memory_of
 

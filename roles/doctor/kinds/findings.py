@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Callable, Generic, Optional, Sequence, TypeVar
 
-from encamp.resources.base import Failure, Reader, System
+from encamp.resources.base import Failure
+from encamp.resources.system import Reader, System
 from encamp.shared.record import record, replace
 from roles.prefect.kinds.api import Problem
 

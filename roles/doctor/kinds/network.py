@@ -50,6 +50,33 @@ def addresses(endpoint: Endpoint) -> list[str]:
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
+def is_near(endpoint: Endpoint) -> bool:
+    """Whether an address is this machine's own: packets to it would leave from that very address."""
+    try:
+        for address in addresses(endpoint):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((address, 9))  # a datagram socket sends nothing when it connects
+                if probe.getsockname()[0] == address:
+                    return True
+    except OSError:
+        pass
+    return False
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether two API URLs lead to one server: alike but for a slash, or by the addresses of their names."""
+    if one.rstrip("/") == other.rstrip("/"):
+        return True
+    try:
+        first, second = Endpoint.of(one), Endpoint.of(other)
+        paths = [url.rstrip("/").partition("://")[2].partition("/")[2] for url in (one, other)]
+        alike = (first.scheme, first.port) == (second.scheme, second.port) and len(set(paths)) == 1
+        return alike and bool(set(addresses(first)) & set(addresses(second)))
+    except (OSError, ValueError):
+        return False
+
+
 def connect(endpoint: Endpoint, seconds: float = CONNECT_SECONDS) -> socket.socket:
     """A TCP connection. Raises OSError; TimeoutError where packets vanish."""
     return socket.create_connection((endpoint.name, endpoint.port), timeout=seconds)

@@ -11,7 +11,7 @@ import re
 from functools import cached_property
 from typing import Iterator, Mapping, Optional, Sequence, TypeVar
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from encamp.shared.record import record, replace
 from roles.client.kinds.environment import toml_settings
 from roles.client.kinds.profile import edit as profile_edit

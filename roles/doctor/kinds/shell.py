@@ -6,7 +6,7 @@ import os
 import pwd
 from typing import Iterator, Mapping
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from roles.prefect.kinds.user_environment import (
     SESSION,
     Variable,

@@ -7,18 +7,18 @@ import shlex
 from functools import cached_property
 from typing import Any, Mapping, Optional
 
-from encamp.resources.base import Reader, System, kind
+from encamp.resources.base import kind
+from encamp.resources.system import Reader, System
+from encamp.resources.systemd.environment_file import environment_of
 from encamp.resources.systemd.unit_state import UnitState, change_state, journal_tail, unit_state
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles.doctor.kinds.api_checks import LOOKS
 from roles.doctor.kinds.api_target import Case, json_of
-from roles.doctor.kinds.client.subject import is_near, same_server
 from roles.doctor.kinds.disk import see_disk
 from roles.doctor.kinds.doctor import Doctor, Found, begin
 from roles.doctor.kinds.findings import Finding, Look, Remedy, examine, fail, ok, tell, warn
-from roles.doctor.kinds.network import Endpoint
-from roles.doctor.kinds.server.subject import environment_of
+from roles.doctor.kinds.network import Endpoint, is_near, same_server
 from roles.prefect.kinds.api import without_password
 from roles.prefect.kinds.known_failures import explain_client
 from roles.prefect.kinds.user_environment import names_in, text_of

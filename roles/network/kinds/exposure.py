@@ -6,8 +6,9 @@ import ipaddress
 import re
 from typing import ClassVar, Iterator, Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.firewall.port import FirewallPort
+from encamp.resources.system import Reader, System
 
 #: Where the kernel lists a host's own addresses: no program is needed, and none is started.
 IPV4 = "/proc/net/fib_trie"

@@ -10,8 +10,9 @@ import time
 from typing import Any, ClassVar, Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
 from encamp.resources.certificates.handshake import SWITCHED, UPGRADE, Answer, ask
+from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Problem
 from roles.prefect.kinds.memory import note_once
 
@@ -45,16 +46,11 @@ class ProxyProbe(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.progress(f"waiting for {self.url} to answer through the proxy")
-        last: list[Optional[Problem]] = [None]
-
-        def over() -> bool:
-            last[0] = self._problem(host)
-            return last[0] is None
-
-        if not host.wait(over, self.timeout) and last[0]:
+        problem = host.wait_for(lambda: self._problem(host), self.timeout, done=lambda problem: problem is None)
+        if problem:
             from encamp.resources.systemd.unit_state import journal_tail
 
-            raise last[0].failure(journal_tail(host, self.unit) if self.unit else "")
+            raise problem.failure(journal_tail(host, self.unit) if self.unit else "")
 
     def _problem(self, host: Reader) -> Optional[Problem]:
         """The first thing that does not work; None when all does."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
 from encamp.resources.certificates.ca_bundle import STORES
+from encamp.resources.system import Reader, System
 
 
 @kind

@@ -7,7 +7,8 @@ import re
 import time
 from typing import Any, Mapping, Optional
 
-from encamp.resources.base import Failure, HttpAnswer, Reader
+from encamp.resources.base import Failure
+from encamp.resources.system import HttpAnswer, Reader
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Optional, Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.shared.record import replace
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api, Problem, problem_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Mapping, Sequence, Union
 
-from encamp.resources.base import Reader, Result
+from encamp.resources.system import Reader, Result
 from encamp.shared.secret import Secret
 
 #: Where the stack mounts the program that runs a command with the server's settings.

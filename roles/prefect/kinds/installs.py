@@ -6,7 +6,7 @@ import os
 import re
 from typing import Iterator, Optional, Sequence
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from encamp.shared.record import record
 from roles.prefect.kinds.user_environment import exists, names_in, session, text_of
 

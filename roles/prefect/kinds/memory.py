@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from encamp.resources.base import Reader, Resource
+from encamp.resources.base import Resource
+from encamp.resources.system import Reader
 
 ATTRIBUTE = "_remembered"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.system import Reader, System
 
 DIRECTORY = "/etc/systemd/system"
 #: Stands in the unit of a stack; systemd ignores what begins with X-.

@@ -10,7 +10,8 @@ import os
 import re
 from typing import Iterator, Optional
 
-from encamp.resources.base import Failure, Reader
+from encamp.resources.base import Failure
+from encamp.resources.system import Reader
 from encamp.shared.record import record
 
 SHELL_FILES = (

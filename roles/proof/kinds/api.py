@@ -8,7 +8,8 @@ import re
 import time
 from typing import Any, Optional
 
-from encamp.resources.base import Failure, Reader, System
+from encamp.resources.base import Failure
+from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem
 
 PREFIX = "encamp-proof-"
@@ -76,14 +77,11 @@ def find(host: Reader, api: Api, flow: str, token: str) -> Traces:
 
 def read_back(host: System, api: Api, flow: str, token: str) -> Traces:
     """Look until everything is there, or it can be expected no more. What is missing then, is missing."""
-    last = [Traces()]
 
-    def whole() -> bool:
-        last[0] = find(host, api, flow, token)
-        return last[0].missing() is None or last[0].state in ENDED[1:]
+    def complete(traces: Traces) -> bool:
+        return traces.missing() is None or traces.state in ENDED[1:]
 
-    host.wait(whole, ARRIVAL, every=0.25)
-    return last[0]
+    return host.wait_for(lambda: find(host, api, flow, token), ARRIVAL, complete, every=0.25)
 
 
 def log_lines(host: Reader, api: Api, *flow_runs: str) -> list[str]:

@@ -7,7 +7,8 @@ import time
 import uuid
 from typing import ClassVar, Mapping, Optional, Sequence, Union
 
-from encamp.resources.base import Change, CommandFailed, Failure, Reader, Resource, Result, System, kind
+from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
+from encamp.resources.system import Reader, Result, System
 from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
@@ -132,7 +133,7 @@ class FlowProof(Resource):
         deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
         runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers)
         host.progress(f"waiting for {who} to run a throw-away flow")
-        over = host.wait(lambda: runs.over(host), self.timeout)
+        over = host.wait_for(lambda: runs.over(host), self.timeout)
         if not over:
             problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
         runs.settle(host)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Sequence
 
-from encamp.resources.base import Reader, System
+from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem
 from roles.proof.kinds.api import ENDED, delete, log_lines
 from roles.proof.kinds.flow import ENTRYPOINT
@@ -96,17 +96,18 @@ class Runs:
         for run in runs_of(host, self._api, self._flow):
             if run.get("state_type") == "SCHEDULED":
                 delete(host, self._api, f"flow_runs/{run['id']}")
-        host.wait(lambda: self._all_ended(host), SETTLE)
-        lines, since = [-1], [time.monotonic()]
+        host.wait_for(lambda: self._all_ended(host), SETTLE)
+        lines, since = -1, time.monotonic()
 
         def quiet() -> bool:
+            nonlocal lines, since
             ids = [run["id"] for run in runs_of(host, self._api, self._flow)]
             count = len(log_lines(host, self._api, *ids))
-            if count != lines[0]:
-                lines[0], since[0] = count, time.monotonic()
-            return time.monotonic() - since[0] >= QUIET
+            if count != lines:
+                lines, since = count, time.monotonic()
+            return time.monotonic() - since >= QUIET
 
-        host.wait(quiet, 4 * QUIET)
+        host.wait_for(quiet, 4 * QUIET)
 
     def _all_ended(self, host: Reader) -> bool:
         return all(run.get("state_type") in ENDED for run in runs_of(host, self._api, self._flow))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Mapping, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.record import factory
 from encamp.shared.secret import Secret
@@ -52,17 +53,15 @@ class ServerHealth(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         server = self.server()
         host.progress(f"waiting for {self.url} to be healthy")
-        last: list[Optional[tuple[str, Problem]]] = [None]
         started = time.monotonic()
 
-        def over() -> bool:
-            last[0] = first_problem(host, server)
-            settled = last[0] is not None and last[0][1].settled and time.monotonic() - started > GRACE
-            return last[0] is None or settled or hopeless(host, server)
+        def decided(found: Optional[tuple[str, Problem]]) -> bool:
+            settled = found is not None and found[1].settled and time.monotonic() - started > GRACE
+            return found is None or settled or hopeless(host, server)
 
-        host.wait(over, self.timeout)
-        if last[0]:
-            raise self._failure(host, *last[0])
+        found = host.wait_for(lambda: first_problem(host, server), self.timeout, decided)
+        if found:
+            raise self._failure(host, *found)
 
     def server(self) -> Server:
         """The server as the probes know it."""

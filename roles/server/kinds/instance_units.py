@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import change_state, unit_state
 
 DIRECTORY = "/etc/systemd/system"

@@ -10,8 +10,9 @@ import re
 from typing import Any, Callable, Mapping, Optional
 from urllib.parse import urlsplit
 
-from encamp.resources.base import HttpAnswer, Reader, Refused
+from encamp.resources.base import Refused
 from encamp.resources.probes.free_port import FreePort
+from encamp.resources.system import HttpAnswer, Reader
 from encamp.resources.systemd.unit_state import unit_name, unit_state
 from encamp.shared.record import factory, record
 from roles.prefect.kinds.api import Api, Problem, problem_of

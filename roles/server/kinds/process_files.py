@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from encamp.resources.base import Reader
 from encamp.resources.probes.free_port import LISTEN
+from encamp.resources.system import Reader
 from encamp.resources.systemd.unit_state import unit_state
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Mapping, Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
 from encamp.resources.docker import api as docker_api
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.restart import Restart
 from encamp.resources.systemd.unit_state import change_state
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.docker import api as docker_api
 from encamp.resources.docker.volume import mountpoint
+from encamp.resources.system import Reader, System
 
 
 @kind

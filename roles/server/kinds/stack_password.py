@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.docker.volume import mountpoint
 from encamp.resources.files.file import attribute_changes
+from encamp.resources.system import Reader, System
 
 MODE = 0o600
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Mapping, Optional
 
-from encamp.resources.base import Change, Reader
+from encamp.resources.base import Change
+from encamp.resources.system import Reader
 from roles.prefect.kinds.api import Api, problem_of
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import unit_failure, unit_name, unit_state
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
@@ -71,7 +72,7 @@ class WorkerDrain(Resource):
             return False
 
         host.progress(f"waiting until {self.unit} has let {len(last)} flow runs end; at most {self.timeout} s")
-        if not host.wait(ended, self.timeout + SLACK, every=1.0):
+        if not host.wait_for(ended, self.timeout + SLACK, every=1.0):
             raise Failure(
                 f"{self.unit} is still going down after {self.timeout + SLACK:.0f} s",
                 "its stop time-out passed, and systemd has not killed what is left",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, Optional, Sequence
 from urllib.parse import quote
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
@@ -36,7 +37,7 @@ class WorkerOnline(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.progress(f"waiting until worker {self.worker} of pool {self.pool} is online")
-        if not host.wait(lambda: self._status(host) == "ONLINE", self.timeout, every=1.0):
+        if not host.wait_for(lambda: self._status(host) == "ONLINE", self.timeout, every=1.0):
             raise Failure(
                 f"the server has not heard from worker {self.worker} of pool {self.pool} within {self.timeout} s",
                 "it cannot reach the API, or hangs",

@@ -6,7 +6,8 @@ import json
 from typing import Any, Optional, Sequence
 from urllib.parse import quote
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api, problem_of
 from roles.worker.kinds.api_objects import differences, read

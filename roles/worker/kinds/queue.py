@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Optional, Sequence
 from urllib.parse import quote
 
-from encamp.resources.base import Change, Reader, Resource, System, kind
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api, problem_of
 from roles.worker.kinds.api_objects import differences, read

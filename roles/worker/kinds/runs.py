@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from encamp.resources.systemd.unit_state import unit_name
 from encamp.shared.record import record
 from roles.prefect.kinds.api import Api

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.base import Change, Reader, System, kind
+from encamp.resources.base import Change, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.restart import Restart
 from encamp.resources.systemd.service import Service
 from encamp.resources.systemd.unit_state import clear_failure, unit_name, unit_state

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import unit_state
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
@@ -56,7 +57,7 @@ class SurplusWorkers(Resource):
 
     def _await(self, host: System, name: str) -> None:
         """Wait until a unit is down: its flow runs have ended, or its stop time-out has struck."""
-        if host.wait(lambda: unit_state(host, name).stopped, 3):
+        if host.wait_for(lambda: unit_state(host, name).stopped, 3):
             return
         runs = worker_runs.running(host, name)
         if runs:
@@ -64,7 +65,7 @@ class SurplusWorkers(Resource):
             host.note(f"{name} lets its flow runs end before it is removed: {worker_runs.listed(told)}")
         limit = self._stop_timeout(host, name) + SLACK
         host.progress(f"waiting until {name} is down; at most {limit:.0f} s")
-        if not host.wait(lambda: unit_state(host, name).stopped, limit, every=1.0):
+        if not host.wait_for(lambda: unit_state(host, name).stopped, limit, every=1.0):
             raise Failure(f"{name} is still going down after {limit:.0f} s", fix=f"systemctl status {name}")
 
     def _stop_timeout(self, host: Reader, name: str) -> float:

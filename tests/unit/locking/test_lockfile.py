@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import fabric
 import pytest
 
+from encamp.cli.options import Options
 from encamp.commands.lock import lock
 from encamp.errors import EncampError, SettingsError, UsageError
 from encamp.locking import lockfile
@@ -148,7 +150,7 @@ class TestWithPackages:
 
 def test_a_release_that_no_deploy_takes_is_not_locked() -> None:
     with pytest.raises(UsageError, match=r"1\.4\.1: older than 2\.0"):
-        lock("1.4.1")
+        lock(Options(fabric.Config()), "1.4.1")
 
 
 @pytest.mark.parametrize("version", ["9" * 400, "3.8\x008"])

@@ -27,7 +27,7 @@ folder = pathlib.Path({folder!r})
 
 def command():
     files = [json_report(str(folder / "events"))]
-    with ReportBroadcaster("deploy", False, [console(sys.stdout, False, False), *files], record=False) as told:
+    with ReportBroadcaster("deploy", False, [console(sys.stdout, False, False), *files], record=None) as told:
         outcomes = [Outcome(host) for host in {hosts!r}]
         told.start("/site", [outcome.host for outcome in outcomes])
         told.expect(outcomes)

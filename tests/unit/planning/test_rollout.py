@@ -78,9 +78,9 @@ def test_a_share_of_few_hosts_is_at_least_one_at_a_time() -> None:
     assert [list(batch) for batch in Rollout(Amount(10, True)).batches(dict.fromkeys("abc"))] == [["a"], ["b"], ["c"]]
 
 
-def record(command: str, statuses: dict[str, str], check: bool = False, whole: bool = True) -> None:
+def record(folder: Path, command: str, statuses: dict[str, str], check: bool = False, whole: bool = True) -> None:
     """Leave the record of a run that ended so; a run that is not ``whole`` was killed before its recap."""
-    told = ReportBroadcaster(command, check, [], record=True)
+    told = ReportBroadcaster(command, check, [], folder)
     told.start("/site", list(statuses))
     outcomes = [Outcome(host, status) for host, status in statuses.items()]
     told.expect(outcomes)
@@ -92,51 +92,50 @@ def record(command: str, statuses: dict[str, str], check: bool = False, whole: b
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Where records go, for one test."""
-    monkeypatch.setattr(history, "DIRECTORY", tmp_path / "runs")
     return tmp_path / "runs"
 
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_last_run_is_the_one_of_that_command_that_was_no_check(folder: Path, whole: bool) -> None:
-    record("deploy", {"a": "ok", "b": "failed", "c": "not reached", "d": "unreachable"}, whole=whole)
-    record("deploy", {"a": "failed"}, check=True)
-    record("verify", {"a": "failed"})
-    found = history.last_run("deploy", "/site")
+    record(folder, "deploy", {"a": "ok", "b": "failed", "c": "not reached", "d": "unreachable"}, whole=whole)
+    record(folder, "deploy", {"a": "failed"}, check=True)
+    record(folder, "verify", {"a": "failed"})
+    found = history.last_run("deploy", "/site", folder)
     assert found and found.not_well == ["b", "c", "d"]
     assert (found.seconds is None) is not whole
-    assert history.last_run("deploy", "/other") is None
+    assert history.last_run("deploy", "/other", folder) is None
 
 
 def test_a_record_that_was_cut_off_counts_as_far_as_it_goes(folder: Path) -> None:
     """Or --retry would take the hosts of an older run."""
-    record("deploy", {"a": "ok", "b": "ok"})
-    record("deploy", {"a": "ok", "b": "failed"}, whole=False)
+    record(folder, "deploy", {"a": "ok", "b": "ok"})
+    record(folder, "deploy", {"a": "ok", "b": "failed"}, whole=False)
     latest = max(folder.iterdir())
     latest.write_bytes(latest.read_bytes() + b'{"host": "b", "eve')
-    found = history.last_run("deploy", "/site")
+    found = history.last_run("deploy", "/site", folder)
     assert found and found.not_well == ["b"] and found.seconds is None
 
 
 def test_records_are_private_and_few(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "KEEP", 3)
     for _ in range(5):
-        record("deploy", {"a": "ok"})
+        record(folder, "deploy", {"a": "ok"})
     files = list(folder.iterdir())
     assert len(files) == 3 and {path.stat().st_mode & 0o777 for path in files} == {0o600}
     files[0].write_text("not json")
-    assert len(list(history.past_runs())) == 2
+    assert len(list(history.past_runs(folder))) == 2
 
 
 @pytest.mark.parametrize("text", ["[]\n", '{"event": "run"}\n', '{"event": "run"}\n"recap"\n'])
 def test_a_record_that_no_run_wrote_is_left_out(folder: Path, text: str) -> None:
-    record("deploy", {"a": "ok"})
+    record(folder, "deploy", {"a": "ok"})
     (folder / "99999999T000000.000000-deploy-1.jsonl").write_text(text)
-    assert [one.command for one in history.past_runs()] == ["deploy"]
+    assert [one.command for one in history.past_runs(folder)] == ["deploy"]
 
 
 def test_a_record_that_cannot_be_made_is_told_and_no_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder.write_text("a file where the folder is to be")
-    record("deploy", {"a": "ok"})
+    record(folder, "deploy", {"a": "ok"})
     assert "will not know of this run" in capsys.readouterr().err

@@ -6,7 +6,8 @@ import contextlib
 import os
 from typing import Iterator, Optional
 
-from encamp.resources.base import Reader, Refused
+from encamp.resources.base import Refused
+from encamp.resources.system import Reader
 from encamp.shared.record import record
 from roles.client.kinds.profile.edit import InvalidToml
 

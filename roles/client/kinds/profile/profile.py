@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import ClassVar, Mapping, Optional, Sequence, Union
 
-from encamp.resources.base import Change, Reader, Refused, Resource, System, kind, octal, unified
+from encamp.resources.base import Change, Refused, Resource, kind, octal, unified
 from encamp.resources.files.paths import expand
+from encamp.resources.system import Reader, System
 from encamp.shared.record import factory, replace
 from encamp.shared.secret import Secret
 from roles.client.kinds.profile import edit as profile_edit

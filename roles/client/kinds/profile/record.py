@@ -9,7 +9,8 @@ import json
 import os
 from typing import Any, Optional
 
-from encamp.resources.base import Failure, Reader, System
+from encamp.resources.base import Failure
+from encamp.resources.system import Reader, System
 
 FILE = "profiles-undo.json"
 #: Stands for the hash of a value that encamp took away again.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import ClassVar, Optional, Sequence
 
-from encamp.resources.base import Change, Reader, Resource, System, kind, unified
+from encamp.resources.base import Change, Resource, kind, unified
+from encamp.resources.system import Reader, System
 from encamp.shared.record import replace
 from roles.client.kinds.profile import restore as profile_undo
 from roles.client.kinds.profile.file import ProfileFile, find, readable

@@ -6,10 +6,10 @@ import os
 from typing import Callable, Optional, Sequence
 from urllib.parse import urlsplit
 
-from roles.doctor.kinds.client.subject import Patient, same_server
+from roles.doctor.kinds.client.subject import Patient
 from roles.doctor.kinds.disk import see_disk
 from roles.doctor.kinds.findings import Finding, Look, fail, ok, warn
-from roles.doctor.kinds.network import Endpoint, connect
+from roles.doctor.kinds.network import Endpoint, connect, same_server
 from roles.doctor.kinds.precedence import DEFAULT, ClientSettings, unknown_names
 from roles.doctor.kinds.shell import other_variables, systemd_variables
 from roles.prefect.kinds.api import explain_network, without_password

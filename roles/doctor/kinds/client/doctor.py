@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar, Optional
+from typing import ClassVar, Optional
 
-from encamp.resources.base import Reader, kind
+from encamp.resources.base import kind
+from encamp.resources.system import Reader
 from roles.doctor.kinds.api_checks import LOOKS
 from roles.doctor.kinds.api_target import Case
 from roles.doctor.kinds.client.checks import BEFORE, DATABASE_URL, after
+from roles.doctor.kinds.client.fields import ClientFields
 from roles.doctor.kinds.client.fixes import remedy_for
 from roles.doctor.kinds.client.subject import Patient, case_of
 from roles.doctor.kinds.doctor import Doctor, Found, begin
@@ -21,30 +23,13 @@ from roles.prefect.kinds.user_environment import session
 
 
 @kind
-class ClientDoctor(Doctor):
-    """Tells which API this user's Prefect really uses and what sets it, then walks the way there. Changes nothing.
+class ClientDoctor(Doctor, ClientFields):
+    """Reports which API this user's Prefect really uses and what sets it, then follows the way there. Changes nothing.
 
-    ``api_url`` is the API that the site wants the client to use ("": any), ``others`` further ones of the site that it
-    may use. ``mode`` is hosted, local or database (client_mode). ``projects`` are the
-    directories that flows are started in; the first counts (none: the home, or on this machine (``local``) the current
-    directory). ``profile`` is the one that `fab configure-client` writes, ``declared`` its resources
-    (PrefectProfile, ClientCa), ``ca_file`` what proves ``api_url``. ``server`` is the server's name for texts. With
-    ``fix`` that profile is written and activated where it is the cure and nothing of the user's own stands in the way.
+    Its fields are those of ClientFields.
     """
 
     ships: ClassVar[tuple[str, ...]] = ("tomlkit",)
-
-    name: str
-    api_url: str = ""
-    others: tuple[str, ...] = ()
-    mode: str = "hosted"
-    projects: tuple[str, ...] = ()
-    local: bool = False
-    profile: str = ""
-    declared: tuple[Any, ...] = ()
-    ca_file: str = ""
-    server: str = "SERVER"
-    fix: bool = False
 
     def examine(self, host: Reader) -> Found:
         patient = self._patient(host)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Optional
 
-from encamp.resources.base import Failure, Resource, System
+from encamp.resources.base import Failure, Resource
+from encamp.resources.system import System
 from encamp.shared.record import replace
 from roles.client.kinds.profile.profile import PrefectProfile
 from roles.client.kinds.profile.record import load

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import socket
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles.doctor.kinds.api_target import Case
-from roles.doctor.kinds.network import Endpoint, addresses
+from roles.doctor.kinds.client.fields import ClientFields
+from roles.doctor.kinds.network import Endpoint, is_near
 from roles.doctor.kinds.precedence import ClientSettings, where_of
 from roles.doctor.kinds.shell import other_variables
 from roles.prefect.kinds.installs import Installed
 from roles.prefect.kinds.user_environment import Variable, exists, names_in
-
-if TYPE_CHECKING:
-    from roles.doctor.kinds.client.doctor import ClientDoctor
 
 FALSE = ("0", "false", "no", "off", "f", "n")
 
@@ -27,7 +24,7 @@ class Patient:
     """A user's Prefect: what ``kind`` was told of it, what is installed (the one on the PATH first), its settings."""
 
     host: Reader
-    kind: ClientDoctor
+    kind: ClientFields
     installed: tuple[Installed, ...]
     settings: ClientSettings
 
@@ -92,30 +89,3 @@ def packages_of(host: Reader, one: Installed) -> str:
             if python.startswith("python") and exists(host, os.path.join(path, "prefect")):
                 return path
     return ""
-
-
-def is_near(endpoint: Endpoint) -> bool:
-    """Whether an address is this machine's own: packets to it would leave from that very address."""
-    try:
-        for address in addresses(endpoint):
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.connect((address, 9))  # a datagram socket sends nothing when it connects
-                if probe.getsockname()[0] == address:
-                    return True
-    except OSError:
-        pass
-    return False
-
-
-def same_server(one: str, other: str) -> bool:
-    """Whether two API URLs lead to one server: alike but for a slash, or by the addresses of their names."""
-    if one.rstrip("/") == other.rstrip("/"):
-        return True
-    try:
-        first, second = Endpoint.of(one), Endpoint.of(other)
-        paths = [url.rstrip("/").partition("://")[2].partition("/")[2] for url in (one, other)]
-        alike = (first.scheme, first.port) == (second.scheme, second.port) and len(set(paths)) == 1
-        return alike and bool(set(addresses(first)) & set(addresses(second)))
-    except (OSError, ValueError):
-        return False

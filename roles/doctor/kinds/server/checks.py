@@ -6,7 +6,7 @@ import os
 import time
 from typing import Callable, Optional
 
-from encamp.resources.base import System
+from encamp.resources.system import System
 from encamp.resources.systemd.unit_state import change_state
 from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, see_schedules
 from roles.doctor.kinds.disk import see_disk
@@ -63,7 +63,7 @@ def start(patient: ServerPatient, verb: str = "start") -> Remedy:
 
     def apply(host: System) -> None:
         change_state(host, verb, kind.unit)
-        host.wait(lambda: server.api.call(host, "GET", "health", timeout=3).status == 200, HEALTH_SECONDS)
+        host.wait_for(lambda: server.api.call(host, "GET", "health", timeout=3).status == 200, HEALTH_SECONDS)
 
     return Remedy(f"{verb}s {kind.unit}", apply)
 

@@ -6,14 +6,12 @@ The script only reads. SQLite is opened without making files beside it, where th
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import Any, Mapping
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
 from encamp.shared.secret import Secret
+from roles.doctor.kinds.server.fields import ServerFields
 from roles.prefect.kinds.container import with_settings
-
-if TYPE_CHECKING:
-    from roles.doctor.kinds.server.doctor import ServerDoctor
 
 TIMEOUT = 20.0
 SCRIPT = r'''
@@ -90,7 +88,7 @@ print(json.dumps(found))
 '''
 
 
-def ask(host: Reader, kind: ServerDoctor, environment: Mapping[str, str], url: str) -> Mapping[str, Any]:
+def ask(host: Reader, kind: ServerFields, environment: Mapping[str, str], url: str) -> Mapping[str, Any]:
     """What the database told: place, size, revision, connections; or ``error``. Empty where there is no URL to ask."""
     if not url:
         return {}

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import Any, Mapping, Optional
 
-from encamp.resources.base import Reader
+from encamp.resources.system import Reader
+from encamp.resources.systemd.environment_file import environment_of
 from encamp.resources.systemd.unit_state import UnitState, journal_tail, unit_state
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
 from roles.doctor.kinds.api_target import Case
 from roles.doctor.kinds.server.database import ask
+from roles.doctor.kinds.server.fields import ServerFields
 from roles.prefect.kinds.api import Api
 from roles.prefect.kinds.known_failures import Known, explain
 from roles.prefect.kinds.user_environment import text_of
 from roles.server.kinds.health import ServerHealth
 from roles.server.kinds.probes import Server
-
-if TYPE_CHECKING:
-    from roles.doctor.kinds.server.doctor import ServerDoctor
 
 JOURNAL_LINES = 60
 SHOWN_LINES = 6
@@ -37,7 +35,7 @@ class ServerPatient:
     """A server on its own host, as ``kind`` was told of it."""
 
     host: Reader
-    kind: ServerDoctor
+    kind: ServerFields
 
     @property
     def state(self) -> UnitState:
@@ -93,16 +91,3 @@ class ServerPatient:
     def shown_log(self) -> str:
         """The few lines of the journal that a person needs first."""
         return "\n".join(self.log.splitlines()[-SHOWN_LINES:])
-
-
-def environment_of(text: str) -> dict[str, str]:
-    """The variables of an ``EnvironmentFile=`` (systemd.exec(5)): bare, or in double quotes with escapes."""
-    found = {}
-    for line in text.splitlines():
-        name, equals, value = line.strip().partition("=")
-        if not equals or name.startswith(("#", ";")):
-            continue
-        if len(value) >= 2 and value[0] == value[-1] == '"':
-            value = re.sub(r"\\([\\\"$`])", r"\1", value[1:-1])
-        found[name.strip()] = value
-    return found

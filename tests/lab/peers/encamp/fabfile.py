@@ -26,7 +26,7 @@ from encamp.inventory.load import load_inventory, select_hosts  # noqa: E402
 from encamp.planning import plan  # noqa: E402
 from encamp.planning.plan import FLUSH, Item, Step  # noqa: E402
 from encamp.planning.rollout import Wave  # noqa: E402
-from encamp.planning.templates import render  # noqa: E402
+from encamp.planning.templates import Templates  # noqa: E402
 from encamp.resources.accounts.group import Group  # noqa: E402
 from encamp.resources.accounts.user import User  # noqa: E402
 from encamp.resources.files.directory import Directory  # noqa: E402
@@ -42,6 +42,7 @@ from encamp.settings.check import check_hosts  # noqa: E402
 from encamp.settings.declare import setting  # noqa: E402
 
 FILES = Path(__file__).resolve().parent.parent / "templates"
+TEMPLATES = Templates((FILES,))
 STAGE = ("plain",)
 
 
@@ -56,7 +57,7 @@ class Settings:
 @command("inventory", "forks")
 def converge(options: Options) -> int:
     """Make the hosts (-H, or all) be what is declared below."""
-    loaded = load_inventory(location.locate(options.inventory), {})
+    loaded = load_inventory(location.locate(options.inventory, options.home), {})
     selected = select_hosts(loaded, options.hosts or "all")
     check_hosts(selected, (connectors.Settings, Settings))
     fleet = site.Site(loaded, selected)
@@ -100,4 +101,4 @@ def _service() -> Iterator[Item]:
 
 
 def _text(path: str, template: str, **variables: Any) -> File:
-    return File(path, render(template, FILES, **variables), group="app", mode=0o640)
+    return File(path, TEMPLATES.render(template, **variables), group="app", mode=0o640)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from encamp.resources.base import OsRelease, Refused, Stat
+from encamp.resources.base import Refused
 from encamp.resources.caddy import paths as caddy
 from encamp.resources.caddy.expectation import CaddyExpectation
+from encamp.resources.system import OsRelease, Stat
 
 OWNERS = "shop.example {\n\trespond hi\n}\n"
 

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from encamp.agent.system import Host
-from encamp.resources.base import Failure, OsRelease
+from encamp.resources.base import Failure
 from encamp.resources.certificates import ca_bundle
 from encamp.resources.certificates.ca_bundle import CaBundle, TrustStore, bundle_path
 from encamp.resources.certificates.pem import bodies, fingerprint, to_pem, validate
+from encamp.resources.system import OsRelease
 
 
 def authority(name: str) -> tuple[str, str]:

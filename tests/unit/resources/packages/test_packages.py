@@ -6,9 +6,10 @@ from typing import Any, Sequence
 
 import pytest
 
-from encamp.resources.base import CommandFailed, OsRelease, Refused, Result
+from encamp.resources.base import CommandFailed, Refused
 from encamp.resources.packages.apt import explained, parse_status
 from encamp.resources.packages.packages import Packages
+from encamp.resources.system import OsRelease, Result
 
 STATUS = b"""Package: mawk
 Status: install ok installed

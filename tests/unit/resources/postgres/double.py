@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Optional, Sequence
 
-from encamp.resources.base import OsRelease, Result, Stat
+from encamp.resources.system import OsRelease, Result, Stat
 
 CONFIG = "/etc/postgresql/15/main"
 DATA = "/var/lib/postgresql/15/main"

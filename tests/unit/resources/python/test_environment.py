@@ -13,7 +13,7 @@ import pytest
 import uv
 
 from encamp.agent.system import Host
-from encamp.resources.base import Failure, Refused, Result
+from encamp.resources.base import Failure, Refused
 from encamp.resources.python.environment import MARKER, PythonEnv
 from encamp.resources.python.interpreters import choose, fits
 from encamp.resources.python.managed import ManagedPython
@@ -21,6 +21,7 @@ from encamp.resources.python.release_link import ReleaseLink
 from encamp.resources.python.simple_index import fetch, split_credentials
 from encamp.resources.python.uv_errors import explain, is_network
 from encamp.resources.python.uv_tool import UvTool
+from encamp.resources.system import Result
 from encamp.shared.secret import Secret
 from encamp.shared.wire import BlobStore
 from roles.prefect import uv_release

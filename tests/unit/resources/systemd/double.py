@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from encamp.resources.base import Result, Stat
+from encamp.resources.system import Result, Stat
 
 
 class Answers:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from encamp.resources.base import Failure, Refused, Stat
+from encamp.resources.base import Failure, Refused
+from encamp.resources.system import Stat
 from encamp.resources.systemd.unit import SystemdUnit, check_accounts, complaints_about
 from tests.unit.resources.systemd.double import Answers, show
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from encamp.resources.base import Failure, Refused, Result, Stat
+from encamp.resources.base import Failure, Refused
+from encamp.resources.system import Result, Stat
 from encamp.shared.secret import Secret
 from roles.database.kinds import faults, limits
 from roles.database.kinds.probe import DatabaseProbe

@@ -20,7 +20,6 @@ from roles.doctor.kinds.api_target import Case
 from roles.doctor.kinds.network import Endpoint, websocket
 from roles.doctor.kinds.precedence import ClientSettings
 from roles.doctor.kinds.route import alternatives
-from roles.doctor.kinds.server.subject import environment_of
 from roles.doctor.kinds.skew import skew
 from roles.doctor.kinds.tls import see_tls
 from roles.prefect.kinds.user_environment import Variable
@@ -117,11 +116,6 @@ def test_where_the_api_may_be_instead() -> None:
     assert alternatives("http://h:4200") == ["http://h:4200/api"]
     assert alternatives("http://h/p/") == ["http://h/p/api", "http://h/api"]
     assert "http://h/p" in alternatives("http://h/p/api") and "http://h/api" in alternatives("http://h/p/api")
-
-
-def test_an_environment_file_is_read_as_systemd_does() -> None:
-    text = '# c\nA=1\nB="two \\"words\\" \\$x \\\\"\n\n; no\nC=\n'
-    assert environment_of(text) == {"A": "1", "B": 'two "words" $x \\', "C": ""}
 
 
 @pytest.mark.parametrize("bad", ["vm1:4200/api", "ftp://h/", "http://", "/api"])

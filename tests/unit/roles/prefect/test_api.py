@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from encamp.resources.base import Failure, HttpAnswer
+from encamp.resources.base import Failure
+from encamp.resources.system import HttpAnswer
 from encamp.shared.secret import Secret
 from roles.client.kinds.api import ClientApi
 from roles.prefect.kinds.api import Api, problem_of, without_password

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encamp.errors import EncampError, SettingsError
-from encamp.planning.templates import render
+from encamp.planning.templates import SHIPPED
 from encamp.resources.docker.image import DockerImage
 from encamp.resources.files.file import File
 from encamp.resources.systemd.unit import SystemdUnit
@@ -141,7 +141,7 @@ def test_a_value_reaches_the_server_as_it_is(value: str) -> None:
     import os
     import sys
 
-    program = str(render("compose/start.py.j2"))
+    program = str(SHIPPED.render("compose/start.py.j2"))
     found: dict[str, str] = {}
     names = {"open": lambda *args, **options: io.StringIO(f"# a comment\nNAME={quoting.env_value(value)}\n")}
     saved = os.environ.copy(), os.execvp, sys.argv

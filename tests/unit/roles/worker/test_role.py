@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from encamp.errors import EncampError
-from encamp.resources.base import Change, HttpAnswer, Stat
+from encamp.resources.base import Change
 from encamp.resources.files.file import File
+from encamp.resources.system import HttpAnswer, Stat
 from encamp.resources.systemd.unit import SystemdUnit
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
@@ -161,7 +162,7 @@ class OneHost:
         return read()
 
     def query(self, argv: Sequence[str], **more: Any) -> Any:
-        from encamp.resources.base import Result
+        from encamp.resources.system import Result
 
         return Result(tuple(argv), 0, "LoadState=loaded\nActiveState=active\n", "")
 
