@@ -103,9 +103,8 @@ def release(settings: Settings, site: str, packages: Sequence[str] = (), root: s
 
     ``site``: the inventory's folder; a lock of the site's own goes before one that comes with encamp.
     """
-    lock = _fitting(
-        lockfile.load(settings.prefect_version, _folder(settings.prefect_version, site, packages), packages)
-    )
+    version = settings.prefect_version
+    lock = _fitting(lockfile.load(version, _lock_folder(version, site, packages), packages))
     return Release(lock, f"{root}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
 
 
