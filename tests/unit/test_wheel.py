@@ -39,7 +39,7 @@ def test_the_sdist_holds_no_inventory_of_anybody(wheel: Path) -> None:
     with tarfile.open(wheel.with_name(f"encamp-{encamp.__version__}.tar.gz")) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert "CHANGELOG.md" in names
-    assert [name for name in names if name.startswith(("inventory/", ".")) or "secrets/" in name] == []
+    assert [name for name in names if name.startswith(("inventory/", ".")) or "/lab/" in name] == []
 
 
 def test_checksums_are_those_of_both_files(wheel: Path) -> None:
