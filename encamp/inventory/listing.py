@@ -8,7 +8,7 @@ from typing import Any
 
 from encamp.inventory.groups import Group
 from encamp.inventory.load import Inventory
-from encamp.secrets.vault_values import Decrypted, Encrypted
+from encamp.secrets.vault.values import Decrypted, Encrypted
 
 #: Stands for what is or was encrypted.
 VEIL = "***"

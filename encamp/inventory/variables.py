@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from encamp.errors import InventoryError, Origin
 from encamp.inventory.yaml_document import LocatedDict, LocatedList, Template
-from encamp.secrets.vault_open import decrypt
-from encamp.secrets.vault_values import Decrypted, Encrypted, VaultError
+from encamp.secrets.vault.opening import decrypt
+from encamp.secrets.vault.values import Decrypted, Encrypted, VaultError
 from encamp.shared.record import record
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from encamp.errors import InventoryError, Origin
-from encamp.secrets.vault_open import decrypt
-from encamp.secrets.vault_values import TAGS, Decrypted, Encrypted, VaultError, is_encrypted
+from encamp.secrets.vault.opening import decrypt
+from encamp.secrets.vault.values import TAGS, Decrypted, Encrypted, VaultError, is_encrypted
 
 # The C parser is an order of magnitude faster; wheels of PyYAML have it, some distributions' builds do not.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

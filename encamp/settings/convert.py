@@ -12,7 +12,7 @@ from encamp.errors import OVERRIDE, InventoryError, Origin
 from encamp.inventory.variables import Rendered
 from encamp.inventory.yaml_document import LocatedDict, LocatedList, typed
 from encamp.secrets import sources as secret_sources
-from encamp.secrets.vault_values import Decrypted
+from encamp.secrets.vault.values import Decrypted
 from encamp.settings import scalars
 from encamp.settings.declare import Spec, hints_of, spec_of
 from encamp.settings.scalars import Invalid, ValuePath

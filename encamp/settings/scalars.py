@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from encamp.errors import Origin
-from encamp.secrets.vault_values import Decrypted
+from encamp.secrets.vault.values import Decrypted
 from encamp.shared.record import record
 
 

@@ -10,7 +10,7 @@ from encamp.cli.options import Options
 from encamp.commands import deploy, settings
 from encamp.commands.load_site import load_site
 from encamp.errors import EncampError
-from encamp.secrets.vault_values import Decrypted, Encrypted
+from encamp.secrets.vault.values import Decrypted, Encrypted
 from encamp.site import SiteHost
 
 SITE = """

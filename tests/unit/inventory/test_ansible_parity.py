@@ -15,7 +15,7 @@ import pytest
 from encamp.errors import InventoryError
 from encamp.inventory import listing
 from encamp.inventory.load import load_inventory, select_hosts
-from encamp.secrets import vault, vault_passwords
+from encamp.secrets.vault import cipher, passwords
 from encamp.shared.secret import Secret
 from tests.checkout import CHECKOUT
 
@@ -217,8 +217,8 @@ def test_templates_and_encrypted_values_are_what_ansible_makes_of_them(
     password = tmp_path / "password"
     password.write_text("p w")
     monkeypatch.setenv("ENCAMP_VAULT_PASSWORD_FILE", str(password))
-    vault_passwords.identities.cache_clear()
-    sealed = vault.encrypt("s3cret: %\u00e9", vault.Identity("", Secret("p w"))).rstrip().replace("\n", "\n      ")
+    passwords.identities.cache_clear()
+    sealed = cipher.encrypt("s3cret: %\u00e9", cipher.Identity("", Secret("p w"))).rstrip().replace("\n", "\n      ")
     path = written(tmp_path / "site", {"hosts.yml": TEMPLATES.replace("SEALED", sealed)})
     try:
         loaded = load_inventory(path)
@@ -229,7 +229,7 @@ def test_templates_and_encrypted_values_are_what_ansible_makes_of_them(
             for name, host in hosts.items()
         }
     finally:
-        vault_passwords.identities.cache_clear()
+        passwords.identities.cache_clear()
     assert "s3cret" not in told and told.count("***") >= 4, "what came out of a vault is not shown"
     assert ours == rendered(path, password, ours["h1.example.com"])
 

@@ -1,4 +1,4 @@
-"""Texts of an Ansible Vault as the inventory holds them: still locked, or opened. ``vault`` knows how to open them."""
+"""Texts of an Ansible Vault as the inventory holds them: still locked, or opened. ``cipher`` decrypts them."""
 
 from __future__ import annotations
 

@@ -6,6 +6,6 @@ from __future__ import annotations
 def decrypt(text: str) -> str:
     """The text inside, with the passwords that the environment names. Raises VaultError."""
     # Imported here: most sites have no vault, and what opens one takes long to import.
-    from encamp.secrets import vault, vault_passwords
+    from encamp.secrets.vault import cipher, passwords
 
-    return vault.decrypt(text, vault_passwords.identities())
+    return cipher.decrypt(text, passwords.identities())
