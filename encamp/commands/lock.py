@@ -26,7 +26,7 @@ def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequ
         raise UsageError(f"--exclude-newer {exclude_newer}: expected a date such as 2026-10-30")
     if re.match(r"[01]\.", version):
         raise UsageError(f"--prefect {version}: older than {versions.SUPPORTED_SINCE}, the oldest that encamp deploys")
-    folder = _folder(options, packages)
+    folder = folder_of(options, packages)
     path, made, note = _tried(version, folder, exclude_newer, packages)
     more = f" with {', '.join(made.packages)}" if made.packages else ""
     print(f"{path}: prefect {made.version}{more}, resolved as of {made.date}, Python {made.requires_python}")
@@ -34,7 +34,7 @@ def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequ
     return 0
 
 
-def _folder(options: Options, packages: Sequence[str]) -> Path:
+def folder_of(options: Options, packages: Sequence[str]) -> Path:
     """Where a lock goes: locks/ beside the inventory; of a release alone that is made in a checkout, to its others."""
     if not packages and CHECKOUT and Path(options.home).resolve() == CHECKOUT:
         return LOCKS
