@@ -16,7 +16,7 @@ from encamp.locking import trial as lock_trial
 from encamp.locking.package_index import controller_index
 from encamp.support import atomic_file
 from encamp.support.checkout import CHECKOUT
-from roles.prefect import versions
+from roles.prefect import bounds, versions
 from roles.prefect.role import LOCKS, site_locks
 
 
@@ -56,6 +56,7 @@ def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[st
             *(version, Path(place), exclude_newer or None),
             packages=packages,
             build=versions.build_tools(version),
+            bounds=[bound.requirement for bound in bounds.of(version)],
         )
         lock = lockfile.load(version, Path(place), packages)
         requires = versions.python_range(version, lock.requires_python)

@@ -161,7 +161,7 @@ def test_install_gives_a_client_the_release_of_its_server(tmp_path: Path) -> Non
 
     assert release({}, Wish(install=True)) == ["2.20.26"] and release({}, Wish()) == []
     assert release({"prefect_version": "2.7.12"}, Wish(install=True)) == ["2.7.12"]
-    assert release({}, Wish(install=True, mode="local")) == ["3.8.8"]
+    assert release({}, Wish(install=True, mode="local")) == ["3.9.1"]
 
 
 def test_networks_of_clients_are_let_in_to_a_managed_database(tmp_path: Path) -> None:
