@@ -74,10 +74,10 @@ def configure_client(
     install: bool = False,
 ) -> int:
     """Point clients (-H; without it, this machine) at the hosted API, at its database, or at nothing (--mode local)."""
-    from encamp.commands.configure_client import Wish
+    from encamp.commands.configure_client import ClientOptions
     from encamp.commands.configure_client import configure_client as run
 
-    return run(options, Wish(profile, server, api_url, mode, undo, install))
+    return run(options, ClientOptions(profile, server, api_url, mode, undo, install))
 
 
 @command(*FLEET, help={"server": "Server that clients are to be proved against."})

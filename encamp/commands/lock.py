@@ -8,11 +8,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from encamp import site
 from encamp.cli.options import Options
 from encamp.errors import UsageError
-from encamp.locking import lockfile
-from encamp.locking import trial as lock_trial
+from encamp.inventory import location
+from encamp.locking import lockfile, trial
 from encamp.locking.package_index import controller_index
 from encamp.support import atomic_file
 from encamp.support.checkout import CHECKOUT
@@ -38,7 +37,7 @@ def folder_of(options: Options, packages: Sequence[str]) -> Path:
     """Where a lock goes: locks/ beside the inventory; of a release alone that is made in a checkout, to its others."""
     if not packages and CHECKOUT and Path(options.home).resolve() == CHECKOUT:
         return LOCKS
-    where = site.locate(options.inventory, options.home)
+    where = location.locate(options.inventory, options.home)
     return site_locks(str(where if where.is_dir() else where.parent))
 
 
@@ -60,7 +59,7 @@ def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[st
         )
         lock = lockfile.load(version, Path(place), packages)
         requires = versions.python_range(version, lock.requires_python)
-        note = lock_trial.try_out(lock, requires, versions.application(version), controller_index())
+        note = trial.try_lock(lock, requires, versions.application(version), controller_index())
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / made.name
         atomic_file.write(str(path), made.read_bytes(), 0o644)

@@ -15,7 +15,7 @@ from encamp.planning.plan import Item
 from encamp.resources.files.symlink import Symlink
 from encamp.resources.python.expectation import PythonExpectation
 from encamp.resources.python.release_link import ReleaseLink
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import factory, record, replace
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from encamp.errors import Origin, SettingsError
-from encamp.inventory.host import locate
 from encamp.locking import lockfile, package_index
 from encamp.planning.plan import Item
 from encamp.resources.accounts.group import Group
@@ -23,11 +22,12 @@ from encamp.resources.python.environment import PythonEnv
 from encamp.resources.python.expectation import PythonExpectation
 from encamp.resources.python.managed import ManagedPython
 from encamp.resources.python.uv_tool import UvTool
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.support import cache
+from encamp.support.paths import locate
 from roles.prefect import bounds, layout, pythons, uv_release, versions
 from roles.prefect.layout import Layout
 

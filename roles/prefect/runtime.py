@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost

@@ -15,7 +15,7 @@ from encamp.resources.systemd.probe import SystemdProbe
 from encamp.resources.systemd.restart import Restart
 from encamp.resources.systemd.service import Service
 from encamp.resources.systemd.unit import SystemdUnit
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
