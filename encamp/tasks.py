@@ -130,7 +130,7 @@ def undeploy(options: Options) -> int:
     "inventory",
     iterable=["with_"],
     help={
-        "prefect": "The release, such as 3.8.8.",
+        "prefect": "The release, such as 3.9.1.",
         "exclude-newer": "Resolve as of this date (YYYY-MM-DD).",
         "with": "A further package for workers, 'name==1.2.3'; may be repeated. Such a lock is the site's own.",
     },

@@ -15,7 +15,7 @@ from encamp.locking import lockfile, trial
 from encamp.locking.package_index import controller_index
 from encamp.support import atomic_file
 from encamp.support.checkout import CHECKOUT
-from roles.prefect import versions
+from roles.prefect import bounds, versions
 from roles.prefect.role import LOCKS, site_locks
 
 
@@ -25,7 +25,7 @@ def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequ
         raise UsageError(f"--exclude-newer {exclude_newer}: expected a date such as 2026-10-30")
     if re.match(r"[01]\.", version):
         raise UsageError(f"--prefect {version}: older than {versions.SUPPORTED_SINCE}, the oldest that encamp deploys")
-    folder = _folder(options, packages)
+    folder = folder_of(options, packages)
     path, made, note = _tried(version, folder, exclude_newer, packages)
     more = f" with {', '.join(made.packages)}" if made.packages else ""
     print(f"{path}: prefect {made.version}{more}, resolved as of {made.date}, Python {made.requires_python}")
@@ -33,7 +33,7 @@ def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequ
     return 0
 
 
-def _folder(options: Options, packages: Sequence[str]) -> Path:
+def folder_of(options: Options, packages: Sequence[str]) -> Path:
     """Where a lock goes: locks/ beside the inventory; of a release alone that is made in a checkout, to its others."""
     if not packages and CHECKOUT and Path(options.home).resolve() == CHECKOUT:
         return LOCKS
@@ -55,6 +55,7 @@ def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[st
             *(version, Path(place), exclude_newer or None),
             packages=packages,
             build=versions.build_tools(version),
+            bounds=[bound.requirement for bound in bounds.of(version)],
         )
         lock = lockfile.load(version, Path(place), packages)
         requires = versions.python_range(version, lock.requires_python)

@@ -21,6 +21,7 @@ from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles.client.database import Target
 from roles.network import access, address, trust
+from roles.prefect import pythons
 from roles.prefect import role as base
 from roles.prefect.layout import DEFAULT, Layout
 
@@ -125,7 +126,9 @@ def install(host: SiteHost, site: Site, release: str) -> Iterator[Item]:
     settings = replace(host.settings(base.Settings), prefect_version=release)
     wanted = base.release(settings, host.inventory.directory, root=ENVS)
     done = f"{wanted.path}/bin/prefect"
-    yield PythonExpectation(f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done)
+    yield PythonExpectation(
+        f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done, pythons.older(wanted.version)
+    )
     if settings.ca_bundle:
         text = base.read_bundle("ca_bundle", settings.ca_bundle, host)
         yield ClientCa(base.ca_file(settings, root=False), text)  # in the home even of root: this may be a laptop

@@ -28,7 +28,7 @@ from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.support import cache
 from encamp.support.paths import locate
-from roles.prefect import layout, pythons, uv_release, versions
+from roles.prefect import bounds, layout, pythons, uv_release, versions
 from roles.prefect.layout import Layout
 
 LOCKS = Path(__file__).resolve().parents[1] / "locks"
@@ -39,7 +39,7 @@ MEMORY_MIB = 900
 def _check_version(value: str) -> str | None:
     """What is wrong with ``prefect_version``, if anything."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", value):
-        return "a release has three numbers, such as 3.8.8"
+        return "a release has three numbers, such as 3.9.1"
     if not versions.supported(value):
         return f"older than {versions.SUPPORTED_SINCE}, the oldest that this encamp deploys"
     return None
@@ -50,10 +50,10 @@ class Settings:
     """Settings that every role shares."""
 
     prefect_version: str = setting(
-        "3.8.8",
+        "3.9.1",
         "The Prefect release, quoted. It needs a lock (`fab lock --prefect VERSION` makes one).",
         check=_check_version,
-        example="'3.8.8'",
+        example="'3.9.1'",
     )
     python: str = setting(
         "",
@@ -103,8 +103,7 @@ def release(settings: Settings, site: str, packages: Sequence[str] = (), root: s
 
     ``site``: the inventory's folder; a lock of the site's own goes before one that comes with encamp.
     """
-    version = settings.prefect_version
-    lock = _fitting(lockfile.load(version, _lock_folder(version, site, packages), packages))
+    lock = _fitting(settings.prefect_version, site, packages)
     return Release(lock, f"{root}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
 
 
@@ -114,8 +113,11 @@ def _lock_folder(version: str, site: str, packages: Sequence[str]) -> Path:
     return own if packages or lockfile.path_of(version, own).exists() else LOCKS
 
 
-def _fitting(lock: lockfile.Lock) -> lockfile.Lock:
-    """A lock with the Pythons that the release really runs on: the first ones set themselves no upper limit."""
+def _fitting(version: str, site: str, packages: Sequence[str]) -> lockfile.Lock:
+    """A lock within its release's bounds, with the Pythons that the release really runs on: the first ones set
+    themselves no upper limit. Raises SettingsError."""
+    lock = lockfile.load(version, _lock_folder(version, site, packages), packages)
+    bounds.require(lock, lockfile.command(version, packages))
     return replace(lock, requires_python=versions.python_range(lock.version, lock.requires_python))
 
 
@@ -142,7 +144,7 @@ def expectations(host: SiteHost) -> Iterator[Item]:
         unless=done,
     )
     named = f"Prefect {wanted.version}{pythons.suffix(settings.python)}"
-    yield PythonExpectation(named, wanted.lock.requires_python, settings.python, done)
+    yield PythonExpectation(named, wanted.lock.requires_python, settings.python, done, pythons.older(wanted.version))
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:

@@ -167,7 +167,7 @@ def test_install_gives_a_client_the_release_of_its_server(tmp_path: Path) -> Non
 
     assert release({}, ClientOptions(install=True)) == ["2.20.26"] and release({}, ClientOptions()) == []
     assert release({"prefect_version": "2.7.12"}, ClientOptions(install=True)) == ["2.7.12"]
-    assert release({}, ClientOptions(install=True, mode="local")) == ["3.8.8"]
+    assert release({}, ClientOptions(install=True, mode="local")) == ["3.9.1"]
 
 
 def test_networks_of_clients_are_let_in_to_a_managed_database(tmp_path: Path) -> None:
