@@ -12,7 +12,7 @@ from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import connect, run_hosts, single_stage
 from encamp.errors import UsageError
 from encamp.output.history import Record, past_runs
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.planning.rollout import Mode
 from encamp.resources.probes.audit_trail import AuditTrail
 
@@ -24,7 +24,7 @@ def history(options: Options, last: str = "20") -> int:
     if options.hosts:
         return _of_hosts(options, int(last))
     for record in reversed(list(islice(past_runs(options.records), int(last)))):
-        tell(sentence(record))
+        report(sentence(record))
     return 0
 
 

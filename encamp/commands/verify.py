@@ -59,7 +59,7 @@ def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) 
         }
         if not (clients or workers or servers):
             names = ", ".join(host.name for host in selected)
-            raise UsageError(f"{names}: neither server nor worker nor client", "name one of those")
+            raise UsageError(f"{names}: no server, worker or client among them", "name one")
         return {**workers, **servers}, clients
     return workers, {name: found for name, found in clients.items() if found}
 
@@ -72,15 +72,15 @@ def _of_client(host: SiteHost, site: Site, options: Options, server: str) -> Seq
     if prefect_client.mode_of(host) == "local":
         if options.hosts:
             raise UsageError(
-                f"{host.name} is in the mode local: its flow runs stay there, nothing can be read back from a server",
-                "leave it out, or set client_mode: hosted and configure it",
+                f"{host.name} has client_mode: local; its flow runs never reach a server, so they cannot be verified",
+                "leave it out, or set client_mode: hosted and run configure-client",
             )
         return []
     goals = configure_client.goals(host, site, options, configure_client.ClientOptions(server=server))
     if any(goal.api is None for goal in goals):
         raise UsageError(
-            f"{host.name}: its database has no server in this site, by which a flow run could be read back",
-            "leave it out, or put the server into the inventory",
+            f"{host.name}: no server of this site uses its database, so a flow run could not be read back",
+            "leave it out, or add the server to the inventory",
         )
     return client_modes.proofs(host, goals)
 

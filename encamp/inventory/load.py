@@ -159,7 +159,7 @@ class _Site:
         for folder, known, kind in folders:
             for entry in folder.strangers(known):
                 stranger = Origin(os.path.join(folder.path, entry))
-                yield f"{stranger} is read by nothing: {Origin(file)} has no {kind} of that name"
+                yield f"{stranger} is not used: {Origin(file)} has no {kind} of that name"
 
 
 def _overrides(given: Mapping[str, str]) -> dict[str, Value]:
@@ -167,9 +167,9 @@ def _overrides(given: Mapping[str, str]) -> dict[str, Value]:
     for name, text in given.items():
         origin = Origin.of_override(name)
         if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise InventoryError("bytes that are no text in this locale", "write the value as UTF-8", origin)
+            raise InventoryError("bytes that are not text in this locale", "write the value as UTF-8", origin)
         if not (name.isascii() and name.isidentifier()):
-            raise InventoryError(f"{name!r} is no name of a setting", "write --set name=value", origin)
+            raise InventoryError(f"{name!r} is not a valid name of a setting", "write --set name=value", origin)
         if name.startswith("ansible_") and (name not in SUPPORTED or name == "ansible_group_priority"):
             raise unsupported(name, origin)
         data = Template(text) if "{{" in text or "{%" in text else typed(text, origin.file)

@@ -73,7 +73,7 @@ class ReportBroadcaster(Listener):
             self._listeners.append(RunLog(self._head.command, folder))
         except OSError as error:
             problem = f"{folder}: {error.strerror}"
-            terminal.tell(f"warning: fab history and --retry will not know of this run: {problem}", sys.stderr)
+            terminal.report(f"warning: this run is not recorded for fab history and --retry: {problem}", sys.stderr)
 
     def _begin(self) -> None:
         if not self._begun:
@@ -83,7 +83,7 @@ class ReportBroadcaster(Listener):
     def warn(self, host: str, warnings: Sequence[str]) -> None:
         """Tell what was found of a host before it was touched: on standard error, and to every listener."""
         for text in warnings:
-            terminal.tell(f"warning: {host}: {text}", sys.stderr)
+            terminal.report(f"warning: {host}: {text}", sys.stderr)
             self.event(host, {"event": "warning", "text": text})
 
     def expect(self, outcomes: Sequence[Outcome]) -> None:
@@ -121,7 +121,9 @@ class ReportBroadcaster(Listener):
                     if listener in self._listeners:
                         self._listeners.remove(listener)
                         name = type(listener).__name__
-                        terminal.tell(f"warning: {name} is no longer told of this run: {error!r}", sys.stderr)
+                        terminal.report(
+                            f"warning: {name} failed and gets no further events of this run: {error!r}", sys.stderr
+                        )
 
 
 @contextlib.contextmanager
@@ -147,7 +149,7 @@ def json_report(path: str, append: bool = False) -> JsonLines:
     try:
         handle = os.dup(take_stdout()) if path == "-" else os.open(path, flags, 0o600)
     except OSError as error:
-        raise UsageError(f"--json {path}: {error.strerror}", "name a file in a directory that is there") from None
+        raise UsageError(f"--json {path}: {error.strerror}", "name a file in a directory that exists") from None
     return JsonLines(handle, f"--json {path}")
 
 

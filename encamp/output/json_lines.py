@@ -14,7 +14,7 @@ from typing import Any
 from encamp import __version__
 from encamp.output.listener import Head, Listener, Recap, RunError
 from encamp.output.outcome import Outcome, host_result, slowest
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.transport.events import EndedEvent, ErrorEvent, HostEvent, NamedHostResult, RecapEvent, RunEvent
 
 #: Raised when a field changes its meaning or goes away; new events and fields may come without.
@@ -122,7 +122,7 @@ class JsonLines(Listener):
             self._file.close()
         if self._file.lost:
             problem = f"{self._file.problem}; {self._file.lost} events are missing"
-            tell(f"warning: {self._title}: {problem}", sys.stderr)
+            report(f"warning: {self._title}: {problem}", sys.stderr)
 
     def _write(self, data: Mapping[str, Any]) -> None:
         line = json_line(data)

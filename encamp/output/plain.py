@@ -8,7 +8,7 @@ from typing import TextIO
 from encamp.output.listener import Listener, Recap
 from encamp.output.outcome import Outcome
 from encamp.output.recap import closing_lines
-from encamp.output.terminal import has_colours, painted, tell
+from encamp.output.terminal import has_colours, painted, report
 from encamp.output.text import event_lines, event_word, failure_lines
 from encamp.transport.events import HostEvent
 
@@ -38,4 +38,4 @@ class PlainLines(Listener):
                 self._tell(line, word)
 
     def _tell(self, line: str, word: str) -> None:
-        tell(painted(line, word) if self._colours else line, self._out)
+        report(painted(line, word) if self._colours else line, self._out)

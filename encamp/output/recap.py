@@ -68,7 +68,7 @@ def _recap_line(outcome: Outcome, width: int, check: bool) -> str:
     if outcome.status not in ("ok", "failed"):
         words.insert(0, outcome.label)
     if outcome.status == NOT_REACHED and any(counts.values()):
-        words.append(f"not begun: {', '.join(outcome.left)}")
+        words.append(f"not started: {', '.join(outcome.left)}")
     traffic = f"execs={outcome.traffic.execs} sent={outcome.traffic.sent / 1024:.1f} KiB"
     return f"{outcome.host:<{width}}  {' '.join(words)}  {outcome.seconds:.1f} s  {traffic}"
 

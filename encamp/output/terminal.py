@@ -89,7 +89,7 @@ def _says(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, "").lower() not in ("", "0", "false", "no")
 
 
-def tell(text: str, out: TextIO | None = None) -> None:
+def report(text: str, out: TextIO | None = None) -> None:
     """Print for people. Whoever closes the other end (``fab deploy | head``), a terminal that is gone or a full disk
     behind it does not end the run."""
     out = out or sys.stdout
@@ -99,7 +99,7 @@ def tell(text: str, out: TextIO | None = None) -> None:
         _silence(out)
 
 
-def put(text: str) -> None:
+def print_result(text: str) -> None:
     """Print what a command was asked for. Raises UsageError where that is lost, as on a full disk; whoever closes the
     other end has had enough of it."""
     try:
@@ -108,7 +108,7 @@ def put(text: str) -> None:
         _silence(sys.stdout)
     except OSError as error:
         _silence(sys.stdout)
-        raise UsageError(f"standard output: {error.strerror}", "what was written is not whole: run it again") from None
+        raise UsageError(f"standard output: {error.strerror}", "the output is incomplete: run it again") from None
 
 
 def _silence(out: TextIO) -> None:

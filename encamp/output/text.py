@@ -53,7 +53,9 @@ def failure_lines(outcome: Outcome, hosts: str = "") -> list[str]:
         lines += [f"    {word + ':':<7} {first}", *(f"            {line}" for line in more)] if first else []
     detail = _lines(failure.detail)
     left_out = len(detail) - DETAIL_LINES
-    lines += [f"    | ({left_out} lines before these are in the run's record: fab history)"] if left_out > 0 else []
+    lines += (
+        [f"    | ({left_out} earlier lines are in the record of the run, below .encamp/runs)"] if left_out > 0 else []
+    )
     return lines + [f"    | {line}" for line in detail[-DETAIL_LINES:]]
 
 

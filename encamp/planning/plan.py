@@ -104,7 +104,7 @@ def _merged(host: str, earlier: Step | Flush, later: Step) -> Step:
     """One step for a resource that two roles declare alike: it notifies what either wants."""
     assert isinstance(earlier, Step)
     if (earlier.resource, earlier.when_changed) != (later.resource, later.when_changed):
-        raise PlanError(f"{host}: {later.resource.id} is declared twice, and not the same way")
+        raise PlanError(f"{host}: {later.resource.id} is declared twice, with different values")
     notify = tuple(dict.fromkeys([*earlier.notify, *later.notify]))
     return replace(earlier, notify=notify, part=earlier.part if earlier.part == later.part else "")
 

@@ -69,7 +69,7 @@ def parse(batch: str, max_fail: str, any_errors_fatal: bool) -> Rollout:
 def seconds(option: str, text: str) -> int:
     """A number of seconds. Raises UsageError."""
     if not text.isdecimal():
-        raise UsageError(f"{option} {text} is no number of seconds", f"for example {option} 60")
+        raise UsageError(f"{option} {text}: not a number of seconds", f"for example {option} 60")
     return int(text)
 
 
@@ -77,7 +77,9 @@ def _amount(option: str, text: str, least: int) -> Amount:
     found = re.fullmatch(r"(\d{1,6})(%?)", text)
     number, percent = (int(found[1]), bool(found[2])) if found else (-1, False)
     if number < least or (percent and number > 100):
-        raise UsageError(f"{option} {text} is no number of hosts", f"write {option} 2, or a share such as {option} 25%")
+        raise UsageError(
+            f"{option} {text}: not a number of hosts", f"write {option} 2, or a share such as {option} 25%"
+        )
     return Amount(number, percent)
 
 

@@ -94,8 +94,8 @@ class Passphrases:
             if _opens(path, given):
                 return given
             raise SettingsError(
-                f"the passphrase that was given does not open the private key {path}",
-                f"give the right one in {PASSPHRASE} or key_passphrase, or load the key into ssh-agent (ssh-add)",
+                f"the given passphrase does not decrypt the private key {path}",
+                f"set the right one in {PASSPHRASE} or key_passphrase, or load the key into ssh-agent (ssh-add)",
             )
         ask = asker()
         for _ in range(ATTEMPTS if ask else 0):
@@ -104,8 +104,9 @@ class Passphrases:
             if _opens(path, text):
                 return text
         raise SettingsError(
-            f"the private key {path} is encrypted" + ("" if ask else ", and there is no terminal to ask on"),
-            f"load it into ssh-agent (ssh-add), or give its passphrase in {PASSPHRASE} or key_passphrase",
+            f"the private key {path} is encrypted"
+            + ("" if ask else ", and there is no terminal to ask for its passphrase"),
+            f"load it into ssh-agent (ssh-add), or set its passphrase in {PASSPHRASE} or key_passphrase",
         )
 
 

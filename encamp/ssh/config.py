@@ -107,9 +107,7 @@ def route(name: str, user: str | None, port: int | None, file: str = "") -> tupl
 def _hops(name: str, user: str | None, port: int | None, file: str, jump: str | None, depth: int) -> tuple[Hop, ...]:
     """``jump`` None: as the host's own configuration says."""
     if depth == MAX_HOPS:
-        raise InventoryError(
-            f"the jump hosts of {name} lead in a circle", f"leave the jump host itself out: `Host * !{name}`"
-        )
+        raise InventoryError(f"the jump hosts of {name} form a loop", f"exclude the jump host itself: `Host * !{name}`")
     hop = look_up(name, user, port, file)
     through = hop.first("proxyjump") if jump is None else jump
     if not through:
@@ -162,12 +160,12 @@ def ask(name: str, user: str | None = None, port: int | None = None, file: str =
         )
     except FileNotFoundError:
         raise InventoryError(
-            "there is no ssh program here, which alone reads ~/.ssh/config as OpenSSH does",
-            "install OpenSSH's client, or leave the file out with `fab -S /dev/null`",
+            "there is no ssh program here, which encamp needs to read ~/.ssh/config",
+            "install the OpenSSH client, or ignore the file with `fab -S /dev/null`",
         ) from None
     except subprocess.TimeoutExpired:
         raise InventoryError(
-            f"`ssh -G {name}` gives no answer within {ASK_SECONDS} s", "look at `Match exec` in your ssh configuration"
+            f"`ssh -G {name}` did not answer within {ASK_SECONDS} s", "check `Match exec` in your ssh configuration"
         ) from None
     if done.returncode != 0:
         told = done.stderr.decode("utf-8", "replace").strip() or f"`ssh -G {name}` exits {done.returncode}"

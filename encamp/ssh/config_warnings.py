@@ -26,7 +26,7 @@ def warnings(hop: Hop, file: str = "") -> list[str]:
     for one in _in_force(hop, file):
         text = f"{one.origin}: {_shown(one)} has no effect here"
         if one.keyword in REFUSED:
-            raise InventoryError(f"{_shown(one)} cannot be obeyed for {hop.name}", REFUSED[one.keyword], one.origin)
+            raise InventoryError(f"{_shown(one)} is not supported (for {hop.name})", REFUSED[one.keyword], one.origin)
         reason = IGNORED.get(one.keyword, "encamp does not know this directive")
         found.append(f"{text}: {reason}")
     return found

@@ -76,7 +76,7 @@ class Link:
             channel.exec_command(command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise Unreachable(
-                f"the connection opens no session: {error or 'it is closed'}", "see what `ssh HOST true` says"
+                f"cannot open a session: {error or 'the connection is closed'}", "try `ssh HOST true`"
             ) from error
         return channel
 

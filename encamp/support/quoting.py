@@ -12,7 +12,7 @@ _UNFIT = (
     ("a line break", "[\r\n]"),
     ("a NUL character", "\0"),
     ("a control character", "[\x01-\x08\x0b-\x1f\x7f]"),
-    ("a code that is no character (such as U+FFFF)", f"[{_NONE}]"),
+    ("a code that is not a character (such as U+FFFF)", f"[{_NONE}]"),
 )
 
 
@@ -37,7 +37,7 @@ def env_value(value: str) -> str:
 def _refuse(value: str, where: str) -> None:
     problem = invalid_characters(value)
     if problem:
-        raise ValueError(f"{where} cannot hold {problem}")
+        raise ValueError(f"{where} cannot contain {problem}")
 
 
 def unit_word(value: str) -> str:

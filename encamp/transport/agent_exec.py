@@ -84,7 +84,7 @@ def _booted(link: Link, remote: LaunchSpec, traffic: Traffic, notes: list[str]) 
         if not remote.bootstrap:
             raise
         _install_python(link, remote, traffic)
-        notes.append("python3 was not there and has been installed (bootstrap_python)")
+        notes.append("python3 was missing and has been installed (bootstrap_python)")
         return _booted(link, replace(remote, bootstrap=False), traffic, notes)
 
 

@@ -71,7 +71,7 @@ class Session:
 
     def _accept(self, protocol: int, major: int, minor: int) -> None:
         if protocol != PROTOCOL:
-            raise HostFailed(f"the agent speaks protocol {protocol}, this encamp {PROTOCOL}")
+            raise HostFailed(f"the agent uses protocol {protocol}, this encamp {PROTOCOL}")
         if (major, minor) < (3, 9):
             raise HostFailed(
                 f"{self._remote.python} on the host is Python {major}.{minor}; 3.9 is the oldest that works",
@@ -85,7 +85,7 @@ class Session:
         try:
             self._channel.sendall(data)
         except TimeoutError:
-            raise Unreachable("the host takes nothing more of what is sent", launch_errors.AGAIN) from None
+            raise Unreachable("the host stopped reading (send timed out)", launch_errors.AGAIN) from None
         except OSError:
             return False
         return True
@@ -93,7 +93,7 @@ class Session:
     def cut_short(self) -> EncampError:
         """What an end before the last event means: of the connection, or of the agent alone."""
         if not self._channel.eof_received:
-            return Unreachable("the connection broke before the agent was done", launch_errors.AGAIN)
+            return Unreachable("the connection broke before the agent had finished", launch_errors.AGAIN)
         self._drain.join(5)
         return launch_errors.of_end(self.errors, self._channel.recv_exit_status())
 
@@ -120,7 +120,7 @@ class Session:
             try:
                 data = self._channel.recv(65536)
             except TimeoutError:
-                reason = f"no word from the host for {silence:.0f} s"
+                reason = f"nothing received from the host for {silence:.0f} s"
                 raise Unreachable(reason, "check the network, then run again") from None
             if not data:
                 return
