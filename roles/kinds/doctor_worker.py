@@ -22,6 +22,7 @@ from roles.kinds.doctor_server_case import environment_of
 from roles.kinds.known_failures import explain_client
 from roles.kinds.prefect_api import without_password
 from roles.kinds.user_environment import names_in, text_of
+from roles.kinds.version_key import FLOW_RUNS, WORKERS
 
 DIRECTORY = "/etc/systemd/system"
 NAME = re.compile(r"prefect-(worker|agent)-.+\.service")
@@ -117,6 +118,7 @@ class WorkerPatient:
             ca_file=self.environment.get("PREFECT_API_SSL_CERT_FILE") or self.environment.get("SSL_CERT_FILE", ""),
             near=near,
             server=self.kind.server,
+            work=(FLOW_RUNS, WORKERS),
         )
 
 
