@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from roles.kinds.doctor_case import LISTENED_ON, OWN, TIMEOUT, Case, clock_ahead, json_of
 from roles.kinds.doctor_findings import Finding, Look, fail, failed, ok, warn
+from roles.kinds.doctor_late import causes
 from roles.kinds.doctor_reach import see_name, see_path, see_port
 from roles.kinds.doctor_tls import see_tls
 from roles.kinds.doctor_websocket import see_events_in, see_events_out
@@ -135,7 +136,10 @@ def see_schedules(case: Case) -> Optional[Finding]:
         )
     late = _count(case, "Late", 0)
     if late:
-        return warn(f"{late} flow runs are late", "no worker takes them", "look at the workers of their work pool")
+        found = causes(case)
+        return warn(
+            f"{late} flow runs are late", "; ".join(why for why, _ in found), "; ".join(fix for _, fix in found)
+        )
     return ok("nothing is late") if late is not None else None
 
 
