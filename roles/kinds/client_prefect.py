@@ -9,7 +9,7 @@ from encamp.shared.secret import Secret
 from roles.kinds.memory import note_once
 from roles.kinds.prefect_api import Api
 from roles.kinds.prefect_install import Installed, installed
-from roles.kinds.version_key import EVERYTHING, FLOW_RUNS, mismatch, older, version_key
+from roles.kinds.version_key import DEPLOYMENTS, FLOW_RUNS, TASK_RUNS, mismatch, older, version_key
 
 #: Seconds that the question for the server's release may take.
 TIMEOUT = 5.0
@@ -80,14 +80,12 @@ class ClientPrefect(Resource):
     def _remark(self, client: str, server: str) -> str:
         if not server or version_key(client) == version_key(server):
             return ""
-        found = mismatch(client, server, *EVERYTHING, auth=self._asks)
+        found = mismatch(client, server, TASK_RUNS, DEPLOYMENTS, auth=self._asks)
         if found:
             age = "newer" if older(server, client) else "older"
             return f": {age} than the server ({server}): {found}"
         if older(server, client):
             return f": newer than the server ({server}); upgrade the server first, a newer client may be refused (422)"
-        if version_key(client)[0] < version_key(server)[0]:
-            return f": a generation older than the server ({server}); its flows run, upgrade it when you can"
         return ""
 
     def _refused(self, one: Installed, problem: str, server: str) -> Refused:

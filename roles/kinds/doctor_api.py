@@ -12,7 +12,7 @@ from roles.kinds.doctor_reach import see_name, see_path, see_port
 from roles.kinds.doctor_tls import see_tls
 from roles.kinds.doctor_websocket import see_events_in, see_events_out
 from roles.kinds.prefect_api import Problem, problem_of
-from roles.kinds.version_key import CSRF_SINCE, EVERYTHING, READY_SINCE, mismatch, older
+from roles.kinds.version_key import CSRF_SINCE, DEPLOYMENTS, READY_SINCE, TASK_RUNS, WORKERS, mismatch, older
 
 #: Seconds that the clocks of client and server may differ.
 CLOCK_WARN, CLOCK_FAIL = 5.0, 60.0
@@ -68,7 +68,8 @@ def see_version(case: Case) -> Optional[Finding]:
     text = f"client {case.version}, server {case.server_version}"
     newer = older(case.server_version, case.version)
     cause, fix = (NEWER, UPGRADE) if newer else (OLDER, f"install {case.server_version} for this client")
-    for work, say in ((case.work, fail), (EVERYTHING, warn)):
+    others = (TASK_RUNS,) if WORKERS in case.work else (TASK_RUNS, DEPLOYMENTS)
+    for work, say in ((case.work, fail), (others, warn)):
         found = mismatch(case.version, case.server_version, *work, auth=case.auth is not None)
         if found:
             return say(f"{text}: {found}", cause, fix)

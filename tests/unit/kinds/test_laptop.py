@@ -139,7 +139,7 @@ def test_a_home_that_cannot_be_searched_is_no_error(host: Laptop, tmp_path: Path
         ("3.4.0", "3.3.5", "newer than the server (3.3.5): no deployments"),
         ("2.20.27", "2.8.7", "newer than the server"),
         ("2.0.4", "2.20.27", ""),
-        ("2.7.12", "3.8.8", "a generation older"),
+        ("2.7.12", "3.8.8", "older than the server (3.8.8): no deployments"),
         ("3.8.8", "", ""),
     ],
 )
