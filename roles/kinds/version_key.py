@@ -69,7 +69,7 @@ MISMATCHES = (
         (OLDEST, "3.0"),
         ("3.0", NEWEST),
         (DEPLOYMENTS,),
-        "the server answers 422 to deployments of Prefect 2 (2.20: those with a schedule)",
+        "the server answers 422 to deployments of Prefect 2 (extra_forbidden, infra_overrides)",
     ),
     _newer("2.7.10", (WORKERS,), "the server answers 422 to agents that look for runs to cancel, and they exit"),
     _newer("2.3", (DEPLOYMENTS,), "the server answers 422 to the block types that this client registers (version)"),
