@@ -178,7 +178,6 @@ def _fitting(goal: Goal, release: str, same: bool = False) -> Resource:
         api_url=api.url if api and not same else "",
         auth=api.auth if api else None,
         ca_file=_trusted(goal) if api else "",
-        refused=() if same else versions.CLIENTS_REFUSED,
         auth_since=versions.since("client_auth") if api and api.auth and not same else "",
         csrf_since=versions.since("client_csrf") if api and "client_csrf" in api.settings and not same else "",
         same=same,
