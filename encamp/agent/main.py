@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def main(job: dict[str, Any], importer: Any) -> None:
-    """Carry out ``job`` (see ``encamp.planning.plan.job_for``). Ends the process; the last event is ``done``.
+    """Carry out ``job`` (see ``encamp.planning.job``). Ends the process; the last event is ``done``.
 
     ``importer`` is stage 0's importer of sources: it is told how to ask the controller for modules it lacks.
     """

@@ -164,5 +164,5 @@ def test_no_host_is_changed_when_another_one_has_moved_on(
     assert [job["host"] for job in made["hosts"]] == [SERVER, OTHER] and made["options"]["batch"] == "1"
     lab.host(OTHER).check_output("install -d -m 0700 /etc/prefect")
     states = {name: snapshot(lab, name) for name in (SERVER, OTHER)}
-    refused(apply(lab, site, file), f"{OTHER}  MOVED ON", "/etc/prefect")
+    refused(apply(lab, site, file), f"{OTHER}  DRIFTED", "/etc/prefect")
     assert {name: snapshot(lab, name) for name in (SERVER, OTHER)} == states

@@ -12,7 +12,8 @@ from encamp.commands.load_site import load_site
 from encamp.commands.undeploy import _shares_address
 from encamp.errors import EncampError, UsageError
 from encamp.inventory.load import load_inventory
-from encamp.planning.plan import HostPlan, job_for
+from encamp.planning.job import Job, RunIdentity
+from encamp.planning.plan import HostPlan
 from encamp.shared.wire import BlobStore
 from encamp.site import Site
 from roles import conflicts, undeploy
@@ -184,7 +185,7 @@ def test_one_instance_can_be_deployed_alone(tmp_path: Path) -> None:
 
 def test_a_lone_instance_costs_no_bytes(tmp_path: Path) -> None:
     one = plan(site(tmp_path, "          ansible_host: 192.0.2.7\n"))
-    assert not any("part" in step for step in job_for(one, {}, BlobStore())["steps"])
+    assert not any("part" in step for step in Job(one, RunIdentity("x", "test")).wire(BlobStore())["steps"])
 
 
 def test_removing_an_instance_leaves_an_address_that_another_one_is_behind(tmp_path: Path) -> None:
