@@ -9,14 +9,14 @@ from typing import Literal
 from encamp.errors import SettingsError
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles import stages
 from roles.client import database as client_database
 from roles.client import role as prefect_client
 from roles.database import settings as database
 from roles.database.connection import keeper_of, password_name
 from roles.network import access, address, trust
-from roles.prefect import role as base
-from roles.prefect import versions
+from roles.prefect import server_choice, versions
+from roles.prefect.groups import CLIENTS, SERVERS
+from roles.prefect.release import prefect_version
 from roles.server import role as prefect_server
 from roles.worker import role as prefect_worker
 
@@ -40,14 +40,14 @@ class Generated:
 
 def find(site: Site) -> list[Generated]:
     """All generated secrets of a site, made already or not. Fetches none that is an operator's own."""
-    servers = [view for host in site.hosts if stages.is_server(host) for view in host.instances]
+    servers = [view for host in site.hosts if prefect_server.is_declared(host) for view in host.instances]
     found = [*_auths(servers, site), *_roles(servers, site), *_authority(servers, site)]
     return list(_merged(found).values())
 
 
 def _auths(servers: list[SiteHost], site: Site) -> Iterator[Generated]:
     for view in servers:
-        release = view.settings(base.Settings).prefect_version
+        release = prefect_version(view)
         if view.settings(access.Settings).auth == "auto" and versions.able("auth", release):
             hosts = (view.name, *_workers(view, site))
             what = f"basic auth of {_title(view)}"
@@ -91,7 +91,7 @@ def _works_for(view: SiteHost, server: SiteHost, site: Site) -> bool:
     if not prefect_worker.is_declared(view):
         return False
     try:
-        used = prefect_worker.server_for(view, site)
+        used = server_choice.server_for(view, site)
     except SettingsError:
         return False  # its own deploy tells
     return (used.name, used.instance) == (server.name, server.instance)
@@ -99,10 +99,10 @@ def _works_for(view: SiteHost, server: SiteHost, site: Site) -> bool:
 
 def _clients(server: SiteHost, site: Site, mode: prefect_client.Mode = "hosted") -> tuple[str, ...]:
     """The clients in the inventory that use a server in this mode."""
-    only = len(site.in_group(prefect_server.GROUP)) <= 1
+    only = len(site.in_group(SERVERS)) <= 1
     found = []
-    for host in site.in_group(prefect_client.GROUP):
-        named = host.settings(prefect_worker.Settings).server.partition("/")[0]
+    for host in site.in_group(CLIENTS):
+        named = host.settings(server_choice.Settings).server.partition("/")[0]
         uses = named == server.name or (not named and only)
         if uses and prefect_client.mode_of(host) == mode and (mode == "hosted" or client_database.needs_server(host)):
             found.append(host.name)

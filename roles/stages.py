@@ -11,33 +11,36 @@ from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import unused_settings
 from roles.client import database as client_database
-from roles.client import role as prefect_client
+from roles.client import role as client
 from roles.database import host as database_host
 from roles.database import settings as database
-from roles.network import access, address, firewall, proxy, tls
+from roles.network import access, address, firewall, tls
 from roles.postgres import role as postgres
-from roles.prefect import known_faults, runtime
-from roles.prefect import role as base
-from roles.server import compose
-from roles.server import role as prefect_server
+from roles.prefect import known_faults, runtime, server_choice
+from roles.prefect import role as prefect
+from roles.prefect.groups import CLIENTS
+from roles.prefect.release import Settings as PrefectSettings
+from roles.server import role as server
+from roles.server import settings as server_settings
 from roles.worker import pools as work_pools
-from roles.worker import role as prefect_worker
+from roles.worker import role as worker
 
 #: Every role's settings: the keys that an inventory may set.
 SETTINGS: tuple[type, ...] = (
-    base.Settings,
+    PrefectSettings,
     known_faults.Settings,
+    server_choice.Settings,
     address.Settings,
     tls.Settings,
     database.Settings,
     database_host.Settings,
-    prefect_server.Settings,
+    server_settings.Settings,
     runtime.Settings,
     access.Settings,
     firewall.Settings,
-    prefect_worker.Settings,
+    worker.Settings,
     work_pools.Settings,
-    prefect_client.Settings,
+    client.Settings,
     client_database.Settings,
 )
 
@@ -58,47 +61,15 @@ class Stage:
     of_host: bool = False
 
 
-def is_server(host: SiteHost) -> bool:
-    """Whether it runs servers.
-
-    Members of servers; and, where the site says ``adhoc: true``, hosts that are in none of encamp's groups.
-    """
-    groups = (database_host.GROUP, prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
-    return host.in_group(prefect_server.GROUP) or (host.adhoc and not any(map(host.in_group, groups)))
-
-
-def _server_expectations(host: SiteHost, site: Site) -> Iterator[Item]:
-    yield compose.runtime_expectation(host)
-    yield from (compose if runtime.is_chosen(host) else prefect_server).expectations(host, site)
-    yield from proxy.expectations(host, site)
-
-
-def server_proof(host: SiteHost, site: Site) -> Resource:
-    """A flow run from a server's own host, or from its container."""
-    return compose.proof(host, site) if runtime.is_chosen(host) else prefect_server.proof(host, site)
-
-
-def _server(host: SiteHost, site: Site) -> Iterator[Item]:
-    if runtime.is_chosen(host):
-        yield from compose.resources(host, site)
-    else:
-        yield from base.resources(host, site)
-        yield from postgres.resources(host, site)
-        yield from prefect_server.resources(host, site)
-    yield from firewall.resources(host, site)
-    yield from proxy.resources(host, site)
-    yield from work_pools.resources(host, site)
-
-
 def _worker(host: SiteHost, site: Site) -> Iterator[Item]:
-    yield from base.resources(host, site)
-    yield from prefect_worker.resources(host, site)
+    yield from prefect.resources(host, site)
+    yield from worker.resources(host, site)
 
 
 STAGES = (
     Stage("database", database_host.is_declared, postgres.expectations, postgres.for_others, of_host=True),
-    Stage("server", is_server, _server_expectations, _server, server_proof),
-    Stage("worker", prefect_worker.is_declared, prefect_worker.expectations, _worker, prefect_worker.proof),
+    Stage("server", server.is_declared, server.expectations, server.resources, server.proof),
+    Stage("worker", worker.is_declared, worker.expectations, _worker, worker.proof),
 )
 
 
@@ -112,7 +83,7 @@ def taking_part(host: SiteHost, instance: str = "") -> list[Stage]:
         known = ", ".join(view.instance for view in host.instances)
         raise UsageError(f"{host.name} has no instance {instance} to deploy (it has {known})", "see instances:")
     if not stages:
-        hint = "use `fab configure-client` for it" if host.in_group(prefect_client.GROUP) else "put it into servers"
+        hint = "use `fab configure-client` for it" if host.in_group(CLIENTS) else "put it into servers"
         raise UsageError(f"{host.name} is in no group that deploy knows (databases, servers, workers)", hint)
     return stages
 
@@ -140,19 +111,19 @@ def warnings(host: SiteHost, site: Site, instance: str = "") -> list[str]:
     """What an operator should know of a host's releases and settings before a deploy, each once."""
     views = [view for stage in STAGES if not stage.of_host for view in _views(host, stage, instance)]
     found = [text for view in views for text in known_faults.warnings(view, _facts(view, site))]
-    found += [text for view in views if is_server(view) for text in address.warnings(view)]
-    found += [text for view in views for text in unused_settings.warnings(view, site, is_server)]
+    found += [text for view in views if server.is_declared(view) for text in address.warnings(view)]
+    found += [text for view in views for text in unused_settings.warnings(view, site)]
     return list(dict.fromkeys(found))
 
 
 def _facts(host: SiteHost, site: Site) -> list[str]:
     """What faults of a release depend on."""
-    worker = prefect_worker.is_declared(host)
-    server = host if is_server(host) else prefect_worker.server_for(host, site) if worker else None
+    runs = worker.is_declared(host)
+    used = host if server.is_declared(host) else server_choice.server_for(host, site) if runs else None
     held = {
-        "worker": worker,
-        "auth": server is not None and access.auth(server, site) is not None,
-        "proxy": is_server(host) and host.settings(address.Settings).tls != "off",
+        "worker": runs,
+        "auth": used is not None and access.auth(used, site) is not None,
+        "proxy": server.is_declared(host) and host.settings(address.Settings).tls != "off",
     }
     return [fact for fact, holds in held.items() if holds]
 

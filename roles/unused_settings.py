@@ -15,7 +15,9 @@ from roles.database import host as database_host
 from roles.database import settings as database
 from roles.network import access, address, firewall, tls
 from roles.prefect import runtime
+from roles.prefect.groups import CLIENTS
 from roles.server import role as prefect_server
+from roles.server import settings as server_settings
 from roles.worker import pools as work_pools
 from roles.worker import units as worker_units
 
@@ -59,7 +61,7 @@ def _no_stack(host: SiteHost, site: Site) -> str:
 
 
 def _stacks_own(host: SiteHost, site: Site) -> str:
-    alone = all(map(runtime.has_postgres, host.instances)) and not database_host.is_declared(host)
+    alone = all(map(database.has_postgres, host.instances)) and not database_host.is_declared(host)
     return "the Postgres of a stack has what its image has (runtime: compose)" if alone else ""
 
 
@@ -87,7 +89,7 @@ def _tls_other_than(*modes: str) -> Callable[[SiteHost, Site], str]:
 
 #: Whose settings are for one kind of host alone; but for those in WIDER, which others read, too.
 OF_SERVERS = (
-    *(address.Settings, tls.Settings, database.Settings, prefect_server.Settings, runtime.Settings),
+    *(address.Settings, tls.Settings, database.Settings, server_settings.Settings, runtime.Settings),
     *(access.Settings, firewall.Settings, work_pools.Settings),
 )
 OF_CLIENTS = (prefect_client.Settings, client_database.Settings)
@@ -109,24 +111,24 @@ RULES = (
 )
 
 
-def warnings(host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> Iterator[str]:
+def warnings(host: SiteHost, site: Site) -> Iterator[str]:
     """What an instance is given in vain, with file and line. Not what others read that have it from the same line."""
-    yield from _misplaced(host, site, is_server)
+    yield from _misplaced(host, site)
     for rule in RULES:
         given = [key for key in rule.keys if host.origin(key)]
-        why = rule.why(host, site) if given and (is_server(host) or not rule.server) else ""
+        why = rule.why(host, site) if given and (prefect_server.is_declared(host) or not rule.server) else ""
         for key in given if why else ():
-            if not _read_elsewhere(rule, key, host, site, is_server):
+            if not _read_elsewhere(rule, key, host, site):
                 yield f"{host.origin(key)}: {key} has no effect: {why}"
 
 
-def _misplaced(host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> Iterator[str]:
+def _misplaced(host: SiteHost, site: Site) -> Iterator[str]:
     """Settings of another kind of host. What stands for all hosts is read by those that the inventory does not list."""
     views = [view for other in site.hosts for view in other.instances]
     for classes, reads, owners in (
-        (OF_SERVERS, is_server, "servers"),
+        (OF_SERVERS, prefect_server.is_declared, "servers"),
         (OF_CLIENTS, _is_client, "clients"),
-        (OF_KEEPERS, lambda view: _keeps_postgres(view, is_server), "hosts with a Postgres of encamp's"),
+        (OF_KEEPERS, lambda view: _keeps_postgres(view), "hosts with a Postgres of encamp's"),
     ):
         for key in [field.name for cls in classes for field in dataclasses.fields(cls) if field.name not in WIDER]:
             where, shared = host.origin(key), site.inventory.variables.get(key)
@@ -137,19 +139,19 @@ def _misplaced(host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]
 
 
 def _is_client(host: SiteHost) -> bool:
-    return host.in_group(prefect_client.GROUP)
+    return host.in_group(CLIENTS)
 
 
-def _keeps_postgres(host: SiteHost, is_server: Callable[[SiteHost], bool]) -> bool:
+def _keeps_postgres(host: SiteHost) -> bool:
     """Whether servers keep their data in a Postgres on this host, of its own or in a stack."""
     try:
-        own = is_server(host) and any(database.kind(view) == "socket" for view in host.instances)
+        own = prefect_server.is_declared(host) and any(database.kind(view) == "socket" for view in host.instances)
         return own or database_host.is_declared(host)
     except SettingsError:
         return True  # its own deploy tells
 
 
-def _read_elsewhere(rule: Rule, key: str, host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> bool:
+def _read_elsewhere(rule: Rule, key: str, host: SiteHost, site: Site) -> bool:
     """Whether an instance anywhere makes use of the same line."""
     views = (view for other in site.hosts for view in other.instances if view.origin(key) == host.origin(key))
-    return any(not rule.why(view, site) for view in views if is_server(view) or not rule.server)
+    return any(not rule.why(view, site) for view in views if prefect_server.is_declared(view) or not rule.server)

@@ -18,10 +18,10 @@ from encamp.support import quoting
 from roles.network import address, firewall
 from roles.network.address_checks import is_address
 from roles.network.kinds.exposure import BOTH, WILDCARDS, Exposure, is_public
-from roles.prefect import role as base
 from roles.prefect import versions
 from roles.prefect.kinds.api_auth import ApiAuth
 from roles.prefect.layout import Layout
+from roles.prefect.release import prefect_version
 
 #: The user of an auth string that encamp makes itself.
 USER = "admin"
@@ -234,4 +234,4 @@ def _unknown(host: SiteHost, name: str, key: str) -> SettingsError:
 
 
 def _release(host: SiteHost) -> str:
-    return host.settings(base.Settings).prefect_version
+    return prefect_version(host)

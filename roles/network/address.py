@@ -12,8 +12,8 @@ from encamp.shared.record import record
 from encamp.site import SiteHost
 from roles.network.address_checks import check_bind, check_own_url, check_port, is_address, is_loopback
 from roles.network.kinds.exposure import BOTH
-from roles.prefect import role as base
 from roles.prefect import versions
+from roles.prefect.release import prefect_version
 
 EVERYWHERE = "0.0.0.0"
 LOOPBACK = "127.0.0.1"
@@ -141,7 +141,7 @@ def server_settings(host: SiteHost) -> Mapping[str, str]:
 def _check_given(host: SiteHost, url: str) -> None:
     """Raises SettingsError for a public_url that tls or the release cannot serve."""
     settings, parts = host.settings(Settings), urlsplit(url)
-    release = host.settings(base.Settings).prefect_version
+    release = prefect_version(host)
     if settings.tls != "off" and parts.scheme != "https":
         fix = f"write public_url: https://{parts.hostname}, or set tls: off"
         raise SettingsError(

@@ -24,8 +24,9 @@ from roles.network import address, firewall, tls, trust
 from roles.network.address_checks import is_address
 from roles.network.kinds.proxy_probe import ProxyProbe
 from roles.network.tls import Place, Settings
-from roles.prefect import role as base
 from roles.prefect import versions
+from roles.prefect.files import read_text
+from roles.prefect.release import prefect_version
 
 #: Seconds until the public address must answer. An ACME server looks at this host before it signs.
 PATIENCE, ACME_PATIENCE = 30, 120
@@ -153,9 +154,9 @@ def _supplied(place: Place) -> Secret:
         if not getattr(settings, key):
             reason = f"{host.name}: tls: files needs {key}"
             raise SettingsError(reason, "set tls_certificate and tls_key", host.origin("tls"))
-    chain = base.read_text("tls_certificate", settings.tls_certificate, host)
+    chain = read_text("tls_certificate", settings.tls_certificate, host)
     given = settings.tls_key
-    secret = given if isinstance(given, Secret) else Secret(base.read_text("tls_key", given, host))
+    secret = given if isinstance(given, Secret) else Secret(read_text("tls_key", given, host))
     try:
         check(chain, secret, place.name, _now())
     except Unfit as unfit:
@@ -166,7 +167,7 @@ def _supplied(place: Place) -> Secret:
 
 def _probe(host: SiteHost, site: Site) -> ProxyProbe:
     acme = host.settings(address.Settings).tls == "acme"
-    events = versions.able("task runs by events", host.settings(base.Settings).prefect_version)
+    events = versions.able("task runs by events", prefect_version(host))
     return ProxyProbe(
         address.public_url(host),
         sockets=SOCKETS if events else (),

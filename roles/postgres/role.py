@@ -26,7 +26,7 @@ from roles.database import host as database_host
 from roles.database import settings as database
 from roles.network import firewall
 from roles.postgres import connection_budget
-from roles.prefect import runtime
+from roles.prefect.groups import DATABASES
 
 TRIGRAMS = "pg_trgm"
 #: asyncpg before 0.29, which Prefect up to 2.13 is locked with, asks Postgres for types by a query that Postgres would
@@ -117,7 +117,7 @@ def _keeper(view: SiteHost, site: Site) -> str:
     Empty for SQLite, for a Postgres that is a stack's or others', and where that is not clear.
     """
     try:
-        managed = database.kind(view) in ("socket", "network") and not runtime.has_postgres(view)
+        managed = database.kind(view) in ("socket", "network") and not database.has_postgres(view)
         return database_connection.keeper_of(view, site).name if managed else ""
     except SettingsError:
         return ""  # its own deploy tells
@@ -128,7 +128,7 @@ def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:
     port = settings.postgres_port
     yield Packages("postgres", debian=("postgresql",), rhel=("postgresql-server", "postgresql-contrib"))
     yield PostgresCluster(port=0 if port == database_host.Settings.postgres_port else port)
-    has_clients = host.in_group(database_host.GROUP) and clients_of(host, site)
+    has_clients = host.in_group(DATABASES) and clients_of(host, site)
     if has_clients or settings.postgres_max_connections:
         listen = settings.postgres_listen if has_clients else ()
         yield PostgresSettings("main", listen, settings.postgres_max_connections)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from encamp.errors import SettingsError
 from encamp.site import Site, SiteHost
-from roles.prefect import role as base
 from roles.prefect import versions
+from roles.prefect.release import prefect_version
 from roles.prefect.server_choice import server_for
 from roles.worker import pools as work_pools
 from roles.worker.settings import Settings, Worker
@@ -21,7 +21,7 @@ def refuse(host: SiteHost, server: SiteHost, site: Site) -> None:
 
 def _refuse_release(host: SiteHost, server: SiteHost) -> None:
     """Raises SettingsError for a release that the server's older one cannot work with."""
-    own, other = (view.settings(base.Settings).prefect_version for view in (host, server))
+    own, other = (prefect_version(view) for view in (host, server))
     symptom = versions.refused(own, other)
     if symptom:
         raise SettingsError(
