@@ -8,9 +8,8 @@ from itertools import combinations
 from encamp.errors import InventoryError, SettingsError
 from encamp.site import Site, SiteHost
 from roles.network import address
-from roles.prefect.groups import SERVERS
+from roles.prefect.groups import SERVERS, is_server
 from roles.prefect.layout import Layout
-from roles.server import role as prefect_server
 
 EXAMPLE = "personal: {port: 4202}"
 #: What a host's instances must each have for themselves: the setting, and its value for an instance.
@@ -22,7 +21,7 @@ _OWN: tuple[tuple[str, Callable[[SiteHost], str]], ...] = (
 
 def check(site: Site) -> None:
     """Raises SettingsError for two instances that would get in each other's way, on one host or as servers."""
-    for host in filter(prefect_server.is_declared, site.hosts):
+    for host in filter(is_server, site.hosts):
         for one, other in combinations(host.instances, 2):
             _check_pair(one, other, _OWN)
     servers = [view for host in site.in_group(SERVERS) for view in host.instances]

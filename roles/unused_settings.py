@@ -5,20 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from encamp.errors import SettingsError
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles.client import database as client_database
-from roles.client import role as prefect_client
 from roles.database import connection as database_connection
 from roles.database import host as database_host
 from roles.database import settings as database
-from roles.network import access, address, firewall, tls
+from roles.network import address
 from roles.prefect import runtime
-from roles.prefect.groups import CLIENTS
-from roles.server import role as prefect_server
-from roles.server import settings as server_settings
-from roles.worker import pools as work_pools
+from roles.prefect.groups import is_server
+from roles.registry import ROLES
 from roles.worker import units as worker_units
 
 
@@ -87,13 +82,7 @@ def _tls_other_than(*modes: str) -> Callable[[SiteHost, Site], str]:
     return why
 
 
-#: Whose settings are for one kind of host alone; but for those in WIDER, which others read, too.
-OF_SERVERS = (
-    *(address.Settings, tls.Settings, database.Settings, server_settings.Settings, runtime.Settings),
-    *(access.Settings, firewall.Settings, work_pools.Settings),
-)
-OF_CLIENTS = (prefect_client.Settings, client_database.Settings)
-OF_KEEPERS = (database_host.Settings,)
+#: Settings of one role's hosts that other hosts read, too.
 WIDER = ("auth", "firewall", "client_database_sources")
 RULES = (
     Rule(("database_pool_size", "database_max_overflow", "database_name", "database_shared"), _file),
@@ -116,7 +105,7 @@ def warnings(host: SiteHost, site: Site) -> Iterator[str]:
     yield from _misplaced(host, site)
     for rule in RULES:
         given = [key for key in rule.keys if host.origin(key)]
-        why = rule.why(host, site) if given and (prefect_server.is_declared(host) or not rule.server) else ""
+        why = rule.why(host, site) if given and (is_server(host) or not rule.server) else ""
         for key in given if why else ():
             if not _read_elsewhere(rule, key, host, site):
                 yield f"{host.origin(key)}: {key} has no effect: {why}"
@@ -125,33 +114,18 @@ def warnings(host: SiteHost, site: Site) -> Iterator[str]:
 def _misplaced(host: SiteHost, site: Site) -> Iterator[str]:
     """Settings of another kind of host. What stands for all hosts is read by those that the inventory does not list."""
     views = [view for other in site.hosts for view in other.instances]
-    for classes, reads, owners in (
-        (OF_SERVERS, prefect_server.is_declared, "servers"),
-        (OF_CLIENTS, _is_client, "clients"),
-        (OF_KEEPERS, lambda view: _keeps_postgres(view), "hosts with a Postgres of encamp's"),
-    ):
-        for key in [field.name for cls in classes for field in dataclasses.fields(cls) if field.name not in WIDER]:
+    for role in (role for role in ROLES if role.owners):
+        for key in [
+            field.name for cls in role.settings for field in dataclasses.fields(cls) if field.name not in WIDER
+        ]:
             where, shared = host.origin(key), site.inventory.variables.get(key)
-            if where is None or reads(host) or (shared and shared.origin == where):
+            if where is None or role.is_read_by(host) or (shared and shared.origin == where):
                 continue
-            if not any(reads(view) for view in views if view.origin(key) == where):
-                yield f"{where}: {key} has no effect: it is for {owners}, and {host.name} is none of them"
-
-
-def _is_client(host: SiteHost) -> bool:
-    return host.in_group(CLIENTS)
-
-
-def _keeps_postgres(host: SiteHost) -> bool:
-    """Whether servers keep their data in a Postgres on this host, of its own or in a stack."""
-    try:
-        own = prefect_server.is_declared(host) and any(database.kind(view) == "socket" for view in host.instances)
-        return own or database_host.is_declared(host)
-    except SettingsError:
-        return True  # its own deploy tells
+            if not any(role.is_read_by(view) for view in views if view.origin(key) == where):
+                yield f"{where}: {key} has no effect: it is for {role.owners}, and {host.name} is none of them"
 
 
 def _read_elsewhere(rule: Rule, key: str, host: SiteHost, site: Site) -> bool:
     """Whether an instance anywhere makes use of the same line."""
     views = (view for other in site.hosts for view in other.instances if view.origin(key) == host.origin(key))
-    return any(not rule.why(view, site) for view in views if prefect_server.is_declared(view) or not rule.server)
+    return any(not rule.why(view, site) for view in views if is_server(view) or not rule.server)

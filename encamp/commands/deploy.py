@@ -17,8 +17,7 @@ from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles import conflicts, stages
 from roles.network import access, address
-from roles.prefect.groups import DATABASES, SERVERS, WORKERS
-from roles.server import role as prefect_server
+from roles.prefect.groups import is_server
 
 COMMAND = "deploy"
 
@@ -53,7 +52,7 @@ def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
 
     Raises EncampError.
     """
-    groups = (DATABASES, SERVERS, WORKERS)
+    groups = tuple(stage.group for stage in stages.STAGES)
     return load_site(options, groups, missing, COMMAND)
 
 
@@ -109,7 +108,7 @@ def _tell_address(fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]
     """What to do next, with the address that clients use."""
     healthy = {outcome.host for outcome in outcomes if outcome.status == "ok"}
     for host in selected:
-        if host.name in healthy and prefect_server.is_declared(host):
+        if host.name in healthy and is_server(host):
             for view in host.instances:
                 title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
                 tell(f"\n  UI of {title}:   {address.public_url(view)}")

@@ -12,7 +12,6 @@ from encamp.running.connectors import SshReach
 from encamp.running.run import Run
 from encamp.site import SiteHost
 from roles import undeploy as removal
-from roles.network import tls
 
 STAGE: tuple[str, ...] = ("undeploy",)
 
@@ -28,7 +27,7 @@ def undeploy(options: Options) -> int:
         fleet, selected = load_site(options, ())
         names = {host.name: _instance(host, options.instance) for host in selected}
         plans = {
-            (name, STAGE): plan.build(name, removal.resources(instance, _shares_address(fleet.host(name), instance)))
+            (name, STAGE): plan.build(name, removal.resources(fleet.host(name), instance))
             for name, instance in names.items()
         }
         reach = SshReach(fleet, options.config, hosts=names)
@@ -41,12 +40,6 @@ def undeploy(options: Options) -> int:
         for instance in dict.fromkeys(names.values()):
             tell(f"\n  {removal.kept(instance)}")
     return code
-
-
-def _shares_address(host: SiteHost, instance: str) -> bool:
-    """Whether another instance is behind the same address of the proxy."""
-    behind = [[view.instance for view in place.views] for place in tls.places(host)]
-    return any(instance in names and len(names) > 1 for names in behind)
 
 
 def _instance(host: SiteHost, named: str) -> str:

@@ -15,7 +15,7 @@ from encamp.running.run import Mode, Run
 from encamp.site import Site, SiteHost
 from roles.client import modes as client_modes
 from roles.client import role as prefect_client
-from roles.prefect.groups import CLIENTS, SERVERS, WORKERS
+from roles.prefect.groups import CLIENTS, SERVERS, WORKERS, is_server
 from roles.server import role as prefect_server
 from roles.worker import role as prefect_worker
 
@@ -59,7 +59,7 @@ def proofs(fleet: Site, selected: list[SiteHost], options: Options, server: str)
         others = [host for host in selected if host.name not in clients and host.name not in workers]
         servers = {
             host.name: [prefect_server.proof(view, fleet) for view in host.instances]
-            for host in filter(prefect_server.is_declared, others)
+            for host in filter(is_server, others)
         }
         if not (clients or workers or servers):
             names = ", ".join(host.name for host in selected)

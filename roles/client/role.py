@@ -19,13 +19,16 @@ from encamp.settings.read import setting
 from encamp.shared.record import factory, record, replace
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
+from roles.client import database as client_database
 from roles.client.database import Target
 from roles.network import access, address, trust
 from roles.prefect import role as prefect
 from roles.prefect.files import read_bundle
+from roles.prefect.groups import CLIENTS
 from roles.prefect.layout import DEFAULT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import load_release, prefect_version
+from roles.role import Role
 
 SHARE = "~/.local/share/encamp"
 ENVS = f"{SHARE}/envs"
@@ -136,3 +139,18 @@ def install(host: SiteHost, site: Site, release: str) -> Iterator[Item]:
     yield prefect.environment(settings, wanted, UV_ROOT, CACHE)
     yield ReleaseLink(LINK, wanted.path)
     yield Symlink(PROGRAM, f"{LINK}/bin/prefect")
+
+
+def is_declared(host: SiteHost) -> bool:
+    """Whether a host is one of the site's clients."""
+    return host.in_group(CLIENTS)
+
+
+#: No stage of a deploy: `fab configure-client` writes a client's settings, without root.
+ROLE = Role(
+    "client",
+    CLIENTS,
+    settings=(Settings, client_database.Settings),
+    owners="clients",
+    applies_to=is_declared,
+)

@@ -15,6 +15,7 @@ from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
 from roles.network import address
 from roles.prefect import server_choice
+from roles.prefect.groups import is_server
 from roles.prefect.layout import Layout
 from roles.prefect.release import prefect_version
 from roles.server import role as prefect_server
@@ -25,7 +26,7 @@ from roles.worker import role as prefect_worker
 def of_host(host: SiteHost, site: Site, started: float, fix: bool) -> Iterator[Resource]:
     """Doctors of the host's servers, then of its workers. ``started`` is this machine's clock. Raises SettingsError."""
     for view in host.instances:
-        if prefect_server.is_declared(view):
+        if is_server(view):
             yield from _of_server(view, prefect_server.resources(view, site), started, fix)
     for view in host.instances:
         if prefect_worker.is_declared(view):
@@ -34,7 +35,7 @@ def of_host(host: SiteHost, site: Site, started: float, fix: bool) -> Iterator[R
 
 def is_patient(host: SiteHost) -> bool:
     """Whether anything on a host is for root to look at: a server or a worker."""
-    return any(prefect_server.is_declared(view) or prefect_worker.is_declared(view) for view in host.instances)
+    return any(is_server(view) or prefect_worker.is_declared(view) for view in host.instances)
 
 
 def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool) -> Iterator[Resource]:

@@ -26,7 +26,8 @@ from roles.database import host as database_host
 from roles.database import settings as database
 from roles.network import firewall
 from roles.postgres import connection_budget
-from roles.prefect.groups import DATABASES
+from roles.prefect.groups import DATABASES, is_server
+from roles.role import Role
 
 TRIGRAMS = "pg_trgm"
 #: asyncpg before 0.29, which Prefect up to 2.13 is locked with, asks Postgres for types by a query that Postgres would
@@ -149,3 +150,25 @@ def _firewall(host: SiteHost, sources: Sequence[str]) -> Iterator[Item]:
         port = host.settings(database_host.Settings).postgres_port
         ensure = "present" if sources else "absent"
         yield FirewallPort("prefect-postgres", port, "tcp", tuple(sources), "Postgres", ensure)
+
+
+def keeps_data(host: SiteHost) -> bool:
+    """Whether servers keep their data in a Postgres on this host, of its own or in a stack."""
+    try:
+        own = is_server(host) and any(database.kind(view) == "socket" for view in host.instances)
+        return own or database_host.is_declared(host)
+    except SettingsError:
+        return True  # its own deploy reports it
+
+
+ROLE = Role(
+    "database",
+    DATABASES,
+    settings=(database_host.Settings,),
+    owners="hosts with a Postgres that encamp manages",
+    reads=keeps_data,
+    applies_to=database_host.is_declared,
+    expectations=expectations,
+    resources=for_others,
+    per_host=True,
+)

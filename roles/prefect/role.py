@@ -12,6 +12,7 @@ from encamp.resources.accounts.group import Group
 from encamp.resources.accounts.user import User
 from encamp.resources.base import Resource
 from encamp.resources.certificates.ca_bundle import CaBundle, bundle_path
+from encamp.resources.files.absent import Absent
 from encamp.resources.files.directory import Directory
 from encamp.resources.packages.packages import Packages
 from encamp.resources.probes.expectation import Expectation
@@ -21,10 +22,11 @@ from encamp.resources.python.managed import ManagedPython
 from encamp.resources.python.uv_tool import UvTool
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
-from roles.prefect import layout, pythons, uv_release
+from roles.prefect import known_faults, layout, pythons, server_choice, uv_release
 from roles.prefect.files import read_bundle, read_file
 from roles.prefect.layout import Layout
 from roles.prefect.release import Release, Settings, load_release
+from roles.role import Role
 
 DISK_MIB = 600
 MEMORY_MIB = 900
@@ -143,3 +145,18 @@ def _read_wheel(name: str, host: SiteHost) -> bytes:
         reason = f"uv_wheel: {path} is none of the pinned wheels of uv {uv_release.VERSION}"
         raise SettingsError(reason, f"download one of: {wanted}", host.origin("uv_wheel"))
     return data
+
+
+def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
+    """The instance's settings, and the link to its release. Releases stay: other instances may use them."""
+    layout = Layout(instance)
+    yield Absent(layout.config)
+    yield Absent(layout.link)
+
+
+#: Its resources are those of the server's and the worker's stage.
+ROLE = Role(
+    "prefect",
+    settings=(Settings, known_faults.Settings, server_choice.Settings),
+    undeploy=undeploy,
+)

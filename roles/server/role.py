@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from encamp.planning.plan import Item
+from encamp.planning.plan import Item, Step
 from encamp.resources.base import Resource
+from encamp.resources.caddy import paths as caddy
+from encamp.resources.files.absent import Absent
+from encamp.resources.firewall.port import FirewallPort
+from encamp.resources.systemd.restart import Reload
 from encamp.site import Site, SiteHost
-from roles.network import firewall, proxy
+from roles.database import settings as database
+from roles.network import access, address, firewall, proxy, tls
 from roles.postgres import role as postgres
 from roles.prefect import role as prefect
 from roles.prefect import runtime
-from roles.prefect.groups import CLIENTS, DATABASES, SERVERS, WORKERS
-from roles.server import compose, native
+from roles.prefect.groups import SERVERS, is_server
+from roles.prefect.layout import Layout
+from roles.role import Role
+from roles.server import compose, native, secrets
+from roles.server.kinds.instance_units import InstanceUnitsAbsent
+from roles.server.kinds.stack_absent import StackAbsent
+from roles.server.settings import Settings
 from roles.worker import pools
 
-
-def is_declared(host: SiteHost) -> bool:
-    """Whether it runs servers.
-
-    Members of servers; and, where the site says ``adhoc: true``, hosts that are in none of encamp's groups.
-    """
-    groups = (DATABASES, SERVERS, WORKERS, CLIENTS)
-    return host.in_group(SERVERS) or (host.adhoc and not any(map(host.in_group, groups)))
+#: Any will do: a rule to remove is found by its name.
+SOME_PORT = 4200
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
@@ -48,3 +52,39 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
 def proof(host: SiteHost, site: Site) -> Resource:
     """A flow run from a server's own host, or from its container."""
     return compose.proof(host, site) if runtime.is_chosen(host) else native.proof(host, site)
+
+
+def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
+    """Units, stack, firewall rules and the site in the proxy, unless another instance is behind the same address."""
+    layout = Layout(instance)
+    stack = runtime.Stack(layout)
+    yield InstanceUnitsAbsent(layout.name, layout.server_unit, (layout.user, layout.worker_user))
+    yield StackAbsent(stack.program, (stack.server, stack.postgres))
+    yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
+    yield FirewallPort(f"prefect-{layout.name}-http", SOME_PORT, ensure="absent")
+    if not tls.is_shared(host, instance):
+        yield Step(Absent(caddy.site_path(layout.name)), (Reload(caddy.UNIT),))
+        yield Absent(caddy.certificate_path(layout.name))
+
+
+def warnings(host: SiteHost, site: Site) -> Iterator[str]:
+    """Addresses that clients may not be able to use."""
+    yield from address.warnings(host)
+
+
+ROLE = Role(
+    "server",
+    SERVERS,
+    settings=(
+        *(address.Settings, tls.Settings, database.Settings, Settings, runtime.Settings),
+        *(access.Settings, firewall.Settings, pools.Settings),
+    ),
+    owners="servers",
+    applies_to=is_server,
+    expectations=expectations,
+    resources=resources,
+    verification=proof,
+    undeploy=undeploy,
+    secrets=secrets.generated,
+    warnings=warnings,
+)

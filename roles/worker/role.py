@@ -16,11 +16,13 @@ from encamp.site import Site, SiteHost
 from roles.network import access, address, trust
 from roles.prefect import role as prefect
 from roles.prefect import versions
+from roles.prefect.groups import WORKERS
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import load_release, prefect_version
 from roles.prefect.server_choice import server_for
 from roles.proof.kinds.flow_run import FlowProof
+from roles.role import Role
 from roles.worker import checks as worker_checks
 from roles.worker import pools as work_pools
 from roles.worker.kinds.drain import WorkerDrain
@@ -197,3 +199,27 @@ def _unit_file(host: SiteHost, site: Site, layout: Layout, unit: Unit) -> Any:
         stop_timeout=_stop_timeout(host, unit),
         server_unit=Layout(server.instance).server_unit if server.name == host.name else "",
     )
+
+
+def stage(host: SiteHost, site: Site) -> Iterator[Item]:
+    """What every host needs, then the workers."""
+    yield from prefect.resources(host, site)
+    yield from resources(host, site)
+
+
+def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
+    """Workers and agents, after their flow runs have ended."""
+    layout = Layout(instance)
+    yield SurplusWorkers(layout.name, layout.worker_user, prefixes=layout.runner_prefixes)
+
+
+ROLE = Role(
+    "worker",
+    WORKERS,
+    settings=(Settings,),
+    applies_to=is_declared,
+    expectations=expectations,
+    resources=stage,
+    verification=proof,
+    undeploy=undeploy,
+)
