@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from encamp.inventory.host import SUPPORTED  # noqa: E402
 from encamp.resources.base import HandlerResource, Resource  # noqa: E402
-from encamp.settings.read import SettingDoc, describe  # noqa: E402
+from encamp.settings.describe import SettingDoc, describe  # noqa: E402
 from encamp.settings.type_names import default_text, type_name  # noqa: E402
 from roles.registry import ROLES, settings_of  # noqa: E402
 

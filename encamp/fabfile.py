@@ -15,11 +15,11 @@ sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 from fabric.main import program  # noqa: E402
 
-from encamp.cli import fabric_config  # noqa: E402
 from encamp.cli.executor import FleetExecutor as FleetExecutor  # noqa: E402
+from encamp.cli.executor import skip_ssh_config  # noqa: E402
 from encamp.output import terminal  # noqa: E402
 from encamp.tasks import *  # noqa: E402
 from encamp.tasks import __all__ as __all__  # noqa: E402
 
 terminal.reopen_closed()
-fabric_config.leave_unread(getattr(program, "config", None))  # of Fabric's own `fab`
+skip_ssh_config(getattr(program, "config", None))  # of Fabric's own `fab`

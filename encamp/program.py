@@ -23,8 +23,7 @@ from invoke.exceptions import CollectionNotFound  # noqa: E402
 from invoke.loader import FilesystemLoader  # noqa: E402
 
 import encamp as package  # noqa: E402
-from encamp.cli import fabric_config  # noqa: E402
-from encamp.cli.executor import FleetExecutor  # noqa: E402
+from encamp.cli.executor import FleetExecutor, skip_ssh_config  # noqa: E402
 from encamp.support.checkout import PACKAGE  # noqa: E402
 
 VERSIONS = (("encamp", package), ("Fabric", fabric), ("Invoke", invoke), ("Paramiko", paramiko))
@@ -51,7 +50,7 @@ class FabProgram(Fab):  # type: ignore[misc]
             print(f"{name} {module.__version__}")
 
     def load_collection(self) -> None:
-        fabric_config.leave_unread(self.config)
+        skip_ssh_config(self.config)
         super().load_collection()
 
 

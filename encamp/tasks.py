@@ -74,10 +74,10 @@ def configure_client(
     install: bool = False,
 ) -> int:
     """Point clients (-H; without it, this machine) at the hosted API, at its database, or at nothing (--mode local)."""
-    from encamp.commands.configure_client import Wish
+    from encamp.commands.configure_client import ClientOptions
     from encamp.commands.configure_client import configure_client as run
 
-    return run(options, Wish(profile, server, api_url, mode, undo, install))
+    return run(options, ClientOptions(profile, server, api_url, mode, undo, install))
 
 
 @command(*FLEET, help={"server": "Server that clients are to be proved against."})
@@ -130,7 +130,7 @@ def undeploy(options: Options) -> int:
     "inventory",
     iterable=["with_"],
     help={
-        "prefect": "The release, such as 3.8.8.",
+        "prefect": "The release, such as 3.9.1.",
         "exclude-newer": "Resolve as of this date (YYYY-MM-DD).",
         "with": "A further package for workers, 'name==1.2.3'; may be repeated. Such a lock is the site's own.",
     },

@@ -10,8 +10,7 @@ import fabric
 from invoke.exceptions import Exit
 from invoke.parser.context import to_flag
 from invoke.tasks import Call, Task
-
-from encamp.cli import fabric_config
+from paramiko import ConfigParseError
 
 
 class FleetTask(fabric.Task):  # type: ignore[misc]
@@ -54,7 +53,7 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]
                 self._refuse_traps(hosts)
                 expanded.append(call)
             else:
-                fabric_config.read(self.config)
+                _read_ssh_config(self.config)
                 expanded.extend(super().expand_calls([call], apply_hosts))
         if not calls:
             return list(super().expand_calls(calls, apply_hosts))
@@ -100,3 +99,26 @@ def _without_groups(calls: list[Any]) -> list[Any]:
             call.kwargs = {**call.kwargs, **{key: value for key, value in given.items() if key in call.kwargs}}
         kept.append(call)
     return kept
+
+
+def skip_ssh_config(config: fabric.Config | None) -> None:
+    """Let Fabric read no file of OpenSSH's. To be called before the tasks are loaded, or meanwhile; later is too late.
+
+    paramiko, with which Fabric reads the files at each start, knows less of them than OpenSSH: a directive that it
+    cannot parse ends it with a traceback before any task is reached. encamp's own tasks ask OpenSSH instead.
+
+    Fabric reads none where its configuration was given one (``fabric.Config(ssh_config=...)``), and notes the path of
+    ``-S`` all the same.
+    """
+    if config is not None:
+        config._set(_given_explicit_object=True)
+
+
+def _read_ssh_config(config: fabric.Config) -> None:
+    """What :func:`skip_ssh_config` put off. Raises Exit with code 1 for files that are missing or beyond paramiko."""
+    config._set(_given_explicit_object=False)
+    try:
+        config.load_ssh_config()
+    except (ConfigParseError, OSError, UnicodeDecodeError) as error:
+        fix = "correct the file; encamp's own tasks do without"
+        raise Exit(f"error: Fabric cannot read OpenSSH's configuration: {error}\n  fix: {fix}", code=1) from None

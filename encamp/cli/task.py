@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import functools
 import inspect
+import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fabric
 from invoke.exceptions import Exit
 
 from encamp.cli import site_version
 from encamp.cli.executor import FleetTask
-from encamp.cli.options import Options, guarded
+from encamp.cli.options import Options
+from encamp.errors import EncampError
+from encamp.output.terminal import never_fail, tell
 from encamp.planning import rollout
 from encamp.shared.record import record
+
+if TYPE_CHECKING:
+    import fabric
 
 Body = Callable[..., int]
 
@@ -117,3 +124,24 @@ def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
         rollout=rollout.parse(chosen["batch"], chosen["max_fail"], chosen["any_errors_fatal"]),
         wait=rollout.seconds("--wait", chosen["wait"]),
     )
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; an operator's mistake becomes a message and its exit code, never a traceback.
+
+    SIGTERM, which CI systems send to a cancelled job, and the SIGHUP of a closed terminal end it as Ctrl-C does.
+    """
+    never_fail(sys.stdout, sys.stderr)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)
+    try:
+        return command()
+    except EncampError as error:
+        tell(f"error: {error}", sys.stderr)
+        if error.fix:
+            tell(f"  fix: {error.fix}", sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        tell("stopped: hosts under way finish their step at hand; run again to continue", sys.stderr)
+        return 130

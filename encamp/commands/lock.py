@@ -8,16 +8,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from encamp import site
 from encamp.cli.options import Options
 from encamp.errors import UsageError
-from encamp.locking import lockfile
-from encamp.locking import trial as lock_trial
+from encamp.inventory import location
+from encamp.locking import lockfile, trial
 from encamp.locking.package_index import controller_index
 from encamp.support import atomic_file
 from encamp.support.checkout import CHECKOUT
-from roles.prefect import versions
-from roles.prefect.release import LOCKS, site_locks
+from roles.prefect import bounds, versions
+from roles.prefect.role import LOCKS, site_locks
 
 
 def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequence[str] = ()) -> int:
@@ -26,7 +25,7 @@ def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequ
         raise UsageError(f"--exclude-newer {exclude_newer}: expected a date such as 2026-10-30")
     if re.match(r"[01]\.", version):
         raise UsageError(f"--prefect {version}: older than {versions.SUPPORTED_SINCE}, the oldest that encamp deploys")
-    folder = _folder(options, packages)
+    folder = folder_of(options, packages)
     path, made, note = _tried(version, folder, exclude_newer, packages)
     more = f" with {', '.join(made.packages)}" if made.packages else ""
     print(f"{path}: prefect {made.version}{more}, resolved as of {made.date}, Python {made.requires_python}")
@@ -34,11 +33,11 @@ def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequ
     return 0
 
 
-def _folder(options: Options, packages: Sequence[str]) -> Path:
+def folder_of(options: Options, packages: Sequence[str]) -> Path:
     """Where a lock goes: locks/ beside the inventory; of a release alone that is made in a checkout, to its others."""
     if not packages and CHECKOUT and Path(options.home).resolve() == CHECKOUT:
         return LOCKS
-    where = site.locate(options.inventory, options.home)
+    where = location.locate(options.inventory, options.home)
     return site_locks(str(where if where.is_dir() else where.parent))
 
 
@@ -56,10 +55,11 @@ def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[st
             *(version, Path(place), exclude_newer or None),
             packages=packages,
             build=versions.build_tools(version),
+            bounds=[bound.requirement for bound in bounds.of(version)],
         )
         lock = lockfile.load(version, Path(place), packages)
         requires = versions.python_range(version, lock.requires_python)
-        note = lock_trial.try_out(lock, requires, versions.application(version), controller_index())
+        note = trial.try_lock(lock, requires, versions.application(version), controller_index())
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / made.name
         atomic_file.write(str(path), made.read_bytes(), 0o644)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from encamp.cli.options import Options, load_site
+from encamp.cli.options import Options
+from encamp.commands.load_site import load_site
 from encamp.errors import Origin
-from encamp.inventory.listing import veiled
+from encamp.inventory.listing import redacted
 from encamp.output.terminal import put
 from encamp.running import connectors
-from encamp.settings.read import describe
+from encamp.settings.describe import describe
 from encamp.settings.type_names import yaml_text
 from encamp.site import SiteHost
 from roles import stages
@@ -48,4 +49,4 @@ def _row(host: SiteHost, name: str, default: str) -> tuple[str, str, str]:
 
 def shown(data: Any) -> str:
     """A value as YAML writes it on a line, and what came out of a vault as ``***``."""
-    return yaml_text(veiled(data))
+    return yaml_text(redacted(data))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from encamp.errors import InventoryError, Origin
 from encamp.inventory.variables import Value
+from encamp.support.paths import locate
 
 #: Ansible's connection variables that are obeyed, with what each says.
 SUPPORTED: dict[str, str] = {
@@ -129,10 +129,3 @@ class Host:
     def _wrong(self, name: str, value: Value, wanted: str) -> InventoryError:
         shown = "true" if value.data is True else "false" if value.data is False else value.data
         return InventoryError(f"{name} must be {wanted}, not {shown}", SUPPORTED[name], value.origin)
-
-
-def locate(path: str, directory: str) -> str:
-    """A path an operator wrote: ``~`` expanded, below the current directory if it is there, else the inventory's."""
-    expanded = os.path.expanduser(path)
-    here = os.path.abspath(expanded)
-    return here if os.path.exists(here) or not directory else os.path.abspath(os.path.join(directory, expanded))

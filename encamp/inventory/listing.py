@@ -8,21 +8,21 @@ from typing import Any
 
 from encamp.inventory.groups import Group
 from encamp.inventory.load import Inventory
-from encamp.secrets.vault_values import Locked, Vaulted
+from encamp.secrets.vault.values import Decrypted, Encrypted
 
 #: Stands for what is or was encrypted.
 VEIL = "***"
 
 
-def veiled(data: Any) -> Any:
+def redacted(data: Any) -> Any:
     """A value with nothing in it that came out of a vault or is still in one."""
-    if isinstance(data, (Vaulted, Locked)):
+    if isinstance(data, (Decrypted, Encrypted)):
         return VEIL
     if isinstance(data, str):
         return str(data)  # without what it was made of: YAML's parser takes no kind of text but the plain one
     if isinstance(data, Mapping):
-        return {veiled(key): veiled(item) for key, item in data.items()}
-    return [veiled(item) for item in data] if isinstance(data, (list, tuple)) else data
+        return {redacted(key): redacted(item) for key, item in data.items()}
+    return [redacted(item) for item in data] if isinstance(data, (list, tuple)) else data
 
 
 def graph(inventory: Inventory, group: str = "all", variables: bool = False) -> list[str]:
@@ -31,7 +31,7 @@ def graph(inventory: Inventory, group: str = "all", variables: bool = False) -> 
     return list(_group_lines(inventory, inventory.tree.groups[group], 0, variables))
 
 
-def listing(inventory: Inventory) -> str:
+def as_json(inventory: Inventory) -> str:
     """The JSON of ``ansible-inventory --list``. Raises InventoryError for a variable that cannot be rendered."""
     groups = {name: _listed(group) for name, group in inventory.tree.groups.items()}
     hosts = {name: host_variables(inventory, name) for name in inventory.hosts}
@@ -43,7 +43,7 @@ def listing(inventory: Inventory) -> str:
 def host_variables(inventory: Inventory, name: str) -> dict[str, Any]:
     """All that holds for a host, rendered. Raises InventoryError."""
     values = inventory.hosts[name].variables
-    return {key: veiled(values[key].data) for key in sorted(values)}
+    return {key: redacted(values[key].data) for key in sorted(values)}
 
 
 def _group_lines(inventory: Inventory, group: Group, depth: int, variables: bool) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _group_lines(inventory: Inventory, group: Group, depth: int, variables: bool
 
 
 def _own(inventory: Inventory, group: Group) -> dict[str, Any]:
-    own = {name: veiled(value.data) for name, value in inventory.own_variables(group.name).items()}
+    own = {name: redacted(value.data) for name, value in inventory.own_variables(group.name).items()}
     return own if group.priority == 1 else {**own, "ansible_group_priority": group.priority}
 
 

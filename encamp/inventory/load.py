@@ -17,13 +17,11 @@ from encamp.errors import InventoryError, Origin
 from encamp.inventory import patterns
 from encamp.inventory.groups import Group, Tree, read_tree
 from encamp.inventory.host import SUPPORTED, Host, unsupported
+from encamp.inventory.location import file_of
 from encamp.inventory.variables import Value, Variables
 from encamp.inventory.vars_folder import VarsFolder
 from encamp.inventory.yaml_document import Template, parse_file, typed
 
-__all__ = ["Host", "Inventory", "Origin", "Value", "Variables", "load", "select"]
-
-_NAMES = ("hosts.yml", "hosts.yaml")
 # Texts, not compiled: most runs need no such pattern, and compiling takes longer than loading the hosts.
 _ADHOC = (
     r"(?:(?P<user>[A-Za-z0-9_][\w.+-]*)@)?"
@@ -78,7 +76,7 @@ class Inventory:
         return Host(name, ("all", "ungrouped"), variables, True, str(self.path.parent))
 
 
-def load(path: Path, overrides: Mapping[str, str] | None = None) -> Inventory:
+def load_inventory(path: Path, overrides: Mapping[str, str] | None = None) -> Inventory:
     """Read a site: a directory with hosts.yml in it, or such a file. ``overrides`` (``--set``) beat everything.
 
     Raises InventoryError, with file and line, for all that cannot be read.
@@ -100,7 +98,7 @@ def _load(file: Path, overrides: dict[str, Value]) -> Inventory:
     return dataclasses.replace(inventory, notes=tuple(site.notes(str(file), inventory.adhoc)))
 
 
-def select(inventory: Inventory, pattern: str) -> list[Host]:
+def select_hosts(inventory: Inventory, pattern: str) -> list[Host]:
     """The hosts that an Ansible pattern names, in the pattern's order, their connection variables checked.
 
     A plain name that is not in the inventory is accepted where the site says ``adhoc: true``; ``user@host:port`` sets
@@ -162,33 +160,6 @@ class _Site:
             for entry in folder.strangers(known):
                 stranger = Origin(os.path.join(folder.path, entry))
                 yield f"{stranger} is read by nothing: {Origin(file)} has no {kind} of that name"
-
-
-def file_of(path: Path) -> Path:
-    """The inventory file of a site. Raises InventoryError where there is none."""
-    absolute = os.path.abspath(os.path.expanduser(path))
-    if os.path.isfile(absolute):
-        return Path(absolute)
-    if not os.path.isdir(absolute):
-        fix = "name a directory that holds hosts.yml, or a YAML file (--inventory, ENCAMP_INVENTORY)"
-        raise InventoryError(f"there is no inventory at {path}", fix)
-    names = _held(absolute)
-    found = [name for name in _NAMES if name in names]
-    if len(found) > 1:
-        raise InventoryError(f"{path} holds both {' and '.join(found)}", "keep one of them, or name it (--inventory)")
-    if found:
-        return Path(absolute, found[0])
-    if "hosts" in names or "hosts.ini" in names:
-        fix = "turn the INI file into YAML: ansible-inventory -i hosts --list --yaml > hosts.yml"
-        raise InventoryError(f"{path} holds an INI inventory, and only YAML is read", fix)
-    raise InventoryError(f"{path} holds no hosts.yml", "create it, or name another directory with --inventory")
-
-
-def _held(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError as error:
-        raise InventoryError(f"cannot read it: {error.strerror}", "check its path and mode", Origin(folder)) from None
 
 
 def _overrides(given: Mapping[str, str]) -> dict[str, Value]:

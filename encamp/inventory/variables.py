@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from encamp.errors import InventoryError, Origin
 from encamp.inventory.yaml_document import LocatedDict, LocatedList, Template
-from encamp.secrets.vault_values import Locked, Vaulted, VaultError, opened
+from encamp.secrets.vault.opening import decrypt
+from encamp.secrets.vault.values import Decrypted, Encrypted, VaultError
 from encamp.shared.record import record
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Variables(Mapping[str, Value]):
     def _render(self, data: Any, name: str, origin: Origin) -> Any:
         if isinstance(data, Template):
             return self._render_text(data, name, origin)
-        if isinstance(data, Locked):
+        if isinstance(data, Encrypted):
             return _unlocked(data, name, origin)
         if isinstance(data, LocatedDict):
             mapping = LocatedDict(data.line)
@@ -127,9 +128,9 @@ class Variables(Mapping[str, Value]):
             raise _unrendered(error, text, name, origin) from None
         except Exception as error:  # an expression may fail in any way: 1 / 0, a filter given the wrong type
             raise _unrendered(error, text, name, origin) from None
-        if not isinstance(result, str) or isinstance(result, Vaulted):
+        if not isinstance(result, str) or isinstance(result, Decrypted):
             return result
-        return Vaulted(result) if isinstance(text, Vaulted) else Rendered(result)
+        return Decrypted(result) if isinstance(text, Decrypted) else Rendered(result)
 
     def _undefined(self, missing: str, name: str, origin: Origin) -> InventoryError:
         fix = _ABSENT.get(missing, "")
@@ -150,21 +151,21 @@ def _holds_template(data: Any) -> bool:
         return any(_holds_template(item) for item in data.values())
     if isinstance(data, LocatedList):
         return any(_holds_template(item) for item in data)
-    return isinstance(data, (Template, Locked))
+    return isinstance(data, (Template, Encrypted))
 
 
 def _unrendered(error: Exception, text: str, name: str, origin: Origin) -> InventoryError:
     """The error for a template that fails. Of one out of an encrypted file neither text nor reason is repeated."""
-    if isinstance(text, Vaulted):
+    if isinstance(text, Decrypted):
         message = f"the encrypted template fails ({type(error).__name__})"
         return InventoryError(f"{name}: {message}", "correct it with `ansible-vault edit`", origin)
     reason = getattr(error, "message", None) or error
     return InventoryError(f"{name}: {reason}", f"correct the template: {text}", origin)
 
 
-def _unlocked(data: str, name: str, origin: Origin) -> Vaulted:
+def _unlocked(data: str, name: str, origin: Origin) -> Decrypted:
     try:
-        return Vaulted(opened(data))
+        return Decrypted(decrypt(data))
     except VaultError as error:
         raise InventoryError(f"{name} {error}", error.fix, origin) from None
 
@@ -209,7 +210,7 @@ def _joined(parts: Any) -> Any:
     values = list(parts)
     if len(values) != 1:
         text = "".join(str(value) for value in values)
-        return Vaulted(text) if any(isinstance(value, Vaulted) for value in values) else text
+        return Decrypted(text) if any(isinstance(value, Decrypted) for value in values) else text
     if isinstance(values[0], Undefined):
         str(values[0])  # raises: a strict undefined value that is the whole text was never printed
     return values[0]

@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 from encamp.errors import InventoryError, Origin
-from encamp.secrets.vault_values import TAGS, Locked, Vaulted, VaultError, is_encrypted, opened
+from encamp.secrets.vault.opening import decrypt
+from encamp.secrets.vault.values import TAGS, Decrypted, Encrypted, VaultError, is_encrypted
 
 # The C parser is an order of magnitude faster; wheels of PyYAML have it, some distributions' builds do not.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,7 +28,7 @@ class Template(str):
     """A text with Jinja in it, not rendered yet."""
 
 
-class VaultedTemplate(Template, Vaulted):
+class VaultedTemplate(Template, Decrypted):
     """One that stands in an encrypted file: what it says, and what it makes, is secret."""
 
 
@@ -146,9 +147,9 @@ class Document:
             if "{{" in text or "{%" in text:
                 self.references.update(re.findall(_WORD, text))
                 return VaultedTemplate(text) if self.from_vault else Template(text)
-            return Vaulted(text) if self.from_vault else text
+            return Decrypted(text) if self.from_vault else text
         if node.tag in TAGS:
-            return Locked(node.value)
+            return Encrypted(node.value)
         self._check_tag(node, "null", "bool", "int", "float", "timestamp", "value")
         try:
             return getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(node) if kind != "value" else node.value
@@ -194,7 +195,7 @@ def parse_file(path: str) -> Document:
     if not is_encrypted(text):
         return parse(text, path)
     try:
-        document = parse(opened(text), path)
+        document = parse(decrypt(text), path)
     except VaultError as error:
         raise InventoryError(f"the file {error}", error.fix, Origin(path, 1)) from None
     document.from_vault = True
@@ -214,8 +215,8 @@ def _explained(error: yaml.YAMLError, text: str, file: str) -> InventoryError:
         return InventoryError("a control character that YAML does not allow", "remove it", where)
     mark = getattr(error, "problem_mark", None)
     if "end of stream" in str(getattr(error, "problem", "")) and "quoted" in str(getattr(error, "context", "")):
-        opened = Origin(file, error.context_mark.line + 1)  # type: ignore[attr-defined]
-        return InventoryError("a quote that is never closed", "close it, or remove it", opened)
+        decrypt = Origin(file, error.context_mark.line + 1)  # type: ignore[attr-defined]
+        return InventoryError("a quote that is never closed", "close it, or remove it", decrypt)
     lines = text.splitlines()
     row = min(mark.line, max(len(lines) - 1, 0)) if mark else 0
     line = lines[row] if lines else ""

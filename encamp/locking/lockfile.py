@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,12 +126,14 @@ def make(
     index: IndexConfig | None = None,
     packages: Sequence[str] = (),
     build: Sequence[str] = (),
+    bounds: Sequence[str] = (),
 ) -> Path:
     """Resolve a release with hashes for every platform and Python, and write its lock. Returns the file.
 
     ``exclude_newer`` is a date (ISO) to use instead of the release's own; ``packages`` are resolved together with the
-    release, and so is ``build``: the packages that those without a wheel are built with. Raises LockError, with uv's
-    reason, when it does not resolve: no floor is ever lowered to make it.
+    release, and so is ``build``: the packages that those without a wheel are built with. ``bounds`` are requirements
+    that hold for whatever is resolved. Raises LockError, with uv's reason, when it does not resolve: no floor is ever
+    lowered to make it.
     """
     from encamp.locking import release_index
     from encamp.support import atomic_file
@@ -140,10 +143,11 @@ def make(
     date = exclude_newer or max(_own_date(release), NOT_BEFORE)
     packages = tidy(packages)
     wanted = [f"prefect=={prefect_version}", *packages, *build]
-    pins = _compile(wanted, date, _oldest(release.requires_python), index)
+    pins = _compile(wanted, date, _oldest(release.requires_python), index, bounds)
     header = f"# prefect: {prefect_version}\n# resolved-as-of: {date}\n# requires-python: {release.requires_python}\n"
     header += f"# with: {' '.join(packages)}\n" if packages else ""
     header += f"# build: {' '.join(build)}\n" if build else ""
+    header += f"# bounds: {' '.join(bounds)}\n" if bounds else ""
     header += f"# made-by: {command(prefect_version, packages)}\n\n"
     path = path_of(prefect_version, directory, packages)
     directory.mkdir(parents=True, exist_ok=True)
@@ -166,20 +170,26 @@ def _oldest(requires_python: str) -> str:
     return ".".join(map(str, max([*bounds, OLDEST_PYTHON])))
 
 
-def _compile(wanted: Sequence[str], date: str, python: str, index: IndexConfig) -> str:
+def _compile(wanted: Sequence[str], date: str, python: str, index: IndexConfig, bounds: Sequence[str]) -> str:
     import uv
 
-    argv = [
-        *(uv.find_uv_bin(), "pip", "compile", "-", "--universal", "--python-version", python),
-        *("--python", sys.executable, "--generate-hashes", "--exclude-newer", f"{date}T00:00:00Z"),
-        *("--no-annotate", "--no-header", "--no-progress", "--color", "never", "--quiet"),
-    ]
-    done = subprocess.run(
-        argv, input="\n".join(wanted) + "\n", capture_output=True, text=True, env=environment(os.environ, index)
-    )
+    with tempfile.NamedTemporaryFile("w", prefix="encamp-bounds-", suffix=".txt") as constraints:
+        constraints.write("".join(f"{bound}\n" for bound in bounds))
+        constraints.flush()
+        argv = [
+            *(uv.find_uv_bin(), "pip", "compile", "-", "--universal", "--python-version", python),
+            *("--python", sys.executable, "--generate-hashes", "--exclude-newer", f"{date}T00:00:00Z"),
+            *("--constraint", constraints.name),
+            *("--no-annotate", "--no-header", "--no-progress", "--color", "never", "--quiet"),
+        ]
+        lines = "\n".join(wanted) + "\n"
+        known = environment(os.environ, index)
+        done = subprocess.run(argv, input=lines, capture_output=True, text=True, env=known)
     if done.returncode:
+        within = f" within {', '.join(bounds)}" if bounds else ""
+        named = " with ".join(wanted).replace("==", " ", 1)
         raise LockError(
-            f"{' with '.join(wanted).replace('==', ' ', 1)} does not resolve as of {date}:\n{done.stderr.strip()}",
+            f"{named} does not resolve as of {date}{within}:\n{done.stderr.strip()}",
             "choose another release, or another day with --exclude-newer; encamp lowers no floor to make it resolve",
         )
     return done.stdout

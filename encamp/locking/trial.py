@@ -22,7 +22,7 @@ TIMEOUT = 300
 MAKE_APPLICATION = "import importlib, sys; importlib.import_module(sys.argv[1]).create_app()"
 
 
-def try_out(lock: Lock, requires: str, application: str, index: IndexConfig) -> str:
+def try_lock(lock: Lock, requires: str, application: str, index: IndexConfig) -> str:
     """Install the lock into a throw-away environment and make the server's application. Returns what to tell.
 
     ``requires`` is the range of Pythons that the release runs on. Raises LockError when it does not start.

@@ -16,14 +16,14 @@ from types import TracebackType
 from typing import Any
 
 from encamp.errors import EncampError, UsageError
-from encamp.output import text as report
+from encamp.output import terminal
 from encamp.output.history import RunLog
 from encamp.output.json_lines import JsonLines
-from encamp.output.text import Head, Listener, Outcome, Recap
-from encamp.running.host_failures import exit_code
+from encamp.output.listener import Head, Listener, Recap
+from encamp.output.outcome import Outcome, exit_code
 
 
-class Reports(Listener):
+class ReportBroadcaster(Listener):
     """A context manager: whatever ends the command, every listener hears of it and has all outcomes.
 
     ``record``: the folder that keeps the record of runs; None: no record of this one. ``code`` is the exit code, once
@@ -39,7 +39,7 @@ class Reports(Listener):
         self._begun = self._ended = False
         self.code = 0
 
-    def __enter__(self) -> Reports:
+    def __enter__(self) -> ReportBroadcaster:
         return self
 
     def __exit__(
@@ -73,7 +73,7 @@ class Reports(Listener):
             self._listeners.append(RunLog(self._head.command, folder))
         except OSError as error:
             problem = f"{folder}: {error.strerror}"
-            report.tell(f"warning: fab history and --retry will not know of this run: {problem}", sys.stderr)
+            terminal.tell(f"warning: fab history and --retry will not know of this run: {problem}", sys.stderr)
 
     def _begin(self) -> None:
         if not self._begun:
@@ -83,7 +83,7 @@ class Reports(Listener):
     def warn(self, host: str, warnings: Sequence[str]) -> None:
         """Tell what was found of a host before it was touched: on standard error, and to every listener."""
         for text in warnings:
-            report.tell(f"warning: {host}: {text}", sys.stderr)
+            terminal.tell(f"warning: {host}: {text}", sys.stderr)
             self.event(host, {"event": "warning", "text": text})
 
     def expect(self, outcomes: Sequence[Outcome]) -> None:
@@ -121,7 +121,7 @@ class Reports(Listener):
                     if listener in self._listeners:
                         self._listeners.remove(listener)
                         name = type(listener).__name__
-                        report.tell(f"warning: {name} is no longer told of this run: {error!r}", sys.stderr)
+                        terminal.tell(f"warning: {name} is no longer told of this run: {error!r}", sys.stderr)
 
 
 @contextlib.contextmanager

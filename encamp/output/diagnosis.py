@@ -7,8 +7,10 @@ import threading
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from encamp.output.listener import Listener, Recap
+from encamp.output.outcome import Outcome
 from encamp.output.terminal import has_colours, painted, printable, tell
-from encamp.output.text import Listener, Outcome, Recap, failure_lines
+from encamp.output.text import failure_lines
 
 FAIL, WARN, OK = "FAIL", "warn", "ok"
 STATUS_WIDTH = 4
@@ -79,7 +81,7 @@ class DoctorReport(Listener):
             tell(f"  {line}", self._out)
 
     @property
-    def ill(self) -> bool:
+    def unhealthy(self) -> bool:
         """Whether any look at any patient failed."""
         return any(patient.first for known in self.patients.values() for patient in known.values())
 

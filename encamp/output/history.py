@@ -54,7 +54,7 @@ class Record:
         return [host for host in self.hosts if self.statuses.get(host) != "ok"]
 
 
-def past(folder: Path) -> Iterator[Record]:
+def past_runs(folder: Path) -> Iterator[Record]:
     """Records of earlier runs, the latest first. What cannot be read is left out."""
     for path in sorted(folder.glob("*.jsonl"), reverse=True):
         try:
@@ -65,10 +65,11 @@ def past(folder: Path) -> Iterator[Record]:
             yield record
 
 
-def last(command: str, inventory: str, folder: Path) -> Record | None:
+def last_run(command: str, inventory: str, folder: Path) -> Record | None:
     """The latest run of a command on a site that was no check."""
     return next(
-        (one for one in past(folder) if (one.command, one.inventory, one.check) == (command, inventory, False)), None
+        (one for one in past_runs(folder) if (one.command, one.inventory, one.check) == (command, inventory, False)),
+        None,
     )
 
 
@@ -76,8 +77,8 @@ def _read(path: Path) -> Record | None:
     lines = list(_events(path))
     if not lines or lines[0].get("event") != "run":
         return None
-    begin, last = lines[0], lines[-1] if lines[-1].get("event") == "recap" else {}
-    ends = last.get("hosts") or [line for line in lines if line.get("event") == "ended"]
+    begin, last_run = lines[0], lines[-1] if lines[-1].get("event") == "recap" else {}
+    ends = last_run.get("hosts") or [line for line in lines if line.get("event") == "ended"]
     return Record(
         begin["time"],
         begin["command"],
@@ -86,7 +87,7 @@ def _read(path: Path) -> Record | None:
         begin["check"],
         _worst(ends),
         {line["host"]: line["counts"]["changed"] for line in ends},
-        last.get("seconds"),
+        last_run.get("seconds"),
     )
 
 

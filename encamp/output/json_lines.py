@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from encamp import __version__
+from encamp.output.listener import Head, Listener, Recap
+from encamp.output.outcome import Outcome, recap_data, slowest
 from encamp.output.terminal import tell
-from encamp.output.text import Head, Listener, Outcome, Recap, recap_data, slowest
 
 #: Raised when a field changes its meaning or goes away; new events and fields may come without.
 FORMAT = 1

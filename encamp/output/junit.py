@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from encamp.errors import UsageError
+from encamp.output.listener import Head, Listener, Recap
+from encamp.output.outcome import Outcome
 from encamp.output.terminal import tell
-from encamp.output.text import Head, Listener, Outcome, Recap, change_text, failure_lines
+from encamp.output.text import change_text, failure_lines
 from encamp.support import atomic_file
 
 #: What XML 1.0 has no way to write (section 2.2, "Characters").

@@ -17,9 +17,11 @@ from rich.console import Console, ConsoleRenderable, Group
 from rich.live import Live
 from rich.text import Text
 
+from encamp.output.listener import Listener, Recap
+from encamp.output.outcome import Outcome
 from encamp.output.recap import ENDS, closing_lines
 from encamp.output.terminal import COLOURS, printable
-from encamp.output.text import Listener, Outcome, Recap, event_lines, event_word, failure_lines
+from encamp.output.text import event_lines, event_word, failure_lines
 
 BAR_WIDTH = 20
 #: Lines of the terminal that are left to what scrolls by.

@@ -6,8 +6,10 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from encamp.output.listener import Recap
+from encamp.output.outcome import NOT_REACHED, Outcome, slowest
 from encamp.output.terminal import printable
-from encamp.output.text import NOT_REACHED, Outcome, Recap, failure_lines, slowest
+from encamp.output.text import failure_lines
 
 #: How a host can end, in the order of the sum.
 ENDS = ("ok", "failed", "unreachable", "locked", "moved on", "interrupted", NOT_REACHED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from encamp.errors import UsageError
@@ -79,3 +79,49 @@ def _amount(option: str, text: str, least: int) -> Amount:
     if number < least or (percent and number > 100):
         raise UsageError(f"{option} {text} is no number of hosts", f"write {option} 2, or a share such as {option} 25%")
     return Amount(number, percent)
+
+
+@record
+class Mode:
+    """How a run goes: ``check`` changes nothing, ``diff`` shows contents, ``forks`` hosts run at once.
+
+    ``wait``: seconds that a host's lock is waited for.
+    """
+
+    check: bool = False
+    diff: bool = False
+    forks: int = 10
+    rollout: Rollout = ALL_AT_ONCE
+    wait: int = 0
+
+
+@record
+class Wave:
+    """One opening of the gate: the hosts that run now, in parallel, each with the stages it does in one go."""
+
+    name: str
+    hosts: dict[str, tuple[str, ...]]
+
+
+def waves(stages: Sequence[tuple[str, Sequence[str]]]) -> list[Wave]:
+    """Turn ``(stage, hosts)`` in order into waves.
+
+    A host that appears in several stages does the later ones in the same go (one exec) as long as no *other* host
+    stands in a stage between, so that a server and its worker on one box cost a single session.
+    """
+    left = [(name, list(hosts)) for name, hosts in stages]
+    made: list[Wave] = []
+    while left:
+        name, hosts = left.pop(0)
+        if not hosts:
+            continue
+        now = {host: [name] for host in hosts}
+        others = set(hosts)
+        for later, members in left:
+            if len(others) == 1 and set(members) & others:
+                host = next(iter(others))
+                members.remove(host)
+                now[host].append(later)
+            others |= set(members)
+        made.append(Wave(name, {host: tuple(names) for host, names in now.items()}))
+    return made

@@ -93,7 +93,7 @@ def read(file: str) -> str:
         raise SavedPlanError(f"cannot read the plan {file}: {reason}", "name a file of `fab deploy --plan`") from None
 
 
-def opened(text: str, file: str, key: PlanKey, now: datetime.datetime | None = None) -> dict[str, Any]:
+def unsealed(text: str, file: str, key: PlanKey, now: datetime.datetime | None = None) -> dict[str, Any]:
     """A plan out of its text, believed because its seal is right. Raises SavedPlanError for any other."""
     where = Origin(file)
     plan = _parsed(text, file)

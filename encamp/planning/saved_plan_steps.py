@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from encamp.output.text import Listener, Outcome
 from encamp.planning.plan import HostPlan, resource_wire, step_wire
 from encamp.planning.saved_plan import SHOWN, canonical
 from encamp.planning.saved_plan_key import PlanKey
@@ -14,25 +13,6 @@ from encamp.shared.record import replace
 from encamp.shared.wire import BlobStore
 
 NOT_DUE = "not due"
-
-
-class Findings(Listener):
-    """A listener that keeps, for each host, what its steps found: one mapping for each session, in their order."""
-
-    def __init__(self) -> None:
-        self._at_work: dict[str, dict[str, Mapping[str, Any]]] = {}
-        self._sessions: dict[str, list[dict[str, Mapping[str, Any]]]] = {}
-
-    def event(self, host: str, event: dict[str, Any]) -> None:
-        if event["event"] == "step":
-            self._at_work.setdefault(host, {})[event["step"]] = event
-
-    def ended(self, outcome: Outcome) -> None:
-        self._sessions.setdefault(outcome.host, []).append(self._at_work.pop(outcome.host, {}))
-
-    def next_of(self, host: str) -> Mapping[str, Mapping[str, Any]]:
-        """The events of a host's next session, by step."""
-        return self._sessions[host].pop(0)
 
 
 def declared(plan: HostPlan, stages: Sequence[str], key: PlanKey) -> dict[str, Any]:

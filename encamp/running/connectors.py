@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from encamp.inventory.host import locate
 from encamp.running import passwords
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from encamp.support.paths import locate
 from encamp.transport.agent_exec import Link
-from encamp.transport.launch import Remote
+from encamp.transport.launch import LaunchSpec
 from encamp.transport.local import LocalLink
 
 if TYPE_CHECKING:
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from encamp.site import Site, SiteHost
     from encamp.ssh.config import Hop
-    from encamp.ssh.connection import Address
+    from encamp.ssh.target import Address
 
 T = TypeVar("T")
 U = TypeVar("U")
+#: Takes host names and what is to be reported of them.
+Warn = Callable[[str, Sequence[str]], None]
 
 
 @record
@@ -72,25 +74,30 @@ class Settings:
     )
 
 
-class Reach(Protocol):
+class Connector(Protocol):
     """Opens links, and says how the agent is started at their end."""
 
     def open(self, host: str) -> Link: ...
 
-    def remote(self, host: str) -> Remote: ...
+    def launch_spec(self, host: str) -> LaunchSpec: ...
+
+    def report_warnings(self, warn: Warn) -> None: ...
 
 
-class LocalReach:
+class LocalConnector:
     """This machine, as the user who runs encamp, without SSH."""
 
     def open(self, host: str) -> LocalLink:
         return LocalLink()
 
-    def remote(self, host: str) -> Remote:
-        return Remote(host, sys.executable, become=False)
+    def launch_spec(self, host: str) -> LaunchSpec:
+        return LaunchSpec(host, sys.executable, become=False)
+
+    def report_warnings(self, warn: Warn) -> None:
+        """There is nothing to warn of."""
 
 
-class SshReach:
+class SshConnector:
     """Hosts of a site over SSH. ``become`` None: as the inventory says (root unless told otherwise).
 
     ``hosts``: those that will be connected to. All that can be known of their connections is found out here, passwords
@@ -114,12 +121,12 @@ class SshReach:
         found = self._site.host(host)
         return LocalLink() if found.inventory.local else connect(self._address(found))
 
-    def remote(self, host: str) -> Remote:
+    def launch_spec(self, host: str) -> LaunchSpec:
         found = self._site.host(host)
         become = found.inventory.become if self._become is None else self._become
         password = passwords.become_password(self._config, found.settings(passwords.Settings))
         options = found.settings(Settings)
-        return Remote(
+        return LaunchSpec(
             host,
             found.inventory.python,
             become and not self._is_root(found),
@@ -128,12 +135,12 @@ class SshReach:
             step_timeout=options.step_timeout,
         )
 
-    def tell(self, warn: Callable[[str, Sequence[str]], None]) -> None:
-        """Tell the warnings, each once, whatever the number of hosts."""
+    def report_warnings(self, warn: Warn) -> None:
+        """Report the warnings, each once, whatever the number of hosts."""
         for text, hosts in self.warnings.items():
             warn(", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else ""), [text])
 
-    def becoming(self, become: bool | None) -> SshReach:
+    def with_become(self, become: bool | None) -> SshConnector:
         """The same hosts and all that was found out about them, with an agent that runs as root or not."""
         other = copy.copy(self)
         other._become = become
@@ -141,7 +148,7 @@ class SshReach:
 
     def _prepare(self, hosts: list[SiteHost]) -> dict[str, list[str]]:
         """Warnings by their text, each with the hosts it is about."""
-        from encamp.ssh import directives
+        from encamp.ssh import config_warnings
         from encamp.ssh.login import algorithms
 
         remote = [host for host in hosts if not host.inventory.local]
@@ -154,7 +161,7 @@ class SshReach:
             for hop in self._routes[host.name]:
                 if hop.values:
                     algorithms(hop)
-                for text in directives.warnings(hop, self._config_file):
+                for text in config_warnings.warnings(hop, self._config_file):
                     warnings.setdefault(text, []).append(host.name)
                 self._passphrases.prepare(hop, policy.keys, source, policy.password is not None)
         return warnings
@@ -166,8 +173,7 @@ class SshReach:
         return known or route(host.inventory.address, host.inventory.user, host.inventory.port, self._config_file)
 
     def _address(self, host: SiteHost) -> Address:
-        from encamp.ssh.connection import Address
-        from encamp.ssh.login import Policy
+        from encamp.ssh.target import Address, Policy
 
         options, route = host.settings(Settings), self._route(host)
         policy = Policy(

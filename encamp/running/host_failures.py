@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from encamp.errors import BecomeRefused, EncampError, Unreachable
-from encamp.output.text import Outcome
+from encamp.output.outcome import Outcome
 from encamp.transport.launch_errors import AgentEnded
 
 
@@ -66,15 +66,3 @@ def lock_failure(holder: Mapping[str, Any]) -> dict[str, Any]:
         f"from {holder.get('from', 'unknown')}, since {since}, pid {holder.get('pid', '?')} on the host",
         "fix": "wait until it has ended (--wait SECONDS does), then run again; the lock ends with its process",
     }
-
-
-def exit_code(outcomes: Sequence[Outcome], check: bool, want_exit_code: bool) -> int:
-    """0 fine, 2 a host failed, 3 unreachable, 5 locked, 6 moved on, 10 with ``--check --exit-code`` when something
-    would change, 130 interrupted."""
-    statuses = {outcome.status for outcome in outcomes}
-    for status, code in (("interrupted", 130), ("failed", 2), ("unreachable", 3), ("locked", 5), ("moved on", 6)):
-        if status in statuses:
-            return code
-    if check and want_exit_code and any(outcome.counts["changed"] for outcome in outcomes):
-        return 10
-    return 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from encamp.errors import SettingsError
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 

@@ -14,37 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from encamp import __version__
 from encamp.errors import Unreachable
-from encamp.output.text import NOT_REACHED, SLOW_SECONDS, Listener, Outcome
+from encamp.output.listener import Listener
+from encamp.output.outcome import NOT_REACHED, SLOW_SECONDS, Outcome
 from encamp.planning import plan
 from encamp.planning.plan import HostPlan
-from encamp.planning.rollout import ALL_AT_ONCE, Rollout
-from encamp.planning.schedule import Wave
+from encamp.planning.rollout import Mode, Wave
 from encamp.running import host_failures
 from encamp.shared.record import record, replace
 from encamp.shared.wire import BlobStore
-from encamp.support import user as this_user
+from encamp.support import user as current_user
 from encamp.transport import bundle
-from encamp.transport.agent_exec import Link, converse
+from encamp.transport.agent_exec import Link, run_agent
 
 if TYPE_CHECKING:
-    from encamp.running.connectors import Reach
+    from encamp.running.connectors import Connector
 
 #: How long an interrupted run waits for its threads, which stand in a connect at worst, before it prints the recap.
 PATIENCE_SECONDS = 3.0
-
-
-@record
-class Mode:
-    """How a run goes: ``check`` changes nothing, ``diff`` shows contents, ``forks`` hosts run at once.
-
-    ``wait``: seconds that a host's lock is waited for.
-    """
-
-    check: bool = False
-    diff: bool = False
-    forks: int = 10
-    rollout: Rollout = ALL_AT_ONCE
-    wait: int = 0
 
 
 @record
@@ -57,10 +43,10 @@ class Job:
 
 
 class Run:
-    """One invocation over some hosts. ``reach`` knows how to get to each; ``listeners`` hear every event."""
+    """One invocation over some hosts. ``connector`` reaches each; ``listeners`` hear every event."""
 
-    def __init__(self, command: str, mode: Mode, reach: Reach, listeners: Sequence[Listener]) -> None:
-        self._mode, self._reach, self._listeners = mode, reach, listeners
+    def __init__(self, command: str, mode: Mode, connector: Connector, listeners: Sequence[Listener]) -> None:
+        self._mode, self._connector, self._listeners = mode, connector, listeners
         self._store = BlobStore()
         self._links: dict[str, Link] = {}
         self._stopped, self._closed = threading.Event(), threading.Event()
@@ -69,7 +55,7 @@ class Run:
             "id": secrets.token_hex(6),
             "command": command,
             "version": __version__,
-            "who": this_user.who(),
+            "who": current_user.who(),
             "from": socket.gethostname(),
             "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         }
@@ -177,20 +163,20 @@ class Run:
 
     def _talk(self, outcome: Outcome, host_plan: HostPlan) -> None:
         job = plan.job_for(host_plan, self._identity, self._store, self._mode.check, self._mode.diff)
-        remote = self._reach.remote(outcome.host)
-        if remote.step_timeout:
-            job["step_timeout"] = remote.step_timeout
+        spec = self._connector.launch_spec(outcome.host)
+        if spec.step_timeout:
+            job["step_timeout"] = spec.step_timeout
         if self._mode.check:
-            remote = replace(remote, bootstrap=False)
+            spec = replace(spec, bootstrap=False)
         if self._mode.wait:
             job["wait"] = self._mode.wait
         job["keep"] = not self._mode.check
         payload = bundle.pack(job, plan.third_party(host_plan))
-        link = self._links[outcome.host] = self._reach.open(outcome.host)
+        link = self._links[outcome.host] = self._connector.open(outcome.host)
         try:
             if self._stopped.is_set():
                 raise Unreachable("stopped")
-            for event in converse(link, remote, payload, self._store, outcome.traffic):
+            for event in run_agent(link, spec, payload, self._store, outcome.traffic):
                 self._take(outcome, event)
                 self._tell(outcome.host, event)
         finally:

@@ -7,9 +7,9 @@ import os
 import subprocess
 from typing import Any, Literal
 
-from encamp.inventory.host import locate
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from encamp.support.paths import locate
 
 HOW = "write {env: NAME}, {file: path} or {command: [program, argument]}, or encrypt it with ansible-vault"
 TIMEOUT_SECONDS = 60

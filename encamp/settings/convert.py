@@ -6,22 +6,20 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, Literal, Union
 
 from encamp.errors import OVERRIDE, InventoryError, Origin
 from encamp.inventory.variables import Rendered
 from encamp.inventory.yaml_document import LocatedDict, LocatedList, typed
 from encamp.secrets import sources as secret_sources
-from encamp.secrets.vault_values import Vaulted
+from encamp.secrets.vault.values import Decrypted
 from encamp.settings import scalars
-from encamp.settings.scalars import Invalid, Place
+from encamp.settings.declare import Spec, hints_of, spec_of
+from encamp.settings.scalars import Invalid, ValuePath
 from encamp.settings.type_names import type_name
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.support import quoting
-
-if TYPE_CHECKING:
-    from encamp.settings.read import Spec
 
 #: Stands for a secret that was looked at but not fetched.
 UNREAD = Secret("not fetched")
@@ -46,12 +44,12 @@ class Converter:
         self._directory, self._fetch = directory, fetch
         self.given: list[Given] = []
 
-    def setting(self, hint: Any, data: Any, place: Place, spec: Spec) -> Any:
+    def setting(self, hint: Any, data: Any, place: ValuePath, spec: Spec) -> Any:
         """One setting, its limits and its own check applied. Raises Invalid."""
         value = self.convert(hint, data, place)
         _check_limits(value, place, spec)
         problem = _problem(value, spec)
-        if problem and isinstance(value, Vaulted):
+        if problem and isinstance(value, Decrypted):
             raise Invalid(place, "is encrypted, and what is inside cannot be its value", spec.help)
         if problem:
             fix = f"for example {place.key}: {spec.example}" if spec.example else spec.help
@@ -59,7 +57,7 @@ class Converter:
             raise Invalid(place, f"is {shown}: {problem}", fix)
         return value
 
-    def convert(self, hint: Any, data: Any, place: Place) -> Any:
+    def convert(self, hint: Any, data: Any, place: ValuePath) -> Any:
         """``data`` as ``hint`` says. Raises Invalid."""
         origin = typing.get_origin(hint)
         if hint is Any:
@@ -70,7 +68,7 @@ class Converter:
             return self._union(typing.get_args(hint), data, place)
         if hint is str:
             return scalars.text(data, place)
-        if isinstance(data, Vaulted):
+        if isinstance(data, Decrypted):
             reason = f"must be {type_name(hint)}, and a single encrypted value is a text"
             raise Invalid(place, reason, "write it unencrypted")
         data = _retyped(data, place)
@@ -86,12 +84,12 @@ class Converter:
             return self._nested(hint, data, place)
         return scalars.plain(hint, data, place)
 
-    def _union(self, hints: tuple[Any, ...], data: Any, place: Place) -> Any:
+    def _union(self, hints: tuple[Any, ...], data: Any, place: ValuePath) -> Any:
         """The first type that fits. A mapping can only be a secret's source where a secret is among the types."""
         rest = [hint for hint in hints if hint is not type(None)]
         if data is None and len(rest) < len(hints):
             return None
-        if Secret in rest and isinstance(data, (dict, Vaulted)):
+        if Secret in rest and isinstance(data, (dict, Decrypted)):
             return self._secret(data, place)
         rest = [hint for hint in rest if hint is not Secret] or rest
         for hint in rest[:-1]:
@@ -110,8 +108,8 @@ class Converter:
             reason = f"must be {known} or a secret's source, and no secret as plain text"
             raise Invalid(place, reason, secret_sources.HOW) from None
 
-    def _secret(self, data: Any, place: Place) -> Any:
-        if isinstance(data, Vaulted):
+    def _secret(self, data: Any, place: ValuePath) -> Any:
+        if isinstance(data, Decrypted):
             self.given.append(Given(place.key, place.origin, None))
             return _fit(Secret(str(data)), place)
         try:
@@ -124,7 +122,7 @@ class Converter:
                 raise Invalid(place, reason, f"{OVERRIDE} '{place.key}={{env: NAME}}' names its source") from None
             raise Invalid(place, str(error), secret_sources.HOW) from None
 
-    def _items(self, hint: Any, data: Any, place: Place) -> tuple[Any, ...]:
+    def _items(self, hint: Any, data: Any, place: ValuePath) -> tuple[Any, ...]:
         if isinstance(data, str):
             raise Invalid(place, f"must be a list, not the text {data!r}", f"write it as [{data}]")
         if not isinstance(data, (list, tuple)):
@@ -137,7 +135,7 @@ class Converter:
             for at, (item, line) in enumerate(zip(data, lines, strict=True))
         )
 
-    def _mapping(self, hint: Any, data: Any, place: Place) -> dict[str, Any]:
+    def _mapping(self, hint: Any, data: Any, place: ValuePath) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise Invalid(
                 place, f"must be a mapping, not {scalars.shown(data)}", "write it as `name: value` lines below it"
@@ -148,10 +146,8 @@ class Converter:
             found[scalars.text(key, here)] = self.convert(hint, item, here)
         return found
 
-    def _nested(self, cls: Any, data: Any, place: Place) -> Any:
+    def _nested(self, cls: Any, data: Any, place: ValuePath) -> Any:
         """A dataclass inside a setting: the same rules for its fields."""
-        from encamp.settings.read import hints_of, spec_of
-
         if not isinstance(data, dict):
             raise Invalid(
                 place, f"must be a mapping, not {scalars.shown(data)}", "write it as `name: value` lines below it"
@@ -173,9 +169,9 @@ class Converter:
             raise Invalid(place, f"is wrong: {error}") from None
 
 
-def _fit(secret: Secret, place: Place) -> Secret:
+def _fit(secret: Secret, place: ValuePath) -> Secret:
     """The secret, unless it holds what no password can be. Raises Invalid, which does not repeat it."""
-    problem = None if place.lines else quoting.unfit(secret.reveal())
+    problem = None if place.lines else quoting.invalid_characters(secret.reveal())
     if problem:
         raise Invalid(place, f"holds {problem}", "let its source give one line of plain text")
     return secret
@@ -185,7 +181,7 @@ def _line(data: Any, key: Any) -> int:
     return data.lines.get(key, 0) if isinstance(data, LocatedDict) else 0
 
 
-def _retyped(data: Any, place: Place) -> Any:
+def _retyped(data: Any, place: ValuePath) -> Any:
     """A text that a template made has no type of its own: read it as YAML would."""
     if not isinstance(data, Rendered):
         return data
@@ -203,7 +199,7 @@ def _problem(value: Any, spec: Spec) -> str | None:
         return str(error)
 
 
-def _check_limits(value: Any, place: Place, spec: Spec) -> None:
+def _check_limits(value: Any, place: ValuePath, spec: Spec) -> None:
     numbers = value if isinstance(value, tuple) else (value,)
     for number in numbers:
         if not isinstance(number, (int, float)) or isinstance(number, bool):

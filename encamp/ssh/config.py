@@ -17,7 +17,7 @@ from encamp.errors import InventoryError
 from encamp.shared.record import factory, record, replace
 from encamp.ssh import config_files, directives
 from encamp.ssh.config_files import Statement
-from encamp.support import user as this_user
+from encamp.support import user as current_user
 
 ASK_SECONDS = 60
 #: As many jump hosts as anybody has in a row; more are a loop.
@@ -93,7 +93,7 @@ class Hop:
         local = socket.gethostname()
         tokens = {"%": "%", "d": config_files.home(), "h": self.host, "i": str(os.getuid()), "n": self.name}
         tokens |= {"k": self.first("hostkeyalias", self.host), "l": local, "L": local.partition(".")[0]}
-        return {**tokens, "p": str(self.port), "r": self.user, "u": this_user.who()}[letter]
+        return {**tokens, "p": str(self.port), "r": self.user, "u": current_user.who()}[letter]
 
 
 def route(name: str, user: str | None, port: int | None, file: str = "") -> tuple[Hop, ...]:
@@ -145,7 +145,7 @@ def look_up(name: str, user: str | None, port: int | None, file: str = "") -> Ho
     """What OpenSSH makes of a name. Raises InventoryError with OpenSSH's own words."""
     found = config_files.statements(file)
     if not file and all(one.keyword in directives.NEUTRAL for one in found):
-        return Hop(name, name, port or 22, user or this_user.login())
+        return Hop(name, name, port or 22, user or current_user.login())
     values = ask(name, user, port, file)
     return _unambiguous(Hop(name, values["hostname"][0], int(values["port"][0]), values["user"][0], values), found)
 

@@ -8,35 +8,54 @@ from __future__ import annotations
 import logging
 import random
 import socket
+import threading
 import time
 from collections.abc import Sequence
 
 import paramiko
 
 from encamp.errors import EncampError, Unreachable
-from encamp.shared.record import record, replace
-from encamp.ssh import errors as ssh_errors
-from encamp.ssh import login as ssh_session
-from encamp.ssh import sockets
+from encamp.shared.record import replace
+from encamp.ssh import errors, login, sockets
 from encamp.ssh.config import Hop
-from encamp.ssh.login import Policy
-from encamp.ssh.starts import Starts
+from encamp.ssh.target import Address, Policy
 
 KEEPALIVE_SECONDS = 10
+#: Connects at once, until a server is busy.
+AT_ONCE = 8
 #: A server that hangs up before it greets has too many log-ins under way (MaxStartups): that passes.
 BUSY_TRIES = 5
 #: Until a server with MaxSessions 1 has put away the session before.
 SESSION_END_SECONDS = 10
-_STARTS = Starts()
 
 
-@record
-class Address:
-    """How a host is reached: its hops, jump hosts first. ``tries``: how often a connection that fails is tried."""
+class ConnectThrottle:
+    """A limit on connects at once, each held from the first packet to the log-in.
 
-    route: tuple[Hop, ...]
-    policy: Policy
-    tries: int = 3
+    Halved when a server is busy: sshd drops what exceeds its MaxStartups.
+    """
+
+    def __init__(self, limit: int = AT_ONCE) -> None:
+        self._limit, self._running = limit, 0
+        self._free = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._free:
+            while self._running >= self._limit:
+                self._free.wait()
+            self._running += 1
+
+    def __exit__(self, *unused: object) -> None:
+        with self._free:
+            self._running -= 1
+            self._free.notify()
+
+    def slow_down(self) -> None:
+        with self._free:
+            self._limit = max(1, self._limit // 2)
+
+
+_THROTTLE = ConnectThrottle()
 
 
 class Link:
@@ -88,19 +107,19 @@ def connect(address: Address) -> Link:
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     failures = busy = 0
     while True:
-        with _STARTS:
+        with _THROTTLE:
             try:
                 return _open(address)
             except _Failed as failed:
                 error = failed
-        if ssh_errors.is_busy(error.cause) and address.tries > 1 and busy < BUSY_TRIES * address.tries:
+        if errors.is_busy(error.cause) and address.tries > 1 and busy < BUSY_TRIES * address.tries:
             busy += 1
-            _STARTS.slow_down()
+            _THROTTLE.slow_down()
             time.sleep(random.uniform(0.2, 1.0) * min(busy, 4))
             continue
         failures += 1
-        if failures >= address.tries or not ssh_errors.may_pass(error.cause):
-            raise ssh_errors.explained(error.hop, address, error.cause) from error.cause
+        if failures >= address.tries or not errors.may_pass(error.cause):
+            raise errors.explained(error.hop, address, error.cause) from error.cause
         time.sleep(2.0**failures / 2 * random.uniform(0.8, 1.2))
 
 
@@ -122,7 +141,7 @@ def _open(address: Address) -> Link:
                 command = hop.first("proxycommand") if not opened else ""
                 proxy = sockets.Proxy(hop.expand(command)) if command else proxy
                 sock = _socket(hop, opened, proxy if command else None, address.policy.timeout)
-                opened.append(ssh_session.start(sock, hop, _policy_for(hop, address)))
+                opened.append(login.start(sock, hop, _policy_for(hop, address)))
             except EncampError:
                 raise
             except Exception as error:

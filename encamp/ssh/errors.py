@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 
 import paramiko
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer
@@ -11,9 +10,7 @@ from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 from encamp.errors import Unreachable
 from encamp.ssh.config import Hop
 from encamp.ssh.login import LoginRefused
-
-if TYPE_CHECKING:
-    from encamp.ssh.connection import Address
+from encamp.ssh.target import Address
 
 #: Words of paramiko's about a connection that broke, or a packet that did.
 _PASSING = ("banner", "Invalid packet", "No existing session", "EOF", "Timeout", "Negotiation failed", "padding")

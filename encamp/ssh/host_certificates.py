@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from encamp.errors import HostKeyRejected
 from encamp.ssh import config_files
-
-if TYPE_CHECKING:
-    from encamp.ssh.config import Hop
-    from encamp.ssh.host_keys import Entry, PublicKey
+from encamp.ssh.config import Hop
+from encamp.ssh.known_hosts import Entry, PublicKey
 
 
 def signed_by(shown: PublicKey, hop: Hop, authorities: Sequence[Entry]) -> PublicKey | None:
@@ -22,8 +19,6 @@ def signed_by(shown: PublicKey, hop: Hop, authorities: Sequence[Entry]) -> Publi
 
     Raises HostKeyRejected for a certificate of a trusted authority that does not hold for this host and now.
     """
-    from encamp.ssh.host_keys import PublicKey
-
     certificate = serialization.load_ssh_public_identity(f"{shown.type} {shown.text}".encode())
     if not isinstance(certificate, serialization.SSHCertificate):
         return None

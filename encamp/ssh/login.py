@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import paramiko
 
 from encamp.errors import HostKeyRejected, InventoryError
-from encamp.shared.record import factory, record
-from encamp.shared.secret import Secret
-from encamp.ssh import host_keys
+from encamp.ssh import host_keys, known_hosts
 from encamp.ssh.config import Hop
-from encamp.ssh.host_keys import CERTIFICATE, HostKeys, PublicKey
+from encamp.ssh.host_keys import HostKeys
 from encamp.ssh.keys import Agent, Identity, identities
+from encamp.ssh.known_hosts import CERTIFICATE, PublicKey
+from encamp.ssh.target import Policy
 
 Sock = socket.socket | paramiko.Channel
 METHODS = ("publickey", "keyboard-interactive", "password")
@@ -22,24 +22,6 @@ _ALGORITHMS = {"ciphers": "ciphers", "macs": "macs", "kexalgorithms": "kex", "pu
 #: How long a person may take to answer a server's question.
 TYPING_SECONDS = 120
 _OTHER_NAMES = {"curve25519-sha256": "curve25519-sha256@libssh.org"}
-
-
-@record
-class Policy:
-    """What is asked of a host and what it is offered. Times are in seconds.
-
-    ``known_hosts`` is the project's own file, empty for none; ``keys`` files that were named for this host,
-    ``passphrases`` those of encrypted key files; ``ask`` answers a question of the server that a password does not,
-    such as one for a code.
-    """
-
-    accept_new: bool = False
-    known_hosts: str = ""
-    keys: tuple[str, ...] = ()
-    password: Secret | None = None
-    passphrases: Mapping[str, Secret] = factory(dict)
-    timeout: float = 10
-    ask: Callable[[str, bool], str] | None = None
 
 
 class LoginRefused(paramiko.AuthenticationException):
@@ -143,7 +125,7 @@ def _check_host_key(transport: Transport, hop: Hop, policy: Policy, on_record: H
         raise host_keys.unknown(hop, key)
     file = policy.known_hosts or next(iter(hop.known_hosts), "")
     try:
-        host_keys.write_down(hop, key, file)
+        known_hosts.write_down(hop, key, file)
     except OSError as error:
         raise HostKeyRejected(
             f"the new host key of {hop.recorded} cannot be recorded: {file or 'no file'}: {error.strerror}",

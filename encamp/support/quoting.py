@@ -16,7 +16,7 @@ _UNFIT = (
 )
 
 
-def unfit(value: str) -> str | None:
+def invalid_characters(value: str) -> str | None:
     """What a value holds that could not be told to a program by a file of settings; None where all is well."""
     return next((what for what, pattern in _UNFIT if re.search(pattern, value)), None)
 
@@ -35,7 +35,7 @@ def env_value(value: str) -> str:
 
 
 def _refuse(value: str, where: str) -> None:
-    problem = unfit(value)
+    problem = invalid_characters(value)
     if problem:
         raise ValueError(f"{where} cannot hold {problem}")
 

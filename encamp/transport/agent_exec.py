@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from encamp.shared.record import replace
 from encamp.shared.wire import BlobStore
 from encamp.transport import bundle
-from encamp.transport.launch import Remote, agent_command, install_command
+from encamp.transport.launch import LaunchSpec, agent_command, install_command
 from encamp.transport.launch_errors import NeedsTerminal, NoPython
-from encamp.transport.session import Session, Traffic
+from encamp.transport.session import Session
+from encamp.transport.traffic import Traffic
 
 if TYPE_CHECKING:
     from paramiko import Channel
@@ -35,8 +36,8 @@ class Link(Protocol):
     def close(self) -> None: ...
 
 
-def converse(
-    link: Link, remote: Remote, payload: bundle.Payload, store: BlobStore, traffic: Traffic
+def run_agent(
+    link: Link, remote: LaunchSpec, payload: bundle.Payload, store: BlobStore, traffic: Traffic
 ) -> Iterator[dict[str, Any]]:
     """Boot the agent on an open link, send ``payload``, answer its requests for blobs, yield its events.
 
@@ -66,7 +67,7 @@ def converse(
         session.close()
 
 
-def _booted(link: Link, remote: Remote, traffic: Traffic, notes: list[str]) -> Session:
+def _booted(link: Link, remote: LaunchSpec, traffic: Traffic, notes: list[str]) -> Session:
     """A session with an agent that is ready. Hosts that want it otherwise cost an exec more: sudo that insists on a
     terminal or does not look where Python is, and no Python at all."""
     try:
@@ -85,7 +86,7 @@ def _booted(link: Link, remote: Remote, traffic: Traffic, notes: list[str]) -> S
         return _booted(link, replace(remote, bootstrap=False), traffic, notes)
 
 
-def _started(link: Link, remote: Remote, traffic: Traffic) -> Session:
+def _started(link: Link, remote: LaunchSpec, traffic: Traffic) -> Session:
     prompt = _prompt()
     session = Session(link.execute(agent_command(remote, prompt)), remote, prompt, traffic)
     try:
@@ -96,7 +97,7 @@ def _started(link: Link, remote: Remote, traffic: Traffic) -> Session:
     return session
 
 
-def _install_python(link: Link, remote: Remote, traffic: Traffic) -> None:
+def _install_python(link: Link, remote: LaunchSpec, traffic: Traffic) -> None:
     """Raises HostFailed, with what the package manager said."""
     prompt = _prompt()
     session = Session(link.execute(install_command(remote, prompt)), remote, prompt, traffic)

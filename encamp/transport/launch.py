@@ -38,7 +38,7 @@ exit 1
 
 
 @record
-class Remote:
+class LaunchSpec:
     """How the agent is started on a host: which Python, whether as root, with which sudo password.
 
     ``terminal``: sudo is to have a controlling terminal. ``bootstrap``: Python may be installed where there is none.
@@ -54,17 +54,17 @@ class Remote:
     step_timeout: float = 0
 
 
-def agent_command(remote: Remote, prompt: str) -> str:
+def agent_command(remote: LaunchSpec, prompt: str) -> str:
     """Stage 0 as a command line. It holds no data."""
     argv = _as_root(remote, prompt, [remote.python, "-I", "-S", "-c", STAGE0])
     return shlex.join([remote.python, "-I", "-S", "-c", _IN_TERMINAL, *argv] if remote.terminal else argv)
 
 
-def install_command(remote: Remote, prompt: str) -> str:
+def install_command(remote: LaunchSpec, prompt: str) -> str:
     """The command line that installs Python."""
     return shlex.join(_as_root(remote, prompt, ["/bin/sh", "-c", _INSTALL]))
 
 
-def _as_root(remote: Remote, prompt: str, argv: list[str]) -> list[str]:
+def _as_root(remote: LaunchSpec, prompt: str, argv: list[str]) -> list[str]:
     """With sudo's own words in English, so that they can be told apart."""
     return ["env", "LC_ALL=C", "sudo", "-S", "-p", prompt, "-H", "--", *argv] if remote.become else argv

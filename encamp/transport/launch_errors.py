@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from encamp.errors import BecomeRefused, EncampError, HostFailed, Unreachable
-from encamp.transport.launch import Remote
+from encamp.transport.launch import LaunchSpec
 
 #: What shells and sudo say of a program that is not there, and the status that shells and env(1) end with then.
 _MISSING = re.compile("not found|No such file|Unknown command")
@@ -44,7 +44,7 @@ def password_wanted() -> BecomeRefused:
     )
 
 
-def of_agent(remote: Remote, errors: str, heard: list[str], status: int) -> HostFailed:
+def of_agent(remote: LaunchSpec, errors: str, heard: list[str], status: int) -> HostFailed:
     """The failure that the last lines of standard error, what was heard instead of READY, and the status speak of.
 
     sudo's words are English; the shell's may be in any language.

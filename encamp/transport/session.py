@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import re
 import threading
 import zlib
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from encamp.errors import BecomeRefused, EncampError, HostFailed, Unreachable
 from encamp.shared.wire import PART_SIZE, PROTOCOL, SILENCE_LIMIT
 from encamp.transport import launch_errors
-from encamp.transport.launch import Remote
+from encamp.transport.launch import LaunchSpec
+from encamp.transport.traffic import Traffic
 
 if TYPE_CHECKING:
     from paramiko import Channel
@@ -27,19 +27,10 @@ TAIL_LINES = 8
 MEASURE_BYTES = 512 * 1024
 
 
-@dataclasses.dataclass
-class Traffic:
-    """What a run cost on the wire: execs, and bytes sent and received inside the SSH channel."""
-
-    execs: int = 0
-    sent: int = 0
-    received: int = 0
-
-
 class Session:
     """The two streams of one exec. Standard error is drained in a thread: sudo prompts there."""
 
-    def __init__(self, channel: Channel | LocalChannel, remote: Remote, prompt: str, traffic: Traffic) -> None:
+    def __init__(self, channel: Channel | LocalChannel, remote: LaunchSpec, prompt: str, traffic: Traffic) -> None:
         self._channel, self._remote, self._prompt, self._traffic = channel, remote, prompt, traffic
         self._buffer = b""
         self._errors = ""

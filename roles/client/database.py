@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from encamp.errors import SettingsError
-from encamp.inventory.host import locate
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
+from encamp.support.paths import locate
 from roles.database import connection as database_connection
 from roles.database import settings as database
 from roles.database import url as database_url

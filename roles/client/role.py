@@ -15,16 +15,15 @@ from encamp.planning.plan import Item
 from encamp.resources.files.symlink import Symlink
 from encamp.resources.python.expectation import PythonExpectation
 from encamp.resources.python.release_link import ReleaseLink
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import factory, record, replace
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles.client import database as client_database
 from roles.client.database import Target
 from roles.network import access, address, trust
-from roles.prefect import role as prefect
-from roles.prefect.files import read_bundle
-from roles.prefect.groups import CLIENTS
+from roles.prefect import pythons
+from roles.prefect import role as base
 from roles.prefect.layout import DEFAULT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import load_release, prefect_version
@@ -130,7 +129,9 @@ def install(host: SiteHost, site: Site, release: str) -> Iterator[Item]:
     settings = replace(host.settings(PrefectSettings), prefect_version=release)
     wanted = load_release(settings, host.inventory.directory, root=ENVS)
     done = f"{wanted.path}/bin/prefect"
-    yield PythonExpectation(f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done)
+    yield PythonExpectation(
+        f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done, pythons.older(wanted.version)
+    )
     if settings.ca_bundle:
         text = read_bundle("ca_bundle", settings.ca_bundle, host)
         yield ClientCa(prefect.ca_file(settings, root=False), text)  # in the home even of root: this may be a laptop

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from encamp.errors import SettingsError
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.site import SiteHost
 from roles.prefect.groups import DATABASES

@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 from encamp.errors import SettingsError
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost

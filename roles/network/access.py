@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from encamp.errors import SettingsError
 from encamp.planning.plan import Item
 from encamp.secrets.store import FOLDER, file_name
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost

@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.site import SiteHost
 from roles.network.address_checks import check_bind, check_own_url, check_port, is_address, is_loopback

@@ -10,7 +10,7 @@ from encamp.errors import SettingsError
 from encamp.planning.plan import Item
 from encamp.resources.firewall.opening import parse_sources
 from encamp.resources.firewall.port import FirewallPort
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles.network import address, tls

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
 from encamp.resources.caddy import paths as caddy
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost

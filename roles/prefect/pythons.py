@@ -7,6 +7,11 @@ import re
 from encamp.errors import Origin, SettingsError
 from encamp.resources.files.paths import is_series
 from encamp.resources.python.interpreters import fits
+from roles.prefect import versions
+
+#: A release that needs a newer Python than those before it: (that release, the series it gave up, a release that runs
+#: on that series: the last one, and for 3.10 the one that has a lock). From what the releases declare.
+LAST_WITH = (("3.9.0", "3.10", "3.8.8"), ("3.5.0", "3.9", "3.4.25"))
 
 
 def check_python(value: str) -> str | None:
@@ -41,3 +46,9 @@ def suffix(python: str) -> str:
 def brought_to(uv_root: str, python: str) -> str:
     """Where uv puts the Python of a series: beside itself. Empty where none is asked for."""
     return f"{uv_root.rpartition('/')[0]}/python" if is_series(python) else ""
+
+
+def older(release: str) -> str:
+    """The releases for hosts whose Pythons are all older than ``release`` runs on, as a sentence; empty for none."""
+    found = [f"Prefect {last} on Python {python}" for since, python, last in LAST_WITH if versions.has(release, since)]
+    return ", ".join(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost
@@ -20,7 +20,7 @@ def _check_image(value: str) -> str | None:
     if not value:
         return None
     if not re.fullmatch(r"[A-Za-z0-9][\w.:/@-]*", value):
-        return "is no name of an image such as registry.example.com/prefect:3.8.8"
+        return "is no name of an image such as registry.example.com/prefect:3.9.1"
     name, at, digest = value.partition("@")
     if at:
         return None if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) else "has no digest of the form sha256:..."
@@ -40,7 +40,7 @@ class Settings:
         "",
         "Image of Prefect for runtime: compose, by tag or digest. Empty: prefecthq/prefect of prefect_version.",
         check=_check_image,
-        example="registry.example.com/prefect:3.8.8",
+        example="registry.example.com/prefect:3.9.1",
     )
     postgres_image: str = setting(
         POSTGRES_IMAGE,

@@ -112,10 +112,10 @@ NEWEST = "999.0"
 
 
 def parse(version: str) -> Version:
-    """``3.8.8`` as numbers. Raises SettingsError for anything that is no release number."""
+    """``3.9.1`` as numbers. Raises SettingsError for anything that is no release number."""
     words = version.split(".")
     if not 2 <= len(words) <= 3 or not all(word.isdigit() for word in words):
-        raise SettingsError(f"prefect_version: {version!r} is no release number", "write it like '3.8.8', quoted")
+        raise SettingsError(f"prefect_version: {version!r} is no release number", "write it like '3.9.1', quoted")
     return tuple(int(word) for word in words)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encamp.errors import SettingsError
-from encamp.inventory.host import locate
 from encamp.planning.plan import Item, Step
 from encamp.resources.docker.image import DockerImage
 from encamp.shared.wire import LargeFile
 from encamp.site import SiteHost
-from roles.database.settings import has_postgres
+from encamp.support.paths import locate
+from roles.prefect import role as base
 from roles.prefect import versions
 from roles.prefect.layout import Layout
 from roles.prefect.release import prefect_version

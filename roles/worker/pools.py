@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from encamp.errors import SettingsError
-from encamp.inventory.host import locate
 from encamp.planning.plan import Item
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
+from encamp.support.paths import locate
 from roles.network import access, address
 from roles.prefect import versions
 from roles.prefect.layout import Layout

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from encamp.errors import SettingsError
 from encamp.locking import lockfile
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles.prefect import versions

@@ -19,10 +19,10 @@ from encamp.planning import plan
 from encamp.planning.plan import Item
 from encamp.shared.wire import BlobStore, to_wire
 from encamp.transport import bundle
-from encamp.transport.agent_exec import converse
-from encamp.transport.launch import Remote
+from encamp.transport.agent_exec import run_agent
+from encamp.transport.launch import LaunchSpec
 from encamp.transport.local import LocalLink
-from encamp.transport.session import Traffic
+from encamp.transport.traffic import Traffic
 
 Converge = Callable[..., list[dict[str, Any]]]
 
@@ -69,8 +69,8 @@ def converge(tmp_path: Path) -> Converge:
         ships = {package for step in plan.build("here", items).steps for package in step.resource.ships}
         work = job(items, tmp_path / "state", store, check, diff)
         payload = bundle.pack({**work, "plan": to_wire(saved)} if saved else work, ships)
-        remote = Remote("here", python, become=False)
-        return list(converse(LocalLink(), remote, payload, store, traffic or Traffic()))
+        remote = LaunchSpec("here", python, become=False)
+        return list(run_agent(LocalLink(), remote, payload, store, traffic or Traffic()))
 
     return run
 

@@ -21,10 +21,10 @@ from encamp.resources.files.file import File
 from encamp.resources.files.symlink import Symlink
 from encamp.shared.wire import BlobStore
 from encamp.transport import bundle
-from encamp.transport.agent_exec import converse
-from encamp.transport.launch import Remote
+from encamp.transport.agent_exec import run_agent
+from encamp.transport.launch import LaunchSpec
 from encamp.transport.local import LocalLink
-from encamp.transport.session import Traffic
+from encamp.transport.traffic import Traffic
 from tests.agent.conftest import job, pythons, statuses
 from tests.agent.kinds import Broken, Needs, Stubborn
 
@@ -49,8 +49,8 @@ def deploy(tmp_path: Path, kept: Path) -> Deploy:
     def run(*items: Resource, check: bool = False, python: str = sys.executable) -> tuple[list[dict[str, Any]], int]:
         store, traffic = BlobStore(), Traffic()
         wanted = {**job(items, tmp_path / "state", store, check), "keep": not check}
-        remote = Remote("here", python, become=False)
-        return list(converse(LocalLink(), remote, bundle.pack(wanted), store, traffic)), traffic.sent
+        remote = LaunchSpec("here", python, become=False)
+        return list(run_agent(LocalLink(), remote, bundle.pack(wanted), store, traffic)), traffic.sent
 
     return run
 

@@ -14,7 +14,7 @@ from encamp.resources.command import Command
 from encamp.resources.files.directory import Directory
 from encamp.resources.files.file import File
 from encamp.shared.secret import Secret
-from encamp.transport.session import Traffic
+from encamp.transport.traffic import Traffic
 from tests.agent.conftest import Converge, pythons, statuses
 from tests.agent.kinds import Append, Broken, Needs, Noisy, Stubborn, Wait
 

@@ -20,7 +20,7 @@ UNUSED = {
     *(
         "encamp.locking.release_index",
         "roles.server.image_archive",
-        "encamp.secrets.vault",
+        "encamp.secrets.vault.cipher",
         "roles.network.certificate_authority",
         "encamp.output.live",
     ),

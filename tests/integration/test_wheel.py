@@ -92,7 +92,7 @@ def test_a_template_of_the_sites_own_is_what_the_host_gets(run: Run, deployed: P
     done = run("encamp", "-H", SERVER, "deploy", "--no-verify")
     assert "File:/etc/prefect/default/server.env" in changed(done), done.stdout + done.stderr
     content = lab.host(SERVER).file("/etc/prefect/default/server.env").content_string
-    assert content.startswith("# of this site\n") and "PREFECT_API_DATABASE_CONNECTION_URL" in content
+    assert content.startswith("# of this site\n") and "\nPREFECT_HOME=" in content
     shutil.rmtree(deployed / "templates")
     succeeded(run("encamp", "-H", SERVER, "deploy", "--no-verify"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import struct
 import subprocess
@@ -34,21 +35,22 @@ class Recording:
     status: int
 
     def screens(self, most: int) -> list[tuple[Row, ...]]:
-        """Screens at even distances of time, each different from the one before, the last one included."""
+        """What was on the screen at even distances of time, and at the end; moments that look alike are one."""
         screen = pyte.Screen(self.size.columns, self.size.lines)
         stream = pyte.ByteStream(screen)
         distance = self.written[-1][0] / most
         shown: list[tuple[Row, ...]] = []
-        due = 0.0
-        for number, (seconds, data) in enumerate(self.written, 1):
+        due = distance
+        for seconds, data in self.written:
+            if seconds > due:
+                shown.append(self._rows(screen))
+                due = seconds + distance
             stream.feed(data)
-            if seconds < due and number < len(self.written):
-                continue
-            rows = tuple(tuple(screen.buffer[y][x] for x in range(self.size.columns)) for y in range(self.size.lines))
-            if not shown or rows != shown[-1]:
-                shown.append(rows)
-            due = seconds + distance
-        return shown
+        return [rows for rows, _ in itertools.groupby([*shown, self._rows(screen)])]
+
+    def _rows(self, screen: pyte.Screen) -> tuple[Row, ...]:
+        columns = range(self.size.columns)
+        return tuple(tuple(screen.buffer[y][x] for x in columns) for y in range(self.size.lines))
 
 
 def record(shown: str, command: Sequence[str], size: Size, env: Mapping[str, str]) -> Recording:

@@ -14,8 +14,8 @@ from encamp.errors import EncampError, SavedPlanError
 from encamp.locking import lockfile
 from encamp.planning import saved_plan
 from encamp.planning.saved_plan_key import PlanKey
-from encamp.secrets import vault
-from encamp.secrets.vault_values import VaultError
+from encamp.secrets.vault import cipher
+from encamp.secrets.vault.values import VaultError
 from encamp.shared.secret import Secret
 from roles.client.kinds.profile import edit as profile_edit
 from roles.client.kinds.profile.edit import Edit, InvalidToml, Keep
@@ -121,7 +121,7 @@ def test_anything_that_looks_like_a_plan(more: dict[str, Any]) -> None:
 def refused(text: str) -> None:
     """No seal of ours is on it: it is not believed."""
     try:
-        saved_plan.opened(text, "plan.json", KEY)
+        saved_plan.unsealed(text, "plan.json", KEY)
     except SavedPlanError as error:
         assert str(error)
     else:
@@ -132,7 +132,7 @@ def refused(text: str) -> None:
 @bounded(100)
 def test_any_vault(text: str) -> None:
     try:
-        vault.decrypt(text, [vault.Identity("", Secret("x"))])
+        cipher.decrypt(text, [cipher.Identity("", Secret("x"))])
     except VaultError as error:
         assert str(error)
 

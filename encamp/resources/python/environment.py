@@ -20,7 +20,7 @@ MARKER = ".encamp.json"
 class PythonEnv(Resource):
     """A virtual environment with exactly the packages of a lock, each proven by hash, readable by every user.
 
-    path: where it goes, such as /opt/prefect/envs/3.8.8-1f0c9a4b2d3e; ``~/`` is the user's home. One path holds one
+    path: where it goes, such as /opt/prefect/envs/3.9.1-1f0c9a4b2d3e; ``~/`` is the user's home. One path holds one
         lock for good: the hash is part of the name.
     lock: requirements with hashes for every package.
     lock_sha256: sha256 of the lock's text.

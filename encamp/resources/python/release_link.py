@@ -17,7 +17,7 @@ class ReleaseLink(Resource):
     """A symlink to the environment in use, switched in one step; old environments beside it are removed.
 
     path: the link, such as /opt/prefect/default; ``~/`` is the user's home.
-    target: the environment, such as /opt/prefect/envs/3.8.8-1f0c9a4b2d3e.
+    target: the environment, such as /opt/prefect/envs/3.9.1-1f0c9a4b2d3e.
     keep: how many complete environments to keep for rollback, the one in use included. What another link in the
         directory of ``path`` points to (another instance's release) stays in any case and is not counted.
     """

@@ -26,11 +26,13 @@ os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
         ("fab deploy --any", "fab deploy --any-errors-fatal"),
         ("fab deploy --check --jun", "fab deploy --check --junit"),
         ("fab history --la", "fab history --last"),
+        ("encamp ini", "encamp init"),
+        ("encamp -H vm1 deploy --any", "encamp -H vm1 deploy --any-errors-fatal"),
     ],
 )
 def test_tab_completes_tasks_and_their_options(tmp_path: Path, typed: str, completed: str) -> None:
     with terminal(BASH, HISTFILE=str(tmp_path / "history")) as shown:
-        shown.type("source <(fab --print-completion-script bash); echo rea''dy\n")
+        shown.type(f"source <({typed.split()[0]} --print-completion-script bash); echo rea''dy\n")
         shown.until(lambda lines: lines[-2:] == ["ready", "$"])
         shown.type(f"{typed}\t")
         shown.until(lambda lines: lines[-1].removeprefix("$ ").startswith(completed))

@@ -113,11 +113,11 @@ def test_help_of_deploy_says_what_each_option_is_for() -> None:
         pytest.param("-H web1 nosuch", 1, ("nosuch",), id="unknown-task"),
         pytest.param("inventory --graph --list", 1, ("leave --graph",), id="graph-or-list"),
         pytest.param("-H laptop deploy", 1, ("laptop", "configure-client"), id="a-client"),
-        pytest.param("-H web1 deploy --set prefect_version=3", 4, ("three numbers", "3.8.8"), id="version"),
+        pytest.param("-H web1 deploy --set prefect_version=3", 4, ("three numbers", "3.9.1"), id="version"),
         pytest.param("-H web1 deploy --set prefect_version=3.0.999", 4, ("fab lock --prefect 3.0.999",), id="no-lock"),
         pytest.param("-H laptop configure-client", 1, ("which server?", "web1, web2"), id="which-server"),
         pytest.param("lock", 1, ("prefect",), id="lock-of-what"),
-        pytest.param("lock --prefect 3.8.8 --exclude-newer soon", 1, ("2026-10-30",), id="no-date"),
+        pytest.param("lock --prefect 3.9.1 --exclude-newer soon", 1, ("2026-10-30",), id="no-date"),
     ],
 )
 def test_a_mistake_ends_with_words_and_code(
@@ -152,7 +152,7 @@ def test_an_option_without_a_value_does_not_count_as_left_out(
     site: Path, door: socket.socket, task: str, option: str
 ) -> None:
     """`--plan "$FILE"` with no such variable would be the deploy itself, `--limit "$HOSTS"` all hosts."""
-    needed = ["--prefect", "3.8.8"] if task == "lock" else []
+    needed = ["--prefect", "3.9.1"] if task == "lock" else []
     done = fab("-H", "web1", task, *needed, option, "", site=site)
     assert done.returncode == 1 and f"{option} has no value" in done.stderr
     assert nobody_knocked(door)

@@ -123,3 +123,17 @@ def test_init_by_its_program(tmp_path: Path, arguments: list[str]) -> None:
 def test_plain_fabric_still_works(program: str, site: Path) -> None:
     done = run(program, "-H", "127.0.0.1:1", "--", "true", cwd=site)
     assert done.returncode == 1 and "Unable to connect to port 1" in done.stderr
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_site_is_where_its_fabfile_is(program: str, site: Path) -> None:
+    """From a folder below it, the same inventory, templates and records."""
+    (site / "inventory" / "hosts.yml").write_text(
+        "all: {hosts: {web1: {ansible_host: 127.0.0.1, ansible_port: 1, public_url: http://web1}}}\n"
+    )
+    (site / "below").mkdir()
+    assert "web1" in run(program, "inventory", cwd=site / "below").stdout
+    done = run(program, "-H", "web1", "deploy", "--check", "--set", "connect_tries=1", cwd=site / "below")
+    assert done.returncode == 3, done.stderr
+    assert [path.parent for path in site.rglob("*.jsonl")] == [site / ".encamp" / "runs"]
+    assert "deploy --check" in run(program, "history", cwd=site / "below").stdout

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from encamp.cli.options import Options, load_site
+from encamp.cli.options import Options
 from encamp.commands import deploy, settings
+from encamp.commands.load_site import load_site
 from encamp.errors import EncampError
-from encamp.secrets.vault_values import Locked, Vaulted
+from encamp.secrets.vault.values import Decrypted, Encrypted
 from encamp.site import SiteHost
 
 SITE = """
@@ -87,7 +88,7 @@ def test_a_value_has_its_settings_type_and_beats_files_and_instances(
 
 
 def test_what_came_out_of_a_vault_is_not_shown() -> None:
-    data = {"user": "u", "password": Vaulted("hunter2"), "list": [Vaulted("hunter2"), Locked("$ANSIBLE_VAULT;")]}
+    data = {"user": "u", "password": Decrypted("hunter2"), "list": [Decrypted("hunter2"), Encrypted("$ANSIBLE_VAULT;")]}
     assert settings.shown(data) == '{user: u, password: "***", list: ["***", "***"]}'
 
 

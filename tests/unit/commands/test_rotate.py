@@ -13,8 +13,9 @@ import fabric
 import pytest
 
 from encamp.cli.options import Options
+from encamp.commands import finish_rotation
 from encamp.commands import rotate as command
-from encamp.inventory import load as inventory
+from encamp.inventory.load import load_inventory
 from encamp.secrets.rotation import Rotation
 from encamp.site import Site
 
@@ -40,7 +41,7 @@ class Deploys:
         self.folder, self.seen, self.cut, self.after, self.code = folder, list[str](), -1, False, 0
 
     def site(self) -> Site:
-        return Site(inventory.load(self.folder), [], "make")
+        return Site(load_inventory(self.folder), [], "make")
 
     def state(self, name: str) -> str:
         return Rotation(self.site().secrets.path(name)).state()
@@ -55,7 +56,7 @@ class Deploys:
             site = self.site()
             for name in (AUTH, AUTHORITY):
                 site.generated(name)
-            command.conclude(site, set(options.hosts.split(",")), True, options.rotating)
+            finish_rotation.conclude(site, set(options.hosts.split(",")), True, options.rotating)
         if number == self.cut:
             raise Cut
         return self.code

@@ -7,8 +7,9 @@ from pathlib import Path
 import fabric
 import pytest
 
-from encamp.cli.options import Options, load_site
+from encamp.cli.options import Options
 from encamp.commands import verify
+from encamp.commands.load_site import load_site
 from encamp.errors import UsageError
 from roles.proof.kinds.flow_run import FlowProof
 

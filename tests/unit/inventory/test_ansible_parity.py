@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from encamp.errors import InventoryError
-from encamp.inventory import listing as inventory_graph
-from encamp.inventory import load as inventory
-from encamp.secrets import vault, vault_passwords
+from encamp.inventory import listing
+from encamp.inventory.load import load_inventory, select_hosts
+from encamp.secrets.vault import cipher, passwords
 from encamp.shared.secret import Secret
 from tests.checkout import CHECKOUT
 
@@ -140,7 +140,7 @@ def members(groups: dict[str, Any], name: str) -> set[str]:
 )
 def test_hosts_groups_and_variables_are_those_that_ansible_finds(tmp_path: Path, site: Any) -> None:
     path = written(tmp_path, site) if isinstance(site, dict) else site
-    ours, groups = inventory.load(path), theirs(path)
+    ours, groups = load_inventory(path), theirs(path)
     variables = groups.pop("_meta")["hostvars"]
     assert set(ours.hosts) == members(groups, "all")
     for name, host in ours.hosts.items():
@@ -162,7 +162,7 @@ def test_the_graph_is_the_one_that_ansible_draws(tmp_path: Path, site: Any, vari
     path = written(tmp_path, site) if isinstance(site, dict) else site
     options = ["--graph", *(["--vars"] if variables else [])]
     drawn = ansible(str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(path), *options)
-    assert inventory_graph.graph(inventory.load(path), variables=variables) == drawn.rstrip().splitlines()
+    assert listing.graph(load_inventory(path), variables=variables) == drawn.rstrip().splitlines()
 
 
 @pytest.mark.parametrize("site", SITES, ids=("varied", "diamond", "default", "lab"))
@@ -170,20 +170,20 @@ def test_the_listing_is_the_one_that_ansible_gives(tmp_path: Path, site: Any) ->
     path = written(tmp_path, site) if isinstance(site, dict) else site
     listed = theirs(path)
     listed["_meta"].pop("profile", None)
-    assert json.loads(inventory_graph.listing(inventory.load(path))) == listed
+    assert json.loads(listing.as_json(load_inventory(path))) == listed
 
 
 def test_patterns_name_the_same_hosts_in_the_same_order(tmp_path: Path) -> None:
     path = written(tmp_path, VARIED)
-    loaded = inventory.load(path)
-    ours = {pattern: [host.name for host in inventory.select(loaded, pattern)] for pattern in PATTERNS}
+    loaded = load_inventory(path)
+    ours = {pattern: [host.name for host in select_hosts(loaded, pattern)] for pattern in PATTERNS}
     assert ours == json.loads(ansible(sys.executable, "-c", LIST_HOSTS, str(path), *PATTERNS))
 
 
 def test_an_index_past_the_end_is_an_error_where_ansible_finds_nothing(tmp_path: Path) -> None:
-    loaded = inventory.load(written(tmp_path, VARIED))
+    loaded = load_inventory(written(tmp_path, VARIED))
     with pytest.raises(InventoryError, match="past the end"):
-        inventory.select(loaded, "web[99]")
+        select_hosts(loaded, "web[99]")
 
 
 TEMPLATES = """
@@ -217,19 +217,19 @@ def test_templates_and_encrypted_values_are_what_ansible_makes_of_them(
     password = tmp_path / "password"
     password.write_text("p w")
     monkeypatch.setenv("ENCAMP_VAULT_PASSWORD_FILE", str(password))
-    vault_passwords.identities.cache_clear()
-    sealed = vault.encrypt("s3cret: %\u00e9", vault.Identity("", Secret("p w"))).rstrip().replace("\n", "\n      ")
+    passwords.identities.cache_clear()
+    sealed = cipher.encrypt("s3cret: %\u00e9", cipher.Identity("", Secret("p w"))).rstrip().replace("\n", "\n      ")
     path = written(tmp_path / "site", {"hosts.yml": TEMPLATES.replace("SEALED", sealed)})
     try:
-        loaded = inventory.load(path)
-        told = "\n".join([*inventory_graph.graph(loaded, variables=True), inventory_graph.listing(loaded)])
+        loaded = load_inventory(path)
+        told = "\n".join([*listing.graph(loaded, variables=True), listing.as_json(loaded)])
         hosts = loaded.hosts
         ours = {
             name: {key: host.variables[key].data for key in host.variables if key.startswith("t_")}
             for name, host in hosts.items()
         }
     finally:
-        vault_passwords.identities.cache_clear()
+        passwords.identities.cache_clear()
     assert "s3cret" not in told and told.count("***") >= 4, "what came out of a vault is not shown"
     assert ours == rendered(path, password, ours["h1.example.com"])
 

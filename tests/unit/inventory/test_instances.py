@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from encamp.cli.options import Options, load_site
+from encamp.cli.options import Options
 from encamp.commands.deploy import prepare
+from encamp.commands.load_site import load_site
+from encamp.commands.undeploy import _shares_address
 from encamp.errors import EncampError, UsageError
-from encamp.inventory import load as inventory
+from encamp.inventory.load import load_inventory
 from encamp.planning.plan import HostPlan, job_for
 from encamp.shared.wire import BlobStore
 from encamp.site import Site, SiteHost
@@ -26,7 +28,7 @@ def write(folder: Path, host: str) -> Path:
 
 
 def site(folder: Path, host: str, **overrides: str) -> Site:
-    return Site(inventory.load(write(folder, host), overrides), [])
+    return Site(load_inventory(write(folder, host), overrides), [])
 
 
 def plan(found: Site, instance: str = "") -> HostPlan:
@@ -107,7 +109,7 @@ def test_two_servers_cannot_have_one_public_url(tmp_path: Path) -> None:
 def test_a_machine_that_is_listed_as_two_servers_is_told(tmp_path: Path, one: str, other: str, same: bool) -> None:
     file = write(tmp_path, "").joinpath("hosts.yml")
     file.write_text(file.read_text().replace("vm1:\n", f"vm1: {{{one}}}\n        vm2: {{{other}}}\n"))
-    found = Site(inventory.load(tmp_path), [])
+    found = Site(load_inventory(tmp_path), [])
     told = "\n".join(conflicts.warnings(found.host("vm2"), found))
     assert ("vm2 and vm1 are one machine" in told and "instances: {default: {}" in told) if same else not told
 
@@ -154,7 +156,7 @@ def test_pools_queues_and_limits_may_be_called_the_same(tmp_path: Path, text: st
     values = f"{{ansible_host: 192.0.2.7, {text}, instances: {{default: {{}}, b: {{port: 4202}}}}}}"
     host = write(tmp_path, "").joinpath("hosts.yml")
     host.write_text(host.read_text().replace("vm1:\n", f"vm1: {values}\n"))
-    found = {step.resource.id: step.resource for step in plan(Site(inventory.load(tmp_path), [])).steps}
+    found = {step.resource.id: step.resource for step in plan(Site(load_inventory(tmp_path), [])).steps}
     assert ids <= found.keys()
     urls = {found[one].api_url for one in ids}  # type: ignore[attr-defined]
     assert {url.rpartition(":")[2] for url in urls} == {"4200/api", "4202/api"}

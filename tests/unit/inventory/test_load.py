@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from encamp.errors import InventoryError
-from encamp.inventory.load import Host, Inventory, load, select
+from encamp.inventory.host import Host
+from encamp.inventory.load import Inventory, load_inventory, select_hosts
 from encamp.inventory.ranges import LIMIT, expand
 from tests.checkout import CHECKOUT
 
@@ -27,7 +28,9 @@ def site(folder: Path, files: dict[str, str]) -> Path:
 
 def loaded(folder: Path, hosts: str, **more: str) -> Inventory:
     """A site with hosts.yml and files such as group_vars__all."""
-    return load(site(folder, {"hosts.yml": hosts, **{f"{n.replace('__', '/')}.yml": t for n, t in more.items()}}))
+    return load_inventory(
+        site(folder, {"hosts.yml": hosts, **{f"{n.replace('__', '/')}.yml": t for n, t in more.items()}})
+    )
 
 
 def data(host: Host) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def test_variables_count_in_ansibles_order(tmp_path: Path) -> None:
     assert data(inventory.hosts["web02"])["who"] == "beside the host"
     inventory = loaded(tmp_path, TREE, host_vars__web02="who: host file\n")
     assert data(inventory.hosts["web02"])["who"] == "host file"
-    assert load(tmp_path, {"who": "set"}).hosts["web02"].variables["who"].data == "set"
+    assert load_inventory(tmp_path, {"who": "set"}).hosts["web02"].variables["who"].data == "set"
 
 
 @pytest.mark.parametrize(("priority", "winner"), [("", "zebra"), ("ansible_group_priority: 5", "ant")])
@@ -141,13 +144,18 @@ def test_folders_of_variables_are_read_in_order_of_names(tmp_path: Path) -> None
         "group_vars/web/README.md": "not: read\n",
         "group_vars/web/more/x.json": '{"deep": [1, 2]}',
     }
-    assert data(load(site(tmp_path, files)).hosts["h"]) == {"who": "twenty", "late": 1, "early": 1, "deep": [1, 2]}
+    assert data(load_inventory(site(tmp_path, files)).hosts["h"]) == {
+        "who": "twenty",
+        "late": 1,
+        "early": 1,
+        "deep": [1, 2],
+    }
 
 
 def test_two_sources_for_one_group_are_refused(tmp_path: Path) -> None:
     files = {"hosts.yml": "web: {hosts: {h: }}\n", "group_vars/web/a.yml": "x_a: 1\n", "group_vars/web.yml": "x_b: 2\n"}
     with pytest.raises(InventoryError, match=r"both web and web\.yml exist"):
-        load(site(tmp_path, files))
+        load_inventory(site(tmp_path, files))
 
 
 def test_folders_of_variables_that_cannot_be_read_are_told(tmp_path: Path) -> None:
@@ -161,14 +169,14 @@ def test_folders_of_variables_that_cannot_be_read_are_told(tmp_path: Path) -> No
 def test_two_inventory_files_in_a_folder_are_refused(tmp_path: Path) -> None:
     site(tmp_path, {"hosts.yml": "web: {hosts: {h: }}\n", "hosts.yaml": "web: {hosts: {k: }}\n"})
     with pytest.raises(InventoryError, match=r"both hosts\.yml and hosts\.yaml"):
-        load(tmp_path)
-    assert list(load(tmp_path / "hosts.yaml").hosts) == ["k"]
+        load_inventory(tmp_path)
+    assert list(load_inventory(tmp_path / "hosts.yaml").hosts) == ["k"]
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-that-name/site"])
 def test_paths_that_no_file_can_have(path: str) -> None:
     with pytest.raises(InventoryError, match="there is no inventory"):
-        load(Path(path))
+        load_inventory(Path(path))
 
 
 def test_files_of_variables_that_nothing_reads_are_told(tmp_path: Path) -> None:
@@ -192,7 +200,7 @@ def test_origins_are_relative_to_the_current_directory(tmp_path: Path, monkeypat
 
 def test_set_gives_yaml_types_and_keeps_the_text(tmp_path: Path) -> None:
     site(tmp_path, {"hosts.yml": "all: {hosts: {h: }}\n"})
-    variables = load(tmp_path, {"port": "4201", "nets": "[a, b]", "version": "3.10"}).hosts["h"].variables
+    variables = load_inventory(tmp_path, {"port": "4201", "nets": "[a, b]", "version": "3.10"}).hosts["h"].variables
     assert (variables["port"].data, variables["nets"].data) == (4201, ["a", "b"])
     assert (variables["version"].data, variables["version"].text) == (3.1, "3.10")
     assert str(variables["port"].origin) == "--set port"
@@ -247,8 +255,8 @@ def test_what_a_template_gets_wrong_is_told_at_its_line(tmp_path: Path, value: s
 def test_jinja_is_imported_only_for_templates(tmp_path: Path) -> None:
     loaded(tmp_path, TREE)
     program = (
-        "import sys, pathlib; from encamp.inventory.load import load, select; "
-        f"select(load(pathlib.Path({str(tmp_path)!r})), 'all'); print('jinja2' in sys.modules)"
+        "import sys, pathlib; from encamp.inventory.load import load_inventory, select_hosts; "
+        f"select_hosts(load_inventory(pathlib.Path({str(tmp_path)!r})), 'all'); print('jinja2' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -304,7 +312,7 @@ def test_mistakes_in_files_of_variables_name_that_file(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text_are_told_with_their_line(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "hosts.yml").write_bytes(raw)
     with pytest.raises(InventoryError) as caught:
-        load(tmp_path)
+        load_inventory(tmp_path)
     assert caught.value.where is not None and caught.value.where.line == 2
 
 
@@ -330,12 +338,12 @@ def test_deep_nesting_is_no_traceback(tmp_path: Path) -> None:
 
 def test_a_site_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match="there is no inventory"):
-        load(tmp_path / "nowhere")
+        load_inventory(tmp_path / "nowhere")
     with pytest.raises(InventoryError, match=r"holds no hosts\.yml"):
-        load(tmp_path)
+        load_inventory(tmp_path)
     (tmp_path / "hosts").write_text("[web]\nvm1\n")
     with pytest.raises(InventoryError, match="INI"):
-        load(tmp_path)
+        load_inventory(tmp_path)
 
 
 def test_connection_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,9 +398,9 @@ def test_a_key_lies_below_the_current_or_the_inventorys_directory(
 )
 def test_selecting_a_host_checks_how_it_is_reached(tmp_path: Path, variable: str, message: str) -> None:
     inventory = loaded(tmp_path, f"all:\n  hosts:\n    good:\n    bad:\n      {variable}\n")
-    assert [host.name for host in select(inventory, "good")] == ["good"]
+    assert [host.name for host in select_hosts(inventory, "good")] == ["good"]
     with pytest.raises(InventoryError) as caught:
-        select(inventory, "all")
+        select_hosts(inventory, "all")
     assert message in caught.value.message and caught.value.where is not None and caught.value.where.line == 5
 
 
@@ -411,26 +419,26 @@ ADHOC = "all:\n  vars: {adhoc: true, site: here}\n  hosts:\n    known: {ansible_
     ],
 )
 def test_ad_hoc_hosts(tmp_path: Path, term: str, name: str, user: str | None, port: int | None) -> None:
-    [host] = select(loaded(tmp_path, ADHOC), term)
+    [host] = select_hosts(loaded(tmp_path, ADHOC), term)
     assert (host.name, host.user, host.port, host.adhoc) == (name, user, port, True)
     assert host.groups == ("all", "ungrouped") and host.variables["site"].data == "here"
 
 
 def test_an_ad_hoc_host_has_its_host_vars(tmp_path: Path) -> None:
     inventory = loaded(tmp_path, ADHOC, host_vars__vm9="site: own\nname: '{{ inventory_hostname }}'\n")
-    [host] = select(inventory, "vm9")
+    [host] = select_hosts(inventory, "vm9")
     assert (host.variables["site"].data, host.variables["name"].data) == ("own", "vm9")
 
 
 def test_login_given_with_a_known_host_wins_over_the_inventory(tmp_path: Path) -> None:
-    [host] = select(loaded(tmp_path, ADHOC.replace("adhoc: true", "x: 1")), "root@known:22")
+    [host] = select_hosts(loaded(tmp_path, ADHOC.replace("adhoc: true", "x: 1")), "root@known:22")
     assert (host.name, host.user, host.port, host.adhoc) == ("known", "root", 22, False)
 
 
 def test_unknown_hosts_are_refused_with_the_nearest_name_unless_the_site_is_ad_hoc(tmp_path: Path) -> None:
     inventory = loaded(tmp_path, "all: {hosts: {prefect1: , db1: }}\n")
     with pytest.raises(InventoryError) as caught:
-        select(inventory, "prefct1,nobody")
+        select_hosts(inventory, "prefct1,nobody")
     assert caught.value.message == "the inventory has no host or group prefct1, nobody"
     assert caught.value.fix == "did you mean prefect1?"
 
@@ -447,11 +455,11 @@ def test_group_variables_are_those_of_a_host_in_that_group_only(tmp_path: Path) 
 
 
 def test_the_shipped_site_and_its_example() -> None:
-    inventory = load(CHECKOUT / "inventory")
+    inventory = load_inventory(CHECKOUT / "inventory")
     assert inventory.adhoc and not inventory.hosts and not inventory.notes
-    assert [host.name for host in select(inventory, "vm1")] == ["vm1"]
+    assert [host.name for host in select_hosts(inventory, "vm1")] == ["vm1"]
     with pytest.raises(InventoryError, match="no host matches"):
-        select(inventory, "all")
+        select_hosts(inventory, "all")
 
 
 def test_the_example_in_the_shipped_site_loads(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from encamp.locking import lockfile
 from encamp.locking.lockfile import LockError
 from encamp.locking.package_index import IndexConfig, guarded
 from encamp.locking.release_index import IndexUnusable, find, tidy
+from roles.prefect import bounds
 from tests.unit.local_index import LocalIndex, serving, wheel
 
 COMMITTED = Path(__file__).parents[3] / "roles/locks"
@@ -163,3 +164,43 @@ def test_a_lock_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "prefect-3.8.8.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="not UTF-8"):
         lockfile.load("3.8.8", tmp_path)
+
+
+class TestBounds:
+    def test_a_bound_holds_on_top_of_the_date(self, index: LocalIndex, tmp_path: Path) -> None:
+        path = lockfile.make("9.1.0", tmp_path, None, IndexConfig(index.url), bounds=["part<1.1", "unheard-of<2"])
+        text = path.read_text("utf-8")
+        assert "\n# bounds: part<1.1 unheard-of<2\n" in text
+        assert "\npart==1.0 " in text and "unheard-of==" not in text
+
+    def test_a_package_that_wants_more_is_refused_with_the_bound(self, index: LocalIndex, tmp_path: Path) -> None:
+        extra = wheel("extra", "1.0", requires="part>=1.1")
+        index.add("extra-1.0-py3-none-any.whl", extra, "2026-01-01T00:00:00Z")
+        with pytest.raises(LockError, match=r"does not resolve as of 2026-03-06 within part<1\.1"):
+            lockfile.make("9.1.0", tmp_path, None, IndexConfig(index.url), ["extra"], bounds=["part<1.1"])
+        assert not list(tmp_path.glob("*.txt"))
+
+    @pytest.mark.parametrize("version", lockfile.available(COMMITTED))
+    def test_the_committed_ones_keep_within_theirs(self, version: str) -> None:
+        bounds.require(lockfile.load(version, COMMITTED), "")
+
+    @pytest.mark.parametrize(
+        ("version", "pinned", "good"),
+        [
+            ("3.8.8", "2.0.54", True),
+            ("3.8.8", "2.1.0", False),
+            ("3.8.8", "2.1.4", False),
+            ("3.9.0", "2.1.6", False),
+            ("3.9.1", "2.1.7", True),
+            ("2.20.26", "2.1.4", True),
+        ],
+    )
+    def test_a_lock_that_breaks_one_is_refused_with_what_breaks(self, version: str, pinned: str, good: bool) -> None:
+        text = f"prefect=={version} \\\n    --hash=sha256:aa\nsqlalchemy=={pinned} ; python_full_version >= '3.11' \\\n"
+        lock = lockfile.Lock(version, text, "ab", "2026-10-11", ">=3.10")
+        if good:
+            bounds.require(lock, "again")
+            return
+        with pytest.raises(SettingsError, match=rf"pins sqlalchemy {pinned}, with which no schedule") as error:
+            bounds.require(lock, "fab lock --prefect 3.8.8")
+        assert error.value.fix == "make it again: fab lock --prefect 3.8.8"

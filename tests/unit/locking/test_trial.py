@@ -11,7 +11,7 @@ import pytest
 from encamp.locking import lockfile
 from encamp.locking.lockfile import Lock, LockError
 from encamp.locking.package_index import IndexConfig
-from encamp.locking.trial import try_out
+from encamp.locking.trial import try_lock
 from encamp.resources.python.environment import only
 from tests.unit.local_index import LocalIndex, serving, wheel
 
@@ -38,18 +38,18 @@ def made(index: LocalIndex, directory: Path, date: str | None = None, build: tup
 
 def test_a_release_with_the_dependencies_of_its_day_starts(index: LocalIndex, tmp_path: Path) -> None:
     lock = made(index, tmp_path / "locks")
-    assert try_out(lock, ">=3.9", "prefect", IndexConfig(index.url)).endswith("it starts")
+    assert try_lock(lock, ">=3.9", "prefect", IndexConfig(index.url)).endswith("it starts")
 
 
 def test_one_with_later_dependencies_is_refused_with_its_last_words(index: LocalIndex, tmp_path: Path) -> None:
     lock = made(index, tmp_path / "locks", "2026-05-01")
     with pytest.raises(LockError, match="does not start with its dependencies as of 2026-05-01") as error:
-        try_out(lock, ">=3.9", "prefect", IndexConfig(index.url))
+        try_lock(lock, ">=3.9", "prefect", IndexConfig(index.url))
     assert "no attribute 'VALIDATOR'" in error.value.message and "--exclude-newer" in error.value.fix
 
 
 def test_a_python_that_does_not_suit_the_release_is_told(index: LocalIndex, tmp_path: Path) -> None:
-    assert "not tried" in try_out(made(index, tmp_path / "locks"), ">=3.99", "prefect", IndexConfig(index.url))
+    assert "not tried" in try_lock(made(index, tmp_path / "locks"), ">=3.99", "prefect", IndexConfig(index.url))
 
 
 def test_build_tools_are_locked_named_and_found_again(index: LocalIndex, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encamp.errors import UsageError
-from encamp.output.broadcast import Reports, json_report
+from encamp.output.broadcast import ReportBroadcaster, json_report
 from encamp.output.json_lines import FORMAT, LineFile, json_line
-from encamp.output.text import Outcome
+from encamp.output.outcome import Outcome
 from tests.checkout import CHECKOUT
 
 values = st.recursive(
@@ -55,7 +55,7 @@ def told(path: Path, **step: Any) -> list[Any]:
     """The events of a run of one host, after which the command ends in ``step``'s way."""
     error = step.pop("error", None)
     try:
-        with Reports("deploy", False, [json_report(str(path))], record=None) as reports:
+        with ReportBroadcaster("deploy", False, [json_report(str(path))], record=None) as reports:
             reports.start("/site", ["vm1"])
             outcome = Outcome("vm1")
             reports.expect([outcome])
@@ -92,7 +92,7 @@ def test_an_error_before_any_host_is_told_too(tmp_path: Path) -> None:
     (tmp_path / "events").write_text("what an earlier run left")
     with (
         pytest.raises(UsageError),
-        Reports("deploy", False, [json_report(str(tmp_path / "events"))], record=None),
+        ReportBroadcaster("deploy", False, [json_report(str(tmp_path / "events"))], record=None),
     ):
         raise UsageError("no hosts", "name some")
     events = [strict(line) for line in (tmp_path / "events").read_bytes().splitlines()]
@@ -111,8 +111,8 @@ def test_a_full_disk_costs_events_and_never_half_a_line(tmp_path: Path) -> None:
         import resource, signal, sys
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
-        from encamp.output.broadcast import Reports, json_report
-        with Reports("deploy", False, [json_report({str(tmp_path / "events")!r})], record=None) as told:
+        from encamp.output.broadcast import ReportBroadcaster, json_report
+        with ReportBroadcaster("deploy", False, [json_report({str(tmp_path / "events")!r})], record=None) as told:
             told.start("/site", ["vm1"])
             for length in (100, 5000, 100, 100_000, 10):
                 told.event("vm1", {{"event": "note", "text": "x" * length}})
@@ -139,11 +139,14 @@ def test_a_dash_gives_standard_output_to_programs_alone(tmp_path: Path) -> None:
     """And to nothing else: not to what a library or a later line prints."""
     program = textwrap.dedent("""
         import os
-        from encamp.output.text import Outcome, PlainLines, tell
-        from encamp.output.broadcast import Reports, json_report
+        from encamp.output.outcome import Outcome
+        from encamp.output.plain import PlainLines
+        from encamp.output.terminal import tell
+        from encamp.output.broadcast import ReportBroadcaster, json_report
         import sys
         for append in (False, True):
-            told = Reports("deploy", False, [json_report("-", append), PlainLines(sys.stdout, False)], record=None)
+            listeners = [json_report("-", append), PlainLines(sys.stdout, False)]
+            told = ReportBroadcaster("deploy", False, listeners, record=None)
             with told:
                 told.start("/site", ["vm1"])
                 told.expect([Outcome("vm1")])
@@ -163,7 +166,7 @@ def test_a_second_run_of_a_command_goes_on_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "events"
     path.write_text("of another day\n")
     for append in (False, True):
-        with Reports("deploy", False, [json_report(str(path), append)], record=None) as reports:
+        with ReportBroadcaster("deploy", False, [json_report(str(path), append)], record=None) as reports:
             reports.start("/site", ["vm1"])
             reports.end()
     assert [strict(line)["event"] for line in path.read_bytes().splitlines()] == ["run", "recap"] * 2
@@ -172,8 +175,8 @@ def test_a_second_run_of_a_command_goes_on_in_the_file(tmp_path: Path) -> None:
 def test_a_killed_run_leaves_whole_lines(tmp_path: Path) -> None:
     program = textwrap.dedent(f"""
         import os, signal
-        from encamp.output.broadcast import Reports, json_report
-        told = Reports("deploy", False, [json_report({str(tmp_path / "events")!r})], record=None)
+        from encamp.output.broadcast import ReportBroadcaster, json_report
+        told = ReportBroadcaster("deploy", False, [json_report({str(tmp_path / "events")!r})], record=None)
         told.start("/site", ["vm1"])
         told.event("vm1", {{"event": "note", "text": "x" * 3_000_000}})
         os.kill(os.getpid(), signal.SIGKILL)

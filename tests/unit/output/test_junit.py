@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encamp.errors import SettingsError, UsageError
-from encamp.output.broadcast import Reports
+from encamp.output.broadcast import ReportBroadcaster
 from encamp.output.junit import JUnit, _legal
-from encamp.output.text import Outcome
+from encamp.output.outcome import Outcome
 from tests.checkout import CHECKOUT
 
 CHANGE = {"what": "mode", "before": "0600", "after": "0640", "diff": "-a\n+b\x1b[0m"}
@@ -31,7 +31,7 @@ def step(name: str, status: str = "ok", **more: Any) -> dict[str, Any]:
 
 def written(path: Path, error: BaseException | None = None) -> ET.Element:
     """The file of a run in which each host ended in its own way."""
-    with Reports("deploy", False, [JUnit(str(path))], record=False) as told:
+    with ReportBroadcaster("deploy", False, [JUnit(str(path))], record=False) as told:
         told.start("/site", ["good", "bad", "away", "later"])
         good, bad, away = Outcome("good", "ok", notes=["mind\x00this"]), Outcome("bad", "failed"), Outcome("away")
         later = Outcome("later", left=("server", "worker"))
@@ -74,7 +74,7 @@ def test_runs_of_one_command_stand_one_after_the_other(tmp_path: Path) -> None:
     """As those of a rotation. A run that does not end says so behind those that did."""
     path = tmp_path / "junit.xml"
     for code in (2, 0):
-        with Reports("deploy", False, [JUnit(str(path), append=code == 0)], record=False) as told:
+        with ReportBroadcaster("deploy", False, [JUnit(str(path), append=code == 0)], record=False) as told:
             outcome = Outcome("web1", "ok" if code == 0 else "failed", failure={"reason": "full"} if code else {})
             told.start("/site", ["web1"])
             told.expect([outcome])
@@ -105,7 +105,7 @@ def test_a_run_that_is_stopped_leaves_it_too(tmp_path: Path, error: BaseExceptio
 
 def test_what_is_refused_before_any_host_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
-    with pytest.raises(SettingsError), Reports("deploy", False, [JUnit(str(path))], record=False):
+    with pytest.raises(SettingsError), ReportBroadcaster("deploy", False, [JUnit(str(path))], record=False):
         raise SettingsError("no setting prot", "did you mean port?")
     error = ET.parse(path).getroot().find("testsuite/testcase/error")
     assert error is not None and (error.get("message"), error.text) == ("no setting prot", "did you mean port?")
@@ -135,9 +135,9 @@ def test_a_disk_that_fills_up_keeps_what_was_there_whole(tmp_path: Path) -> None
     program = textwrap.dedent(f"""
         import resource, signal, sys
         from encamp.output.junit import JUnit
-        from encamp.output.broadcast import Reports
+        from encamp.output.broadcast import ReportBroadcaster
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        with Reports("deploy", False, [JUnit({str(path)!r})], record=False) as told:
+        with ReportBroadcaster("deploy", False, [JUnit({str(path)!r})], record=False) as told:
             resource.setrlimit(resource.RLIMIT_FSIZE, (20, resource.RLIM_INFINITY))
             sys.exit(told.end())
     """)

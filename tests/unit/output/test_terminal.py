@@ -17,16 +17,17 @@ from tests.unit.terminals import CHECKOUT, terminal
 #: A run whose hosts do what their events say, then wait for a file: ``hosts``, ``events`` and ``done`` are filled in.
 RUN = """
 import pathlib, sys, threading, time
-from encamp.cli.options import guarded
-from encamp.output.text import Outcome, console
-from encamp.output.broadcast import Reports, json_report
+from encamp.cli.task import guarded
+from encamp.output.console import console
+from encamp.output.outcome import Outcome
+from encamp.output.broadcast import ReportBroadcaster, json_report
 
 events = {events!a}
 folder = pathlib.Path({folder!r})
 
 def command():
     files = [json_report(str(folder / "events"))]
-    with Reports("deploy", False, [console(sys.stdout, False, False), *files], record=None) as told:
+    with ReportBroadcaster("deploy", False, [console(sys.stdout, False, False), *files], record=None) as told:
         outcomes = [Outcome(host) for host in {hosts!r}]
         told.start("/site", [outcome.host for outcome in outcomes])
         told.expect(outcomes)

@@ -8,9 +8,12 @@ from typing import Any
 
 from rich.console import Console
 
+from encamp.output.listener import Head, Recap
 from encamp.output.live import LiveConsole
+from encamp.output.outcome import Outcome
+from encamp.output.plain import PlainLines
 from encamp.output.recap import recap_lines
-from encamp.output.text import Head, Outcome, PlainLines, Recap, event_lines, failure_lines
+from encamp.output.text import event_lines, failure_lines
 
 CHANGE = {"what": "mode", "before": "0600", "after": "0640", "diff": ""}
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from encamp.errors import Unreachable, UsageError
-from encamp.output import history as runs
-from encamp.output.broadcast import Reports
-from encamp.output.text import Outcome
+from encamp.output import history
+from encamp.output.broadcast import ReportBroadcaster
+from encamp.output.outcome import Outcome
 from encamp.planning import plan, rollout
-from encamp.planning.rollout import ALL_AT_ONCE, Amount, Rollout
-from encamp.planning.schedule import Wave
+from encamp.planning.rollout import ALL_AT_ONCE, Amount, Mode, Rollout, Wave
 from encamp.resources.files.directory import Directory
-from encamp.running.run import Mode, Run
+from encamp.running.run import Run
 from tests.unit.running.test_run import Reach
 
 HOSTS = ("a", "b", "c", "d", "e")
@@ -81,7 +80,7 @@ def test_a_share_of_few_hosts_is_at_least_one_at_a_time() -> None:
 
 def record(folder: Path, command: str, statuses: dict[str, str], check: bool = False, whole: bool = True) -> None:
     """Leave the record of a run that ended so; a run that is not ``whole`` was killed before its recap."""
-    told = Reports(command, check, [], folder)
+    told = ReportBroadcaster(command, check, [], folder)
     told.start("/site", list(statuses))
     outcomes = [Outcome(host, status) for host, status in statuses.items()]
     told.expect(outcomes)
@@ -103,10 +102,10 @@ def test_the_last_run_is_the_one_of_that_command_that_was_no_check(folder: Path,
     record(folder, "deploy", {"a": "ok", "b": "failed", "c": "not reached", "d": "unreachable"}, whole=whole)
     record(folder, "deploy", {"a": "failed"}, check=True)
     record(folder, "verify", {"a": "failed"})
-    found = runs.last("deploy", "/site", folder)
+    found = history.last_run("deploy", "/site", folder)
     assert found and found.not_well == ["b", "c", "d"]
     assert (found.seconds is None) is not whole
-    assert runs.last("deploy", "/other", folder) is None
+    assert history.last_run("deploy", "/other", folder) is None
 
 
 def test_a_record_that_was_cut_off_counts_as_far_as_it_goes(folder: Path) -> None:
@@ -115,25 +114,25 @@ def test_a_record_that_was_cut_off_counts_as_far_as_it_goes(folder: Path) -> Non
     record(folder, "deploy", {"a": "ok", "b": "failed"}, whole=False)
     latest = max(folder.iterdir())
     latest.write_bytes(latest.read_bytes() + b'{"host": "b", "eve')
-    found = runs.last("deploy", "/site", folder)
+    found = history.last_run("deploy", "/site", folder)
     assert found and found.not_well == ["b"] and found.seconds is None
 
 
 def test_records_are_private_and_few(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "KEEP", 3)
+    monkeypatch.setattr(history, "KEEP", 3)
     for _ in range(5):
         record(folder, "deploy", {"a": "ok"})
     files = list(folder.iterdir())
     assert len(files) == 3 and {path.stat().st_mode & 0o777 for path in files} == {0o600}
     files[0].write_text("not json")
-    assert len(list(runs.past(folder))) == 2
+    assert len(list(history.past_runs(folder))) == 2
 
 
 @pytest.mark.parametrize("text", ["[]\n", '{"event": "run"}\n', '{"event": "run"}\n"recap"\n'])
 def test_a_record_that_no_run_wrote_is_left_out(folder: Path, text: str) -> None:
     record(folder, "deploy", {"a": "ok"})
     (folder / "99999999T000000.000000-deploy-1.jsonl").write_text(text)
-    assert [one.command for one in runs.past(folder)] == ["deploy"]
+    assert [one.command for one in history.past_runs(folder)] == ["deploy"]
 
 
 def test_a_record_that_cannot_be_made_is_told_and_no_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

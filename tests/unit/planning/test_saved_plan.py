@@ -35,12 +35,12 @@ def text(**changed: Any) -> str:
 
 def message(plan_text: str, key: PlanKey = KEY, **now: datetime.datetime) -> str:
     with pytest.raises(SavedPlanError) as raised:
-        saved_plan.opened(plan_text, "plan.json", key, **now)
+        saved_plan.unsealed(plan_text, "plan.json", key, **now)
     return f"{raised.value} / {raised.value.fix}"
 
 
 def test_a_plan_is_believed_by_whoever_has_the_key() -> None:
-    opened = saved_plan.opened(text(), "plan.json", KEY)
+    opened = saved_plan.unsealed(text(), "plan.json", KEY)
     assert (opened["who"], opened["hosts"][0]["host"]) == ("alice", "h")
 
 
@@ -63,7 +63,7 @@ def test_a_plan_expires() -> None:
     late = datetime.datetime.now(datetime.timezone.utc) + saved_plan.VALID + datetime.timedelta(minutes=1)
     assert "has expired" in message(text(), now=late)
     early = late - datetime.timedelta(minutes=2)
-    assert saved_plan.opened(text(), "plan.json", KEY, early)
+    assert saved_plan.unsealed(text(), "plan.json", KEY, early)
 
 
 def test_a_plan_is_its_owners_alone_and_written_whole(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from encamp.commands.deploy import prepare
 from encamp.errors import EncampError, SettingsError
-from encamp.inventory import load as inventory
+from encamp.inventory.load import load_inventory
 from encamp.planning.plan import HostPlan, Step, resource_wire
 from encamp.resources.files.file import File
 from encamp.resources.python.uv_tool import UvTool
@@ -39,7 +39,7 @@ def planned(tmp_path: Path, hosts: dict[str, str]) -> tuple[Site, HostPlan]:
     ]
     text = "all:\n  children:\n    servers:\n      hosts:\n" + "\n".join(lines) + "\n"
     (tmp_path / "hosts.yml").write_text(text)
-    loaded = inventory.load(tmp_path)
+    loaded = load_inventory(tmp_path)
     site = Site(loaded, [])
     prepared = prepare(site, [site.host(next(iter(hosts)))], verify=True)
     return site, next(iter(prepared.plans.values()))

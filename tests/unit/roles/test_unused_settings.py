@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from encamp.inventory import load as inventory
+from encamp.inventory.load import load_inventory
 from encamp.site import Site
 from roles import stages
 
@@ -19,7 +19,7 @@ def told(folder: Path, host: str, servers: dict[str, Any], shared: dict[str, Any
     """The warnings of a host; ``shared`` are variables of all hosts."""
     children = {"servers": {"hosts": servers}, **{name: {"hosts": hosts} for name, hosts in groups.items()}}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": shared or {}, "children": children}}))
-    site = Site(inventory.load(folder), [])
+    site = Site(load_inventory(folder), [])
     return "\n".join(stages.warnings(site.host(host), site))
 
 

@@ -16,17 +16,18 @@ from pathlib import Path
 import pytest
 
 from encamp.errors import Unreachable
-from encamp.output.broadcast import Reports, json_report
+from encamp.output.broadcast import ReportBroadcaster, json_report
+from encamp.output.listener import Listener
+from encamp.output.outcome import Outcome, exit_code
+from encamp.output.plain import PlainLines
 from encamp.output.recap import recap_lines
-from encamp.output.text import Listener, Outcome, PlainLines
 from encamp.planning import plan
 from encamp.planning.plan import HostPlan
-from encamp.planning.schedule import Wave
+from encamp.planning.rollout import Mode, Wave
 from encamp.resources.files.directory import Directory
-from encamp.running.host_failures import exit_code
-from encamp.running.run import Mode, Run
+from encamp.running.run import Run
 from encamp.transport.agent_exec import Link
-from encamp.transport.launch import Remote
+from encamp.transport.launch import LaunchSpec
 from encamp.transport.local import LocalChannel, LocalLink
 
 STAGE = ("all",)
@@ -44,8 +45,8 @@ class Reach:
             raise program
         return LocalLink()
 
-    def remote(self, host: str) -> Remote:
-        return Remote(host, str(self.programs[host]), become=False)
+    def launch_spec(self, host: str) -> LaunchSpec:
+        return LaunchSpec(host, str(self.programs[host]), become=False)
 
 
 def script(folder: Path, name: str, text: str) -> str:
@@ -67,7 +68,7 @@ def converge(programs: dict[str, str | Exception], *listeners: Listener) -> dict
 
 def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
     out, events = io.StringIO(), tmp_path / "events"
-    told = Reports("deploy", True, [json_report(str(events)), PlainLines(out, check=True)], record=False)
+    told = ReportBroadcaster("deploy", True, [json_report(str(events)), PlainLines(out, check=True)], record=False)
     outcomes = converge(
         {
             "good": sys.executable,
@@ -190,11 +191,11 @@ def test_an_interrupt_ends_with_an_outcome_for_every_host(tmp_path: Path, number
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         import test_run
         from pathlib import Path
-        from encamp.cli.options import guarded
-        from encamp.output.text import PlainLines
-        from encamp.output.broadcast import Reports
+        from encamp.cli.task import guarded
+        from encamp.output.plain import PlainLines
+        from encamp.output.broadcast import ReportBroadcaster
         def command():
-            with Reports("deploy", True, [PlainLines(sys.stdout, check=True)], record=False) as told:
+            with ReportBroadcaster("deploy", True, [PlainLines(sys.stdout, check=True)], record=False) as told:
                 test_run.converge({{"one": {slow!r}, "two": {slow!r}}}, told)
                 return told.end()
         sys.exit(guarded(command))

@@ -13,7 +13,7 @@ import pytest
 
 from encamp.commands.deploy import prepare
 from encamp.errors import SettingsError
-from encamp.inventory import load as inventory
+from encamp.inventory.load import load_inventory
 from encamp.resources.caddy.expectation import CaddyExpectation
 from encamp.resources.certificates.ca_bundle import CaBundle
 from encamp.secrets.rotation import Rotation
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
 
 def fleet(folder: Path, text: str) -> Site:
     (folder / "hosts.yml").write_text(text)
-    return Site(inventory.load(folder), [], "make")
+    return Site(load_inventory(folder), [], "make")
 
 
 AUTH = """
@@ -182,7 +182,7 @@ all:
     clients: {hosts: {laptop1: {}, laptop2: {client_mode: database}}}
 """
     (tmp_path / "hosts.yml").write_text(text)
-    site = Site(inventory.load(tmp_path), [], "plan", fetch=False)
+    site = Site(load_inventory(tmp_path), [], "plan", fetch=False)
     found = {one.name: (one.kind, one.hosts, one.clients) for one in generated_secrets.find(site)}
     assert found == {
         "vm1/default/api-auth": ("auth", ("vm1", "vm2"), ("laptop1",)),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encamp.errors import SettingsError
-from encamp.inventory.load import load
+from encamp.inventory.load import load_inventory
 from encamp.secrets.rotation import Rotation
 from encamp.secrets.store import PLACEHOLDER, SecretStore, file_name, read, status
 from encamp.site import Site
@@ -176,8 +176,8 @@ def test_names_become_plain_file_names_and_no_two_share_one(one: str, other: str
 
 def test_a_site_keeps_its_secrets_beside_its_inventory(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("all:\n  hosts: {vm1: }\n")
-    loaded = load(tmp_path)
+    loaded = load_inventory(tmp_path)
     assert Site(loaded, []).generated(NAME) == PLACEHOLDER
     made = Site(loaded, [], "make").generated(NAME)
     assert (tmp_path / "secrets" / "vm1+default+api-auth").read_text() == made.reveal() + "\n"
-    assert Site(load(tmp_path), [], "refuse").generated(NAME) == made
+    assert Site(load_inventory(tmp_path), [], "refuse").generated(NAME) == made

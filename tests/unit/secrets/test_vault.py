@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from encamp.errors import EncampError, InventoryError
-from encamp.inventory import listing as inventory_graph
-from encamp.inventory import load as inventory
-from encamp.secrets import vault, vault_passwords
-from encamp.secrets.vault import Identity
-from encamp.secrets.vault_values import PASSWORD_FILE, VaultError
-from encamp.settings.read import read, setting
+from encamp.inventory import listing
+from encamp.inventory.load import Inventory, load_inventory
+from encamp.secrets.vault import cipher, passwords
+from encamp.secrets.vault.cipher import Identity
+from encamp.secrets.vault.values import PASSWORD_FILE, VaultError
+from encamp.settings.declare import setting
+from encamp.settings.read import read_settings
 from encamp.shared.secret import Secret
 
 PASSWORD = "pa ss'wörd"
@@ -41,11 +42,11 @@ class Wanted:
 @pytest.fixture(autouse=True)
 def no_password(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No vault password is known unless a test gives one, and none is kept from another test."""
-    for name in (*PASSWORD_FILE, vault_passwords.IDENTITIES, vault_passwords.ENCRYPT):
+    for name in (*PASSWORD_FILE, passwords.IDENTITIES, passwords.ENCRYPT):
         monkeypatch.delenv(name, raising=False)
-    vault_passwords.identities.cache_clear()
+    passwords.identities.cache_clear()
     yield
-    vault_passwords.identities.cache_clear()
+    passwords.identities.cache_clear()
 
 
 @pytest.fixture
@@ -67,13 +68,13 @@ def tool(*arguments: str, text: str = "") -> str:
     return done.stdout
 
 
-def site(folder: Path, text: str, **files: str) -> inventory.Inventory:
+def site(folder: Path, text: str, **files: str) -> Inventory:
     (folder / "hosts.yml").write_text(text)
     for name, content in files.items():
         path = folder / (name.replace("__", "/") + ".yml")
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
-    return inventory.load(folder)
+    return load_inventory(folder)
 
 
 def indented(text: str, spaces: int) -> str:
@@ -82,7 +83,7 @@ def indented(text: str, spaces: int) -> str:
 
 def test_the_tool_opens_what_is_encrypted_here(tmp_path: Path, password_file: Path) -> None:
     sealed = tmp_path / "sealed"
-    sealed.write_text(vault.encrypt(HOSTILE, ME))
+    sealed.write_text(cipher.encrypt(HOSTILE, ME))
     assert tool("view", str(sealed)) == HOSTILE
 
 
@@ -90,7 +91,7 @@ def test_what_the_tool_encrypted_is_opened_here(tmp_path: Path, password_file: P
     sealed = tmp_path / "sealed"
     sealed.write_text(HOSTILE)
     tool("encrypt", str(sealed))
-    assert vault.decrypt(sealed.read_text(), [ME]) == HOSTILE
+    assert cipher.decrypt(sealed.read_text(), [ME]) == HOSTILE
 
 
 def test_vault_ids_are_read_and_written(tmp_path: Path, password_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +103,8 @@ def test_vault_ids_are_read_and_written(tmp_path: Path, password_file: Path, mon
     other.write_text("something else")
     monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE")
     monkeypatch.setenv("ANSIBLE_VAULT_IDENTITY_LIST", f"dev@{other}, prod@{password_file}")
-    assert vault.decrypt(sealed.read_text(), vault_passwords.identities()) == "x"
-    sealed.write_text(vault.encrypt("y", Identity("prod", Secret(PASSWORD))))
+    assert cipher.decrypt(sealed.read_text(), passwords.identities()) == "x"
+    sealed.write_text(cipher.encrypt("y", Identity("prod", Secret(PASSWORD))))
     assert tool("view", "--vault-id", f"prod@{password_file}", str(sealed)).strip() == "y"
 
 
@@ -112,7 +113,7 @@ def test_a_password_file_may_be_a_program(tmp_path: Path, monkeypatch: pytest.Mo
     program.write_text(f'#!/bin/sh\necho "{PASSWORD}"\n')
     program.chmod(0o700)
     monkeypatch.setenv("ENCAMP_VAULT_PASSWORD_FILE", str(program))
-    assert vault.decrypt(vault.encrypt("x", ME), vault_passwords.identities()) == "x"
+    assert cipher.decrypt(cipher.encrypt("x", ME), passwords.identities()) == "x"
 
 
 def test_a_single_value_is_a_secret_wherever_one_is_wanted(tmp_path: Path, password_file: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_single_value_is_a_secret_wherever_one_is_wanted(tmp_path: Path, passw
         + indented(body, 0)
         + "      either: '{{ token }}'\n      url: 'x://{{ token }}@y'\n      name: '{{ token }}'\n"
     )
-    found = read(Wanted, site(tmp_path, text).hosts["h"])
+    found = read_settings(Wanted, site(tmp_path, text).hosts["h"])
     assert isinstance(found.token, Secret) and found.token.reveal() == "hunter:2"
     assert isinstance(found.either, Secret) and found.either.reveal() == "hunter:2"
     assert isinstance(found.url, Secret) and found.url.reveal() == "x://hunter:2@y"
@@ -131,18 +132,18 @@ def test_a_single_value_is_a_secret_wherever_one_is_wanted(tmp_path: Path, passw
 
 
 def test_a_whole_file_may_be_encrypted(tmp_path: Path, password_file: Path) -> None:
-    sealed = vault.encrypt("token: hunter2\nport: 80\nname: plain\n", ME)
-    found = read(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
+    sealed = cipher.encrypt("token: hunter2\nport: 80\nname: plain\n", ME)
+    found = read_settings(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
     assert isinstance(found.token, Secret) and found.token.reveal() == "hunter2"
     assert (found.port, str(found.name)) == (80, "plain")
 
 
 def test_a_template_in_an_encrypted_file_is_as_secret_as_it(tmp_path: Path, password_file: Path) -> None:
-    sealed = vault.encrypt("token: hunter2@{{ inventory_hostname }}\nn: 80\nport: '{{ n }}'\n", ME)
+    sealed = cipher.encrypt("token: hunter2@{{ inventory_hostname }}\nn: 80\nport: '{{ n }}'\n", ME)
     loaded = site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed)
-    found = read(Wanted, loaded.hosts["h"])
+    found = read_settings(Wanted, loaded.hosts["h"])
     assert isinstance(found.token, Secret) and (found.token.reveal(), found.port) == ("hunter2@h", 80)
-    shown = [inventory_graph.listing(loaded), *inventory_graph.graph(loaded, variables=True)]
+    shown = [listing.as_json(loaded), *listing.graph(loaded, variables=True)]
     assert "hunter2" not in "".join(shown)
 
 
@@ -152,15 +153,15 @@ def test_a_template_in_an_encrypted_file_is_as_secret_as_it(tmp_path: Path, pass
 def test_a_template_in_an_encrypted_file_that_fails_is_not_repeated(
     tmp_path: Path, password_file: Path, template: str
 ) -> None:
-    sealed = vault.encrypt(f'token: "hunter2{template}"\n', ME)
+    sealed = cipher.encrypt(f'token: "hunter2{template}"\n', ME)
     with pytest.raises(EncampError, match=r"all\.yml:1: token: the (encrypted )?template") as caught:
-        read(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
+        read_settings(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
     assert "hunter2" not in f"{caught.value} {caught.value.fix}"
 
 
 def test_plain_text_is_still_no_secret(tmp_path: Path) -> None:
     with pytest.raises(EncampError, match="token must not stand in the inventory as plain text"):
-        read(Wanted, site(tmp_path, "all: {hosts: {h: {token: hunter2}}}\n").hosts["h"])
+        read_settings(Wanted, site(tmp_path, "all: {hosts: {h: {token: hunter2}}}\n").hosts["h"])
 
 
 @pytest.mark.parametrize(
@@ -176,10 +177,10 @@ def test_plain_text_is_still_no_secret(tmp_path: Path) -> None:
 def test_what_cannot_be_used_names_the_line_and_not_the_value(
     tmp_path: Path, password_file: Path, values: str, wanted: str
 ) -> None:
-    sealed = indented(vault.encrypt("hunter2", ME), 10)
+    sealed = indented(cipher.encrypt("hunter2", ME), 10)
     text = "all:\n  hosts:\n    h:\n      " + values.format(sealed=sealed)
     with pytest.raises(EncampError) as caught:
-        read(Wanted, site(tmp_path, text).hosts["h"])
+        read_settings(Wanted, site(tmp_path, text).hosts["h"])
     assert wanted in str(caught.value) and "hosts.yml:4" in str(caught.value)
     assert "hunter2" not in f"{caught.value} {caught.value.fix}"
     assert "port" in wanted or "encrypt the value anew" in caught.value.fix
@@ -196,16 +197,16 @@ def test_without_the_password_the_error_says_what_to_do(
         path.write_text(password or "")
     loaded = site(tmp_path, "all: {hosts: {h: }}\n")
     (tmp_path / "host_vars").mkdir()
-    (tmp_path / "host_vars/h.yml").write_text(vault.encrypt("token: hunter2", ME))
+    (tmp_path / "host_vars/h.yml").write_text(cipher.encrypt("token: hunter2", ME))
     with pytest.raises(InventoryError) as caught:
-        inventory.load(loaded.path)
+        load_inventory(loaded.path)
     assert "h.yml:1" in str(caught.value) and "ENCAMP_VAULT_PASSWORD_FILE" in caught.value.fix
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=100))
 def test_any_text_comes_back(text: str) -> None:
-    assert vault.decrypt(vault.encrypt(text, ME), [ME]) == text
+    assert cipher.decrypt(cipher.encrypt(text, ME), [ME]) == text
 
 
 @settings(max_examples=100, deadline=None)
@@ -213,4 +214,4 @@ def test_any_text_comes_back(text: str) -> None:
 def test_no_damage_is_a_traceback(text: str) -> None:
     for damaged in (f"$ANSIBLE_VAULT;1.1;AES256\n{text}", f"$ANSIBLE_VAULT;{text}", text):
         with pytest.raises(VaultError):
-            vault.decrypt(damaged, [ME])
+            cipher.decrypt(damaged, [ME])

@@ -11,9 +11,13 @@ from typing import Any, Literal, Optional
 import pytest
 
 from encamp.errors import SettingsError
-from encamp.inventory.load import Host, load, select
+from encamp.inventory.host import Host
+from encamp.inventory.load import load_inventory, select_hosts
 from encamp.secrets import sources as secret_sources
-from encamp.settings.read import check_hosts, describe, read, setting, unknown_keys
+from encamp.settings.check import check_hosts, unknown_keys
+from encamp.settings.declare import setting
+from encamp.settings.describe import describe
+from encamp.settings.read import read_settings
 from encamp.shared.secret import Secret
 
 
@@ -59,7 +63,7 @@ def host(folder: Path, variables: str, **overrides: str) -> Host:
     """A host whose variables begin at line 4 of hosts.yml."""
     indented = "".join(f"      {line}\n" for line in variables.splitlines())
     (folder / "hosts.yml").write_text(f"all:\n  hosts:\n    h:\n{indented}", encoding="utf-8")
-    return select(load(folder, overrides), "h")[0]
+    return select_hosts(load_inventory(folder, overrides), "h")[0]
 
 
 @pytest.mark.parametrize(
@@ -96,12 +100,12 @@ def host(folder: Path, variables: str, **overrides: str) -> Host:
     ],
 )
 def test_values(tmp_path: Path, text: str, name: str, value: object) -> None:
-    found = getattr(read(Settings, host(tmp_path, text)), name)
+    found = getattr(read_settings(Settings, host(tmp_path, text)), name)
     assert found == value and type(found) is type(value)
 
 
 def test_defaults_are_used_where_the_inventory_is_silent(tmp_path: Path) -> None:
-    assert read(Settings, host(tmp_path, "x_a: 1")) == Settings()
+    assert read_settings(Settings, host(tmp_path, "x_a: 1")) == Settings()
     assert Settings().extra is not Settings().extra
 
 
@@ -158,7 +162,7 @@ def test_defaults_are_used_where_the_inventory_is_silent(tmp_path: Path) -> None
 )
 def test_what_does_not_fit_is_told_with_its_line(tmp_path: Path, text: str, line: int, message: str, fix: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        read(Settings, host(tmp_path, text))
+        read_settings(Settings, host(tmp_path, text))
     error = caught.value
     assert message in error.message and fix in error.fix
     assert error.where is not None and (Path(error.where.file).name, error.where.line) == ("hosts.yml", line)
@@ -166,10 +170,12 @@ def test_what_does_not_fit_is_told_with_its_line(tmp_path: Path, text: str, line
 
 
 def test_set_values_are_typed_by_the_setting(tmp_path: Path) -> None:
-    found = read(Settings, host(tmp_path, "port: 1", port="4201", version="3.10", backup="true", sources="[192.0.2.7]"))
+    found = read_settings(
+        Settings, host(tmp_path, "port: 1", port="4201", version="3.10", backup="true", sources="[192.0.2.7]")
+    )
     assert (found.port, found.version, found.backup, found.sources) == (4201, "3.10", True, ("192.0.2.7",))
     with pytest.raises(SettingsError, match=r"--set port: port must be a whole number, not the text 'many'"):
-        read(Settings, host(tmp_path, "port: 1", port="many"))
+        read_settings(Settings, host(tmp_path, "port: 1", port="many"))
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -184,7 +190,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
 
 def test_a_setting_without_default_must_be_given(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="h: name must be set"):
-        read(Pool, host(tmp_path, "x_a: 1"))
+        read_settings(Pool, host(tmp_path, "x_a: 1"))
 
 
 def test_fields_may_be_checked_together(tmp_path: Path) -> None:
@@ -216,9 +222,9 @@ def test_secrets_come_from_the_environment_a_file_or_a_command(tmp_path: Path, m
     program = [sys.executable, "-c", "print('from a command')"]
     sources = {"env: ENCAMP_TEST_SECRET": "environment", "file: secret": "file", f"command: {program!r}": "command"}
     for source, kind in sources.items():
-        found = read(Settings, host(tmp_path, f"password: {{{source}}}")).password
+        found = read_settings(Settings, host(tmp_path, f"password: {{{source}}}")).password
         assert isinstance(found, Secret) and found.reveal().endswith(kind)
-        plain = read(Settings, host(tmp_path, f"index: {{{source}}}")).index
+        plain = read_settings(Settings, host(tmp_path, f"index: {{{source}}}")).index
         assert isinstance(plain, Secret)
 
 
@@ -236,7 +242,7 @@ def test_a_secret_that_cannot_be_fetched(tmp_path: Path, source: str, message: s
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError) as caught:
-        read(Settings, host(tmp_path, f"password: {source}"))
+        read_settings(Settings, host(tmp_path, f"password: {source}"))
     assert message in caught.value.message
 
 
@@ -274,4 +280,4 @@ class Pair:
 
 def test_settings_that_exclude_each_other_name_the_line_of_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"hosts\.yml:5: h: other: and one: exclude each other"):
-        read(Pair, host(tmp_path, "one: a\nother: b"))
+        read_settings(Pair, host(tmp_path, "one: a\nother: b"))

@@ -9,8 +9,8 @@ import pytest
 
 from encamp.errors import InventoryError
 from encamp.ssh import config as ssh_config
-from encamp.ssh import config_files, directives
-from encamp.support import user as this_user
+from encamp.ssh import config_files, config_warnings, directives
+from encamp.support import user as current_user
 
 
 def write(path: Path, text: str) -> str:
@@ -74,7 +74,7 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
 
 def warned(tmp_path: Path, text: str, name: str = "a") -> list[str]:
     file = write(tmp_path / "config", text)
-    return directives.warnings(ssh_config.route(name, None, None, file)[-1], file)
+    return config_warnings.warnings(ssh_config.route(name, None, None, file)[-1], file)
 
 
 def test_only_what_counts_for_the_host_is_told(tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_a_user_without_an_account_is_told_to_name_the_login(monkeypatch: pytest
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 54321)
-    assert this_user.who() == "uid 54321"
+    assert current_user.who() == "uid 54321"
     with pytest.raises(InventoryError, match="uid 54321 has no account") as caught:
-        this_user.login()
+        current_user.login()
     assert "ansible_user" in caught.value.fix
     monkeypatch.setenv("USER", "deployer")
-    assert this_user.login() == "deployer"
+    assert current_user.login() == "deployer"

@@ -9,7 +9,8 @@ import pytest
 
 from encamp.errors import HostKeyRejected
 from encamp.ssh.config import Hop
-from encamp.ssh.host_keys import HostKeys, PublicKey, write_down
+from encamp.ssh.host_keys import HostKeys
+from encamp.ssh.known_hosts import PublicKey, write_down
 
 OFFERED = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
 

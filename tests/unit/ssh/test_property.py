@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from encamp.errors import EncampError, HostKeyRejected
 from encamp.ssh import config as ssh_config
-from encamp.ssh import config_files, directives
+from encamp.ssh import config_files, config_warnings, directives
 from encamp.ssh.config import Hop
-from encamp.ssh.host_keys import HostKeys, PublicKey
+from encamp.ssh.host_keys import HostKeys
+from encamp.ssh.known_hosts import PublicKey
 
 BLOB = b"\0\0\0\x0bssh-ed25519" + b"\0\0\0\x20" + bytes(32)
 KEY = PublicKey.from_blob(BLOB)
@@ -85,4 +86,4 @@ def test_any_ssh_config(lines: list[str]) -> None:
         for hop in hops:
             assert hop.recorded and isinstance(hop.known_hosts, tuple) and isinstance(hop.identity_files, tuple)
             with contextlib.suppress(EncampError):
-                directives.warnings(hop, str(file))
+                config_warnings.warnings(hop, str(file))

@@ -10,7 +10,7 @@ import yaml
 
 from encamp.commands.deploy import prepare
 from encamp.errors import EncampError, PlanError, SettingsError
-from encamp.inventory import load as inventory
+from encamp.inventory.load import load_inventory
 from encamp.planning.plan import HostPlan
 from encamp.resources.base import Resource
 from encamp.resources.firewall.port import FirewallPort
@@ -38,7 +38,7 @@ def planned(
     children = {"servers": {"hosts": servers}, "databases": {"hosts": databases or {}}}
     children |= {name: {"hosts": hosts} for name, hosts in groups.items()}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}))
-    site = Site(inventory.load(tmp_path), [])
+    site = Site(load_inventory(tmp_path), [])
     prepared = prepare(site, [host for host in site.hosts if host.name in {**servers, **(databases or {})}], True)
     return {name: plan for (name, _), plan in prepared.plans.items()}
 
@@ -187,7 +187,7 @@ def test_tls_and_pool_as_each_release_takes_them(
     (tmp_path / "hosts.yml").write_text(
         yaml.safe_dump({"all": {"children": {"servers": {"hosts": {"vm1": server(**URL, **settings)}}}}})
     )
-    loaded = inventory.load(tmp_path, {"prefect_version": version})
+    loaded = load_inventory(tmp_path, {"prefect_version": version})
     site = Site(loaded, [])
     found = native.server_settings(site.host("vm1"), site)
     text = "\n".join(f"{name}={value}" for name, value in found.items())
@@ -243,9 +243,9 @@ def test_a_generated_password_is_the_same_for_both_sides(tmp_path: Path) -> None
     (tmp_path / "hosts.yml").write_text(
         yaml.safe_dump({"all": {"children": {"servers": {"hosts": text}, "databases": {"hosts": DB}}}})
     )
-    site = Site(inventory.load(tmp_path), [], "make")
+    site = Site(load_inventory(tmp_path), [], "make")
     made = database_connection.password(site.host("vm1"), site)
-    again = Site(inventory.load(tmp_path), [], "refuse")
+    again = Site(load_inventory(tmp_path), [], "refuse")
     assert database_connection.password(again.host("vm1"), again) == made
     assert len(made.reveal()) >= 32
 

@@ -9,7 +9,7 @@ import pytest
 
 from encamp.commands.deploy import prepare
 from encamp.errors import SettingsError
-from encamp.inventory import load as inventory
+from encamp.inventory.load import load_inventory
 from encamp.planning.plan import HostPlan
 from encamp.resources.files.file import File
 from encamp.secrets.store import Missing
@@ -33,7 +33,7 @@ def fleet(tmp_path: Path, server: str, worker: str = "", missing: Missing = "pla
     workers = f"    workers:\n      hosts:\n        vm2: {{{worker}}}\n" if worker else ""
     text = f"all:\n  children:\n    servers:\n      hosts:\n        vm1: {{{server}}}\n{workers}"
     (tmp_path / "hosts.yml").write_text(text)
-    site = Site(inventory.load(tmp_path), [], missing)
+    site = Site(load_inventory(tmp_path), [], missing)
     name = "vm2" if worker else "vm1"
     return site, next(iter(prepare(site, [site.host(name)], verify=True).plans.values()))
 
@@ -197,7 +197,7 @@ def test_bad_values_are_told_before_any_host_is_touched(tmp_path: Path, wrong: s
 def test_a_worker_that_the_server_would_turn_away_is_refused(tmp_path: Path, asked: str) -> None:
     hosts = f"        vm1: {{{HERE}, {asked}}}\n        vm2: {{ansible_host: h, prefect_version: '2.14.21'}}\n"
     (tmp_path / "hosts.yml").write_text(f"all:\n  children:\n    servers:\n      hosts:\n{hosts}")
-    site = Site(inventory.load(tmp_path), [])
+    site = Site(load_inventory(tmp_path), [])
     with pytest.raises(SettingsError, match=r"vm2: Prefect 2\.14\.21 knows no .* and vm1 asks for it") as refused:
         list(access.worker_expectations(site.host("vm2"), site.host("vm1"), site))
     assert str(refused.value.where).endswith("hosts.yml:6")

@@ -52,7 +52,7 @@ def test_postgres_has_no_network_and_the_server_the_hosts(tmp_path: Path) -> Non
     services = stack(tmp_path)["services"]
     assert services["server"]["network_mode"] == "host" and "ports" not in services["server"]
     assert services["postgres"]["network_mode"] == "none"
-    assert services["server"]["image"] == "prefecthq/prefect:3.8.8-python3.11"
+    assert services["server"]["image"] == "prefecthq/prefect:3.9.1-python3.11"
 
 
 def test_sqlite_has_no_postgres(tmp_path: Path) -> None:

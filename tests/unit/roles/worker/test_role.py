@@ -105,7 +105,7 @@ def test_variables_of_one_worker_stay_out_of_its_unit(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("text", "reason", "fix"),
     [
-        ("agents: [{queues: [q]}]", "Prefect 3.8.8 has no agents", "workers: [{pool: default, count: 1}]"),
+        ("agents: [{queues: [q]}]", "Prefect 3.9.1 has no agents", "workers: [{pool: default, count: 1}]"),
         ("prefect_version: '2.7.12', workers: [{pool: etl}]", "2.7.12 has no workers", "agents: [{queues: [default]}]"),
         ("prefect_version: '2.0.4', agents: [{queues: [a, b]}]", "agent queues", "2.1"),
         ("workers: [{pool: etl}, {pool: etl}]", "two entries make the unit prefect-worker-etl.service", "name:"),
@@ -117,7 +117,7 @@ def test_variables_of_one_worker_stay_out_of_its_unit(tmp_path: Path, monkeypatc
         ("prefect_version: '2.20.26', agents: [{pool: a%b}]", "'a%b' is no name", ""),
         ("workers: [{pool: etl}], work_pool: etl", "both given", ""),
         ("workers: [{pool: k, type: kubernetes}]", r"packages: \[prefect-kubernetes\]", ""),
-        ("workers: [{packages: ['s3fs==1']}]", "no lock for Prefect 3.8.8 with s3fs==1", "--with 's3fs==1'"),
+        ("workers: [{packages: ['s3fs==1']}]", "no lock for Prefect 3.9.1 with s3fs==1", "--with 's3fs==1'"),
         ("workers: [{packages: ['-r x']}]", "no package of an index", ""),
         ("workers: [{environment: {PREFECT_API_URL: x}}]", "set by encamp itself", ""),
         ("workers: [{memory_max: lots}]", "must be bytes", ""),

@@ -1,4 +1,4 @@
-"""Texts of an Ansible Vault as the inventory holds them: still locked, or opened. ``vault`` knows how to open them."""
+"""Texts of an Ansible Vault as the inventory holds them: still locked, or opened. ``cipher`` decrypts them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ HOW = f"name the password's file in {PASSWORD_FILE[0]} (or {PASSWORD_FILE[1]})"
 AGAIN = "put back what `ansible-vault` or `fab secrets encrypt` wrote, or encrypt the value anew"
 
 
-class Vaulted(str):
+class Decrypted(str):
     """A text that came out of a vault: wherever a secret is wanted it is one, and it is never shown."""
 
     def __repr__(self) -> str:
         return "***"
 
 
-class Locked(str):
+class Encrypted(str):
     """An encrypted value as it stands in the inventory, opened when it is first used."""
 
 
@@ -35,11 +35,3 @@ class VaultError(ValueError):
 def is_encrypted(text: str) -> bool:
     """Whether a text is a vault's."""
     return text.lstrip().startswith(MARK)
-
-
-def opened(text: str) -> str:
-    """The text inside, with the passwords that the environment names. Raises VaultError."""
-    # Imported here: most sites have no vault, and what opens one takes long to import.
-    from encamp.secrets import vault, vault_passwords
-
-    return vault.decrypt(text, vault_passwords.identities())

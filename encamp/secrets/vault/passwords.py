@@ -9,8 +9,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from encamp.secrets.vault import Identity
-from encamp.secrets.vault_values import PASSWORD_FILE, VaultError
+from encamp.secrets.vault.cipher import Identity
+from encamp.secrets.vault.values import PASSWORD_FILE, VaultError
 from encamp.shared.secret import Secret
 
 IDENTITIES, ENCRYPT = "ANSIBLE_VAULT_IDENTITY_LIST", "ANSIBLE_VAULT_ENCRYPT_IDENTITY"

@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from encamp.secrets.vault_values import AGAIN, MARK, VaultError
+from encamp.secrets.vault.values import AGAIN, MARK, VaultError
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from encamp.planning.schedule import waves
+from encamp.planning.rollout import waves
 
 
 def plain(stages: list[tuple[str, list[str]]]) -> list[dict[str, tuple[str, ...]]]:
