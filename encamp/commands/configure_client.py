@@ -88,9 +88,9 @@ def _named(options: Options) -> str:
 def clients(options: Options) -> tuple[Site, list[SiteHost], Connector]:
     """The clients that a task is about, and how they are reached: ``-H``, or this machine."""
     if options.hosts:
-        site, selected = load_site(options, (prefect_client.GROUP,), missing="refuse")
+        site, selected = load_site(options, (CLIENTS,), missing="refuse")
         return site, selected, SshConnector(site, options.config, False, [host.name for host in selected])
-    site, this = load_this_machine(options, prefect_client.GROUP)
+    site, this = load_this_machine(options, CLIENTS)
     return site, [this], LocalConnector()
 
 
@@ -150,7 +150,7 @@ def server_of(host: SiteHost, site: Site, server: str = "") -> SiteHost:
     """
     found = _servers(host, site, server)
     if len(found) != 1:
-        names = ", ".join(one.name for one in site.in_group(prefect_server.GROUP)) or "none"
+        names = ", ".join(one.name for one in site.in_group(SERVERS)) or "none"
         named, _ = _named_server(host, server)
         raise UsageError(
             f"{host.name}: which server? The site's servers: {names}" + (f"; not {named}" if named else ""),
@@ -168,7 +168,7 @@ def _named_server(host: SiteHost, server: str) -> tuple[str, str]:
 def _servers(host: SiteHost, site: Site, server: str) -> list[SiteHost]:
     """The servers that may be meant."""
     named, _ = _named_server(host, server)
-    known = site.in_group(prefect_server.GROUP)
+    known = site.in_group(SERVERS)
     return [one for one in known if not named or one.name == named] or _other(site, named, adhoc=not known)
 
 

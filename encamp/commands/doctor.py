@@ -32,7 +32,7 @@ from roles.network import address
 from roles.prefect.groups import CLIENTS, SERVERS, WORKERS
 from roles.prefect.kinds.known_failures import explain_client
 
-GROUPS = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+GROUPS = (SERVERS, WORKERS, CLIENTS)
 UNHEALTHY = 2
 Doctors = Mapping[str, Sequence[Resource]]
 
@@ -87,7 +87,7 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
 
 
 def _this_machine(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> TargetGroup:
-    site, this = load_this_machine(options, prefect_client.GROUP)
+    site, this = load_this_machine(options, CLIENTS)
     return TargetGroup({this.name: [_client(this, site, options, projects, server, fix, local=True)]}, LocalConnector())
 
 

@@ -102,7 +102,7 @@ def _tell_trust(one: GeneratedSecret) -> None:
     tell(f"  then: fab secrets rotate {one.name}   (changes the certificates)")
 
 
-def _find(site: Site, name: str) -> Generated:
+def _find(site: Site, name: str) -> GeneratedSecret:
     """The generated secret of this name. Raises UsageError for none, and for one that is the operator's own."""
     known = {one.name: one for one in generated_secrets.find(site)}
     if name in known:

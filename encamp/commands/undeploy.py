@@ -23,10 +23,7 @@ def undeploy(options: Options) -> int:
     with reporting(options, "undeploy") as reports:
         site, selected = load_site(options, ())
         names = {host.name: _instance(host, options.instance) for host in selected}
-        items = {
-            name: removal.resources(instance, _shares_address(site.host(name), instance))
-            for name, instance in names.items()
-        }
+        items = {name: removal.resources(site.host(name), instance) for name, instance in names.items()}
         prepared = single_stage("undeploy", items)
         connector = connect(options, site, list(names), reports)
         run_hosts("undeploy", options.mode, connector, prepared, reports)

@@ -27,7 +27,7 @@ def verify(options: Options, server: str = "") -> int:
 
     Raises EncampError.
     """
-    groups = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+    groups = (SERVERS, WORKERS, CLIENTS)
     with reporting(options, "verify") as reports:
         site, selected = load_site(options, groups, missing="refuse")
         as_root, as_user = proofs(site, selected, options, server)
@@ -54,8 +54,8 @@ def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) 
     if options.hosts or not (clients or workers):
         others = [host for host in selected if host.name not in clients and host.name not in workers]
         servers = {
-            host.name: [stages.server_proof(view, site) for view in host.instances]
-            for host in filter(stages.is_server, others)
+            host.name: [prefect_server.proof(view, site) for view in host.instances]
+            for host in filter(is_server, others)
         }
         if not (clients or workers or servers):
             names = ", ".join(host.name for host in selected)

@@ -23,7 +23,9 @@ from roles.client import database as client_database
 from roles.client.database import Target
 from roles.network import access, address, trust
 from roles.prefect import pythons
-from roles.prefect import role as base
+from roles.prefect import role as prefect
+from roles.prefect.files import read_bundle
+from roles.prefect.groups import CLIENTS
 from roles.prefect.layout import DEFAULT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import load_release, prefect_version

@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 
 from encamp.errors import Origin, SettingsError
-from encamp.inventory.host import locate
 from encamp.resources.base import Failure
 from encamp.resources.certificates.pem import validate
 from encamp.site import SiteHost
 from encamp.support import cache
+from encamp.support.paths import locate
 
 
 def read_bundle(key: str, name: str, host: SiteHost) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from encamp.locking import lockfile
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost
-from roles.prefect import layout, pythons, versions
+from roles.prefect import bounds, layout, pythons, versions
 
 LOCKS = Path(__file__).resolve().parents[1] / "locks"
 
@@ -19,7 +19,7 @@ LOCKS = Path(__file__).resolve().parents[1] / "locks"
 def _check_version(value: str) -> str | None:
     """What is wrong with ``prefect_version``, if anything."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", value):
-        return "a release has three numbers, such as 3.8.8"
+        return "a release has three numbers, such as 3.9.1"
     if not versions.supported(value):
         return f"older than {versions.SUPPORTED_SINCE}, the oldest that this encamp deploys"
     return None
@@ -30,10 +30,10 @@ class Settings:
     """Settings that every role shares."""
 
     prefect_version: str = setting(
-        "3.8.8",
+        "3.9.1",
         "The Prefect release, quoted. It needs a lock (`fab lock --prefect VERSION` makes one).",
         check=_check_version,
-        example="'3.8.8'",
+        example="'3.9.1'",
     )
     python: str = setting(
         "",
@@ -83,8 +83,7 @@ def load_release(settings: Settings, site: str, packages: Sequence[str] = (), ro
 
     ``site``: the inventory's folder; a lock of the site's own goes before one that comes with encamp.
     """
-    version = settings.prefect_version
-    lock = _fitting(lockfile.load(version, _lock_folder(version, site, packages), packages))
+    lock = _fitting(settings.prefect_version, site, packages)
     return Release(lock, f"{root}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
 
 
@@ -94,8 +93,11 @@ def _lock_folder(version: str, site: str, packages: Sequence[str]) -> Path:
     return own if packages or lockfile.path_of(version, own).exists() else LOCKS
 
 
-def _fitting(lock: lockfile.Lock) -> lockfile.Lock:
-    """A lock with the Pythons that the release really runs on: the first ones set themselves no upper limit."""
+def _fitting(version: str, site: str, packages: Sequence[str]) -> lockfile.Lock:
+    """A lock within its release's bounds, with the Pythons that the release really runs on: the first ones set
+    themselves no upper limit. Raises SettingsError."""
+    lock = lockfile.load(version, _lock_folder(version, site, packages), packages)
+    bounds.require(lock, lockfile.command(version, packages))
     return replace(lock, requires_python=versions.python_range(lock.version, lock.requires_python))
 
 

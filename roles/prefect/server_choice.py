@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from encamp.errors import SettingsError
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles.prefect.groups import SERVERS, WORKERS

@@ -12,7 +12,7 @@ from encamp.resources.docker.image import DockerImage
 from encamp.shared.wire import LargeFile
 from encamp.site import SiteHost
 from encamp.support.paths import locate
-from roles.prefect import role as base
+from roles.database.settings import has_postgres
 from roles.prefect import versions
 from roles.prefect.layout import Layout
 from roles.prefect.release import prefect_version

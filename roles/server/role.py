@@ -6,16 +6,10 @@ from collections.abc import Iterator
 
 from encamp.planning.plan import Item, Step
 from encamp.resources.base import Resource
-from encamp.resources.files.file import File
-from encamp.resources.probes.free_port import FreePort
-from encamp.resources.python.release_link import ReleaseLink
-from encamp.resources.systemd.probe import SystemdProbe
-from encamp.resources.systemd.restart import Restart
-from encamp.resources.systemd.service import Service
-from encamp.resources.systemd.unit import SystemdUnit
-from encamp.settings.declare import setting
-from encamp.shared.record import record
-from encamp.shared.secret import Secret
+from encamp.resources.caddy import paths as caddy
+from encamp.resources.files.absent import Absent
+from encamp.resources.firewall.port import FirewallPort
+from encamp.resources.systemd.restart import Reload
 from encamp.site import Site, SiteHost
 from roles.database import settings as database
 from roles.network import access, address, firewall, proxy, tls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 
 

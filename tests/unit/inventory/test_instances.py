@@ -9,7 +9,6 @@ import pytest
 from encamp.cli.options import Options
 from encamp.commands.deploy import prepare
 from encamp.commands.load_site import load_site
-from encamp.commands.undeploy import _shares_address
 from encamp.errors import EncampError, UsageError
 from encamp.inventory.load import load_inventory
 from encamp.planning.plan import HostPlan, job_for

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from encamp.resources.files.absent import Absent
 from encamp.resources.files.file import File
-from encamp.settings.read import setting
+from encamp.settings.declare import setting
 from encamp.shared.record import record
 from roles.metrics.kinds.port_file import PortFile
 from roles.role import Role
@@ -74,15 +74,16 @@ all:
 """
 PROGRAM = """
 import json, sys
+from pathlib import Path
 from encamp.commands.deploy import prepare
-from encamp.inventory import load
+from encamp.inventory.load import load_inventory
 from encamp.planning.plan import job_for
-from encamp.settings.read import check_hosts
+from encamp.settings.check import check_hosts
 from encamp.shared.wire import BlobStore
 from encamp.site import Site
 from roles import stages, undeploy
 
-site = Site(load.load(sys.argv[1]), [])
+site = Site(load_inventory(Path(sys.argv[1])), [])
 host = site.host("vm2")
 check_hosts([host.inventory], stages.SETTINGS)
 (plan,) = prepare(site, [host], verify=True).plans.values()
