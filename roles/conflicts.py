@@ -9,6 +9,7 @@ from encamp.errors import InventoryError, SettingsError
 from encamp.site import Site, SiteHost
 from roles.network import address
 from roles.prefect.groups import SERVERS, is_server
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.layout import Layout
 
 EXAMPLE = "personal: {port: 4202}"
@@ -68,6 +69,6 @@ def _place(host: SiteHost) -> str:
 
 
 def _example(key: str, host: SiteHost) -> str:
-    return (
-        "4202" if key == "port" else f"http://{host.client_address or host.name}:{host.settings(address.Settings).port}"
-    )
+    if key == "port":
+        return "4202"
+    return str(Endpoint("http", host.client_address or host.name, host.settings(address.Settings).port))

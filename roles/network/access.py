@@ -213,7 +213,7 @@ def _exposure(host: SiteHost) -> Exposure:
     """
     where, sources = host.settings(address.Settings), firewall.limit(host)
     bind, port = address.outside(host)
-    public = urlsplit(address.public_url(host)).hostname or ""
+    public = address.public(host).host
     given = [("public_url", public)] if where.public_url else []
     given += [("ansible_host", host.inventory.address)] if bind in (*WILDCARDS, BOTH) else []
     for key, name in [*given, ("bind", bind)]:

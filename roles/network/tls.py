@@ -121,7 +121,7 @@ def places(host: SiteHost) -> list[Place]:
 
 def name_of(host: SiteHost) -> str:
     """The name, or address, that the certificate of an instance must be for."""
-    return urlsplit(address.public_url(host)).hostname or ""
+    return address.public(host).host
 
 
 def _check(place: Place) -> None:

@@ -8,10 +8,10 @@ from typing import Any, Mapping, Optional
 
 from encamp.resources.system import HttpAnswer, Reader
 from encamp.shared.secret import Secret
-from roles.doctor.kinds.network import Endpoint
 from roles.doctor.kinds.precedence import SENT_FIRST, since
 from roles.doctor.kinds.skew import KNOWS_AUTH
 from roles.prefect.kinds.api import Api
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.releases import version_key
 
 TIMEOUT = 6.0
