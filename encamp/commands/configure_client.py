@@ -20,9 +20,9 @@ from roles.client import role as prefect_client
 from roles.client.role import Api, Goal
 from roles.network import access
 from roles.network.address_checks import check_public_url
+from roles.prefect import server_choice
+from roles.prefect.groups import CLIENTS, SERVERS
 from roles.prefect.layout import DEFAULT
-from roles.server import role as prefect_server
-from roles.worker import role as prefect_worker
 
 
 @record
@@ -88,9 +88,9 @@ def _named(options: Options) -> str:
 def clients(options: Options) -> tuple[Site, list[SiteHost], Connector]:
     """The clients that a task is about, and how they are reached: ``-H``, or this machine."""
     if options.hosts:
-        site, selected = load_site(options, (prefect_client.GROUP,), missing="refuse")
+        site, selected = load_site(options, (CLIENTS,), missing="refuse")
         return site, selected, SshConnector(site, options.config, False, [host.name for host in selected])
-    site, this = load_this_machine(options, prefect_client.GROUP)
+    site, this = load_this_machine(options, CLIENTS)
     return site, [this], LocalConnector()
 
 
@@ -150,7 +150,7 @@ def server_of(host: SiteHost, site: Site, server: str = "") -> SiteHost:
     """
     found = _servers(host, site, server)
     if len(found) != 1:
-        names = ", ".join(one.name for one in site.in_group(prefect_server.GROUP)) or "none"
+        names = ", ".join(one.name for one in site.in_group(SERVERS)) or "none"
         named, _ = _named_server(host, server)
         raise UsageError(
             f"{host.name}: which server? The site's servers: {names}" + (f"; not {named}" if named else ""),
@@ -161,14 +161,14 @@ def server_of(host: SiteHost, site: Site, server: str = "") -> SiteHost:
 
 def _named_server(host: SiteHost, server: str) -> tuple[str, str]:
     """The server that is named, and its instance: ``vm1/personal``; each may be empty."""
-    name, _, instance = (server or host.settings(prefect_worker.Settings).server).partition("/")
+    name, _, instance = (server or host.settings(server_choice.Settings).server).partition("/")
     return name, instance
 
 
 def _servers(host: SiteHost, site: Site, server: str) -> list[SiteHost]:
     """The servers that may be meant."""
     named, _ = _named_server(host, server)
-    known = site.in_group(prefect_server.GROUP)
+    known = site.in_group(SERVERS)
     return [one for one in known if not named or one.name == named] or _other(site, named, adhoc=not known)
 
 

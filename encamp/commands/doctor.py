@@ -29,11 +29,10 @@ from roles.client.kinds.profile.profile import PrefectProfile
 from roles.doctor import role as doctor
 from roles.doctor.kinds.client.doctor import ClientDoctor
 from roles.network import address
+from roles.prefect.groups import CLIENTS, SERVERS, WORKERS
 from roles.prefect.kinds.known_failures import explain_client
-from roles.server import role as prefect_server
-from roles.worker import role as prefect_worker
 
-GROUPS = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+GROUPS = (SERVERS, WORKERS, CLIENTS)
 UNHEALTHY = 2
 Doctors = Mapping[str, Sequence[Resource]]
 
@@ -81,14 +80,14 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
     clients = {
         host.name: [_client(strict.host(host.name), strict, options, projects, server, fix)]
         for host in selected
-        if host.name not in servers or host.in_group(prefect_client.GROUP)
+        if host.name not in servers or host.in_group(CLIENTS)
     }
     connector = SshConnector(site, options.config, hosts=[host.name for host in selected])
     return [*found, TargetGroup(servers, connector), TargetGroup(clients, connector.with_become(False))]
 
 
 def _this_machine(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> TargetGroup:
-    site, this = load_this_machine(options, prefect_client.GROUP)
+    site, this = load_this_machine(options, CLIENTS)
     return TargetGroup({this.name: [_client(this, site, options, projects, server, fix, local=True)]}, LocalConnector())
 
 
@@ -102,7 +101,7 @@ def _client(
     local: bool = False,
 ) -> Resource:
     """The doctor of a client: what `fab configure-client` would make of it is what it is measured by."""
-    known = [address.api_url(view) for one in site.in_group(prefect_server.GROUP) for view in one.instances]
+    known = [address.api_url(view) for one in site.in_group(SERVERS) for view in one.instances]
     mode = prefect_client.mode_of(host)
     projects = tuple(str(Path(folder).resolve()) for folder in projects) if local else projects
     examined = ClientDoctor("client", others=tuple(known), mode=mode, projects=projects, local=local, fix=fix)

@@ -6,7 +6,7 @@ from encamp.output.terminal import tell
 from encamp.secrets.rotation import Rotation
 from encamp.site import Site
 from roles import generated_secrets
-from roles.generated_secrets import Generated
+from roles.role import GeneratedSecret
 
 
 def conclude(site: Site, hosts: set[str], well: bool, rotating: str = "") -> None:
@@ -29,7 +29,7 @@ def conclude(site: Site, hosts: set[str], well: bool, rotating: str = "") -> Non
             tell(f"\n{one.name} is to be changed\n  next: fab secrets rotate {one.name}")
 
 
-def _tell_done(one: Generated) -> None:
+def _tell_done(one: GeneratedSecret) -> None:
     tell(f"\n{one.name} is changed on {', '.join(one.hosts)}; the old value is forgotten")
     if one.kind != "authority":
         clients = ",".join(one.clients)

@@ -10,18 +10,17 @@ import difflib
 
 from encamp.cli.options import Options
 from encamp.commands import secrets
+from encamp.commands.all_settings import ALL_SETTINGS
 from encamp.commands.deploy import deploy
 from encamp.errors import SettingsError, UsageError
 from encamp.output.broadcast import take_stdout
 from encamp.output.terminal import tell
-from encamp.running.connectors import Settings as ReachSettings
 from encamp.secrets.rotation import Rotation
 from encamp.secrets.store import status
-from encamp.settings.check import given_secrets
 from encamp.settings.convert import Given
 from encamp.site import Site
-from roles import generated_secrets, stages
-from roles.generated_secrets import Generated
+from roles import generated_secrets
+from roles.role import GeneratedSecret
 
 #: How an operator changes a secret at its source, and what must be done besides.
 _SOURCES = {
@@ -53,7 +52,7 @@ def rotate(options: Options, name: str) -> int:
     return _authority(there, one, rotation) if one.kind == "authority" else _value(there, one, rotation)
 
 
-def _value(options: Options, one: Generated, rotation: Rotation) -> int:
+def _value(options: Options, one: GeneratedSecret, rotation: Rotation) -> int:
     """A password: the deploy gives the new one to Postgres or the server first, then to who uses it."""
     if rotation.state() != "switched":
         rotation.prepare()
@@ -61,7 +60,7 @@ def _value(options: Options, one: Generated, rotation: Rotation) -> int:
     return _told(deploy(options), one)
 
 
-def _authority(options: Options, one: Generated, rotation: Rotation) -> int:
+def _authority(options: Options, one: GeneratedSecret, rotation: Rotation) -> int:
     """An authority: trusted beside the old one first. Certificates change with the next call, when clients know it."""
     if rotation.state() == "none":
         rotation.prepare()
@@ -88,28 +87,28 @@ def _next(options: Options) -> Options:
     return dataclasses.replace(options, append=True)
 
 
-def _told(code: int, one: Generated) -> int:
+def _told(code: int, one: GeneratedSecret) -> int:
     if code:
         tell(f"\n{one.name} is not changed everywhere yet, and both values are kept:")
         tell(f"  next: fab deploy, or fab secrets rotate {one.name}")
     return code
 
 
-def _tell_trust(one: Generated) -> None:
+def _tell_trust(one: GeneratedSecret) -> None:
     tell("\nthe new authority is trusted beside the old one on every host; certificates are the old one's still")
     if one.clients:
         tell(f"  next: fab -H {','.join(one.clients)} configure-client   (else they refuse the new certificates)")
     tell(f"  then: fab secrets rotate {one.name}   (changes the certificates)")
 
 
-def _find(site: Site, name: str) -> Generated:
+def _find(site: Site, name: str) -> GeneratedSecret:
     """The generated secret of this name. Raises UsageError for none, and for one that is the operator's own."""
     known = {one.name: one for one in generated_secrets.find(site)}
     if name in known:
         return known[name]
     for host in site.hosts:
         for view in host.instances:
-            for one in given_secrets(view.inventory, (ReachSettings, *stages.SETTINGS)):
+            for one in view.given_settings.given(ALL_SETTINGS):
                 if one.key == name:
                     raise _not_ours(one)
     near = difflib.get_close_matches(name, known, 1, 0.4)

@@ -13,9 +13,9 @@ from encamp.errors import UsageError
 from encamp.planning.rollout import Mode
 from encamp.resources.base import Resource
 from encamp.site import Site, SiteHost
-from roles import stages
 from roles.client import modes as client_modes
 from roles.client import role as prefect_client
+from roles.prefect.groups import CLIENTS, SERVERS, WORKERS, is_server
 from roles.server import role as prefect_server
 from roles.worker import role as prefect_worker
 
@@ -27,7 +27,7 @@ def verify(options: Options, server: str = "") -> int:
 
     Raises EncampError.
     """
-    groups = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+    groups = (SERVERS, WORKERS, CLIENTS)
     with reporting(options, "verify") as reports:
         site, selected = load_site(options, groups, missing="refuse")
         as_root, as_user = proofs(site, selected, options, server)
@@ -54,8 +54,8 @@ def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) 
     if options.hosts or not (clients or workers):
         others = [host for host in selected if host.name not in clients and host.name not in workers]
         servers = {
-            host.name: [stages.server_proof(view, site) for view in host.instances]
-            for host in filter(stages.is_server, others)
+            host.name: [prefect_server.proof(view, site) for view in host.instances]
+            for host in filter(is_server, others)
         }
         if not (clients or workers or servers):
             names = ", ".join(host.name for host in selected)
@@ -87,6 +87,6 @@ def _of_client(host: SiteHost, site: Site, options: Options, server: str) -> Seq
 
 def _is_client(host: SiteHost, server: str) -> bool:
     """A member of clients; and a host that the site does not list, where another one is named as the server."""
-    if host.in_group(prefect_client.GROUP):
-        return not host.in_group(prefect_server.GROUP)
+    if host.in_group(CLIENTS):
+        return not host.in_group(SERVERS)
     return host.inventory.adhoc and server not in ("", host.name)

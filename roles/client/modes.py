@@ -17,9 +17,10 @@ from roles.client.kinds.environment import ClientEnvironment
 from roles.client.kinds.installed import ClientPrefect
 from roles.client.kinds.profile.profile import ACTIVE, PrefectProfile
 from roles.client.kinds.profile.undo import EVERY, UndoProfile
-from roles.client.role import GROUP, SHARE, Goal, brought, install, mode_of
-from roles.prefect import role as base
+from roles.client.role import SHARE, Goal, brought, install, mode_of
 from roles.prefect import versions
+from roles.prefect.groups import CLIENTS
+from roles.prefect.release import prefect_version
 from roles.proof.kinds.flow_run import FlowProof
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ def in_database(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool)
             client_database.settings(target, host, ca_path(goal, DATABASE) if target.ca else ""),
             activate=goal is goals[0],
             others=tuple(one.profile for one in goals),
-            version=goal.api.version if goal.api else host.settings(base.Settings).prefect_version,
+            version=goal.api.version if goal.api else prefect_version(host),
             absent=("api_url", "client_auth"),
         )
 
@@ -112,7 +113,7 @@ def _database(host: SiteHost, site: Site, goal: Goal, wished: bool) -> Resource:
         ca_file=ca_path(goal, DATABASE) if target.ca else "",
         check_hostname=target.check_hostname,
         managed=target.managed,
-        clients=max(1, sum(mode_of(one) == "database" for one in site.in_group(GROUP))),
+        clients=max(1, sum(mode_of(one) == "database" for one in site.in_group(CLIENTS))),
         connections=host.settings(client_database.Settings).client_database_connections,
         way_in=target.way_in,
         brings=wished,

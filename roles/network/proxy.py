@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
 from encamp.planning.plan import FLUSH, Item, Step
@@ -24,8 +23,10 @@ from roles.network import address, firewall, tls, trust
 from roles.network.address_checks import is_address
 from roles.network.kinds.proxy_probe import ProxyProbe
 from roles.network.tls import Place, Settings
-from roles.prefect import role as base
 from roles.prefect import versions
+from roles.prefect.files import read_text
+from roles.prefect.kinds.endpoint import Endpoint
+from roles.prefect.release import prefect_version
 
 #: Seconds until the public address must answer. An ACME server looks at this host before it signs.
 PATIENCE, ACME_PATIENCE = 30, 120
@@ -93,11 +94,10 @@ def _site_text(place: Place, site: Site) -> str | Secret:
         words = (settings.acme_email,) if settings.acme_email else ()
         options = [("ca", settings.acme_directory)] if settings.acme_directory else []
         options += [("ca_root", place.root)] if settings.acme_ca_root else []
-    name = f"[{place.name}]" if ":" in place.name else place.name
     only = address.base_path(first) if len(place.views) == 1 else ""
     return site.templates.render(
         "caddy/site.caddy.j2",
-        url=f"https://{name}:{place.port}",
+        url=str(Endpoint("https", place.name, place.port)),
         tls_words=words,
         tls_options=options,
         parts=[_part(view, alone=len(place.views) == 1) for view in place.views],
@@ -118,7 +118,7 @@ def _part(view: SiteHost, alone: bool) -> dict[str, Any]:
         "matcher": f"prefect_{view.instance}",
         "paths": (below, f"{below}/*") if below else ("*",),
         "sources": () if alone or not sources else tuple(dict.fromkeys([*sources, *here])),
-        "upstream": urlsplit(address.local_url(view)).netloc,
+        "upstream": address.local(view).authority,
     }
 
 
@@ -153,9 +153,9 @@ def _supplied(place: Place) -> Secret:
         if not getattr(settings, key):
             reason = f"{host.name}: tls: files needs {key}"
             raise SettingsError(reason, "set tls_certificate and tls_key", host.origin("tls"))
-    chain = base.read_text("tls_certificate", settings.tls_certificate, host)
+    chain = read_text("tls_certificate", settings.tls_certificate, host)
     given = settings.tls_key
-    secret = given if isinstance(given, Secret) else Secret(base.read_text("tls_key", given, host))
+    secret = given if isinstance(given, Secret) else Secret(read_text("tls_key", given, host))
     try:
         check(chain, secret, place.name, _now())
     except Unfit as unfit:
@@ -166,7 +166,7 @@ def _supplied(place: Place) -> Secret:
 
 def _probe(host: SiteHost, site: Site) -> ProxyProbe:
     acme = host.settings(address.Settings).tls == "acme"
-    events = versions.able("task runs by events", host.settings(base.Settings).prefect_version)
+    events = versions.able("task runs by events", prefect_version(host))
     return ProxyProbe(
         address.public_url(host),
         sockets=SOCKETS if events else (),

@@ -121,7 +121,7 @@ def places(host: SiteHost) -> list[Place]:
 
 def name_of(host: SiteHost) -> str:
     """The name, or address, that the certificate of an instance must be for."""
-    return urlsplit(address.public_url(host)).hostname or ""
+    return address.public(host).host
 
 
 def _check(place: Place) -> None:
@@ -150,3 +150,9 @@ def _check_acme(place: Place) -> None:
         reason = f"{first.name}: tls: acme proves the name on port 443 or 80, and this proxy has neither"
         fix = "leave the port out of public_url, or set tls_redirect: true"
         raise SettingsError(reason, fix, first.origin("tls_redirect"))
+
+
+def is_shared(host: SiteHost, instance: str) -> bool:
+    """Whether another instance is behind the same address of the proxy as ``instance``."""
+    behind = [[view.instance for view in place.views] for place in places(host)]
+    return any(instance in names and len(names) > 1 for names in behind)

@@ -12,11 +12,9 @@ from roles.client import role as prefect_client
 from roles.database import connection as database_connection
 from roles.database import host as database_host
 from roles.database import settings as database
-from roles.prefect import runtime
+from roles.prefect.groups import CLIENTS, SERVERS
 from roles.prefect.layout import Layout
 
-#: The group of the servers (prefect_server.GROUP; that module imports this one).
-SERVERS = "servers"
 #: Beside its pool a server of Prefect 3 holds one connection that listens for notifications.
 LISTENER = 1
 
@@ -57,7 +55,7 @@ def demands_of(views: Sequence[SiteHost], site: Site) -> list[Demand]:
     """What servers may open at one Postgres, and clients that write to it themselves, with one flow run each."""
     found = [Demand(_title(view), per_process(view)) for view in views]
     names = ("", *(view.name for view in views))
-    for client in site.in_group(prefect_client.GROUP):
+    for client in site.in_group(CLIENTS):
         if prefect_client.mode_of(client) == "database" and client_database.needs_server(client):
             server = client.inventory.variables.get("server")
             if str(server.data if server else "").partition("/")[0] in names:
@@ -76,7 +74,7 @@ def check(host: SiteHost, site: Site) -> None:
     if database.kind(host) not in ("socket", "network"):
         return
     keeper, found = database_connection.keeper_of(host, site), demands(host, site)
-    in_stack, settable = runtime.has_postgres(host), database_host.usable_connections(keeper)
+    in_stack, settable = database.has_postgres(host), database_host.usable_connections(keeper)
     usable = database_host.MAX_CONNECTIONS - database_host.RESERVED if in_stack else settable
     if total(found) <= usable:
         return
@@ -126,7 +124,7 @@ def _cluster(host: SiteHost, site: Site) -> str:
     """Which Postgres an instance uses: equal texts are one. Raises SettingsError."""
     if database.kind(host) == "external":
         return database_connection.connection(host, site).cluster
-    if runtime.has_postgres(host):
+    if database.has_postgres(host):
         return f"in the stack of {_title(host)}"
     return f"on {database_connection.keeper_of(host, site).name}"
 

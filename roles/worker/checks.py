@@ -5,8 +5,8 @@ from __future__ import annotations
 from encamp.errors import SettingsError
 from encamp.site import Site, SiteHost
 from roles.network import access
-from roles.prefect import role as base
 from roles.prefect import versions
+from roles.prefect.release import prefect_version
 from roles.prefect.server_choice import server_for
 from roles.worker import pools as work_pools
 from roles.worker.settings import Settings, Worker
@@ -22,7 +22,7 @@ def refuse(host: SiteHost, server: SiteHost, site: Site) -> None:
 
 def _refuse_release(host: SiteHost, server: SiteHost, auth: bool) -> None:
     """Raises SettingsError for a release that cannot work with the server's."""
-    own, other = (view.settings(base.Settings).prefect_version for view in (host, server))
+    own, other = (prefect_version(view) for view in (host, server))
     symptom = versions.refused(own, other, auth)
     if symptom:
         raise SettingsError(

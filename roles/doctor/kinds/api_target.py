@@ -8,9 +8,9 @@ from typing import Any, Mapping, Optional
 
 from encamp.resources.system import HttpAnswer, Reader
 from encamp.shared.secret import Secret
-from roles.doctor.kinds.network import Endpoint
 from roles.doctor.kinds.precedence import SENT_FIRST
 from roles.prefect.kinds.api import Api
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.releases import AUTH_SINCE, FLOW_RUNS, older, since
 
 TIMEOUT = 6.0

@@ -14,7 +14,7 @@ from roles.prefect.kinds.api import Problem, explain_network, problem_of, withou
 
 def see_name(case: Case) -> Optional[Finding]:
     """The name in the URL leads to an address."""
-    name = case.endpoint.name
+    name = case.endpoint.host
     if name in LISTENED_ON:
         return fail(
             f"{name} is an address to listen on, not one to go to",
@@ -43,7 +43,7 @@ def see_port(case: Case) -> Optional[Finding]:
 
 def _no_connection(case: Case, error: OSError) -> Finding:
     """Refused, filtered or no way there: the three have different cures."""
-    place, said = f"{case.endpoint.name}:{case.endpoint.port}", str(error)
+    place, said = f"{case.endpoint.authority}", str(error)
     look = f"`fab -H {case.server} doctor` looks at the server itself"
     if "refused" in said:
         return fail(
@@ -68,7 +68,7 @@ def see_path(case: Case) -> Optional[Finding]:
         return ok(f"{without_password(case.url)}/health is true".replace("//health", "/health"))
     if case.endpoint.scheme == "http" and answer.status == 400 and b"HTTPS" in answer.body:
         return fail(
-            f"{case.endpoint.name}:{case.endpoint.port} speaks https, and was asked in plain http",
+            f"{case.endpoint.authority} speaks https, and was asked in plain http",
             "a proxy with TLS stands before the server",
             f"write https:// in PREFECT_API_URL ({case.where})",
         )

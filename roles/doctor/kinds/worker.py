@@ -18,8 +18,9 @@ from roles.doctor.kinds.api_target import Case, json_of
 from roles.doctor.kinds.disk import see_disk
 from roles.doctor.kinds.doctor import Doctor, Found, begin
 from roles.doctor.kinds.findings import Finding, Look, Remedy, examine, fail, ok, tell, warn
-from roles.doctor.kinds.network import Endpoint, is_near, same_server
+from roles.doctor.kinds.network import is_near, same_server
 from roles.prefect.kinds.api import without_password
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.known_failures import explain_client
 from roles.prefect.kinds.releases import FLOW_RUNS, WORKERS
 from roles.prefect.kinds.user_environment import names_in, text_of

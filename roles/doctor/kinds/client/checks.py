@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from roles.doctor.kinds.client.subject import Patient
 from roles.doctor.kinds.disk import see_disk
 from roles.doctor.kinds.findings import Finding, Look, fail, ok, warn
-from roles.doctor.kinds.network import Endpoint, connect, same_server
+from roles.doctor.kinds.network import connect, same_server
 from roles.doctor.kinds.precedence import DEFAULT, ClientSettings, unknown_names
 from roles.doctor.kinds.shell import other_variables, systemd_variables
 from roles.prefect.kinds.api import explain_network, without_password
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.user_environment import SESSION, Variable, profiles_path, text_of
 
 CONFIGURE = "run `fab configure-client` for this user"

@@ -10,9 +10,10 @@ from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles.doctor.kinds.api_target import Case
 from roles.doctor.kinds.client.fields import ClientFields
-from roles.doctor.kinds.network import Endpoint, is_near
+from roles.doctor.kinds.network import is_near
 from roles.doctor.kinds.precedence import ClientSettings, where_of
 from roles.doctor.kinds.shell import other_variables
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.installs import Installed
 from roles.prefect.kinds.user_environment import Variable, exists, names_in
 

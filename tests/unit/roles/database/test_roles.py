@@ -25,7 +25,7 @@ from encamp.site import Site
 from roles.database import connection as database_connection
 from roles.database.kinds.probe import DatabaseProbe
 from roles.database.kinds.sqlite import SqliteDatabase
-from roles.server import role as prefect_server
+from roles.server import native
 
 DB = {"db1": {"ansible_host": "192.0.2.9"}}
 URL = {"database_url": {"env": "A_URL"}}
@@ -189,7 +189,7 @@ def test_tls_and_pool_as_each_release_takes_them(
     )
     loaded = load_inventory(tmp_path, {"prefect_version": version})
     site = Site(loaded, [])
-    found = prefect_server.server_settings(site.host("vm1"), site)
+    found = native.server_settings(site.host("vm1"), site)
     text = "\n".join(f"{name}={value}" for name, value in found.items())
     assert all(line in text for line in lines), text
     assert "ssl=" not in text.lower().replace("pgssl", "")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from roles.doctor.kinds.api_target import Case
-from roles.doctor.kinds.network import Endpoint, websocket
+from roles.doctor.kinds.network import websocket
 from roles.doctor.kinds.precedence import ClientSettings
 from roles.doctor.kinds.route import alternatives
 from roles.doctor.kinds.tls import see_tls
@@ -99,12 +99,6 @@ def test_where_the_api_may_be_instead() -> None:
     assert alternatives("http://h:4200") == ["http://h:4200/api"]
     assert alternatives("http://h/p/") == ["http://h/p/api", "http://h/api"]
     assert "http://h/p" in alternatives("http://h/p/api") and "http://h/api" in alternatives("http://h/p/api")
-
-
-@pytest.mark.parametrize("bad", ["vm1:4200/api", "ftp://h/", "http://", "/api"])
-def test_what_is_no_url(bad: str) -> None:
-    with pytest.raises(ValueError, match="is no http"):
-        Endpoint.of(bad)
 
 
 # -- WebSockets ------------------------------------------------------------------------------------------------------
