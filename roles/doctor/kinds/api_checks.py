@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from roles.doctor.kinds.api_target import LISTENED_ON, OWN, TIMEOUT, Case, clock_ahead, json_of
 from roles.doctor.kinds.findings import Finding, Look, fail, failed, ok, warn
 from roles.doctor.kinds.late_runs import causes
+from roles.doctor.kinds.paused_deployments import paused_note
 from roles.doctor.kinds.route import see_name, see_path, see_port
 from roles.doctor.kinds.tls import see_tls
 from roles.doctor.kinds.websocket import see_events_in, see_events_out
@@ -136,12 +137,13 @@ def see_schedules(case: Case) -> Optional[Finding]:
             "start `prefect server services start`, or restart the server",
         )
     late = _count(case, "Late", 0)
-    if late:
-        found = causes(case)
-        return warn(
-            f"{late} flow runs are late", "; ".join(why for why, _ in found), "; ".join(fix for _, fix in found)
-        )
-    return ok("nothing is late") if late is not None else None
+    if late is None:
+        return None
+    text = "; ".join(filter(None, (f"{late} flow runs are late" if late else "nothing is late", paused_note(case))))
+    if not late:
+        return ok(text)
+    found = causes(case)
+    return warn(text, "; ".join(why for why, _ in found), "; ".join(fix for _, fix in found))
 
 
 def _count(case: Case, state: str, age: int) -> Optional[int]:
@@ -152,9 +154,8 @@ def _count(case: Case, state: str, age: int) -> Optional[int]:
     chosen: dict[str, Any] = {"state": {"name": {"any_": [state]}}}
     if age:
         chosen["next_scheduled_start_time"] = {"before_": before.isoformat()}
-    answer = case.api.call(case.host, "POST", "flow_runs/count", {"flow_runs": chosen}, timeout=TIMEOUT)
-    found = json_of(answer)
-    return found if answer.status == 200 and isinstance(found, int) else None
+    found = case.ask("POST", "flow_runs/count", {"flow_runs": chosen})
+    return found if isinstance(found, int) else None
 
 
 def see_clock(case: Case) -> Optional[Finding]:
