@@ -17,9 +17,12 @@ from fabric.main import program  # noqa: E402
 
 from encamp.cli.executor import FleetExecutor as FleetExecutor  # noqa: E402
 from encamp.cli.executor import skip_ssh_config  # noqa: E402
+from encamp.cli.task_list import hide_grouped_tasks  # noqa: E402
 from encamp.output import terminal  # noqa: E402
 from encamp.tasks import *  # noqa: E402
 from encamp.tasks import __all__ as __all__  # noqa: E402
 
 terminal.reopen_closed()
-skip_ssh_config(getattr(program, "config", None))  # of Fabric's own `fab`
+# Of Fabric's own `fab`; encamp's does both itself.
+skip_ssh_config(getattr(program, "config", None))
+hide_grouped_tasks(program)

@@ -24,6 +24,7 @@ from invoke.loader import FilesystemLoader  # noqa: E402
 
 import encamp as package  # noqa: E402
 from encamp.cli.executor import FleetExecutor, skip_ssh_config  # noqa: E402
+from encamp.cli.task_list import hide_grouped_tasks  # noqa: E402
 from encamp.support.checkout import PACKAGE  # noqa: E402
 
 VERSIONS = (("encamp", package), ("Fabric", fabric), ("Invoke", invoke), ("Paramiko", paramiko))
@@ -51,6 +52,7 @@ class FabProgram(Fab):  # type: ignore[misc]
 
     def load_collection(self) -> None:
         skip_ssh_config(self.config)
+        hide_grouped_tasks(self)
         super().load_collection()
 
 

@@ -17,6 +17,8 @@ from tests.checkout import CHECKOUT
 
 FAB = Path(sys.executable).with_name("fab")
 TASKS = ("deploy", "configure-client", "verify", "lock")
+#: Tasks that only make sense behind ``secrets``.
+GROUPED = ("encrypt", "rotate", "secrets-list", "list")
 
 
 def fab(*arguments: str, site: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
@@ -81,7 +83,9 @@ def test_list_names_every_task_with_what_it_does() -> None:
     assert done.returncode == 0 and done.stderr == ""
     for task in TASKS:
         assert f"  {task}  " in done.stdout
-    assert "Make the hosts (-H, or all servers and workers)" in done.stdout
+    assert "Bring hosts (-H, or all servers and workers) to the state" in done.stdout
+    assert not any(line.split()[0] in GROUPED for line in done.stdout.splitlines() if line.startswith("  "))
+    assert "`secrets rotate NAME`, `secrets encrypt`" in done.stdout
 
 
 @pytest.mark.parametrize("task", TASKS)
