@@ -3,6 +3,7 @@
 #   make demo        deploy to the lab's hosts and show what happened; they stay up to look at
 #   make demo-down   remove them
 #   make test        all tests, those on real hosts in Docker included (FLAGS="-k name" reach pytest)
+#   make sweep       the tests with a fault at each step, at every step; make test takes a sample of the steps
 #   make lint        style, types, import rules
 #   make bench       how long runs take, beside Ansible, Mitogen and pyinfra (FLAGS=--quick for a few of them)
 #   make lab-up      start the lab's hosts only (HOSTS="vm1 laptop1" for some of them)
@@ -19,10 +20,11 @@ HOSTS ?=
 FLAGS ?=
 # Files of tests that run at once, each with hosts of its own: most of their time is waiting.
 JOBS ?= 3
+PYTEST = $(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-down test lint bench lab-up lab-down clean
+.PHONY: help demo demo-down test sweep lint bench lab-up lab-down clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -39,7 +41,11 @@ demo-down lab-down: $(STAMP)
 
 test: $(STAMP)
 	tests/lab/docker.sh
-	$(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder $(FLAGS)
+	$(PYTEST) $(FLAGS)
+
+sweep: $(STAMP)
+	tests/lab/docker.sh
+	$(PYTEST) -m sweep --every-step $(FLAGS)
 
 lint: $(STAMP)
 	.venv/bin/ruff check .
