@@ -5,7 +5,10 @@
 #   make test        all tests, those on real hosts in Docker included (FLAGS="-k name" reach pytest)
 #   make sweep       the tests with a fault at each step, at every step; make test takes a sample of the steps
 #   make lint        style, types, import rules
+#   make docs        the documentation as a site, in site/
+#   make pictures    the pictures of the documentation, from a real deploy; needs Chromium
 #   make bench       how long runs take, beside Ansible, Mitogen and pyinfra (FLAGS=--quick for a few of them)
+#   make dist        build sdist, wheel and checksums into dist/ (CONTRIBUTING.md: Release)
 #   make lab-up      start the lab's hosts only (HOSTS="vm1 laptop1" for some of them)
 #   make lab-down    the same as demo-down
 #   make clean       remove the lab, its caches, .venv and what tools left behind
@@ -24,12 +27,12 @@ PYTEST = $(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reo
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-down test sweep lint bench lab-up lab-down clean
+.PHONY: help demo demo-down test sweep lint docs pictures bench dist lab-up lab-down clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
 
-$(STAMP): setup.cfg pyproject.toml tests/venv.sh
+$(STAMP): setup.cfg setup.py pyproject.toml tests/venv.sh
 	tests/venv.sh .venv
 	touch $@
 
@@ -53,15 +56,24 @@ lint: $(STAMP)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
+pictures: $(STAMP)
+	$(PYTHON) tests/lab/pictures.py docs/img
+
 bench: $(STAMP)
 	$(PYTHON) tests/lab/bench_server.py $(FLAGS)
 	$(PYTHON) tests/lab/bench.py $(FLAGS)
 	$(PYTHON) tests/lab/bench_scale.py $(FLAGS)
+
+dist: $(STAMP)
+	.ci/dist
 
 lab-up: $(STAMP)
 	$(PYTHON) $(LAB) up $(HOSTS)
 
 clean:
 	if [ -x $(PYTHON) ] && [ -e .lab ]; then $(PYTHON) $(LAB) down --all; fi
-	rm -rf .venv .lab .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv .lab site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """Writes docs/settings.md and docs/resources.md from the code. ``--check`` writes nothing and exits 1 on any drift.
 
 A module of roles/ or encamp/ that has a class ``Settings`` is part of the settings reference; every kind of
-encamp/resources/ and roles/kinds/ is part of the resource reference. Nothing is listed by hand.
+encamp/resources/ and roles/*/kinds/ is part of the resource reference. Nothing is listed by hand.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from encamp.host import SUPPORTED  # noqa: E402
+from encamp.inventory.host import SUPPORTED  # noqa: E402
 from encamp.resources.base import HandlerResource, Resource  # noqa: E402
-from encamp.settings import SettingDoc, describe  # noqa: E402
-from encamp.type_names import default_text, type_name  # noqa: E402
+from encamp.settings.describe import SettingDoc, describe  # noqa: E402
+from encamp.settings.type_names import default_text, type_name  # noqa: E402
 
 _NOTICE = "<!-- Written by docs/generate.py from the code: change the code, then run `python docs/generate.py`. -->"
 _SETTINGS_INTRO = """\
-Every setting may stand in the inventory: beside a host, under `vars:` of a group, in `group_vars/` or `host_vars/`, or
-on the command line as `--set name=value`. `fab settings` shows what a host ends up with and where each value was
-written. A name that is not listed here is an error, unless it begins with `x_` or a template in the inventory uses it.
+Set these in the inventory: beside a host, under `vars:` of a group, in `group_vars/` or `host_vars/`, or on the command
+line as `--set name=value`. `fab settings` shows the effective value for each host and the line that set it. A name that
+is not listed here is an error, unless it begins with `x_` or a template in the inventory uses it.
 
-A secret never stands in the inventory itself, but is fetched from where it is kept: `{env: NAME}`, `{file: path}` or
-`{command: [program, argument]}`."""
+The inventory never contains a secret in plain text, but its source: `{env: NAME}`, `{file: path}`,
+`{command: [program, argument]}`, or a value encrypted with Ansible Vault."""
 _RESOURCES_INTRO = """\
-The kinds of things that a role may declare. The first field names the thing on its host; a field without a default is
-required. A handler acts only when something that notifies it has changed."""
+The kinds of resources that a role can declare. The first field identifies the resource on its host; a field without a
+default is required. A handler runs only when a resource that notifies it has changed."""
 
 
 def main() -> int:
@@ -60,10 +60,10 @@ def _read(path: Path) -> str:
 
 
 def _modules(folder: str, holding: str) -> Iterator[str]:
-    """Names of the modules of a folder whose source holds a text, so that nothing else is imported."""
-    for path in sorted((ROOT / folder).glob("*.py")):
+    """Names of the modules below a folder whose source holds a text, so that nothing else is imported."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
         if path.name != "__init__.py" and holding in path.read_text(encoding="utf-8"):
-            yield f"{folder.replace('/', '.')}.{path.stem}"
+            yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 def _settings_classes() -> list[type]:
@@ -96,7 +96,8 @@ def _row(doc: SettingDoc) -> tuple[str, ...]:
 def _kinds() -> list[type[Resource]]:
     """All kinds, by name. A base shared by several kinds is not decorated as one, and is left out."""
     found: list[type[Resource]] = []
-    for name in [*_modules("encamp/resources", "Resource"), *_modules("roles/kinds", "Resource")]:
+    kinds = (name for name in _modules("roles", "Resource") if ".kinds." in name)
+    for name in [*_modules("encamp/resources", "Resource"), *kinds]:
         module = importlib.import_module(name)
         classes = (item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Resource))
         found += [cls for cls in classes if cls.__module__ == name and cls not in (Resource, HandlerResource)]

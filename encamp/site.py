@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TypeVar
 
-from encamp import instances, inventory, settings
-from encamp.errors import Origin, UsageError
-from encamp.inventory import Inventory
-from encamp.secret_store import FOLDER, Missing, SecretStore
+from encamp.errors import Origin
+from encamp.inventory import instances
+from encamp.inventory.host import Host
+from encamp.inventory.load import Inventory
+from encamp.planning.templates import SHIPPED, Templates
+from encamp.secrets.store import FOLDER, Missing, SecretStore
+from encamp.settings.read import read_settings
 from encamp.shared.secret import Secret
 
 T = TypeVar("T")
-DEFAULT_SITE = Path(__file__).resolve().parent.parent / "inventory"
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
@@ -25,9 +25,7 @@ class SiteHost:
     ``fetch`` False: secrets are not fetched, and something else stands for each.
     """
 
-    def __init__(
-        self, host: inventory.Host, instance: str = "", siblings: Sequence[SiteHost] = (), fetch: bool = True
-    ) -> None:
+    def __init__(self, host: Host, instance: str = "", siblings: Sequence[SiteHost] = (), fetch: bool = True) -> None:
         names = tuple(instances.names(host))
         self.instance = instance or names[0]
         self.own = instances.own_keys(host, self.instance)
@@ -37,7 +35,7 @@ class SiteHost:
         self._fetch = fetch
         self.instances = siblings or self._family(host, names)
 
-    def _family(self, host: inventory.Host, names: Sequence[str]) -> Sequence[SiteHost]:
+    def _family(self, host: Host, names: Sequence[str]) -> Sequence[SiteHost]:
         """One view of the host for each instance, in the order of the inventory; this one is the first."""
         family: list[SiteHost] = [self]
         for name in names[1:]:
@@ -47,7 +45,7 @@ class SiteHost:
     def settings(self, role: type[T]) -> T:
         """The typed settings of a role for this host. Raises SettingsError with file and line."""
         if role not in self._read:
-            self._read[role] = settings.read(role, self.inventory, self._fetch)
+            self._read[role] = read_settings(role, self.inventory, self._fetch)
         found = self._read[role]
         assert isinstance(found, role)
         return found
@@ -77,13 +75,19 @@ class Site:
     """An inventory, read whole: peers' addresses and settings come from files, never from a host's facts.
 
     ``missing`` says what becomes of a generated secret that is not stored yet; only a deploy makes one. ``fetch``
-    False: no secret is fetched.
+    False: no secret is fetched. ``templates``: those that its files are made of.
     """
 
     def __init__(
-        self, loaded: Inventory, selected: Sequence[inventory.Host], missing: Missing = "plan", fetch: bool = True
+        self,
+        loaded: Inventory,
+        selected: Sequence[Host],
+        missing: Missing = "plan",
+        fetch: bool = True,
+        templates: Templates = SHIPPED,
     ) -> None:
         self.inventory = loaded
+        self.templates = templates
         self.secrets = SecretStore(loaded.path.parent / FOLDER, missing)
         hosts = {host.name: host for host in [*loaded.hosts.values(), *selected]}
         self._hosts = {name: SiteHost(host, fetch=fetch) for name, host in hosts.items()}
@@ -114,20 +118,3 @@ class Site:
     @property
     def hosts(self) -> list[SiteHost]:
         return list(self._hosts.values())
-
-
-def locate(option: str, environment: Mapping[str, str] | None = None) -> Path:
-    """The site to use: ``--inventory``, else ENCAMP_INVENTORY, else ``inventory/`` of the checkout."""
-    named = option or (os.environ if environment is None else environment).get("ENCAMP_INVENTORY", "")
-    return Path(named) if named else DEFAULT_SITE
-
-
-def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:
-    """``--set key=value`` pairs. Raises UsageError for one without ``=``."""
-    found = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--set {pair}: expected key=value", "for example --set port=4201")
-        found[key] = value
-    return found

@@ -5,41 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from encamp.errors import UsageError
-from encamp.plan import Item, Step, of_part
+from encamp.planning.plan import Item, Step, of_part
 from encamp.resources.base import Resource
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles import (
-    access,
-    address,
-    base,
-    client_database,
-    compose,
-    compose_settings,
-    database,
-    database_host,
-    firewall,
-    known_bad,
-    postgres,
-    prefect_client,
-    prefect_server,
-    prefect_worker,
-    proxy,
-    tls,
-    without_effect,
-    work_pools,
-)
+from roles import unused_settings
+from roles.client import database as client_database
+from roles.client import role as prefect_client
+from roles.database import host as database_host
+from roles.database import settings as database
+from roles.network import access, address, firewall, proxy, tls
+from roles.postgres import role as postgres
+from roles.prefect import known_faults, runtime
+from roles.prefect import role as base
+from roles.server import compose
+from roles.server import role as prefect_server
+from roles.worker import pools as work_pools
+from roles.worker import role as prefect_worker
 
 #: Every role's settings: the keys that an inventory may set.
 SETTINGS: tuple[type, ...] = (
     base.Settings,
-    known_bad.Settings,
+    known_faults.Settings,
     address.Settings,
     tls.Settings,
     database.Settings,
     database_host.Settings,
     prefect_server.Settings,
-    compose_settings.Settings,
+    runtime.Settings,
     access.Settings,
     firewall.Settings,
     prefect_worker.Settings,
@@ -76,17 +69,17 @@ def is_server(host: SiteHost) -> bool:
 
 def _server_expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     yield compose.runtime_expectation(host)
-    yield from (compose if compose_settings.is_chosen(host) else prefect_server).expectations(host, site)
+    yield from (compose if runtime.is_chosen(host) else prefect_server).expectations(host, site)
     yield from proxy.expectations(host, site)
 
 
 def server_proof(host: SiteHost, site: Site) -> Resource:
     """A flow run from a server's own host, or from its container."""
-    return compose.proof(host, site) if compose_settings.is_chosen(host) else prefect_server.proof(host, site)
+    return compose.proof(host, site) if runtime.is_chosen(host) else prefect_server.proof(host, site)
 
 
 def _server(host: SiteHost, site: Site) -> Iterator[Item]:
-    if compose_settings.is_chosen(host):
+    if runtime.is_chosen(host):
         yield from compose.resources(host, site)
     else:
         yield from base.resources(host, site)
@@ -132,7 +125,7 @@ def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool, instance
     taken = [(stage, view) for stage in stages for view in _views(host, stage, instance)]
     for stage, view in taken:
         if not stage.of_host:
-            known_bad.refuse(view, _facts(view, site))
+            known_faults.refuse(view, _facts(view, site))
         yield from stage.expectations(view, site)
     for stage, view in taken:
         for item in stage.items(view, site):
@@ -146,9 +139,9 @@ def items(host: SiteHost, site: Site, stages: list[Stage], prove: bool, instance
 def warnings(host: SiteHost, site: Site, instance: str = "") -> list[str]:
     """What an operator should know of a host's releases and settings before a deploy, each once."""
     views = [view for stage in STAGES if not stage.of_host for view in _views(host, stage, instance)]
-    found = [text for view in views for text in known_bad.warnings(view, _facts(view, site))]
+    found = [text for view in views for text in known_faults.warnings(view, _facts(view, site))]
     found += [text for view in views if is_server(view) for text in address.warnings(view)]
-    found += [text for view in views for text in without_effect.warnings(view, site, is_server)]
+    found += [text for view in views for text in unused_settings.warnings(view, site, is_server)]
     return list(dict.fromkeys(found))
 
 

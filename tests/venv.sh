@@ -51,3 +51,5 @@ retry() {
 retry "$VENV/bin/python" -m pip install --quiet uv
 # Bytecode now: where PYTHONDONTWRITEBYTECODE is set, every start of fab would compile all it imports.
 retry "$VENV/bin/uv" pip install --quiet --compile-bytecode --python "$VENV/bin/python" -e '.[dev]'
+# Once more alone, so that its `fab` is the one that stays: Fabric brings one of that name.
+retry "$VENV/bin/uv" pip install --quiet --no-deps --reinstall-package encamp --python "$VENV/bin/python" -e .

@@ -10,7 +10,8 @@ import pwd
 import stat as stat_module
 from typing import Callable, Iterator, Optional, Union
 
-from encamp.resources.base import Failure, OsRelease, Stat
+from encamp.resources.base import Failure
+from encamp.resources.system import OsRelease, Stat
 from encamp.shared.secret import Secret
 
 #: What ends the name of a file that is being written, beside the one that it is to replace.

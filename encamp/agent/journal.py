@@ -56,7 +56,12 @@ class Journal:
             loaded = json.loads(files.read(self._path) or b"{}")
         except ValueError:
             return {}
-        return loaded if isinstance(loaded, dict) else {}
+        if not loaded or not isinstance(loaded, dict):
+            return {}
+        from encamp.agent.old_names import renamed  # sent only to a host that has something due
+
+        pending: dict[str, dict[str, Any]] = renamed(loaded)
+        return pending
 
     def ids(self) -> list[str]:
         """Handlers still due, oldest notification first."""
@@ -153,7 +158,7 @@ class HostLock:
             time.sleep(0.5)
             found = self.take(holder)
         if found is None and self.cut_off.get("session"):
-            from encamp.agent.leftovers import wait_until_gone
+            from encamp.agent.orphans import wait_until_gone
 
             wait_until_gone(self.cut_off["session"], say)
         return found

@@ -6,17 +6,17 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional
 
-from encamp.agent import limits
-from encamp.agent.ahead import Ahead
+from encamp.agent import step_timeout
 from encamp.agent.audit import Audit
 from encamp.agent.channel import ControllerGone
 from encamp.agent.journal import Journal, mark_now
+from encamp.agent.prefetch import Ahead
 from encamp.agent.system import Host
 from encamp.resources.base import Change, Failure, HandlerResource, Resource
 from encamp.shared.wire import from_wire
 
 if TYPE_CHECKING:
-    from encamp.agent.planned import Guard
+    from encamp.agent.saved_plan import Guard
 
 FLUSH = "flush"
 OWN_LIMIT_SLACK = 120.0
@@ -93,17 +93,17 @@ class Loop:
     def _in_time(self, number: int, step: dict[str, Any]) -> tuple[str, list[Change]]:
         """Converge within the step's time. Raises Failure when that is up; what the step had started is killed then."""
         limit = self._limit(step)
-        limits.arm(limit)
+        step_timeout.arm(limit)
         try:
             return self._converge(number, step)
-        except limits.OutOfTime:
+        except step_timeout.OutOfTime:
             raise Failure(
                 f"not done within {limit:.0f} s, and ended",
                 "the host is slow or waits for something, or this step needs longer",
                 "look at the host, then run again; step_timeout sets how long a step may take",
             ) from None
         finally:
-            limits.disarm()
+            step_timeout.disarm()
 
     def _limit(self, step: dict[str, Any]) -> float:
         """Seconds for a step; one that was given a time limit of its own has at least that, and some to spare."""
@@ -227,7 +227,7 @@ class Loop:
 
 def failure_event(step_id: str, failure: Failure, seconds: float) -> dict[str, Any]:
     """A failure as the controller is told it; a full file system is named whatever else was found."""
-    from encamp.agent.space import shortage
+    from encamp.agent.disk_space import shortage
 
     causes = [shortage(f"{failure.reason}\n{failure.detail}"), failure.cause]
     return {

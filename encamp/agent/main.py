@@ -18,11 +18,11 @@ from encamp.resources.base import Failure
 from encamp.shared.secret import Redactor, Secret
 
 if TYPE_CHECKING:
-    from encamp.agent.planned import Guard
+    from encamp.agent.saved_plan import Guard
 
 
 def main(job: dict[str, Any], importer: Any) -> None:
-    """Carry out ``job`` (see ``encamp.plan.job_for``). Ends the process; the last event is ``done``.
+    """Carry out ``job`` (see ``encamp.planning.plan.job_for``). Ends the process; the last event is ``done``.
 
     ``importer`` is stage 0's importer of sources: it is told how to ask the controller for modules it lacks.
     """
@@ -35,9 +35,9 @@ def main(job: dict[str, Any], importer: Any) -> None:
         result = _outcome(job, channel)
         channel.send({"event": "done", **result})
         if result["outcome"] == "ok" and job.get("keep"):
-            from encamp.agent import compiled
+            from encamp.agent import code_cache
 
-            compiled.keep(importer)
+            code_cache.keep(importer)
     except ControllerGone:
         sys.exit(4)
     except Exception as error:
@@ -112,7 +112,7 @@ def _guard(job: dict[str, Any], host: Host) -> Optional[Guard]:
     """What stands for the saved plan that a job makes, compares or applies; its module travels only then."""
     if "plan" not in job:
         return None
-    from encamp.agent.planned import Guard
+    from encamp.agent.saved_plan import Guard
 
     return Guard(job["plan"], host)
 

@@ -7,10 +7,12 @@ import threading
 import time
 from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar, Union
 
-from encamp.agent import files, net
-from encamp.agent.children import SYSTEM_PATH, Env, execute
-from encamp.resources.base import CommandFailed, Content, Failure, HttpAnswer, OsRelease, Result, Stat
-from encamp.resources.home import expand
+from encamp.agent import files
+from encamp.agent import http_client as net
+from encamp.agent.commands import SYSTEM_PATH, Env, execute
+from encamp.resources.base import CommandFailed, Failure
+from encamp.resources.files.paths import expand
+from encamp.resources.system import Content, HttpAnswer, OsRelease, Result, Stat
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 
@@ -20,7 +22,7 @@ KEEP_BYTES = 1024 * 1024
 
 
 class Host:
-    """The machine the agent runs on. Implements ``Reader`` and ``System`` of ``encamp.resources.base``.
+    """The machine the agent runs on. Implements ``Reader`` and ``System`` of ``encamp.resources.system``.
 
     ``fetch`` asks the controller for a blob's bytes; ``say`` sends an event (kind, text, further fields). Any change
     drops what ``once`` remembered.
@@ -213,12 +215,13 @@ class Host:
     def measure(self, text: str, done: float, total: float = 0) -> None:
         self._say("measure", text, {"done": done, "total": total})
 
-    def wait(self, ready: Callable[[], bool], seconds: float, every: float = 0.5) -> bool:
+    def wait_for(
+        self, read: Callable[[], T], seconds: float, done: Callable[[T], object] = bool, every: float = 0.5
+    ) -> T:
         deadline = time.monotonic() + seconds
         while True:
             self.forget()
-            if ready():
-                return True
-            if time.monotonic() >= deadline:
-                return False
+            value = read()
+            if done(value) or time.monotonic() >= deadline:
+                return value
             time.sleep(every)

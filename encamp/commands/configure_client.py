@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from encamp import inventory, plan
-from encamp.commands.options import Options, load_site, load_this_machine, reporting
+from encamp.cli.options import Options
+from encamp.commands.load_site import load_site, load_this_machine
+from encamp.commands.reporting import reporting
+from encamp.commands.run_hosts import announce, run_hosts, single_stage
 from encamp.errors import UsageError
-from encamp.plan import HostPlan, Item
-from encamp.reach import LocalReach, Reach, SshReach
-from encamp.run import Run
-from encamp.schedule import Wave
+from encamp.inventory.load import select_hosts
+from encamp.planning.plan import Item
+from encamp.running.connectors import Connector, LocalConnector, SshConnector
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles import access, client_database, client_modes, prefect_client, prefect_server, prefect_worker
-from roles.address_checks import check_public_url
-from roles.layout import DEFAULT
-from roles.prefect_client import Api, Goal
-
-STAGE: tuple[str, ...] = ("client",)
+from roles.client import database as client_database
+from roles.client import modes as client_modes
+from roles.client import role as prefect_client
+from roles.client.role import Api, Goal
+from roles.network import access
+from roles.network.address_checks import check_public_url
+from roles.prefect.layout import DEFAULT
+from roles.server import role as prefect_server
+from roles.worker import role as prefect_worker
 
 
 @record
-class Wish:
+class ClientOptions:
     """What the command line asks for. ``mode``, ``profile``, ``server``: empty leaves it to the client's settings."""
 
     profile: str = ""
@@ -33,84 +37,79 @@ class Wish:
     install: bool = False
 
 
-def configure_client(options: Options, wish: Wish) -> int:
+def configure_client(options: Options, client: ClientOptions) -> int:
     """Write the profiles of each client, once what they point to has answered there. Without hosts: on this machine.
 
     Returns the exit code; raises EncampError.
     """
-    _check(options, wish)
-    with reporting(options, "configure-client") as told:
-        fleet, selected, reach = clients(options)
-        plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {}
-        for host in selected:
-            plans[host.name, STAGE] = plan.build(host.name, items(host, fleet, options, wish))
-        told.start(str(fleet.inventory.path), [host.name for host in selected])
-        if isinstance(reach, SshReach):
-            reach.tell(told.warn)
-        wave = Wave("client", {host.name: STAGE for host in selected})
-        Run("configure-client", options.mode, reach, [told]).converge([wave], plans)
-        return told.end()
+    _check(options, client)
+    with reporting(options, "configure-client") as reports:
+        site, selected, connector = clients(options)
+        prepared = single_stage("client", {host.name: items(host, site, options, client) for host in selected})
+        announce(site, [host.name for host in selected], connector, reports)
+        run_hosts("configure-client", options.mode, connector, prepared, reports)
+        return reports.end()
 
 
-def _check(options: Options, wish: Wish) -> None:
+def _check(options: Options, client: ClientOptions) -> None:
     """Raises UsageError for what an option cannot be, and for options that do not go together."""
-    if wish.api_url and wish.server:
+    if client.api_url and client.server:
         raise UsageError("--server and --api-url exclude each other", "give one of them")
-    if wish.undo and (wish.install or wish.server or wish.api_url or wish.mode):
+    if client.undo and (client.install or client.server or client.api_url or client.mode):
         raise UsageError("--undo goes with no other option but --profile", "undo first, then configure")
-    problem = prefect_client.check_profile(wish.profile)
+    problem = prefect_client.check_profile(client.profile)
     if problem:
-        raise UsageError(f"--profile {wish.profile!r}: {problem}", "give it another name")
-    if wish.mode not in ("", *prefect_client.MODES):
-        raise UsageError(f"--mode {wish.mode}: there is no such mode", f"one of {', '.join(prefect_client.MODES)}")
-    if wish.mode == "local" and (wish.api_url or wish.server):
+        raise UsageError(f"--profile {client.profile!r}: {problem}", "give it another name")
+    if client.mode not in ("", *prefect_client.MODES):
+        raise UsageError(f"--mode {client.mode}: there is no such mode", f"one of {', '.join(prefect_client.MODES)}")
+    if client.mode == "local" and (client.api_url or client.server):
         raise UsageError("--mode local uses no server, --api-url and --server name one", "leave one out")
-    if wish.api_url and options.instance:
+    if client.api_url and options.instance:
         raise UsageError("--instance chooses one of the site's servers, --api-url is none of them", "leave one out")
 
 
-def items(host: SiteHost, fleet: Site, options: Options, wish: Wish) -> Iterable[Item]:
+def items(host: SiteHost, site: Site, options: Options, client: ClientOptions) -> Iterable[Item]:
     """What one client is to be."""
-    if wish.undo:
-        return client_modes.undo(wish.profile or _named(options))
-    mode = prefect_client.mode_of(host, wish.mode)
+    if client.undo:
+        return client_modes.undo(client.profile or _named(options))
+    mode = prefect_client.mode_of(host, client.mode)
     if mode == "local":
-        name = wish.profile or host.settings(prefect_client.Settings).profile or _named(options)
-        return client_modes.local(host, fleet, name, wish.install)
-    found = goals(host, fleet, options, wish)
+        name = client.profile or host.settings(prefect_client.Settings).profile or _named(options)
+        return client_modes.local(host, site, name, client.install)
+    found = goals(host, site, options, client)
     write = client_modes.in_database if mode == "database" else client_modes.hosted
-    return write(host, fleet, found, wish.install)
+    return write(host, site, found, client.install)
 
 
 def _named(options: Options) -> str:
     return prefect_client.profile_of(options.instance) if options.instance else ""
 
 
-def clients(options: Options) -> tuple[Site, list[SiteHost], Reach]:
+def clients(options: Options) -> tuple[Site, list[SiteHost], Connector]:
     """The clients that a task is about, and how they are reached: ``-H``, or this machine."""
     if options.hosts:
-        fleet, selected = load_site(options, (prefect_client.GROUP,), missing="refuse")
-        return fleet, selected, SshReach(fleet, options.config, False, [host.name for host in selected])
-    fleet, this = load_this_machine(options, prefect_client.GROUP)
-    return fleet, [this], LocalReach()
+        site, selected = load_site(options, (prefect_client.GROUP,), missing="refuse")
+        return site, selected, SshConnector(site, options.config, False, [host.name for host in selected])
+    site, this = load_this_machine(options, prefect_client.GROUP)
+    return site, [this], LocalConnector()
 
 
-def goals(host: SiteHost, fleet: Site, options: Options, wish: Wish) -> list[Goal]:
+def goals(host: SiteHost, site: Site, options: Options, client: ClientOptions) -> list[Goal]:
     """One profile for each instance of the client's server, or for the one that is named.
 
     Raises UsageError, SettingsError.
     """
-    in_database = prefect_client.mode_of(host, wish.mode) == "database"
-    given = wish.profile or host.settings(prefect_client.Settings).profile
-    if wish.api_url and in_database:
+    in_database = prefect_client.mode_of(host, client.mode) == "database"
+    given = client.profile or host.settings(prefect_client.Settings).profile
+    if client.api_url and in_database:
         raise UsageError(f"{host.name}: --api-url is for the mode hosted", "leave it out, or give --mode hosted")
-    if wish.api_url:
-        url = _normal(wish.api_url)
+    if client.api_url:
+        url = _normal(client.api_url)
         api = Api(url, settings=access.foreign_settings(host), ca=prefect_client.company(url, host))
         return [Goal(given or prefect_client.profile_of(), api)]
-    if in_database and not client_database.needs_server(host) and not _servers(host, fleet, wish.server):
-        return [Goal(given or prefect_client.profile_of(), None, client_database.target(host, None, fleet))]
-    views = _instances(server_of(host, fleet, wish.server), options.instance or _named_server(host, wish.server)[1])
+    if in_database and not client_database.needs_server(host) and not _servers(host, site, client.server):
+        return [Goal(given or prefect_client.profile_of(), None, client_database.target(host, None, site))]
+    views = _instances(server_of(host, site, client.server), options.instance or _named_server(host, client.server)[1])
     if given and len(views) > 1:
         raise UsageError(
             f"{host.name}: one profile name ({given}) for {len(views)} instances: {_names(views)}",
@@ -118,9 +117,9 @@ def goals(host: SiteHost, fleet: Site, options: Options, wish: Wish) -> list[Goa
         )
     found = []
     for view in views:
-        target = client_database.target(host, view, fleet) if in_database else None
+        target = client_database.target(host, view, site) if in_database else None
         name = given or prefect_client.profile_of(view.instance)
-        found.append(Goal(name, prefect_client.api_of(view, host, fleet), target))
+        found.append(Goal(name, prefect_client.api_of(view, host, site), target))
     return found
 
 
@@ -138,20 +137,20 @@ def _names(views: Sequence[SiteHost]) -> str:
     return ", ".join(view.instance for view in views)
 
 
-def api_of(host: SiteHost, fleet: Site, server: str = "") -> Api:
+def api_of(host: SiteHost, site: Site, server: str = "") -> Api:
     """The API that a client is pointed at: of the instance that is named, or the first. Raises EncampError."""
-    views = _instances(server_of(host, fleet, server), _named_server(host, server)[1])
-    return prefect_client.api_of(views[0], host, fleet)
+    views = _instances(server_of(host, site, server), _named_server(host, server)[1])
+    return prefect_client.api_of(views[0], host, site)
 
 
-def server_of(host: SiteHost, fleet: Site, server: str = "") -> SiteHost:
+def server_of(host: SiteHost, site: Site, server: str = "") -> SiteHost:
     """The server of a client: ``server``, the one in its own setting, or the site's only one.
 
     Raises UsageError when it is not clear which.
     """
-    found = _servers(host, fleet, server)
+    found = _servers(host, site, server)
     if len(found) != 1:
-        names = ", ".join(one.name for one in fleet.in_group(prefect_server.GROUP)) or "none"
+        names = ", ".join(one.name for one in site.in_group(prefect_server.GROUP)) or "none"
         named, _ = _named_server(host, server)
         raise UsageError(
             f"{host.name}: which server? The site's servers: {names}" + (f"; not {named}" if named else ""),
@@ -166,20 +165,20 @@ def _named_server(host: SiteHost, server: str) -> tuple[str, str]:
     return name, instance
 
 
-def _servers(host: SiteHost, fleet: Site, server: str) -> list[SiteHost]:
+def _servers(host: SiteHost, site: Site, server: str) -> list[SiteHost]:
     """The servers that may be meant."""
     named, _ = _named_server(host, server)
-    known = fleet.in_group(prefect_server.GROUP)
-    return [one for one in known if not named or one.name == named] or _other(fleet, named, adhoc=not known)
+    known = site.in_group(prefect_server.GROUP)
+    return [one for one in known if not named or one.name == named] or _other(site, named, adhoc=not known)
 
 
-def _other(fleet: Site, name: str, adhoc: bool) -> list[SiteHost]:
+def _other(site: Site, name: str, adhoc: bool) -> list[SiteHost]:
     """A server outside the group servers: a host of the site, or (``adhoc``) one that the site lets be named.
 
     A site that lists its servers takes no other name: it would be a mistyped one.
     """
-    known = name in fleet.inventory.hosts or (adhoc and fleet.inventory.adhoc)
-    return [SiteHost(host) for host in inventory.select(fleet.inventory, name)] if name and known else []
+    known = name in site.inventory.hosts or (adhoc and site.inventory.adhoc)
+    return [SiteHost(host) for host in select_hosts(site.inventory, name)] if name and known else []
 
 
 def _normal(url: str) -> str:

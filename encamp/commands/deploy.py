@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-from encamp import plan
-from encamp.commands.options import Options, load_site, reporting
-from encamp.endings import exit_code
+from encamp.cli.options import Options
+from encamp.commands.load_site import load_site
+from encamp.commands.reporting import reporting
+from encamp.commands.run_hosts import Prepared, connect, run_hosts
 from encamp.errors import Origin
-from encamp.plan import HostPlan
-from encamp.reach import SshReach
-from encamp.report import Outcome, tell
-from encamp.reports import Reports
-from encamp.run import Run
-from encamp.schedule import Wave, waves
-from encamp.secret_store import Missing, changing
-from encamp.shared.record import record
+from encamp.output.broadcast import ReportBroadcaster
+from encamp.output.outcome import Outcome, exit_code
+from encamp.output.terminal import tell
+from encamp.planning import plan
+from encamp.planning.rollout import waves
+from encamp.secrets.store import Missing, changing
 from encamp.site import Site, SiteHost
-from roles import access, address, collisions, database_host, prefect_server, prefect_worker, stages
+from roles import conflicts, stages
+from roles.database import host as database_host
+from roles.network import access, address
+from roles.server import role as prefect_server
+from roles.worker import role as prefect_worker
 
 COMMAND = "deploy"
 
 
-@record
-class Prepared:
-    """All that a deploy will do, worked out and validated before any host is touched."""
-
-    waves: list[Wave]
-    plans: dict[tuple[str, tuple[str, ...]], HostPlan]
-
-    @property
-    def jobs(self) -> list[tuple[tuple[str, tuple[str, ...]], HostPlan]]:
-        """Every session, (host, stages) and plan, in the order in which they are begun."""
-        return [
-            ((name, stages), self.plans[name, stages]) for wave in self.waves for name, stages in wave.hosts.items()
-        ]
-
-
 def deploy(options: Options, verify: bool = True) -> int:
     """Converge the selected hosts, or all databases, servers and workers. Returns the exit code; raises EncampError."""
-    with reporting(options, COMMAND) as told:
-        fleet, selected = load(options, "plan" if options.check else "make")
-        prepared = prepare(fleet, selected, verify, options.instance)
-        outcomes = carry_out(options, fleet, selected, prepared, told)
-        told.end(options.want_exit_code)
-    return ended(options, fleet, selected, outcomes)
+    with reporting(options, COMMAND) as reports:
+        site, selected = load(options, "plan" if options.check else "make")
+        prepared = prepare(site, selected, verify, options.instance)
+        outcomes = carry_out(options, site, selected, prepared, reports)
+        reports.end(options.want_exit_code)
+    return ended(options, site, selected, outcomes)
 
 
 def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
@@ -55,31 +43,29 @@ def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
 
 
 def carry_out(
-    options: Options, fleet: Site, selected: list[SiteHost], prepared: Prepared, told: Reports
+    options: Options, site: Site, selected: list[SiteHost], prepared: Prepared, reports: ReportBroadcaster
 ) -> list[Outcome]:
     """Work through what was prepared."""
-    reach = SshReach(fleet, options.config, hosts=[host.name for host in selected])
-    told.start(str(fleet.inventory.path), [host.name for host in selected])
-    reach.tell(told.warn)
+    connector = connect(options, site, [host.name for host in selected], reports)
     for host in selected:
-        told.warn(host.name, [*stages.warnings(host, fleet, options.instance), *collisions.warnings(host, fleet)])
-    return Run(COMMAND, options.mode, reach, [told]).converge(prepared.waves, prepared.plans)
+        reports.warn(host.name, [*stages.warnings(host, site, options.instance), *conflicts.warnings(host, site)])
+    return run_hosts(COMMAND, options.mode, connector, prepared, reports)
 
 
-def ended(options: Options, fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> int:
+def ended(options: Options, site: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> int:
     """Say what to do next after a deploy that went well. Returns the exit code."""
     code = exit_code(outcomes, options.check, options.want_exit_code)
     if code == 0 and not options.check:
-        _tell_address(fleet, selected, outcomes)
-    if not options.check and changing(fleet.secrets.folder):
-        from encamp.commands.rotate import conclude
+        _tell_address(site, selected, outcomes)
+    if not options.check and changing(site.secrets.folder):
+        from encamp.commands.finish_rotation import conclude
 
         whole = set() if options.instance else {host.name for host in selected}
-        conclude(fleet, whole, code == 0, options.rotating)
+        conclude(site, whole, code == 0, options.rotating)
     return code
 
 
-def prepare(fleet: Site, selected: list[SiteHost], verify: bool, instance: str = "") -> Prepared:
+def prepare(site: Site, selected: list[SiteHost], verify: bool, instance: str = "") -> Prepared:
     """Plan every selected host, or just one instance of each; touches nothing.
 
     Raises PlanError, SettingsError, UsageError.
@@ -91,18 +77,18 @@ def prepare(fleet: Site, selected: list[SiteHost], verify: bool, instance: str =
     for wave in made:
         for name, names in wave.hosts.items():
             taken = [stage for stage in stages.STAGES if stage.name in names]
-            plans[name, names] = plan.build(name, stages.items(fleet.host(name), fleet, taken, verify, instance))
+            plans[name, names] = plan.build(name, stages.items(site.host(name), site, taken, verify, instance))
     return Prepared(made, plans)
 
 
-def _tell_login(fleet: Site, view: SiteHost, title: str) -> None:
+def _tell_login(site: Site, view: SiteHost, title: str) -> None:
     """Where a generated auth string is kept: the UI asks people for it."""
-    if access.auth(view, fleet) is not None and access.kept_in(view):
-        file = Origin(str(fleet.inventory.path.parent / access.kept_in(view)))
+    if access.auth(view, site) is not None and access.kept_in(view):
+        file = Origin(str(site.inventory.path.parent / access.kept_in(view)))
         tell(f"  login of {title}: {access.USER}:<the text in {file}>")
 
 
-def _tell_address(fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> None:
+def _tell_address(site: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> None:
     """What to do next, with the address that clients use."""
     healthy = {outcome.host for outcome in outcomes if outcome.status == "ok"}
     for host in selected:
@@ -111,5 +97,5 @@ def _tell_address(fleet: Site, selected: list[SiteHost], outcomes: list[Outcome]
                 title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
                 tell(f"\n  UI of {title}:   {address.public_url(view)}")
                 tell(f"  API of {title}:  {address.api_url(view)}")
-                _tell_login(fleet, view, title)
+                _tell_login(site, view, title)
             tell(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")

@@ -7,37 +7,43 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from encamp import plan, report
+from encamp.cli.options import Options
 from encamp.commands import configure_client
-from encamp.commands.configure_client import Wish
-from encamp.commands.options import Options, load_site, load_this_machine, reporting
-from encamp.doctor_report import DoctorReport
+from encamp.commands.configure_client import ClientOptions
+from encamp.commands.load_site import load_site, load_this_machine
+from encamp.commands.reporting import reporting
+from encamp.commands.run_hosts import run_hosts, single_stage
 from encamp.errors import EncampError, UsageError
-from encamp.reach import LocalReach, Reach, SshReach
+from encamp.output import terminal
+from encamp.output.diagnosis import DoctorReport
+from encamp.planning.rollout import Mode
 from encamp.resources.base import Resource
-from encamp.run import Mode, Run
-from encamp.schedule import Wave
+from encamp.running.connectors import Connector, LocalConnector, SshConnector
 from encamp.shared.record import record, replace
 from encamp.site import Site, SiteHost
-from roles import address, client_modes, doctor, prefect_client, prefect_server, prefect_worker
-from roles.kinds.client_api import ClientApi
-from roles.kinds.client_ca import ClientCa
-from roles.kinds.doctor_client import ClientDoctor
-from roles.kinds.known_failures import explain_client
-from roles.kinds.prefect_profile import PrefectProfile
+from roles.client import modes as client_modes
+from roles.client import role as prefect_client
+from roles.client.kinds.api import ClientApi
+from roles.client.kinds.ca import ClientCa
+from roles.client.kinds.profile.profile import PrefectProfile
+from roles.doctor import role as doctor
+from roles.doctor.kinds.client.doctor import ClientDoctor
+from roles.network import address
+from roles.prefect.kinds.known_failures import explain_client
+from roles.server import role as prefect_server
+from roles.worker import role as prefect_worker
 
-STAGE: tuple[str, ...] = ("doctor",)
 GROUPS = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
-ILL = 2
+UNHEALTHY = 2
 Doctors = Mapping[str, Sequence[Resource]]
 
 
 @record
-class Visit:
-    """Patients that are reached in one way, and their doctors."""
+class TargetGroup:
+    """Hosts that are reached in the same way, and what examines each."""
 
     doctors: Doctors
-    reach: Reach
+    connector: Connector
 
 
 def run(options: Options, projects: Sequence[str] = (), server: str = "", fix: bool = False) -> int:
@@ -45,47 +51,45 @@ def run(options: Options, projects: Sequence[str] = (), server: str = "", fix: b
 
     Without ``fix`` nothing is written on any host: the agent runs in check mode. Raises EncampError.
     """
-    told = DoctorReport(sys.stdout)
-    with reporting(options, "doctor", console=told, check=not fix, record=fix) as reports:
-        found = [visit for visit in visits(options, tuple(projects), server, fix) if visit.doctors]
-        reports.start(options.inventory, [name for visit in found for name in visit.doctors])
-        for visit in found:
-            plans = {(name, STAGE): plan.build(name, doctors) for name, doctors in visit.doctors.items()}
-            wave = Wave("doctor", dict.fromkeys(visit.doctors, STAGE))
+    report = DoctorReport(sys.stdout)
+    with reporting(options, "doctor", console=report, check=not fix, record=fix) as reports:
+        groups = [group for group in target_groups(options, tuple(projects), server, fix) if group.doctors]
+        reports.start(options.inventory, [name for group in groups for name in group.doctors])
+        for group in groups:
             mode = Mode(check=not fix, forks=options.forks)
-            Run("doctor", mode, visit.reach, [reports]).converge([wave], plans)
-        return reports.end(otherwise=ILL if told.ill else 0)
+            run_hosts("doctor", mode, group.connector, single_stage("doctor", group.doctors), reports)
+        return reports.end(otherwise=UNHEALTHY if report.unhealthy else 0)
 
 
-def visits(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> list[Visit]:
+def target_groups(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> list[TargetGroup]:
     """This machine (where no host is named), then servers and workers as root, then clients as their users."""
     found = [] if options.hosts else [_this_machine(options, projects, server, fix)]
     try:
-        fleet, selected = load_site(options, GROUPS)
+        site, selected = load_site(options, GROUPS)
     except UsageError:
         if options.hosts:
             raise
         return found  # a site without hosts: this machine is all there is
     if server and selected:
-        configure_client.server_of(selected[0], fleet, server)  # raises where there is none, whoever is examined
+        configure_client.server_of(selected[0], site, server)  # raises where there is none, whoever is examined
     # A remedy must not write a secret that is not there: what clients are to get is worked out by a stricter reading.
-    strict = Site(fleet.inventory, [host.inventory for host in selected], "refuse")
+    strict = Site(site.inventory, [host.inventory for host in selected], "refuse", templates=site.templates)
     started = time.time()
     servers = {
-        host.name: list(doctor.of_host(host, fleet, started, fix)) for host in selected if doctor.is_patient(host)
+        host.name: list(doctor.of_host(host, site, started, fix)) for host in selected if doctor.is_patient(host)
     }
     clients = {
         host.name: [_client(strict.host(host.name), strict, options, projects, server, fix)]
         for host in selected
         if host.name not in servers or host.in_group(prefect_client.GROUP)
     }
-    reach = SshReach(fleet, options.config, hosts=[host.name for host in selected])
-    return [*found, Visit(servers, reach), Visit(clients, reach.becoming(False))]
+    connector = SshConnector(site, options.config, hosts=[host.name for host in selected])
+    return [*found, TargetGroup(servers, connector), TargetGroup(clients, connector.with_become(False))]
 
 
-def _this_machine(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> Visit:
-    fleet, this = load_this_machine(options, prefect_client.GROUP)
-    return Visit({this.name: [_client(this, fleet, options, projects, server, fix, local=True)]}, LocalReach())
+def _this_machine(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> TargetGroup:
+    site, this = load_this_machine(options, prefect_client.GROUP)
+    return TargetGroup({this.name: [_client(this, site, options, projects, server, fix, local=True)]}, LocalConnector())
 
 
 def _client(
@@ -103,8 +107,9 @@ def _client(
     projects = tuple(str(Path(folder).resolve()) for folder in projects) if local else projects
     examined = ClientDoctor("client", others=tuple(known), mode=mode, projects=projects, local=local, fix=fix)
     try:
-        goals = [] if mode == "local" else configure_client.goals(host, site, options, Wish(server=server))
-        wanted = list(doctor.resources_of(iter(configure_client.items(host, site, options, Wish(server=server)))))
+        client = ClientOptions(server=server)
+        goals = [] if mode == "local" else configure_client.goals(host, site, options, client)
+        wanted = list(doctor.resources_of(iter(configure_client.items(host, site, options, client))))
     except EncampError:
         if server:
             raise
@@ -142,7 +147,7 @@ def symptom(source: str) -> int:
         raise UsageError(f"--symptom {source}: {error.strerror}", "name a file, or - for standard input") from None
     known = explain_client(text)
     if known is None:
-        report.tell("not a text that encamp knows; `fab doctor` looks at the machine itself")
-        return ILL
-    report.tell(f"cause: {known.cause}\nfix:   {known.fix}")
+        terminal.tell("not a text that encamp knows; `fab doctor` looks at the machine itself")
+        return UNHEALTHY
+    terminal.tell(f"cause: {known.cause}\nfix:   {known.fix}")
     return 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import getpass
 import sys
 
-from encamp import vault, vault_passwords
 from encamp.errors import UsageError
-from encamp.terminal import put
-from encamp.vaulted import VaultError
+from encamp.output.terminal import put
+from encamp.secrets.vault import cipher, passwords
+from encamp.secrets.vault.values import VaultError
 
 INDENT = " " * 10
 
@@ -20,8 +20,8 @@ def encrypt(name: str = "", vault_id: str = "") -> int:
     """
     value = _value()
     try:
-        identity = vault_passwords.to_encrypt_with(vault_id, vault_passwords.identities())
-        text = vault.encrypt(value, identity)
+        identity = passwords.to_encrypt_with(vault_id, passwords.identities())
+        text = cipher.encrypt(value, identity)
     except VaultError as error:
         raise UsageError(f"the value {error}", error.fix) from None
     first = f"{name}: !vault |" if name else "!vault |"

@@ -6,17 +6,15 @@ import datetime
 import re
 from itertools import islice
 
-from encamp import plan, runs
-from encamp.commands.options import Options, load_site, reporting
+from encamp.cli.options import Options
+from encamp.commands.load_site import load_site
+from encamp.commands.reporting import reporting
+from encamp.commands.run_hosts import connect, run_hosts, single_stage
 from encamp.errors import UsageError
-from encamp.reach import SshReach
-from encamp.report import tell
-from encamp.resources.audit_trail import AuditTrail
-from encamp.run import Mode, Run
-from encamp.runs import Record
-from encamp.schedule import Wave
-
-STAGE: tuple[str, ...] = ("history",)
+from encamp.output.history import Record, past_runs
+from encamp.output.terminal import tell
+from encamp.planning.rollout import Mode
+from encamp.resources.probes.audit_trail import AuditTrail
 
 
 def history(options: Options, last: str = "20") -> int:
@@ -25,21 +23,19 @@ def history(options: Options, last: str = "20") -> int:
         raise UsageError(f"--last {last}: must be a number from 1 to 999999", "for example --last 20")
     if options.hosts:
         return _of_hosts(options, int(last))
-    for record in reversed(list(islice(runs.past(), int(last)))):
+    for record in reversed(list(islice(past_runs(options.records), int(last)))):
         tell(sentence(record))
     return 0
 
 
 def _of_hosts(options: Options, last: int) -> int:
-    with reporting(options, "history", check=True, record=False, brief=True) as told:
-        fleet, selected = load_site(options, ())
-        plans = {(host.name, STAGE): plan.build(host.name, [AuditTrail(last=last)]) for host in selected}
-        reach = SshReach(fleet, options.config, hosts=[host.name for host in selected])
-        told.start(str(fleet.inventory.path), [host.name for host in selected])
-        reach.tell(told.warn)
-        run = Run("history", Mode(check=True), reach, [told])
-        run.converge([Wave("history", {host.name: STAGE for host in selected})], plans)
-        return told.end()
+    with reporting(options, "history", check=True, record=False, brief=True) as reports:
+        site, selected = load_site(options, ())
+        hosts = [host.name for host in selected]
+        prepared = single_stage("history", {host: [AuditTrail(last=last)] for host in hosts})
+        connector = connect(options, site, hosts, reports)
+        run_hosts("history", Mode(check=True), connector, prepared, reports)
+        return reports.end()
 
 
 def sentence(record: Record) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from encamp import inventory_graph
-from encamp.commands.options import Options, load_inventory
+from encamp.cli.options import Options
+from encamp.commands.load_site import read_inventory
 from encamp.errors import UsageError
-from encamp.terminal import put
+from encamp.inventory import listing
+from encamp.output.terminal import put
 
 
 def inventory(options: Options, as_graph: bool = False, as_list: bool = False, variables: bool = False) -> int:
@@ -15,10 +16,10 @@ def inventory(options: Options, as_graph: bool = False, as_list: bool = False, v
     """
     if as_list and (as_graph or variables or options.hosts):
         raise UsageError("--list tells every host and variable", "leave --graph, --vars and -H out")
-    loaded = load_inventory(options)
+    loaded = read_inventory(options)
     group = options.hosts or "all"
     if group not in loaded.groups:
         raise UsageError(f"{group} is no group of {loaded.path}", "name one with -H, or leave it out for all")
-    lines = [inventory_graph.listing(loaded)] if as_list else inventory_graph.graph(loaded, group, variables)
+    lines = [listing.as_json(loaded)] if as_list else listing.graph(loaded, group, variables)
     put("\n".join(lines))
     return 0

@@ -8,31 +8,37 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from encamp import lock_trial, locks, site, whole_file
+from encamp.cli.options import Options
 from encamp.errors import UsageError
-from encamp.index import controller_index
-from roles import versions
-from roles.base import LOCKS, site_locks
+from encamp.inventory import location
+from encamp.locking import lockfile, trial
+from encamp.locking.package_index import controller_index
+from encamp.support import atomic_file
+from encamp.support.checkout import CHECKOUT
+from roles.prefect import bounds, versions
+from roles.prefect.role import LOCKS, site_locks
 
 
-def lock(version: str, exclude_newer: str = "", packages: Sequence[str] = (), inventory: str = "") -> int:
-    """Resolve ``version`` as of its own date (or ``exclude_newer``) into roles/locks. Raises EncampError.
-
-    With ``packages`` the lock is the site's own: it goes into locks/ beside the inventory.
-    """
+def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequence[str] = ()) -> int:
+    """Resolve ``version`` as of its own date (or ``exclude_newer``), with further ``packages``. Raises EncampError."""
     if exclude_newer and not _is_date(exclude_newer):
         raise UsageError(f"--exclude-newer {exclude_newer}: expected a date such as 2026-10-30")
     if re.match(r"[01]\.", version):
         raise UsageError(f"--prefect {version}: older than {versions.SUPPORTED_SINCE}, the oldest that encamp deploys")
-    folder = LOCKS
-    if packages:
-        where = site.locate(inventory)
-        folder = site_locks(str(where if where.is_dir() else where.parent))
+    folder = folder_of(options, packages)
     path, made, note = _tried(version, folder, exclude_newer, packages)
     more = f" with {', '.join(made.packages)}" if made.packages else ""
     print(f"{path}: prefect {made.version}{more}, resolved as of {made.date}, Python {made.requires_python}")
     print(note)
     return 0
+
+
+def folder_of(options: Options, packages: Sequence[str]) -> Path:
+    """Where a lock goes: locks/ beside the inventory; of a release alone that is made in a checkout, to its others."""
+    if not packages and CHECKOUT and Path(options.home).resolve() == CHECKOUT:
+        return LOCKS
+    where = location.locate(options.inventory, options.home)
+    return site_locks(str(where if where.is_dir() else where.parent))
 
 
 def _is_date(text: str) -> bool:
@@ -42,18 +48,19 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[str]) -> tuple[Path, locks.Lock, str]:
+def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[str]) -> tuple[Path, lockfile.Lock, str]:
     """Make a lock, see whether the release starts with it, and only then put it where deploys find it."""
     with tempfile.TemporaryDirectory() as place:
-        made = locks.make(
+        made = lockfile.make(
             *(version, Path(place), exclude_newer or None),
             packages=packages,
             build=versions.build_tools(version),
+            bounds=[bound.requirement for bound in bounds.of(version)],
         )
-        lock = locks.load(version, Path(place), packages)
+        lock = lockfile.load(version, Path(place), packages)
         requires = versions.python_range(version, lock.requires_python)
-        note = lock_trial.try_out(lock, requires, versions.application(version), controller_index())
+        note = trial.try_lock(lock, requires, versions.application(version), controller_index())
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / made.name
-        whole_file.write(str(path), made.read_bytes(), 0o644)
+        atomic_file.write(str(path), made.read_bytes(), 0o644)
     return path, lock, note

@@ -8,20 +8,20 @@ from __future__ import annotations
 import dataclasses
 import difflib
 
+from encamp.cli.options import Options
 from encamp.commands import secrets
 from encamp.commands.deploy import deploy
-from encamp.commands.options import Options
-from encamp.convert import Given
 from encamp.errors import SettingsError, UsageError
-from encamp.reach import Settings as ReachSettings
-from encamp.report import tell
-from encamp.reports import take_stdout
-from encamp.rotation import Rotation
-from encamp.secret_store import status
-from encamp.settings import given_secrets
+from encamp.output.broadcast import take_stdout
+from encamp.output.terminal import tell
+from encamp.running.connectors import Settings as ReachSettings
+from encamp.secrets.rotation import Rotation
+from encamp.secrets.store import status
+from encamp.settings.check import given_secrets
+from encamp.settings.convert import Given
 from encamp.site import Site
-from roles import generated, stages
-from roles.generated import Generated
+from roles import generated_secrets, stages
+from roles.generated_secrets import Generated
 
 #: How an operator changes a secret at its source, and what must be done besides.
 _SOURCES = {
@@ -37,10 +37,10 @@ def rotate(options: Options, name: str) -> int:
     """Change the secret ``name``, or go on with a change that was cut. Returns the exit code; raises EncampError."""
     if options.json_file == "-":
         take_stdout()  # before a word is said to people
-    fleet = secrets.load(options)
-    one = _find(fleet, name)
-    rotation = Rotation(fleet.secrets.path(name))
-    if not status(fleet.secrets.path(name)):
+    site = secrets.load(options)
+    one = _find(site, name)
+    rotation = Rotation(site.secrets.path(name))
+    if not status(site.secrets.path(name)):
         raise UsageError(f"{name} is not on this machine", "`fab deploy` generates it; or copy it from where that ran")
     tell(f"{one.what}: {', '.join(one.hosts)}, one after the other")
     there = dataclasses.replace(options, hosts=",".join(one.hosts), rotating=one.name)
@@ -102,41 +102,12 @@ def _tell_trust(one: Generated) -> None:
     tell(f"  then: fab secrets rotate {one.name}   (changes the certificates)")
 
 
-def conclude(fleet: Site, hosts: set[str], well: bool, rotating: str = "") -> None:
-    """After a deploy: forget the old value of each secret that all its hosts have anew, and tell what is not over.
-
-    ``hosts`` took part whole; ``well``: every one ended well. Of ``rotating``, `rotate` tells itself what is next.
-    """
-    for one in generated.find(fleet):
-        rotation = Rotation(fleet.secrets.path(one.name))
-        left = [host for host in one.hosts if host not in hosts]
-        if rotation.state() == "switched" and well and not left:
-            if rotation.settle(fleet.generated(one.name)):
-                _tell_done(one)
-        elif one.name == rotating:
-            continue
-        elif rotation.state() == "switched":
-            where = f": {', '.join(left)} may have the old value" if left else ""
-            tell(f"\n{one.name} is being changed{where}\n  next: fab deploy, or fab secrets rotate {one.name}")
-        elif rotation.state() == "prepared":
-            tell(f"\n{one.name} is to be changed\n  next: fab secrets rotate {one.name}")
-
-
-def _tell_done(one: Generated) -> None:
-    tell(f"\n{one.name} is changed on {', '.join(one.hosts)}; the old value is forgotten")
-    if one.kind != "authority":
-        clients = ",".join(one.clients)
-        named = f"fab -H {clients} configure-client   (they are refused until then)" if clients else ""
-        others = "fab configure-client for every client that is not in the inventory, this machine too"
-        tell(f"  next: {named or others}" + (f"\n  and:  {others}" if named else ""))
-
-
-def _find(fleet: Site, name: str) -> Generated:
+def _find(site: Site, name: str) -> Generated:
     """The generated secret of this name. Raises UsageError for none, and for one that is the operator's own."""
-    known = {one.name: one for one in generated.find(fleet)}
+    known = {one.name: one for one in generated_secrets.find(site)}
     if name in known:
         return known[name]
-    for host in fleet.hosts:
+    for host in site.hosts:
         for view in host.instances:
             for one in given_secrets(view.inventory, (ReachSettings, *stages.SETTINGS)):
                 if one.key == name:

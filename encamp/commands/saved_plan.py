@@ -7,20 +7,25 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from encamp import bundle, inventory, rollout, saved_plan, saved_plan_key, saved_plan_steps, site, this_user
+from encamp.cli.options import Options
 from encamp.commands import deploy
-from encamp.commands.deploy import Prepared
-from encamp.commands.options import Options, reporting
+from encamp.commands.reporting import reporting
+from encamp.commands.run_hosts import Prepared
 from encamp.errors import Origin, SavedPlanError, UsageError
-from encamp.reach import SshReach
-from encamp.report import Outcome, tell
-from encamp.reports import Reports
-from encamp.rollout import ALL_AT_ONCE, EVERY_HOST
-from encamp.run import Run
-from encamp.saved_plan_key import PlanKey
-from encamp.saved_plan_steps import Findings
+from encamp.inventory import location
+from encamp.output.broadcast import ReportBroadcaster
+from encamp.output.findings import Findings
+from encamp.output.outcome import Outcome
+from encamp.output.terminal import tell
+from encamp.planning import rollout, saved_plan, saved_plan_key, saved_plan_steps
+from encamp.planning.rollout import ALL_AT_ONCE, EVERY_HOST
+from encamp.planning.saved_plan_key import PlanKey
+from encamp.running.connectors import SshConnector
+from encamp.running.run import Run
 from encamp.shared.record import replace
 from encamp.site import Site, SiteHost
+from encamp.support import user as current_user
+from encamp.transport import bundle
 
 
 def run(options: Options, verify: bool, plan: str, apply_: str) -> int:
@@ -35,14 +40,14 @@ def save(options: Options, verify: bool, file: str) -> int:
     saved_plan.check_place(file)
     look = replace(options, check=True, diff=True)
     findings = Findings()
-    with reporting(look, deploy.COMMAND) as told:
-        fleet, selected = deploy.load(look, "plan")
-        prepared = deploy.prepare(fleet, selected, verify, options.instance)
+    with reporting(look, deploy.COMMAND) as reports:
+        site, selected = deploy.load(look, "plan")
+        prepared = deploy.prepare(site, selected, verify, options.instance)
         key = saved_plan_key.for_making(_folder(options))
-        made = _made(options, verify, fleet, selected)
-        told.add(findings)
-        outcomes = deploy.carry_out(look, fleet, selected, _guarded(prepared, made.id, key), told)
-        code = told.end(options.want_exit_code)
+        made = _made(options, verify, site, selected)
+        reports.add(findings)
+        outcomes = deploy.carry_out(look, site, selected, _guarded(prepared, made.id, key), reports)
+        code = reports.end(options.want_exit_code)
     if any(outcome.status != "ok" for outcome in outcomes):
         tell(f"\n  no plan was written: {Origin(file)} would tell of some hosts only")
         return code
@@ -58,30 +63,30 @@ def apply(options: Options, verify: bool, file: str) -> int:
     Returns the exit code; raises EncampError.
     """
     _refuse_options(options, verify)
-    with reporting(options, deploy.COMMAND) as told:
+    with reporting(options, deploy.COMMAND) as reports:
         key = saved_plan_key.for_applying(_folder(options))
-        plan = saved_plan.opened(saved_plan.read(file), file, key)
+        plan = saved_plan.unsealed(saved_plan.read(file), file, key)
         stored, verify = _stored(options, plan["options"])
-        fleet, selected = deploy.load(stored, "plan")
-        prepared = deploy.prepare(fleet, selected, verify, stored.instance)
+        site, selected = deploy.load(stored, "plan")
+        prepared = deploy.prepare(site, selected, verify, stored.instance)
         _compare(plan, prepared, key, file)
         if stored.check or len(plan["hosts"]) > 1:
-            outcomes = _looked_through(stored, fleet, _expecting(prepared, plan, key))
+            outcomes = _looked_through(stored, site, _expecting(prepared, plan, key))
             if stored.check or any(outcome.status != "ok" for outcome in outcomes):
-                return _tell_look(fleet, outcomes, told)
-        if fleet.lacks_secrets:  # made only now, so that a plan that is refused leaves none behind
-            fleet, selected = deploy.load(stored, "make")
-            prepared = deploy.prepare(fleet, selected, verify, stored.instance)
-        outcomes = deploy.carry_out(stored, fleet, selected, _expecting(prepared, plan, key), told)
-        told.end()
-    return deploy.ended(stored, fleet, selected, outcomes)
+                return _tell_look(site, outcomes, reports)
+        if site.lacks_secrets:  # made only now, so that a plan that is refused leaves none behind
+            site, selected = deploy.load(stored, "make")
+            prepared = deploy.prepare(site, selected, verify, stored.instance)
+        outcomes = deploy.carry_out(stored, site, selected, _expecting(prepared, plan, key), reports)
+        reports.end()
+    return deploy.ended(stored, site, selected, outcomes)
 
 
 def _folder(options: Options) -> Path:
-    return inventory.file_of(site.locate(options.inventory)).parent
+    return location.file_of(location.locate(options.inventory, options.home)).parent
 
 
-def _made(options: Options, verify: bool, fleet: Site, selected: list[SiteHost]) -> saved_plan.Made:
+def _made(options: Options, verify: bool, site: Site, selected: list[SiteHost]) -> saved_plan.Made:
     """Who makes a plan, of what. What ``--retry`` chose is kept as names: by then another run may be the last."""
     pace = options.rollout
     kept: dict[str, Any] = {
@@ -94,8 +99,8 @@ def _made(options: Options, verify: bool, fleet: Site, selected: list[SiteHost])
         "max_fail": str(pace.max_fail) if pace.max_fail.number else "",
         "any_errors_fatal": pace.any_errors_fatal,
     }
-    where = str(Origin(str(fleet.inventory.path)))
-    return saved_plan.Made(uuid.uuid4().hex, this_user.who(), socket.gethostname(), where, bundle.digest(), kept)
+    where = str(Origin(str(site.inventory.path)))
+    return saved_plan.Made(uuid.uuid4().hex, current_user.who(), socket.gethostname(), where, bundle.digest(), kept)
 
 
 def _stored(options: Options, kept: dict[str, Any]) -> tuple[Options, bool]:
@@ -129,19 +134,19 @@ def _refuse_options(options: Options, verify: bool) -> None:
 
 
 def _declared(prepared: Prepared, key: PlanKey) -> list[dict[str, Any]]:
-    return [saved_plan_steps.declared(plan, stages, key) for (_, stages), plan in prepared.jobs]
+    return [saved_plan_steps.declared(plan, stages, key) for (_, stages), plan in prepared.sessions]
 
 
 def _guarded(prepared: Prepared, plan_id: str, key: PlanKey) -> Prepared:
     """What was prepared, as the plan that is being made."""
-    plans = {place: saved_plan_steps.guarded(plan, plan_id, key) for place, plan in prepared.jobs}
+    plans = {place: saved_plan_steps.guarded(plan, plan_id, key) for place, plan in prepared.sessions}
     return replace(prepared, plans=plans)
 
 
 def _expecting(prepared: Prepared, saved: dict[str, Any], key: PlanKey) -> Prepared:
-    """What was prepared, each host told what the saved plan found there."""
+    """What was prepared, each host reports what the saved plan found there."""
     jobs = {(job["host"], tuple(job["stages"])): job for job in saved["hosts"]}
-    plans = {place: saved_plan_steps.guarded(plan, saved["id"], key, jobs[place]) for place, plan in prepared.jobs}
+    plans = {place: saved_plan_steps.guarded(plan, saved["id"], key, jobs[place]) for place, plan in prepared.sessions}
     return replace(prepared, plans=plans)
 
 
@@ -156,21 +161,21 @@ def _compare(saved: dict[str, Any], prepared: Prepared, key: PlanKey, file: str)
         raise SavedPlanError(reason, saved_plan.AGAIN, Origin(file))
 
 
-def _looked_through(options: Options, fleet: Site, prepared: Prepared) -> list[Outcome]:
+def _looked_through(options: Options, site: Site, prepared: Prepared) -> list[Outcome]:
     """Compare every host with the plan before any is changed, quietly."""
     mode = replace(options.mode, check=True, rollout=EVERY_HOST)
     names = dict.fromkeys(name for wave in prepared.waves for name in wave.hosts)
-    reach = SshReach(fleet, options.config, hosts=names)
-    return Run(deploy.COMMAND, mode, reach, ()).converge(prepared.waves, prepared.plans)
+    connector = SshConnector(site, options.config, hosts=names)
+    return Run(deploy.COMMAND, mode, connector, ()).converge(prepared.waves, prepared.plans)
 
 
-def _tell_look(fleet: Site, outcomes: list[Outcome], told: Reports) -> int:
+def _tell_look(site: Site, outcomes: list[Outcome], reports: ReportBroadcaster) -> int:
     """Tell what the look found where it is the end of the run. Returns the exit code."""
-    told.start(str(fleet.inventory.path), [outcome.host for outcome in outcomes], looks_only=True)
-    told.expect(outcomes)
+    reports.start(str(site.inventory.path), [outcome.host for outcome in outcomes], looks_only=True)
+    reports.expect(outcomes)
     for outcome in outcomes:
-        told.ended(outcome)
-    return told.end()
+        reports.ended(outcome)
+    return reports.end()
 
 
 def _tell_saved(file: str, jobs: list[dict[str, Any]]) -> None:

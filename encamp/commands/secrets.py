@@ -9,18 +9,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from encamp import secret_sources
-from encamp.commands.options import Options, load_site
-from encamp.convert import Given
+from encamp.cli.options import Options
+from encamp.commands.load_site import load_site
 from encamp.errors import Origin
-from encamp.host import locate
-from encamp.reach import Settings as ReachSettings
-from encamp.report import tell
-from encamp.rotation import Rotation
-from encamp.secret_store import FOLDER, NEXT, OLD, file_name, status
-from encamp.settings import given_secrets
+from encamp.output.terminal import tell
+from encamp.running.connectors import Settings as ReachSettings
+from encamp.secrets import sources as secret_sources
+from encamp.secrets.rotation import Rotation
+from encamp.secrets.store import FOLDER, NEXT, OLD, file_name, status
+from encamp.settings.check import given_secrets
+from encamp.settings.convert import Given
 from encamp.site import Site
-from roles import generated, stages
+from encamp.support.paths import locate
+from roles import generated_secrets, stages
 
 #: What is said of a generated secret that changes just now.
 UNDER_WAY = {
@@ -45,8 +46,8 @@ def show(options: Options, test: bool = False) -> int:
 
     Returns 0; with ``test`` 4 where one cannot be had.
     """
-    fleet = load(options)
-    rows = [*_generated(fleet), *_given(fleet, test)]
+    site = load(options)
+    rows = [*_generated(site), *_given(site, test)]
     for row in rows:
         tell(f"{row.name}\n  from:  {row.source}\n  state: {row.state}")
         tell(f"  used:  {'; '.join(row.used) or 'by no host of this site'}")
@@ -57,18 +58,18 @@ def show(options: Options, test: bool = False) -> int:
 
 def load(options: Options) -> Site:
     """The whole site, with no secret of the operator's fetched. Raises EncampError."""
-    fleet, _ = load_site(options, ("all",), fetch=False)
-    return fleet
+    site, _ = load_site(options, ("all",), fetch=False)
+    return site
 
 
-def _generated(fleet: Site) -> list[Row]:
-    known = generated.find(fleet)
+def _generated(site: Site) -> list[Row]:
+    known = generated_secrets.find(site)
     rows = []
     for one in known:
         used = [f"{', '.join(one.hosts)} ({one.setting}: {one.what})"]
         used += [f"clients {', '.join(one.clients)}"] if one.clients else []
-        rows.append(Row(one.name, _place(fleet.secrets.path(one.name)), _state(fleet, one.name), used))
-    return rows + _left(fleet.secrets.folder, {file_name(one.name) for one in known})
+        rows.append(Row(one.name, _place(site.secrets.path(one.name)), _state(site, one.name), used))
+    return rows + _left(site.secrets.folder, {file_name(one.name) for one in known})
 
 
 def _left(folder: Path, known: set[str]) -> list[Row]:
@@ -77,8 +78,8 @@ def _left(folder: Path, known: set[str]) -> list[Row]:
     return [Row(path.name, _place(path), _age(path), []) for path in found if path.name not in known]
 
 
-def _state(fleet: Site, name: str) -> str:
-    path = fleet.secrets.path(name)
+def _state(site: Site, name: str) -> str:
+    path = site.secrets.path(name)
     if not status(path):
         return "absent: the next `fab deploy` generates it"
     state = Rotation(path).state()
@@ -98,11 +99,11 @@ def _age(path: Path) -> str:
     return "generated just now"
 
 
-def _given(fleet: Site, test: bool) -> list[Row]:
+def _given(site: Site, test: bool) -> list[Row]:
     """The operator's own secrets: one row for each place that gives one."""
     rows: dict[tuple[str, str], Row] = {}
     classes = (ReachSettings, *stages.SETTINGS)
-    for host in fleet.hosts:
+    for host in site.hosts:
         for view in host.instances:
             title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
             for one in given_secrets(view.inventory, classes):

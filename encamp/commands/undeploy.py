@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from encamp import instances, plan
-from encamp.commands.options import Options, load_site, reporting
+from encamp.cli.options import Options
+from encamp.commands.load_site import load_site
+from encamp.commands.reporting import reporting
+from encamp.commands.run_hosts import connect, run_hosts, single_stage
 from encamp.errors import UsageError
-from encamp.reach import SshReach
-from encamp.report import tell
-from encamp.run import Run
-from encamp.schedule import Wave
+from encamp.inventory import instances
+from encamp.output.terminal import tell
 from encamp.site import SiteHost
-from roles import removal, tls
-
-STAGE: tuple[str, ...] = ("undeploy",)
+from roles import undeploy as removal
+from roles.network import tls
 
 
 def undeploy(options: Options) -> int:
@@ -22,19 +21,17 @@ def undeploy(options: Options) -> int:
     """
     if not options.hosts:
         raise UsageError("undeploy needs its hosts named", "for example: fab -H vm1 undeploy")
-    with reporting(options, "undeploy") as told:
-        fleet, selected = load_site(options, ())
+    with reporting(options, "undeploy") as reports:
+        site, selected = load_site(options, ())
         names = {host.name: _instance(host, options.instance) for host in selected}
-        plans = {
-            (name, STAGE): plan.build(name, removal.resources(instance, _shares_address(fleet.host(name), instance)))
+        items = {
+            name: removal.resources(instance, _shares_address(site.host(name), instance))
             for name, instance in names.items()
         }
-        reach = SshReach(fleet, options.config, hosts=names)
-        told.start(str(fleet.inventory.path), list(names))
-        reach.tell(told.warn)
-        run = Run("undeploy", options.mode, reach, [told])
-        run.converge([Wave("undeploy", dict.fromkeys(names, STAGE))], plans)
-        code = told.end()
+        prepared = single_stage("undeploy", items)
+        connector = connect(options, site, list(names), reports)
+        run_hosts("undeploy", options.mode, connector, prepared, reports)
+        code = reports.end()
     if code == 0 and not options.check:
         for instance in dict.fromkeys(names.values()):
             tell(f"\n  {removal.kept(instance)}")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from encamp import plan
+from encamp.cli.options import Options
 from encamp.commands import configure_client
-from encamp.commands.options import Options, load_site, reporting
+from encamp.commands.load_site import load_site
+from encamp.commands.reporting import reporting
+from encamp.commands.run_hosts import connect, run_hosts, single_stage
 from encamp.errors import UsageError
-from encamp.reach import SshReach
+from encamp.planning.rollout import Mode
 from encamp.resources.base import Resource
-from encamp.run import Mode, Run
-from encamp.schedule import Wave
 from encamp.site import Site, SiteHost
-from roles import client_modes, prefect_client, prefect_server, prefect_worker, stages
+from roles import stages
+from roles.client import modes as client_modes
+from roles.client import role as prefect_client
+from roles.server import role as prefect_server
+from roles.worker import role as prefect_worker
 
-STAGE: tuple[str, ...] = ("verify",)
 Proofs = Mapping[str, Sequence[Resource]]
 
 
@@ -25,36 +28,33 @@ def verify(options: Options, server: str = "") -> int:
     Raises EncampError.
     """
     groups = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
-    with reporting(options, "verify") as told:
-        fleet, selected = load_site(options, groups, missing="refuse")
-        as_root, as_user = proofs(fleet, selected, options, server)
-        reach = SshReach(fleet, options.config, hosts={**as_root, **as_user})
-        told.start(str(fleet.inventory.path), list({**as_root, **as_user}))
-        reach.tell(told.warn)
+    with reporting(options, "verify") as reports:
+        site, selected = load_site(options, groups, missing="refuse")
+        as_root, as_user = proofs(site, selected, options, server)
+        connector = connect(options, site, list({**as_root, **as_user}), reports)
         # One after the other: a host that is worker and client takes part in both, as root and as its user.
         for wanted, become in ((as_root, None), (as_user, False)):
-            run = Run("verify", Mode(forks=options.forks), reach.becoming(become), [told])
-            plans = {(name, STAGE): plan.build(name, proofs) for name, proofs in wanted.items()}
-            run.converge([Wave("verify", dict.fromkeys(wanted, STAGE))] if wanted else [], plans)
-        return told.end()
+            mode, prepared = Mode(forks=options.forks), single_stage("verify", wanted)
+            run_hosts("verify", mode, connector.with_become(become), prepared, reports)
+        return reports.end()
 
 
-def proofs(fleet: Site, selected: list[SiteHost], options: Options, server: str) -> tuple[Proofs, Proofs]:
+def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) -> tuple[Proofs, Proofs]:
     """Who starts a flow run, first as root (workers, servers), then as the login's own user (clients).
 
     Servers start one only where there is neither client nor worker, or where ``-H`` names them. Raises UsageError where
     nobody is left to start one.
     """
-    clients = {host.name: _of_client(host, fleet, options, server) for host in selected if _is_client(host, server)}
+    clients = {host.name: _of_client(host, site, options, server) for host in selected if _is_client(host, server)}
     workers = {
-        host.name: [prefect_worker.proof(view, fleet) for view in host.instances if prefect_worker.is_declared(view)]
+        host.name: [prefect_worker.proof(view, site) for view in host.instances if prefect_worker.is_declared(view)]
         for host in selected
         if any(prefect_worker.is_declared(view) for view in host.instances)
     }
     if options.hosts or not (clients or workers):
         others = [host for host in selected if host.name not in clients and host.name not in workers]
         servers = {
-            host.name: [stages.server_proof(view, fleet) for view in host.instances]
+            host.name: [stages.server_proof(view, site) for view in host.instances]
             for host in filter(stages.is_server, others)
         }
         if not (clients or workers or servers):
@@ -64,7 +64,7 @@ def proofs(fleet: Site, selected: list[SiteHost], options: Options, server: str)
     return workers, {name: found for name, found in clients.items() if found}
 
 
-def _of_client(host: SiteHost, fleet: Site, options: Options, server: str) -> Sequence[Resource]:
+def _of_client(host: SiteHost, site: Site, options: Options, server: str) -> Sequence[Resource]:
     """A flow run for each profile of a client; none in the mode local, unless ``-H`` names it.
 
     Raises UsageError where nothing could be read back.
@@ -76,7 +76,7 @@ def _of_client(host: SiteHost, fleet: Site, options: Options, server: str) -> Se
                 "leave it out, or set client_mode: hosted and configure it",
             )
         return []
-    goals = configure_client.goals(host, fleet, options, configure_client.Wish(server=server))
+    goals = configure_client.goals(host, site, options, configure_client.ClientOptions(server=server))
     if any(goal.api is None for goal in goals):
         raise UsageError(
             f"{host.name}: its database has no server in this site, by which a flow run could be read back",

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from encamp import bundle, plan
 from encamp.agent.boot import STAGE0
-from encamp.agent_session import Traffic
-from encamp.boot_command import Remote
-from encamp.local import LocalLink
-from encamp.plan import Item
+from encamp.planning import plan
+from encamp.planning.plan import Item
 from encamp.shared.wire import BlobStore, to_wire
-from encamp.transport import converse
+from encamp.transport import bundle
+from encamp.transport.agent_exec import run_agent
+from encamp.transport.launch import LaunchSpec
+from encamp.transport.local import LocalLink
+from encamp.transport.traffic import Traffic
 
 Converge = Callable[..., list[dict[str, Any]]]
 
@@ -35,6 +36,13 @@ def pythons() -> list[str]:
         if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
             found.add(path)
     return sorted(found)
+
+
+def oldest_python() -> str:
+    """The interpreter of the lowest version among them."""
+    code = "import sys; print(*sys.version_info[:2])"
+    versions = {path: subprocess.check_output([path, "-c", code], text=True).split() for path in pythons()}
+    return min(versions, key=lambda path: [int(number) for number in versions[path]])
 
 
 def job(
@@ -61,8 +69,8 @@ def converge(tmp_path: Path) -> Converge:
         ships = {package for step in plan.build("here", items).steps for package in step.resource.ships}
         work = job(items, tmp_path / "state", store, check, diff)
         payload = bundle.pack({**work, "plan": to_wire(saved)} if saved else work, ships)
-        remote = Remote("here", python, become=False)
-        return list(converse(LocalLink(), remote, payload, store, traffic or Traffic()))
+        remote = LaunchSpec("here", python, become=False)
+        return list(run_agent(LocalLink(), remote, payload, store, traffic or Traffic()))
 
     return run
 

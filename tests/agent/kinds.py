@@ -6,7 +6,8 @@ import os
 import time
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, HandlerResource, Reader, Resource, System, kind
+from encamp.resources.base import Change, Failure, HandlerResource, Resource, kind
+from encamp.resources.system import Reader, System
 
 
 @kind

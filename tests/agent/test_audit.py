@@ -9,16 +9,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from encamp import bundle
 from encamp.agent.journal import HostLock
-from encamp.agent_session import Traffic
-from encamp.boot_command import Remote
-from encamp.local import LocalLink
-from encamp.resources.audit_trail import told
 from encamp.resources.command import Command
-from encamp.resources.directory import Directory
+from encamp.resources.files.directory import Directory
+from encamp.resources.probes.audit_trail import told
 from encamp.shared.wire import BlobStore
-from encamp.transport import converse
+from encamp.transport import bundle
+from encamp.transport.agent_exec import run_agent
+from encamp.transport.launch import LaunchSpec
+from encamp.transport.local import LocalLink
+from encamp.transport.traffic import Traffic
 from tests.agent.conftest import Converge, job
 
 
@@ -70,7 +70,7 @@ def test_a_lock_can_be_waited_for(tmp_path: Path) -> None:
     events: list[dict[str, Any]] = []
     store = BlobStore()
     wanted = {**job([Directory(str(tmp_path / "made"), "", "")], tmp_path / "state", store), "wait": 60}
-    for event in converse(LocalLink(), Remote("here", become=False), bundle.pack(wanted), store, Traffic()):
+    for event in run_agent(LocalLink(), LaunchSpec("here", become=False), bundle.pack(wanted), store, Traffic()):
         events.append(event)
         if event["event"] == "progress":
             assert event["text"] == "waiting for deploy by ann to end"

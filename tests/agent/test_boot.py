@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from encamp.agent.boot import STAGE0
-from encamp.plan import Step
-from encamp.resources.file import File
+from encamp.planning.plan import Step
+from encamp.resources.files.file import File
 from tests.agent.conftest import Converge, events, start_agent, statuses, wait_for
 from tests.agent.kinds import Append, Slow
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from encamp.agent_session import Traffic
-from encamp.plan import FLUSH, Step
+from encamp.planning.plan import FLUSH, Step
 from encamp.resources.command import Command
-from encamp.resources.directory import Directory
-from encamp.resources.file import File
+from encamp.resources.files.directory import Directory
+from encamp.resources.files.file import File
 from encamp.shared.secret import Secret
+from encamp.transport.traffic import Traffic
 from tests.agent.conftest import Converge, pythons, statuses
 from tests.agent.kinds import Append, Broken, Needs, Noisy, Stubborn, Wait
 

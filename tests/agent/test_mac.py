@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from roles.kinds import user_environment
-from roles.kinds.client_ca import ClientCa
-from roles.kinds.client_environment import ClientEnvironment
-from roles.kinds.client_prefect import ClientPrefect
-from roles.kinds.prefect_install import installed
-from roles.kinds.prefect_profile import PrefectProfile
-from roles.kinds.undo_profile import UndoProfile
+from roles.client.kinds.ca import ClientCa
+from roles.client.kinds.environment import ClientEnvironment
+from roles.client.kinds.installed import ClientPrefect
+from roles.client.kinds.profile.profile import PrefectProfile
+from roles.client.kinds.profile.undo import UndoProfile
+from roles.prefect.kinds import user_environment
+from roles.prefect.kinds.installs import installed
 from tests.agent.conftest import Converge, statuses
-from tests.unit.kinds.laptop import Laptop
+from tests.unit.roles.client.laptop import Laptop
 
 URL = "http://vm1:4200/api"
 

@@ -19,14 +19,15 @@ from typing import Any
 
 import pytest
 
+from encamp.agent import old_names
 from encamp.agent.channel import Channel, ControllerGone
 from encamp.agent.journal import Journal
 from encamp.errors import HostFailed
-from encamp.plan import FLUSH, Item, Step
+from encamp.planning.plan import FLUSH, Item, Step
 from encamp.resources.command import Command
-from encamp.resources.directory import Directory
-from encamp.resources.file import File
-from encamp.resources.symlink import Symlink
+from encamp.resources.files.directory import Directory
+from encamp.resources.files.file import File
+from encamp.resources.files.symlink import Symlink
 from encamp.shared.secret import Redactor, Secret
 from tests.agent.conftest import Converge, start_agent, statuses, wait_for
 from tests.agent.kinds import Needs, Started
@@ -175,7 +176,7 @@ def test_a_controller_that_neither_answers_nor_closes_is_given_up(tmp_path: Path
     (question, sink), (source, answer) = os.pipe(), os.pipe()
     channel = Channel(source, sink, Redactor(), silence=0.2)
     with pytest.raises(ControllerGone):
-        channel.sources("encamp.resources.file")
+        channel.sources("encamp.resources.files.file")
     with pytest.raises(ControllerGone):
         while True:  # until the pipe is full, for nobody reads
             channel.send({"event": "note", "text": "x" * 3000})
@@ -193,3 +194,18 @@ def test_a_handler_that_no_version_knows_any_more_is_handed_over_once(converge: 
     assert first[-1]["outcome"] == second[-1]["outcome"] == "ok"
     assert next(event["text"] for event in first if event["event"] == "note").startswith("Gone:x is due since")
     assert not any(event["event"] == "note" for event in second)
+
+
+def test_a_handler_left_under_an_old_name_is_due_under_its_present_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = {"kind": "old.place:Rule", "fields": {"port": 1}}
+    left = {"Go:x": {"resource": {"kind": "old.place:Go", "fields": {"rules": [rule]}}, "mark": ["a boot", 1.0]}}
+    (tmp_path / "pending.json").write_text(json.dumps(left))
+    assert Journal(str(tmp_path), read_only=True).handler("Go:x")[0] == left["Go:x"]["resource"]
+    monkeypatch.setitem(old_names.NAMES, "old.place:Go", "new.place:Go")
+    monkeypatch.setitem(old_names.NAMES, "old.place:Rule", "new.place:Opening")
+    assert Journal(str(tmp_path), read_only=True).handler("Go:x")[0] == {
+        "kind": "new.place:Go",
+        "fields": {"rules": [{"kind": "new.place:Opening", "fields": {"port": 1}}]},
+    }

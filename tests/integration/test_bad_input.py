@@ -47,7 +47,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
     "tab-in-yaml": ("port:\n\t- 4200", (), SETTINGS, ("vm2.yml:3",)),
     "duplicate-key": ("port: 4200\nport: 4201", (), SETTINGS, ("vm2.yml:3", "port")),
     "version-unquoted": ("prefect_version: 3.8", (), SETTINGS, ("vm2.yml:2", "the number 3.8", "in quotes")),
-    "version-too-short": ("prefect_version: '3.8'", (), SETTINGS, ("vm2.yml:2", "three numbers", "'3.8.8'")),
+    "version-too-short": ("prefect_version: '3.8'", (), SETTINGS, ("vm2.yml:2", "three numbers", "'3.9.1'")),
     "version-1": ("prefect_version: 1.4.1", (), SETTINGS, ("vm2.yml:2", "older than 2.0")),
     "version-without-lock": ("prefect_version: '3.9.99'", (), SETTINGS, ("vm2.yml:2", "fab lock --prefect 3.9.99")),
     "url-to-listen-on": ("public_url: http://0.0.0.0:4200", (), SETTINGS, ("vm2.yml:2", "address to listen on")),

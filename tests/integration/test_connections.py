@@ -547,23 +547,25 @@ def test_a_server_that_takes_few_logins_at_once(place: Place) -> None:
 
 SCRIPT = """
 import sys, time
-from encamp import inventory, plan, run, site
-from encamp.reach import SshReach
+from encamp.inventory.load import load_inventory, select_hosts
+from encamp.planning import plan
+from encamp.planning.rollout import Mode, Wave
 from encamp.resources.command import Command
-from encamp.schedule import Wave
+from encamp.running.connectors import SshConnector
+from encamp.running.run import Run
+from encamp.site import Site
 import fabric
 from pathlib import Path
-loaded = inventory.load(Path(sys.argv[1]), {})
-hosts = inventory.select(loaded, "vm")
-fleet = site.Site(loaded, hosts)
-reach = SshReach(fleet, fabric.Config(), hosts=["vm"])
+loaded = load_inventory(Path(sys.argv[1]), {})
+site = Site(loaded, select_hosts(loaded, "vm"))
+connector = SshConnector(site, fabric.Config(), hosts=["vm"])
 items = [
     Command("wait", ("sh", "-c", "sleep 299 & sleep 299"), creates="/nosuch"),
     Command("next", ("touch", "/tmp/next"), creates="/tmp/next"),
 ]
 began = time.monotonic()
 plans = {("vm", ("w",)): plan.build("vm", items)}
-outcomes = run.Run("test", run.Mode(), reach, []).converge([Wave("w", {"vm": ("w",)})], plans)
+outcomes = Run("test", Mode(), connector, []).converge([Wave("w", {"vm": ("w",)})], plans)
 print(outcomes[0].status, int(time.monotonic() - began), outcomes[0].failure)
 """
 

@@ -17,7 +17,13 @@ NO_OP_BYTES = 24 * 1024
 #: What locks, vaults, authorities, profiles, images and live output need.
 UNUSED = {
     *("rich", "tomlkit", "cryptography.x509", "urllib.request", "tarfile", "hypothesis"),
-    *("encamp.release_index", "encamp.image_archive", "encamp.vault", "encamp.ca", "encamp.live"),
+    *(
+        "encamp.locking.release_index",
+        "roles.server.image_archive",
+        "encamp.secrets.vault.cipher",
+        "roles.network.certificate_authority",
+        "encamp.output.live",
+    ),
 }
 
 
@@ -81,7 +87,7 @@ def test_a_run_that_changes_nothing_imports_nothing_for_what_it_does_not_do(depl
     done = deployed.fab("-H", SERVER, "deploy", env={"PYTHONPROFILEIMPORTTIME": "1"})
     succeeded(done)
     imported = set(re.findall(r"\|\s+([\w.]+)$", done.stderr, re.MULTILINE))
-    assert {"fabric.main", "encamp.run"} <= imported
+    assert {"fabric.main", "encamp.running.run"} <= imported
     assert not imported & UNUSED
 
 

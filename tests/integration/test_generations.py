@@ -1,4 +1,4 @@
-"""Four generations of Prefect on one host, each by its own names and commands; then the old ones are upgraded."""
+"""Five releases of Prefect on one host, each by its own names and commands; then the old ones are upgraded."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from live import LiveLab
 from tests.integration.looks import Fab, api, changed, counts, curl, psql, snapshot, succeeded
 
 HOST, NEWER = "vm2", "new1"
-NEW = "3.8.8"
+NEW = "3.9.1"
 #: Instance: release, port, database, the name of its database setting, and what its unit runs.
 OLD = {
     "first": ("2.0.4", 4201, "sqlite", "PREFECT_ORION_DATABASE_CONNECTION_URL", "prefect.orion.api.server"),
     "orion": ("2.7.12", 4202, "postgres", "PREFECT_ORION_DATABASE_CONNECTION_URL", "prefect.orion.api.server"),
     "two": ("2.20.26", 4203, "sqlite", "PREFECT_API_DATABASE_CONNECTION_URL", "prefect.server.api.server"),
+    "three": ("3.8.8", 4204, "postgres", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "prefect server start"),
 }
 ALL = {**OLD, "default": (NEW, 4200, "sqlite", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "prefect server start")}
 #: A flow as a user of any generation would write it.
@@ -99,7 +100,7 @@ def runs(lab: LiveLab, instance: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def first(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Fab:
-    """What the first deploy of all four did."""
+    """What the first deploy of all five did."""
     lab.up(HOST, "laptop1")
     return lab.fab("-H", HOST, "deploy", inventory=site_of(lab, tmp_path_factory.mktemp("generations")))
 

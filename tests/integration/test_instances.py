@@ -14,7 +14,7 @@ HOST = "vm1"
 PORTS = {"default": 4200, "personal": 4202}
 UNITS = {"default": "prefect-server.service", "personal": "prefect-server-personal.service"}
 WORKER = "prefect-worker-personal-home.service"
-OLD, NEW = "2.20.26", "3.8.8"
+OLD, NEW = "2.20.26", "3.9.1"
 DATABASE = "/var/lib/prefect/personal/prefect.db"
 #: Leaves one thing of each kind in an environment: a flow run with a log line, a variable, a block.
 LEAVE = """

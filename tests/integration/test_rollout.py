@@ -19,7 +19,7 @@ import yaml
 from layout import CHECKOUT
 from live import LiveLab
 
-from encamp import runs
+from encamp.output.history import FOLDER, KEEP
 from tests.integration.looks import Fab
 
 #: Databases: a host of this kind is deployed to in seconds. ``bare1`` has no Python, nobody listens at ``gone1``.
@@ -99,11 +99,11 @@ def test_retry_takes_the_hosts_that_did_not_end_well(lab: LiveLab, site: Path) -
     deploy(lab, site, "--check")  # looks only: it is not what --retry means
     again = deploy(lab, site, "--retry")
     assert ends(again) == {BAD: "failed", GONE: "unreachable"} and again.returncode == 2
-    everything = lab.fab("history", "--last", str(runs.KEEP), inventory=site).stdout.splitlines()
+    everything = lab.fab("history", "--last", str(KEEP), inventory=site).stdout.splitlines()
     told = [line for line in everything if f"  {site}" in line]  # other files of tests run meanwhile
     assert [line.split("  ")[1] for line in told[-3:]] == ["deploy", "deploy --check", "deploy"]
     assert f"not ok: {BAD}, {GONE}" in told[-1]
-    latest = sorted(runs.DIRECTORY.glob("*-deploy-*.jsonl"))[-runs.KEEP // 2 :]  # the oldest go away meanwhile
+    latest = sorted((CHECKOUT / FOLDER).glob("*-deploy-*.jsonl"))[-KEEP // 2 :]  # the oldest go away
     records = [path for path in latest if str(site) in path.read_text("utf-8")]
     assert len(records) >= 3 and {path.stat().st_mode & 0o777 for path in records} == {0o600}
 

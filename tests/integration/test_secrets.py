@@ -21,11 +21,11 @@ from layout import CHECKOUT
 from live import LiveLab
 from shell import run
 
-from encamp import quoting
-from encamp.resources import postgres_scram
+from encamp.resources.postgres import scram as postgres_scram
 from encamp.shared.secret import Secret
-from roles.database_url import Connection
-from roles.kinds.profile_edit import Edit, edited, quoted
+from encamp.support import quoting
+from roles.client.kinds.profile.edit import Edit, edited, quoted
+from roles.database.url import Connection
 from tests.integration.looks import succeeded
 from tests.integration.sites import KEEPER, LAPTOP, SERVER, WORKER, with_every_secret
 from tests.integration.watched import Watch, forms, holding, processes, written

@@ -155,7 +155,7 @@ def site(server: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
 def unlocked(site: Site) -> Fab:
     """The first try, without the lock that the workers' package needs; then the lock is made."""
     refused = site.fab("deploy")
-    succeeded(site.fab("lock", "--prefect", "3.8.8", "--with", PACKAGE, "--inventory", str(site.folder)))
+    succeeded(site.fab("lock", "--prefect", "3.9.1", "--with", PACKAGE, "--inventory", str(site.folder)))
     return refused
 
 
@@ -173,7 +173,7 @@ def workers(site: Site, first: Fab) -> Site:
 
 def test_a_package_without_a_lock_is_refused_with_the_command(unlocked: Fab) -> None:
     assert unlocked.returncode == 4
-    assert f"fab lock --prefect 3.8.8 --with '{PACKAGE}'" in unlocked.stdout + unlocked.stderr
+    assert f"fab lock --prefect 3.9.1 --with '{PACKAGE}'" in unlocked.stdout + unlocked.stderr
     assert f"host_vars/{WORKER}.yml:" in unlocked.stdout + unlocked.stderr
 
 

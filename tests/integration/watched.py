@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from live import LiveLab
 
-from encamp import quoting
+from encamp.support import quoting
 
 #: What a machine may not let the watch see, and what is done without.
 LACKS = {

@@ -81,7 +81,7 @@ def _build(target: str, image: str) -> None:
 
 def _index() -> str:
     """The package index of this machine's own pip or uv."""
-    program = "from encamp.index import controller_index; print(controller_index().plain_url)"
+    program = "from encamp.locking.package_index import controller_index; print(controller_index().plain_url)"
     return run([str(UV.with_name("python")), "-c", program]).strip()
 
 

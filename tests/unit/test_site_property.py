@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encamp import inventory, ranges, rollout, site
+from encamp.cli.options import Options
 from encamp.commands import deploy, settings
-from encamp.commands.options import Options
 from encamp.errors import EncampError
+from encamp.inventory import location, ranges
+from encamp.inventory.load import load_inventory
+from encamp.planning import rollout
 from tests.unit.fuzz import DOCUMENTS, NAMES, ODD, TEXTS, TREES, VARIABLES, bounded, mapping, yaml_text
 
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # long names of strategies
@@ -99,7 +101,7 @@ def used(place: Path, **options: Any) -> None:
 def read(place: Path) -> None:
     """Every variable of every host is looked at."""
     try:
-        loaded = inventory.load(place)
+        loaded = load_inventory(place)
     except EncampError:
         return
     for host in loaded.hosts.values():
@@ -144,7 +146,7 @@ def test_any_host_pattern(hosts: str, limit: str) -> None:
 def test_any_override(pairs: list[str]) -> None:
     with folder({"hosts.yml": GOOD}) as place:
         try:
-            site.parse_overrides(pairs)
+            location.parse_overrides(pairs)
         except EncampError:
             return
         used(place, hosts="vm1", overrides=pairs)

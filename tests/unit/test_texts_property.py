@@ -10,14 +10,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encamp import locks, saved_plan, vault
 from encamp.errors import EncampError, SavedPlanError
-from encamp.saved_plan_key import PlanKey
+from encamp.locking import lockfile
+from encamp.planning import saved_plan
+from encamp.planning.saved_plan_key import PlanKey
+from encamp.secrets.vault import cipher
+from encamp.secrets.vault.values import VaultError
 from encamp.shared.secret import Secret
-from encamp.vaulted import VaultError
-from roles import database_url
-from roles.kinds import profile_edit
-from roles.kinds.profile_edit import Edit, InvalidToml, Keep
+from roles.client.kinds.profile import edit as profile_edit
+from roles.client.kinds.profile.edit import Edit, InvalidToml, Keep
+from roles.database import url as database_url
 from tests.unit.fuzz import ODD, SOUP, TEXTS, TREES, bounded
 
 TOML = st.sampled_from(
@@ -98,8 +100,8 @@ def test_any_lock(version: str, text: str, head: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         Path(name, "prefect-3.8.8.txt").write_text(head + text, "utf-8", errors="surrogatepass")
         try:
-            locks.available(Path(name))
-            locks.load(version, Path(name))
+            lockfile.available(Path(name))
+            lockfile.load(version, Path(name))
         except EncampError as error:
             assert str(error)
 
@@ -119,7 +121,7 @@ def test_anything_that_looks_like_a_plan(more: dict[str, Any]) -> None:
 def refused(text: str) -> None:
     """No seal of ours is on it: it is not believed."""
     try:
-        saved_plan.opened(text, "plan.json", KEY)
+        saved_plan.unsealed(text, "plan.json", KEY)
     except SavedPlanError as error:
         assert str(error)
     else:
@@ -130,7 +132,7 @@ def refused(text: str) -> None:
 @bounded(100)
 def test_any_vault(text: str) -> None:
     try:
-        vault.decrypt(text, [vault.Identity("", Secret("x"))])
+        cipher.decrypt(text, [cipher.Identity("", Secret("x"))])
     except VaultError as error:
         assert str(error)
 

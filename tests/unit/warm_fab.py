@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 FAB = Path(sys.executable).with_name("fab")
 
 
@@ -41,15 +41,13 @@ def fab(*arguments: str, env: Mapping[str, str], text: str = "") -> subprocess.C
 @functools.cache
 def _process() -> subprocess.Popen[str]:
     """The process that forks: one for this process of tests. It ends with its standard input."""
-    command = [sys.executable, __file__]
+    command = [sys.executable, "-m", __name__]
     return subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def _serve() -> None:
     """Fork for each order of standard input, and tell its exit code."""
-    import fabric.main  # noqa: F401
-
-    from encamp import commands
+    from encamp import commands, program  # noqa: F401
 
     for module in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
         importlib.import_module(module.name)
@@ -64,14 +62,14 @@ def _serve() -> None:
 
 def _become_fab(argv: list[str], env: dict[str, str], streams: list[str]) -> NoReturn:
     """In the fork: run fab with arguments, environment and standard streams of its own."""
-    from fabric.main import program
+    from encamp.program import fab as program
 
     for number, stream in enumerate(streams):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)
     os.environ.clear()
     os.environ.update(env)
     sys.argv = argv
-    sys.exit(program.run())
+    sys.exit(program())
 
 
 if __name__ == "__main__":

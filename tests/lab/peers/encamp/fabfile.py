@@ -17,24 +17,32 @@ from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-from encamp import inventory, plan, reach, settings, site  # noqa: E402
-from encamp.commands.options import Options, reporting  # noqa: E402
-from encamp.commands.task import command  # noqa: E402
-from encamp.plan import FLUSH, Item, Step  # noqa: E402
-from encamp.resources.directory import Directory  # noqa: E402
-from encamp.resources.file import File  # noqa: E402
-from encamp.resources.group import Group  # noqa: E402
-from encamp.resources.package import Packages  # noqa: E402
-from encamp.resources.restart import Restart  # noqa: E402
-from encamp.resources.service import Service  # noqa: E402
-from encamp.resources.symlink import Symlink  # noqa: E402
-from encamp.resources.systemd_unit import SystemdUnit  # noqa: E402
-from encamp.resources.user import User  # noqa: E402
-from encamp.run import Run  # noqa: E402
-from encamp.schedule import Wave  # noqa: E402
-from encamp.templates import render  # noqa: E402
+from encamp import site  # noqa: E402
+from encamp.cli.options import Options  # noqa: E402
+from encamp.cli.task import command  # noqa: E402
+from encamp.commands.reporting import reporting  # noqa: E402
+from encamp.inventory import location  # noqa: E402
+from encamp.inventory.load import load_inventory, select_hosts  # noqa: E402
+from encamp.planning import plan  # noqa: E402
+from encamp.planning.plan import FLUSH, Item, Step  # noqa: E402
+from encamp.planning.rollout import Wave  # noqa: E402
+from encamp.planning.templates import Templates  # noqa: E402
+from encamp.resources.accounts.group import Group  # noqa: E402
+from encamp.resources.accounts.user import User  # noqa: E402
+from encamp.resources.files.directory import Directory  # noqa: E402
+from encamp.resources.files.file import File  # noqa: E402
+from encamp.resources.files.symlink import Symlink  # noqa: E402
+from encamp.resources.packages.packages import Packages  # noqa: E402
+from encamp.resources.systemd.restart import Restart  # noqa: E402
+from encamp.resources.systemd.service import Service  # noqa: E402
+from encamp.resources.systemd.unit import SystemdUnit  # noqa: E402
+from encamp.running import connectors  # noqa: E402
+from encamp.running.run import Run  # noqa: E402
+from encamp.settings.check import check_hosts  # noqa: E402
+from encamp.settings.declare import setting  # noqa: E402
 
 FILES = Path(__file__).resolve().parent.parent / "templates"
+TEMPLATES = Templates((FILES,))
 STAGE = ("plain",)
 
 
@@ -42,22 +50,22 @@ STAGE = ("plain",)
 class Settings:
     """What the inventory says of the application."""
 
-    workers: int = settings.setting(4, "How many workers the application has.", minimum=1)
-    service: bool = settings.setting(True, "Whether it runs. Without, there are only its user, directories and files.")
+    workers: int = setting(4, "How many workers the application has.", minimum=1)
+    service: bool = setting(True, "Whether it runs. Without, there are only its user, directories and files.")
 
 
 @command("inventory", "forks")
 def converge(options: Options) -> int:
     """Make the hosts (-H, or all) be what is declared below."""
-    loaded = inventory.load(site.locate(options.inventory), {})
-    selected = inventory.select(loaded, options.hosts or "all")
-    settings.check_hosts(selected, (reach.Settings, Settings))
+    loaded = load_inventory(location.locate(options.inventory, options.home), {})
+    selected = select_hosts(loaded, options.hosts or "all")
+    check_hosts(selected, (connectors.Settings, Settings))
     fleet = site.Site(loaded, selected)
     names = [host.name for host in selected]
     plans = {(name, STAGE): plan.build(name, items(fleet.host(name))) for name in names}
     with reporting(options, "converge") as told:
         told.start(str(loaded.path), names)
-        run = Run("converge", options.mode, reach.SshReach(fleet, options.config), [told])
+        run = Run("converge", options.mode, connectors.SshConnector(fleet, options.config), [told])
         run.converge([Wave("plain", dict.fromkeys(names, STAGE))], plans)
         return told.end()
 
@@ -93,4 +101,4 @@ def _service() -> Iterator[Item]:
 
 
 def _text(path: str, template: str, **variables: Any) -> File:
-    return File(path, render(template, FILES, **variables), group="app", mode=0o640)
+    return File(path, TEMPLATES.render(template, **variables), group="app", mode=0o640)

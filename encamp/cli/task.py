@@ -1,0 +1,147 @@
+"""Tasks of the fabfile: options that they share are declared here once, and reach a task as one :class:`Options`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import fabric
+from invoke.exceptions import Exit
+
+from encamp.cli import site_version
+from encamp.cli.executor import FleetTask
+from encamp.cli.options import Options
+from encamp.errors import EncampError
+from encamp.output.terminal import never_fail, tell
+from encamp.planning import rollout
+from encamp.shared.record import record
+
+if TYPE_CHECKING:
+    import fabric
+
+Body = Callable[..., int]
+
+
+@record
+class Shared:
+    """An option that several tasks take: its default (None: it may be repeated) and its line of help."""
+
+    default: Any
+    help: str
+
+
+SHARED = {
+    "inventory": Shared("", "Site to use: a folder or a file (default: inventory/, or ENCAMP_INVENTORY)."),
+    "set": Shared(None, "Override a setting, as KEY=VALUE. May be given several times."),
+    "json": Shared("", "Write every event to this file, one JSON object a line; - is standard output."),
+    "junit": Shared("", "Write the result to this file as JUnit XML, for CI systems."),
+    "verbose": Shared(False, "Name what is in order, too."),
+    "forks": Shared("10", "How many hosts to work on at once (default: 10)."),
+    "limit": Shared("", "Of those hosts only the ones that this pattern names."),
+    "check": Shared(False, "Change nothing; say what would change."),
+    "diff": Shared(False, "Show the contents that change."),
+    "instance": Shared("", "Only the instance of this name, on hosts that have several."),
+    "wait": Shared("0", "Seconds to wait for a host that another run is at work on."),
+    "exit_code": Shared(False, "With --check or --plan: exit 10 when something would change."),
+    "retry": Shared(False, "Only hosts that did not end well last time."),
+    "batch": Shared("", "How many hosts to finish before the next are begun: a number, or a share such as 25%."),
+    "max_fail": Shared("", "How many hosts of a stage may fail, or what share, before no more are begun (default: 0)."),
+    "any_errors_fatal": Shared(False, "After the first failure begin no host any more."),
+}
+#: What every task over hosts that reports takes, and what comes with many hosts.
+COMMON = ("inventory", "set", "json", "junit", "verbose")
+FLEET = (*COMMON, "forks", "limit")
+ROLLOUT = ("retry", "batch", "max_fail", "any_errors_fatal", "wait")
+
+
+def command(
+    *shared: str, help: Mapping[str, str] = {}, iterable: Sequence[str] = (), group: str = "", **details: Any
+) -> Callable[[Body], FleetTask]:
+    """Make a task of a function that takes :class:`Options`, then options of its own, and returns the exit code.
+
+    ``shared`` names options of :data:`SHARED`; ``help`` and ``iterable`` are of the function's own, ``help`` may also
+    say what a shared one means here. ``group``: see :class:`~encamp.cli.executor.FleetTask`. No short flags: ``-i`` and
+    others stay Fabric's own.
+    """
+    lines = {name.replace("_", "-"): SHARED[name].help for name in shared}
+    repeated = [*iterable, *(name for name in shared if SHARED[name].default is None)]
+
+    def decorate(body: Body) -> FleetTask:
+        @functools.wraps(body)
+        def run(c: Any, **given: Any) -> None:
+            taken = {name: given.pop(name) for name in shared}
+            code = guarded(lambda: body(_options(c.config, taken), **given))
+            if code:
+                raise Exit(code=code)
+
+        vars(run)["__signature__"] = _signature(body, shared)
+        make = fabric.task(
+            klass=FleetTask,
+            auto_shortflags=False,
+            help={**lines, **help},
+            iterable=repeated,
+            group=group,
+            **details,
+        )
+        task: FleetTask = make(run)
+        return task
+
+    return decorate
+
+
+def _signature(body: Body, shared: Sequence[str]) -> inspect.Signature:
+    """What Invoke is to read options from: the context, the function's own, then the shared ones."""
+    own = list(inspect.signature(body).parameters.values())[1:]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    ours = [inspect.Parameter(name, kind, default=SHARED[name].default) for name in shared]
+    return inspect.Signature([inspect.Parameter("c", kind), *own, *ours])
+
+
+def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
+    """The defaults, and what was given. Raises UsageError, and SettingsError for a site of a newer encamp."""
+    site_version.check(config.encamp.get("version"))
+    chosen = {name: shared.default for name, shared in SHARED.items()} | dict(given)
+    return Options(
+        config,
+        home=config.encamp.home,
+        hosts=config.encamp.hosts,
+        inventory=chosen["inventory"],
+        check=chosen["check"],
+        diff=chosen["diff"],
+        want_exit_code=chosen["exit_code"],
+        overrides=chosen["set"] or (),
+        json_file=chosen["json"],
+        junit_file=chosen["junit"],
+        verbose=chosen["verbose"],
+        forks=int(chosen["forks"]) if chosen["forks"].isdecimal() else 0,
+        instance=chosen["instance"],
+        limit=chosen["limit"],
+        retry=chosen["retry"],
+        rollout=rollout.parse(chosen["batch"], chosen["max_fail"], chosen["any_errors_fatal"]),
+        wait=rollout.seconds("--wait", chosen["wait"]),
+    )
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; an operator's mistake becomes a message and its exit code, never a traceback.
+
+    SIGTERM, which CI systems send to a cancelled job, and the SIGHUP of a closed terminal end it as Ctrl-C does.
+    """
+    never_fail(sys.stdout, sys.stderr)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)
+    try:
+        return command()
+    except EncampError as error:
+        tell(f"error: {error}", sys.stderr)
+        if error.fix:
+            tell(f"  fix: {error.fix}", sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        tell("stopped: hosts under way finish their step at hand; run again to continue", sys.stderr)
+        return 130

@@ -1,0 +1,55 @@
+"""``encamp init``: make a site, from the files in ``encamp/skeleton``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import encamp
+from encamp.errors import UsageError
+from encamp.support.checkout import PACKAGE
+
+SKELETON = PACKAGE / "skeleton"
+FILES = ("fabfile.py", "fabric.yaml", "inventory/hosts.yml", "inventory/group_vars/all.yml", ".gitignore")
+#: Stands in the skeleton for the version of the encamp that makes a site.
+VERSION = "VERSION"
+
+
+def init(directory: str) -> int:
+    """Make a site in ``directory``. Returns the exit code; raises UsageError where a file exists or cannot be made."""
+    folder = Path(directory)
+    files = skeleton()
+    existing = [name for name in files if (folder / name).exists()]
+    if existing:
+        raise UsageError(f"{folder} already has {', '.join(existing)}", "choose another folder")
+    for name, content in files.items():
+        _create(folder / name, content)
+    print(f"Created a site in {folder.resolve()}: {', '.join(files)}\n")
+    print(_next_steps(directory))
+    return 0
+
+
+def skeleton() -> Mapping[str, str]:
+    """What a site begins with: contents by path."""
+    return {name: (SKELETON / name).read_text("utf-8").replace(VERSION, encamp.__version__) for name in FILES}
+
+
+def _create(path: Path, content: str) -> None:
+    """Raises UsageError; a file that exists meanwhile is left alone."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(content)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be created: {error.strerror}", "choose another folder") from None
+
+
+def _next_steps(directory: str) -> str:
+    enter = [] if directory == "." else [f"cd {directory}"]
+    steps = [
+        *enter,
+        "$EDITOR inventory/hosts.yml           # name your hosts; settings may stand beside them",
+        "encamp deploy --check --diff          # show what would change, on every host",
+        "encamp deploy",
+    ]
+    return "Next steps:\n" + "\n".join(f"    {step}" for step in steps)

@@ -1,0 +1,101 @@
+"""What a command begins with: the inventory read and checked, its hosts selected."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from encamp.cli.options import Options
+from encamp.errors import UsageError
+from encamp.inventory import location
+from encamp.inventory.host import Host
+from encamp.inventory.load import Inventory, load_inventory, select_hosts
+from encamp.output.history import last_run
+from encamp.output.terminal import tell
+from encamp.running import connectors, passwords
+from encamp.secrets.store import Missing
+from encamp.site import Site, SiteHost
+from roles import conflicts, stages
+
+THIS_MACHINE = "localhost"
+
+
+def load_site(
+    options: Options, groups: Sequence[str], missing: Missing = "plan", command: str = "", fetch: bool = True
+) -> tuple[Site, list[SiteHost]]:
+    """Read the inventory whole, check every key, and select the hosts: ``-H``, or else all of ``groups``.
+
+    ``command`` is whose last run ``--retry`` means.
+    ``missing``: what becomes of a generated secret that is not stored yet. ``fetch``: whether others may be fetched.
+    Raises InventoryError, SettingsError, UsageError.
+    """
+    _check_options(options)
+    loaded = read_inventory(options)
+    pattern = options.hosts or ",".join(group for group in groups if group in loaded.groups)
+    if not pattern:
+        raise UsageError(
+            f"no hosts: {loaded.path} has no group {' or '.join(groups)}", "name hosts with -H, or fill the inventory"
+        )
+    selected = _limited(options, loaded, select_hosts(loaded, pattern), command)
+    site = Site(loaded, selected, missing, fetch, options.templates)
+    _check_settings(site)
+    return site, [site.host(host.name) for host in selected]
+
+
+def _limited(options: Options, loaded: Inventory, hosts: Sequence[Host], command: str) -> list[Host]:
+    """The hosts that ``--limit`` and ``--retry`` leave. Raises InventoryError, and UsageError where none is left."""
+    names = {host.name for host in hosts}
+    if options.limit:
+        names &= {host.name for host in select_hosts(loaded, options.limit)}
+    if options.retry:
+        earlier = last_run(command, str(loaded.path), options.records)
+        if earlier is None:
+            raise UsageError(f"--retry: no earlier {command} of this site is on record", "run it without --retry")
+        names &= set(earlier.not_well)
+    if not names:
+        reason = "every host of the last run ended well" if options.retry else f"--limit {options.limit} leaves no host"
+        raise UsageError(reason, "leave the option out")
+    return [host for host in hosts if host.name in names]
+
+
+def load_this_machine(options: Options, group: str) -> tuple[Site, SiteHost]:
+    """Read the inventory whole, check every key, and take this machine as one more host of ``group``.
+
+    Raises InventoryError, SettingsError.
+    """
+    loaded = read_inventory(options)
+    variables = loaded.group_variables(group) if group in loaded.groups else loaded.variables
+    this = Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.path.parent))
+    site = Site(loaded, [this], "refuse", templates=options.templates)
+    _check_settings(site)
+    return site, site.host(this.name)
+
+
+def _check_options(options: Options) -> None:
+    """Raises UsageError for what an option cannot be, and for options that do not go together."""
+    if options.forks < 1:
+        raise UsageError("--forks must be a number from 1", "for example --forks 10")
+    if options.want_exit_code and not options.check:
+        raise UsageError("--exit-code tells what --check found", "give --check, too; without it hosts are changed")
+
+
+def read_inventory(options: Options) -> Inventory:
+    """The site that the options name, with what ``--set`` gives. Raises InventoryError, UsageError."""
+    loaded = load_inventory(
+        location.locate(options.inventory, options.home), location.parse_overrides(options.overrides)
+    )
+    for note in loaded.notes:
+        tell(f"warning: {note}", sys.stderr)
+    return loaded
+
+
+def _check_settings(site: Site) -> None:
+    """Every host's settings, selected or not: peers read each other's. Unknown keys fail with the nearest name."""
+    from encamp.settings.check import check_hosts, check_own
+
+    classes = (connectors.Settings, passwords.Settings, *stages.SETTINGS)
+    views = [view for host in site.hosts for view in host.instances]
+    for view in views:
+        check_own(view.own, classes)
+    check_hosts([view.inventory for view in views], classes)
+    conflicts.check(site)

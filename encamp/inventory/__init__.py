@@ -1,0 +1,1 @@
+"""Reading an inventory: files, groups, variables, patterns, hosts."""

@@ -1,0 +1,249 @@
+"""YAML as Ansible reads it, with the line of every value, and mistakes told in words.
+
+Values keep YAML 1.1 types (``yes`` is true, ``0750`` is octal). Mappings and lists are :class:`LocatedDict` and
+:class:`LocatedList`, which remember the line of each entry. A text that holds Jinja is a :class:`Template`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from encamp.errors import InventoryError, Origin
+from encamp.secrets.vault.opening import decrypt
+from encamp.secrets.vault.values import TAGS, Decrypted, Encrypted, VaultError, is_encrypted
+
+# The C parser is an order of magnitude faster; wheels of PyYAML have it, some distributions' builds do not.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_WORD = r"[A-Za-z_][A-Za-z0-9_]*"
+_KINDS = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
+
+
+class Template(str):
+    """A text with Jinja in it, not rendered yet."""
+
+
+class VaultedTemplate(Template, Decrypted):
+    """One that stands in an encrypted file: what it says, and what it makes, is secret."""
+
+
+class LocatedDict(dict[Any, Any]):
+    """A mapping that knows its own line and the line of each key."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+        self.lines: dict[Any, int] = {}
+
+
+class LocatedList(list[Any]):
+    """A list that knows its own line and the line of each item."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+        self.lines: list[int] = []
+
+
+@dataclasses.dataclass
+class Document:
+    """One parsed file. ``root`` is None when it is empty, or holds ``---`` alone.
+
+    ``references`` gathers the names its templates use. ``from_vault``: the whole file was encrypted, so that every text
+    in it is a secret.
+    """
+
+    file: str
+    root: yaml.Node | None
+    references: set[str] = dataclasses.field(default_factory=set)
+    from_vault: bool = False
+    _open: set[int] = dataclasses.field(default_factory=set)
+
+    def origin(self, node: yaml.Node) -> Origin:
+        """Where ``node`` was written."""
+        return Origin(self.file, node.start_mark.line + 1)
+
+    def error(self, node: yaml.Node, message: str, fix: str = "") -> InventoryError:
+        """An error that points at ``node``."""
+        return InventoryError(message, fix, self.origin(node))
+
+    def entries(self, node: yaml.Node, what: str) -> list[tuple[yaml.Node, yaml.Node]]:
+        """Key and value nodes of a mapping, ``<<`` merged in. Raises InventoryError for another kind of node."""
+        if not isinstance(node, yaml.MappingNode):
+            found = "nothing" if is_null(node) else _KINDS[type(node)]
+            raise self.error(node, f"{what} must be a mapping, not {found}", "write it as `name: value` lines")
+        seen: dict[tuple[str, str], yaml.Node] = {}
+        merged: list[tuple[yaml.Node, yaml.Node]] = []
+        own: list[tuple[yaml.Node, yaml.Node]] = []
+        for key, value in node.value:
+            if key.tag == _TAG + "merge":
+                merged += self._merged(value)
+                continue
+            identity = (key.tag, str(key.value))
+            if identity in seen:
+                first = seen[identity].start_mark.line + 1
+                raise self.error(key, f"{key.value} is given twice (first in line {first})", "keep one of the two")
+            seen[identity] = key
+            own.append((key, value))
+        return [pair for pair in merged if (pair[0].tag, str(pair[0].value)) not in seen] + own
+
+    def _merged(self, node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+        """What ``<<: *anchor`` brings in; of several, the first wins."""
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        found: dict[tuple[str, str], tuple[yaml.Node, yaml.Node]] = {}
+        for source in sources:
+            guard = self._guarded(source)
+            for key, value in self.entries(source, "what << merges"):
+                found.setdefault((key.tag, str(key.value)), (key, value))
+            self._open.discard(guard)
+        return list(found.values())
+
+    def data(self, node: yaml.Node) -> Any:
+        """The value of a node and all below it, in Python types."""
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        guard = self._guarded(node)
+        result = self._mapping(node) if isinstance(node, yaml.MappingNode) else self._sequence(node)
+        self._open.discard(guard)
+        return result
+
+    def _guarded(self, node: yaml.Node) -> int:
+        if id(node) in self._open:
+            raise self.error(node, "an anchor that contains itself", "remove the alias (*name) inside its own anchor")
+        self._open.add(id(node))
+        return id(node)
+
+    def _mapping(self, node: yaml.Node) -> LocatedDict:
+        self._check_tag(node, "map")
+        result = LocatedDict(node.start_mark.line + 1)
+        for key, value in self.entries(node, "this"):
+            name = self._key(key)
+            result[name] = self.data(value)
+            result.lines[name] = key.start_mark.line + 1
+        return result
+
+    def _key(self, key: yaml.Node) -> Any:
+        if not isinstance(key, yaml.ScalarNode):
+            raise self.error(key, "a value that begins with { must be quoted", 'write it as "{{ name }}"')
+        return self._scalar(key)
+
+    def _sequence(self, node: yaml.Node) -> LocatedList:
+        self._check_tag(node, "seq")
+        result = LocatedList(node.start_mark.line + 1)
+        for item in node.value:
+            result.append(self.data(item))
+            result.lines.append(item.start_mark.line + 1)
+        return result
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        kind = node.tag[len(_TAG) :]
+        if kind == "str":
+            text: str = node.value
+            if "{{" in text or "{%" in text:
+                self.references.update(re.findall(_WORD, text))
+                return VaultedTemplate(text) if self.from_vault else Template(text)
+            return Decrypted(text) if self.from_vault else text
+        if node.tag in TAGS:
+            return Encrypted(node.value)
+        self._check_tag(node, "null", "bool", "int", "float", "timestamp", "value")
+        try:
+            return getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(node) if kind != "value" else node.value
+        except ValueError:
+            raise self.error(node, f"{node.value} is no valid {kind}", "quote it to make it a text") from None
+
+    def _check_tag(self, node: yaml.Node, *allowed: str) -> None:
+        if node.tag.startswith(_TAG) and node.tag[len(_TAG) :] in allowed:
+            return
+        raise self.error(node, f"the YAML tag {node.tag.replace(_TAG, '!!')} is not supported here", "remove the tag")
+
+
+_CONSTRUCTOR: Any = yaml.constructor.SafeConstructor()
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Whether a node is YAML's null: ``name:`` with nothing after it."""
+    return bool(node.tag == _TAG + "null")
+
+
+def parse(text: str, file: str) -> Document:
+    """Parse one YAML document. Raises InventoryError with the line for all that is malformed."""
+    try:
+        root = _Loader(text).get_single_node()
+        return Document(file, None if root is None or is_null(root) else root)
+    except yaml.YAMLError as error:
+        raise _explained(error, text, file) from None
+    except RecursionError:
+        raise InventoryError("the file is nested too deeply", "flatten it", Origin(file)) from None
+
+
+def parse_file(path: str) -> Document:
+    """Read and parse a file. Raises InventoryError when it cannot be read, is not UTF-8 or is malformed."""
+    try:
+        with open(path, "rb") as stream:
+            raw = stream.read()
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InventoryError("a byte that is not UTF-8", "save the file as UTF-8", Origin(path, line)) from None
+    except OSError as error:
+        raise InventoryError(f"cannot read it: {error.strerror}", "check its path and mode", Origin(path)) from None
+    if not is_encrypted(text):
+        return parse(text, path)
+    try:
+        document = parse(decrypt(text), path)
+    except VaultError as error:
+        raise InventoryError(f"the file {error}", error.fix, Origin(path, 1)) from None
+    document.from_vault = True
+    return document
+
+
+def typed(text: str, file: str) -> Any:
+    """A single value written outside a file (``--set``), with the type that YAML gives it."""
+    document = parse(text, file)
+    return None if document.root is None else document.data(document.root)
+
+
+def _explained(error: yaml.YAMLError, text: str, file: str) -> InventoryError:
+    """A parser's complaint as what is wrong and what to do."""
+    if isinstance(error, yaml.reader.ReaderError):
+        where = Origin(file, text.count("\n", 0, int(error.position)) + 1)
+        return InventoryError("a control character that YAML does not allow", "remove it", where)
+    mark = getattr(error, "problem_mark", None)
+    if "end of stream" in str(getattr(error, "problem", "")) and "quoted" in str(getattr(error, "context", "")):
+        decrypt = Origin(file, error.context_mark.line + 1)  # type: ignore[attr-defined]
+        return InventoryError("a quote that is never closed", "close it, or remove it", decrypt)
+    lines = text.splitlines()
+    row = min(mark.line, max(len(lines) - 1, 0)) if mark else 0
+    line = lines[row] if lines else ""
+    problem = str(getattr(error, "problem", "") or error)
+    for message, fix in _advice(problem, line, mark.column if mark else 0):
+        return InventoryError(message, fix, Origin(file, row + 1))
+    context = str(getattr(error, "context", "") or "")
+    message = "; ".join(part for part in (context, problem) if part)
+    return InventoryError(
+        f"not valid YAML: {message}", "check indentation, colons and quotes there", Origin(file, row + 1)
+    )
+
+
+def _advice(problem: str, line: str, column: int) -> Iterator[tuple[str, str]]:
+    """Plain words for the mistakes that people make."""
+    indent = line[: len(line) - len(line.lstrip())]
+    if "\t" in indent or line[column : column + 1] == "\t":
+        yield "a tab, which YAML does not allow as indentation", "indent with spaces"
+    if ": {{" in line or "- {{" in line:
+        yield "a value that begins with {{ must be quoted", 'write it as "{{ name }}"'
+    if "mapping values are not allowed" in problem:
+        yield "a `:` where none can be", "quote a value that holds `: `, and indent by the line above"
+    if "could not find expected ':'" in problem:
+        yield "a line without `:`", "write `name: value`, or `name:` alone"
+    if "cannot start any token" in problem and line[column : column + 1] in "@`%":
+        yield f"a value cannot begin with {line[column]}", "quote it"
+    if "undefined alias" in problem or "undefined alias" in line:
+        yield problem, "define the anchor (&name) above its use, or quote a value that begins with *"
+    if "expected a single document" in problem or "but found another document" in problem:
+        yield "a second YAML document", "remove the second `---`: a file holds one document"

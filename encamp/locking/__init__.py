@@ -1,0 +1,1 @@
+"""Lock files of Prefect releases: resolving, reading, trying them."""

@@ -1,0 +1,1 @@
+"""What a run reports: console, live view, JSON lines, JUnit, recap, history."""

@@ -1,0 +1,49 @@
+"""Listeners: what receives the events of a run, and what a run says about itself at its begin and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from encamp.output.outcome import Outcome
+from encamp.shared.record import factory, record
+
+
+@record
+class Head:
+    """What a run is: the command, the inventory's path, the hosts by name, and whether nothing is to be changed."""
+
+    command: str
+    inventory: str = ""
+    hosts: tuple[str, ...] = ()
+    check: bool = False
+
+
+@record
+class Recap:
+    """How a run ended: every host, the exit code, seconds, and what stopped the run as a whole, if anything did."""
+
+    head: Head
+    outcomes: Sequence[Outcome]
+    code: int
+    seconds: float
+    error: Mapping[str, Any] = factory(dict)
+
+
+class Listener:
+    """Told of everything that happens, from several threads at once. ``begin`` comes first, ``close`` last, once."""
+
+    def begin(self, head: Head) -> None:
+        """It is known what will be done."""
+
+    def expect(self, outcomes: Sequence[Outcome]) -> None:
+        """Hosts that will be worked on; their outcomes are filled in as the run goes."""
+
+    def event(self, host: str, event: dict[str, Any]) -> None:
+        """One event of a host: of its agent, or of the controller about it."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A host is done, or a stage of it."""
+
+    def close(self, recap: Recap) -> None:
+        """The run is over."""

@@ -1,0 +1,73 @@
+"""How a run ended on each host, and what that means for its exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from encamp.transport.traffic import Traffic
+
+#: Seconds from which a step counts as slow, and how many of those the recap names.
+SLOW_SECONDS, SLOW_STEPS = 1.0, 5
+STATUSES = ("ok", "changed", "unknown", "failed")
+NOT_REACHED = "not reached"
+
+
+@dataclasses.dataclass(eq=False)
+class Outcome:
+    """How a run ended on one host. Times in seconds.
+
+    ``status``: ok, failed, unreachable, locked, interrupted, moved on (a saved plan fits no more), or not reached.
+    ``step`` is the last one that was begun, ``times`` the steps that took a second or more, ``left`` the stages that
+    are still to do.
+    """
+
+    host: str
+    status: str = NOT_REACHED
+    counts: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(STATUSES, 0))
+    seconds: float = 0.0
+    traffic: Traffic = dataclasses.field(default_factory=Traffic)
+    failure: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    step: str = ""
+    times: list[tuple[float, str]] = dataclasses.field(default_factory=list)
+    left: tuple[str, ...] = ()
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the host may take part in what comes next."""
+        return self.status in ("ok", NOT_REACHED)
+
+
+def recap_data(outcome: Outcome) -> dict[str, Any]:
+    """A host's recap as JSON data."""
+    return {
+        "status": outcome.status,
+        "counts": outcome.counts,
+        "seconds": round(outcome.seconds, 3),
+        "execs": outcome.traffic.execs,
+        "bytes_sent": outcome.traffic.sent,
+        "bytes_received": outcome.traffic.received,
+        "left": list(outcome.left),
+        "failure": outcome.failure,
+        "notes": outcome.notes,
+    }
+
+
+def slowest(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The slow steps of all hosts, the slowest first, not more than a few."""
+    slow = sorted(((seconds, one.host, step) for one in outcomes for seconds, step in one.times), reverse=True)
+    return [{"host": host, "step": step, "seconds": seconds} for seconds, host, step in slow[:SLOW_STEPS]]
+
+
+def exit_code(outcomes: Sequence[Outcome], check: bool, want_exit_code: bool) -> int:
+    """0 fine, 2 a host failed, 3 unreachable, 5 locked, 6 moved on, 10 with ``--check --exit-code`` when something
+    would change, 130 interrupted."""
+    statuses = {outcome.status for outcome in outcomes}
+    for status, code in (("interrupted", 130), ("failed", 2), ("unreachable", 3), ("locked", 5), ("moved on", 6)):
+        if status in statuses:
+            return code
+    if check and want_exit_code and any(outcome.counts["changed"] for outcome in outcomes):
+        return 10
+    return 0

@@ -1,0 +1,1 @@
+"""From a site to a plan: rollout order, templates, saved plans."""

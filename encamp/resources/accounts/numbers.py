@@ -1,0 +1,35 @@
+"""The numbers of an account, for programs that do not know its name."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from encamp.resources.accounts.group import entries
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.files.file import File
+from encamp.resources.system import Reader, System
+
+
+@kind
+class AccountNumbers(Resource):
+    """A file with a user's uid and gid as ENCAMP_UID and ENCAMP_GID: a container knows none of the host's names.
+
+    ``path``: the file, readable by everyone. ``user``: who must exist by then.
+    """
+
+    path: str
+    user: str
+
+    def check(self, host: Reader) -> list[Change]:
+        if self.user not in entries(host, "/etc/passwd"):
+            return [Change("file", "absent", "present")]
+        return self._file(host).check(host)
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        self._file(host).apply(host, [Change("content")])
+
+    def _file(self, host: Reader) -> File:
+        entry = entries(host, "/etc/passwd").get(self.user)
+        if entry is None:
+            raise Failure(f"there is no user {self.user} on this host", fix="declare the user before its numbers")
+        return File(self.path, f"ENCAMP_UID={entry[2]}\nENCAMP_GID={entry[3]}\n")

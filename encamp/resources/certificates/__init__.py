@@ -1,0 +1,1 @@
+"""Certificates and trust: PEM files, the CA bundle, TLS handshakes."""

@@ -1,0 +1,79 @@
+"""A Docker engine with Compose, from the distribution where the host has none."""
+
+from __future__ import annotations
+
+from typing import Optional, Sequence
+
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.docker import api as docker_api
+from encamp.resources.packages.packages import Packages
+from encamp.resources.system import Reader, System
+from encamp.resources.systemd.unit_state import change_state
+
+#: Where Compose v2 is installed: it is a plug-in of the docker command.
+PLUGINS = (
+    "/usr/libexec/docker/cli-plugins/docker-compose",
+    "/usr/lib/docker/cli-plugins/docker-compose",
+    "/usr/local/lib/docker/cli-plugins/docker-compose",
+    "/usr/local/libexec/docker/cli-plugins/docker-compose",
+)
+#: The first Debian whose docker.io leaves the command out.
+SPLIT_SINCE = 13
+BY_HAND = "install Docker Engine with the Compose plug-in (https://docs.docker.com/engine/install/), then deploy again"
+
+
+@kind
+class DockerEngine(Resource):
+    """A Docker engine that answers, with its command and Compose (v2, or v1 where the host has just that).
+
+    ``name`` is what it is called in reports. ``install``: what is missing is installed from the packages of Debian or
+    Ubuntu (docker.io, docker-compose); otherwise, and on other systems, a host without it is refused. A Docker that is
+    there already, whatever its origin, is left as it is.
+    """
+
+    name: str
+    install: bool = True
+
+    def check(self, host: Reader) -> list[Change]:
+        changes = [Change(what, "absent", "installed") for what in _missing(host)]
+        if changes and not self.install:
+            absent = " and ".join(change.what for change in changes)
+            raise Refused(f"this host has no {absent}, and docker_install is false", fix=BY_HAND)
+        if changes and not _packages(host):
+            raise Refused(
+                f"encamp installs Docker on Debian and Ubuntu, not on {host.os_release().pretty}", fix=BY_HAND
+            )
+        if not changes and not docker_api.answers(host):
+            changes.append(Change("engine", "silent", "answers"))
+        return changes
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        missing = _missing(host)
+        names = [name for what, name in _packages(host) if what in missing]
+        if names:
+            Packages("docker", debian=tuple(names)).apply(host, [Change(name) for name in names])
+        if not docker_api.answers(host):
+            change_state(host, "start", "docker.service")
+
+
+def _missing(host: Reader) -> list[str]:
+    found = {"docker": host.which("docker"), "docker engine": host.which("dockerd"), "compose": _compose(host)}
+    return [what for what, path in found.items() if not path]
+
+
+def _compose(host: Reader) -> Optional[str]:
+    for path in PLUGINS:
+        if host.stat(path):
+            return path
+    return host.which("docker-compose")
+
+
+def _packages(host: Reader) -> Sequence[tuple[str, str]]:
+    """What each missing part is called by the distribution; empty where it is not known."""
+    release = host.os_release()
+    if release.family != "debian":
+        return ()
+    number = release.version.partition(".")[0]
+    split = release.id == "debian" and (not number.isdigit() or int(number) >= SPLIT_SINCE)
+    compose = "docker-compose-v2" if release.id == "ubuntu" else "docker-compose"
+    return (("docker", "docker-cli" if split else "docker.io"), ("docker engine", "docker.io"), ("compose", compose))

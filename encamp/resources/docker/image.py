@@ -1,0 +1,107 @@
+"""An image that the host's Docker has: pulled, or loaded from an archive of the controller's."""
+
+from __future__ import annotations
+
+from typing import Iterator, Optional, Sequence, Union
+
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.docker import api as docker_api
+from encamp.resources.system import Reader, System
+from encamp.shared.secret import Secret
+from encamp.shared.wire import Blob, LargeFile
+
+PULL_SECONDS = 1800.0
+LOAD_SECONDS = 600.0
+#: Every how many parts progress is told.
+TOLD = 8
+#: Holds a registry's password while an image is pulled, in memory and for root alone.
+LOGIN = "/run/encamp-docker-login"
+
+
+@kind
+class DockerImage(Resource):
+    """An image that Docker has, by tag or digest. One that is there is never pulled again.
+
+    ``archive`` is a file of ``docker save`` on the controller, sent in parts and loaded; ``ids`` are the ids that the
+    image may have when it was loaded from there, so that a new archive under an old tag is noticed. Without an archive
+    the image is pulled, as ``user`` with ``password`` at ``registry`` where the registry asks for a login; the login
+    does not stay on the host.
+    """
+
+    reference: str
+    archive: Union[tuple[Blob, ...], LargeFile] = ()
+    ids: tuple[str, ...] = ()
+    registry: str = ""
+    user: str = ""
+    password: Optional[Secret] = None
+
+    def check(self, host: Reader) -> list[Change]:
+        if host.stat(docker_api.SOCKET) is None:
+            return [Change("image", "absent", "present")]
+        found = docker_api.inspect(host, "images", self.reference)
+        if found is None:
+            return [Change("image", "absent", "present")]
+        present = str(found.get("Id", ""))
+        if self.ids and present not in self.ids:
+            return [Change("image", _short(present), f"{_short(self.ids[0])} (of the archive)")]
+        return []
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        if self.archive:
+            self._load(host)
+        else:
+            self._pull(host)
+
+    def _load(self, host: System) -> None:
+        """Stream the archive into the engine: it needs no room on a disk but the engine's own."""
+        host.progress(f"loading {self.reference} from the archive")
+        status, answer = docker_api.call(
+            "POST", "/images/load?quiet=1", self._parts(host), "application/x-tar", LOAD_SECONDS
+        )
+        said = answer.decode("utf-8", "replace").strip()
+        if status != 200 or '"error"' in said:
+            reason = f"Docker could not load the archive for {self.reference}"
+            raise Failure(reason, "the disk is full, or the archive is damaged", "see `df -h /var/lib/docker`", said)
+
+    def _parts(self, host: System) -> Iterator[bytes]:
+        assert not isinstance(self.archive, LargeFile)
+        for number, part in enumerate(self.archive, 1):
+            yield host.fetch(part)
+            host.measure(f"loading {self.reference}", number, len(self.archive))
+            if number % TOLD == 0:
+                host.progress(f"loading {self.reference}: part {number} of {len(self.archive)}")
+
+    def _pull(self, host: System) -> None:
+        host.progress(f"pulling {self.reference}")
+        command = ["docker", "--config", LOGIN]
+        host.mkdir(LOGIN, "root", "root", 0o700)
+        try:
+            if self.password is not None:
+                login = [*command, "login", "--username", self.user, "--password-stdin", *filter(None, [self.registry])]
+                host.run(login, self.password, fix="check registry_user and registry_password")
+            result = host.query([*command, "pull", "--quiet", self.reference], timeout=PULL_SECONDS)
+        finally:
+            host.remove(LOGIN)
+        if not result.ok:
+            raise Failure(
+                f"Docker could not pull {self.reference}", _cause(result.err), _fix(self.reference), result.tail
+            )
+
+
+def _cause(said: str) -> str:
+    if "unauthorized" in said or "no basic auth" in said or "denied" in said:
+        return "the registry wants a login, or has no such image"
+    if "not found" in said or "manifest unknown" in said:
+        return "the registry has no such image"
+    return "this host does not reach the registry"
+
+
+def _fix(reference: str) -> str:
+    return (
+        f"correct the name, set registry_user and registry_password, or bring the image along: "
+        f"`docker save {reference} | gzip > images.tar.gz` where there is a network, then image_archive: images.tar.gz"
+    )
+
+
+def _short(digest: str) -> str:
+    return digest.partition(":")[2][:12] or digest

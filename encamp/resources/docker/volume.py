@@ -1,0 +1,52 @@
+"""A named volume of Docker, made outside any stack so that no stack's end takes it along."""
+
+from __future__ import annotations
+
+import json
+from typing import Sequence
+
+from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.docker import api as docker_api
+from encamp.resources.files.file import attribute_changes
+from encamp.resources.system import Reader, System
+
+
+@kind
+class DockerVolume(Resource):
+    """A named volume on the host's own disk, with the owner and mode of its top directory.
+
+    Never removed, and what is in it is left alone. Empty ``owner``: left as the container makes it, as is ``mode``.
+    """
+
+    name: str
+    owner: str = ""
+    group: str = ""
+    mode: int = 0o750
+
+    def check(self, host: Reader) -> list[Change]:
+        place = mountpoint(host, self.name)
+        if not place:
+            return [Change("volume", "absent", "present")]
+        found = host.stat(place)
+        return attribute_changes(found, self.owner, self.group, self.mode) if found and self.owner else []
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        if not mountpoint(host, self.name):
+            _create(host, self.name)
+        if self.owner:
+            host.mkdir(mountpoint(host, self.name), self.owner, self.group, self.mode)
+
+
+def mountpoint(host: Reader, name: str) -> str:
+    """Where a volume lies on the host; empty where there is none, or no engine."""
+    if host.stat(docker_api.SOCKET) is None:
+        return ""
+    return str((docker_api.inspect(host, "volumes", name) or {}).get("Mountpoint", ""))
+
+
+def _create(host: System, name: str) -> None:
+    body = json.dumps({"Name": name, "Labels": {"org.encamp": "keep"}}).encode()
+    status, answer = docker_api.call("POST", "/volumes/create", body)
+    if status not in (200, 201):
+        raise Failure(f"Docker did not make the volume {name}: HTTP {status}", answer.decode("utf-8", "replace"))
+    host.wait_for(lambda: bool(mountpoint(host, name)), 5)

@@ -1,0 +1,1 @@
+"""Files, directories, symbolic links, and their absence."""

@@ -1,0 +1,70 @@
+"""A file with exact content, owner, group and mode."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Sequence
+
+from encamp.resources.base import Change, Resource, kind, octal, unified
+from encamp.resources.system import Content, Reader, Stat, System
+from encamp.shared.secret import Secret
+from encamp.shared.wire import Blob
+
+
+@kind
+class File(Resource):
+    """A file with exact content, owner, group and mode.
+
+    ``content`` may be a Secret: its diff is then withheld. ``validate`` is a command that must accept the new file
+    (``{}`` stands for its path) before it replaces the old one. An empty ``owner`` or ``group`` means: leave as it is.
+    """
+
+    path: str
+    content: Content = ""
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o644
+    validate: tuple[str, ...] = ()
+
+    def check(self, host: Reader) -> list[Change]:
+        found = host.stat(self.path)
+        if found is None or found.kind != "file":
+            return [Change("file", found.kind if found else "absent", "present", self._diff(host, b""))]
+        changes = attribute_changes(found, self.owner, self.group, self.mode)
+        present = host.read(self.path) or b""
+        if hashlib.sha256(present).hexdigest() != self._digest():
+            changes.insert(0, Change("content", "differs", "as declared", self._diff(host, present)))
+        return changes
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        if any(change.what in ("file", "content") for change in changes):
+            host.write(self.path, host.text(self.content), self.owner, self.group, self.mode, self.validate)
+            return
+        host.set_owner(self.path, self.owner, self.group)
+        host.set_mode(self.path, self.mode)
+
+    def _digest(self) -> str:
+        if isinstance(self.content, Blob):
+            return self.content.sha256
+        text = self.content.reveal() if isinstance(self.content, Secret) else self.content
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _diff(self, host: Reader, present: bytes) -> str:
+        secret = isinstance(self.content, Secret) or (isinstance(self.content, Blob) and self.content.secret)
+        if not host.want_diff:
+            return ""
+        if secret:
+            return f"{self.path}: content holds a secret, diff withheld"
+        return unified(present.decode("utf-8", "replace"), host.text(self.content), self.path)
+
+
+def attribute_changes(found: Stat, owner: str, group: str, mode: int) -> list[Change]:
+    """What differs in owner, group and mode. Empty names mean: leave."""
+    changes = []
+    if owner and found.owner != owner:
+        changes.append(Change("owner", found.owner, owner))
+    if group and found.group != group:
+        changes.append(Change("group", found.group, group))
+    if found.mode != mode:
+        changes.append(Change("mode", octal(found.mode), octal(mode)))
+    return changes

@@ -1,0 +1,17 @@
+"""How operators name places on a host: by path, below the home of its user, or a Python by its series."""
+
+from __future__ import annotations
+
+import re
+
+from encamp.resources.system import Reader
+
+
+def expand(host: Reader, path: str) -> str:
+    """``~/x`` in the home of the user the agent runs as; any other path unchanged."""
+    return host.home.rstrip("/") + path[1:] if path.startswith("~/") else path
+
+
+def is_series(python: str) -> bool:
+    """Whether ``python`` names no interpreter, but a series of them, such as ``3.11``."""
+    return re.match(r"\d+\.\d+\Z", python) is not None

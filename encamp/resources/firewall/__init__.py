@@ -1,0 +1,1 @@
+"""Opening a port in ufw, firewalld or nftables."""

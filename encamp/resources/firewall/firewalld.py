@@ -1,0 +1,190 @@
+"""firewalld: its rules carry no comments, so a record on the host tells which of them are ours."""
+
+from __future__ import annotations
+
+import json
+from typing import Iterator
+from xml.etree import ElementTree
+
+from encamp.resources.base import Change, Failure
+from encamp.resources.firewall.opening import EVERYWHERE, Opening, address
+from encamp.resources.system import Reader, System
+from encamp.resources.systemd.unit_state import unit_state
+from encamp.shared.record import record
+
+RECORDS = "/etc/encamp/firewalld"
+ZONES = ("/etc/firewalld/zones", "/usr/lib/firewalld/zones")
+BUS = "org.fedoraproject.FirewallD1"
+ASK = ("busctl", "--system", "--auto-start=no", "--json=short", "call", BUS, "/org/fedoraproject/FirewallD1")
+
+
+@record
+class Rule:
+    """A port or a rich rule in a zone. ``text`` is as firewall-cmd takes it: 4200/tcp, or the rich rule."""
+
+    zone: str
+    kind: str
+    text: str
+
+    def option(self, verb: str) -> str:
+        """What makes firewall-cmd add or remove this rule in its zone."""
+        return f"--{verb}-{self.kind}={self.text}"
+
+
+class Firewalld:
+    """The back end for firewalld: the default zone, now and after a reload.
+
+    The permanent configuration is read from its files, the running one over D-Bus: firewall-cmd takes half a second a
+    call, so it runs only to change something. Nothing is reloaded, for that would drop rules the owner added by hand.
+    """
+
+    manages_nftables = True
+
+    def active(self, host: Reader, opening: Opening) -> bool:
+        return bool(host.which("firewall-cmd")) and unit_state(host, "firewalld.service").active
+
+    def check(self, host: Reader, opening: Opening) -> list[Change]:
+        if not host.which("firewall-cmd"):
+            return []
+        changes = [Change("firewalld", after=f"remove the old rule {rule.text}") for rule in _stale(host, opening)]
+        wanted = set(_wanted(host, opening))
+        if wanted - _permanent(host):
+            changes.append(Change("firewalld, permanent", "missing", str(opening)))
+        if self.active(host, opening) and wanted - _running(host):
+            changes.append(Change("firewalld, running", "missing", str(opening)))
+        return changes
+
+    def apply(self, host: System, opening: Opening) -> None:
+        stale, wanted, owned = _stale(host, opening), _wanted(host, opening), _owned(host, opening)
+        permanent, active = _permanent(host), self.active(host, opening)
+        running = _running(host) if active else set()
+        # What the owner opened stays the owner's. The record comes first, so a killed run leaves nothing unknown.
+        ours = [rule for rule in wanted if rule in owned or rule not in permanent]
+        _record(host, opening, [*stale, *ours])
+        # Removing what is gone already is only a warning to firewalld.
+        permanently = ["firewall-cmd", "--permanent"] if active else ["firewall-offline-cmd"]
+        _change(host, permanently, "remove", stale)
+        _change(host, permanently, "add", [rule for rule in wanted if rule not in permanent])
+        if active:
+            _change(host, ["firewall-cmd"], "remove", stale)
+            _change(host, ["firewall-cmd"], "add", [rule for rule in wanted if rule not in running])
+        _record(host, opening, ours)
+
+
+def _wanted(host: Reader, opening: Opening) -> list[Rule]:
+    zone = _default_zone(host)
+    if opening.anywhere:
+        return [Rule(zone, "port", f"{opening.port}/{opening.protocol}")]
+    return [Rule(zone, "rich-rule", text) for text in _rich_rules(opening)]
+
+
+def _rich_rules(opening: Opening) -> Iterator[str]:
+    for network in opening.networks:
+        source = "" if network in EVERYWHERE else f' source address="{address(network)}"'
+        port = f'port port="{opening.port}" protocol="{opening.protocol}"'
+        yield f'rule family="ipv{network.version}"{source} {port} accept'
+
+
+def _stale(host: Reader, opening: Opening) -> list[Rule]:
+    wanted = _wanted(host, opening)
+    return [rule for rule in _owned(host, opening) if rule not in wanted]
+
+
+def _change(host: System, program: list[str], verb: str, rules: list[Rule]) -> None:
+    """Add or remove rules, with one call a zone: each costs half a second."""
+    for zone in dict.fromkeys(rule.zone for rule in rules):
+        host.run([*program, f"--zone={zone}", *(rule.option(verb) for rule in rules if rule.zone == zone)])
+
+
+# -- the record of what is ours -------------------------------------------------------------------------------------
+
+
+def _owned(host: Reader, opening: Opening) -> list[Rule]:
+    """Rules that we added under this name."""
+    text = host.read(f"{RECORDS}/{opening.name}.json")
+    return [Rule(*entry) for entry in json.loads(text)["rules"]] if text else []
+
+
+def _record(host: System, opening: Opening, rules: list[Rule]) -> None:
+    path = f"{RECORDS}/{opening.name}.json"
+    if not rules:
+        host.remove(path)
+        for directory in (RECORDS, RECORDS.rpartition("/")[0]):
+            if not host.listdir(directory):
+                host.remove(directory)
+        return
+    about = "Rules that encamp added to firewalld. It removes these, and no others, when they are no longer wanted."
+    entries = [[rule.zone, rule.kind, rule.text] for rule in dict.fromkeys(rules)]
+    host.mkdir(RECORDS)
+    host.write(path, json.dumps({"about": about, "purpose": opening.purpose, "rules": entries}, indent=2) + "\n")
+
+
+# -- what firewalld has ---------------------------------------------------------------------------------------------
+
+
+def _default_zone(host: Reader) -> str:
+    for line in (host.read("/etc/firewalld/firewalld.conf") or b"").decode("utf-8", "replace").splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "DefaultZone":
+            return value.strip()
+    return "public"
+
+
+def _permanent(host: Reader) -> set[Rule]:
+    """Ports and rich rules of our shape in the zone files of the permanent configuration."""
+
+    def read() -> set[Rule]:
+        zone = _default_zone(host)
+        for directory in ZONES:
+            text = host.read(f"{directory}/{zone}.xml")
+            if text is not None:
+                return parse_zone(zone, text)
+        return set()
+
+    return host.once("firewalld:permanent", read)
+
+
+def parse_zone(zone: str, text: bytes) -> set[Rule]:
+    """Read a zone file: its ports, and the rich rules that do nothing but accept one port. Raises Failure."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        fix = "see what firewall-cmd --check-config says"
+        raise Failure(f"firewalld's file for zone {zone} is not XML: {error}", fix=fix) from error
+    ports = {Rule(zone, "port", f"{port.get('port')}/{port.get('protocol')}") for port in root.findall("port")}
+    rich = (_rich_rule(element) for element in root.findall("rule"))
+    return ports | {Rule(zone, "rich-rule", text) for text in rich if text}
+
+
+def _rich_rule(element: ElementTree.Element) -> str:
+    """The text of a rich rule that accepts one port from one source; empty for any other rule."""
+    parts = {child.tag: child for child in element}
+    if not {"port", "accept"} <= set(parts) <= {"port", "accept", "source"} or set(element.attrib) - {"family"}:
+        return ""
+    family = f' family="{element.get("family")}"' if element.get("family") else ""
+    port = f'port port="{parts["port"].get("port")}" protocol="{parts["port"].get("protocol")}"'
+    source = ""
+    if "source" in parts:
+        if set(parts["source"].attrib) != {"address"}:
+            return ""
+        source = f' source address="{parts["source"].get("address")}"'
+    return f"rule{family}{source} {port} accept"
+
+
+def _running(host: Reader) -> set[Rule]:
+    """Ports and rich rules of the running configuration."""
+
+    def ask() -> set[Rule]:
+        zone = _default_zone(host)
+        result = host.query([*ASK, f"{BUS}.zone", "getZoneSettings2", "s", zone])
+        if not result.ok:
+            fix = "systemctl restart firewalld"
+            raise Failure("firewalld runs but does not answer over D-Bus", fix=fix, detail=result.tail)
+        settings = json.loads(result.out)["data"][0]
+        ports = settings.get("ports", {}).get("data", [])
+        rich = settings.get("rules_str", {}).get("data", [])
+        return {Rule(zone, "port", f"{port}/{protocol}") for port, protocol in ports} | {
+            Rule(zone, "rich-rule", text) for text in rich
+        }
+
+    return host.once("firewalld:running", ask)

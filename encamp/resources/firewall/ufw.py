@@ -1,0 +1,138 @@
+"""ufw: rules are told apart by their comment, which ufw keeps in its rules files."""
+
+from __future__ import annotations
+
+import re
+from typing import Iterator
+
+from encamp.resources.base import Change
+from encamp.resources.firewall.opening import Network, Opening, address
+from encamp.resources.system import Reader, System
+from encamp.shared.record import record, replace
+
+RULES = {4: "/etc/ufw/user.rules", 6: "/etc/ufw/user6.rules"}
+CHAINS = {4: ("iptables", "ufw-user-input"), 6: ("ip6tables", "ufw6-user-input")}
+ANY = {4: "0.0.0.0/0", 6: "::/0"}
+
+
+@record
+class Tuple:
+    """A rule as its ``### tuple ###`` line in a rules file tells it, without its comment."""
+
+    version: int
+    action: str
+    protocol: str
+    port: str
+    to: str
+    source_port: str
+    source: str
+    direction: str
+
+
+class Ufw:
+    """The back end for ufw. The rules files are read; ufw itself (Python, slow) runs only to change something."""
+
+    manages_nftables = True
+
+    def active(self, host: Reader, opening: Opening) -> bool:
+        return bool(host.which("ufw")) and _setting(host, "/etc/ufw/ufw.conf", "ENABLED") == "yes"
+
+    def check(self, host: Reader, opening: Opening) -> list[Change]:
+        if not host.which("ufw"):
+            return []
+        changes = [Change("ufw", after=f"remove the old rule for {rule.source}") for rule in _stale(host, opening)]
+        if _missing(host, opening):
+            changes.append(Change("ufw", "missing", str(opening)))
+        elif any(True for _ in _not_loaded(host, opening)):
+            changes.append(Change("ufw, loaded rules", "missing", str(opening)))
+        return changes
+
+    def apply(self, host: System, opening: Opening) -> None:
+        for rule in _stale(host, opening):
+            host.run(["ufw", "delete", *_words(rule)])
+        missing = _missing(host, opening)
+        if opening.anywhere and missing == _wanted(host, opening):
+            # One rule for both IP versions. Never where one of them is the owner's: its comment would change.
+            missing = [replace(missing[0], source="any")]
+        for rule in missing:
+            host.run(["ufw", *_words(rule), "comment", opening.comment])
+        for program, arguments in list(_not_loaded(host, opening)):
+            # Exactly what ufw would load; `ufw reload` would throw away what the owner loaded by hand.
+            host.run([program, "-w", "-A", *arguments])
+
+
+def _setting(host: Reader, path: str, name: str) -> str:
+    text = (host.read(path) or b"").decode("utf-8", "replace")
+    found = re.search(rf"^\s*{name}\s*=\s*[\"']?(\w+)", text, re.MULTILINE)
+    return found.group(1).lower() if found else ""
+
+
+def parse_rules(text: str, version: int) -> Iterator[tuple[Tuple, str]]:
+    """The rules of a rules file with their comments. Those for application profiles and forwarding are left out."""
+    for line in text.splitlines():
+        words = line.split()
+        if words[:3] != ["###", "tuple", "###"]:
+            continue
+        comment = _comment(words.pop()) if words[-1].startswith("comment=") else ""
+        if len(words) == 10:
+            yield Tuple(version, *words[3:]), comment
+
+
+def _comment(word: str) -> str:
+    """ufw writes comments as hexadecimal digits."""
+    try:
+        return bytes.fromhex(word[len("comment=") :]).decode("utf-8", "replace")
+    except ValueError:
+        return ""
+
+
+def _rules(host: Reader) -> list[tuple[Tuple, str]]:
+    def read() -> list[tuple[Tuple, str]]:
+        files = ((version, (host.read(path) or b"").decode("utf-8", "replace")) for version, path in RULES.items())
+        return [found for version, text in files for found in parse_rules(text, version)]
+
+    return host.once("ufw:rules", read)
+
+
+def _wanted(host: Reader, opening: Opening) -> list[Tuple]:
+    versions = (4, 6) if _setting(host, "/etc/default/ufw", "IPV6") == "yes" else (4,)
+    return [_tuple(opening, network) for version in versions for network in opening.of_version(version)]
+
+
+def _tuple(opening: Opening, network: Network) -> Tuple:
+    to = ANY[network.version]
+    return Tuple(network.version, "allow", opening.protocol, str(opening.port), to, "any", address(network), "in")
+
+
+def _missing(host: Reader, opening: Opening) -> list[Tuple]:
+    """Wanted rules that nobody's rule gives yet. One of the owner's serves as well, and stays the owner's."""
+    present = {rule for rule, _ in _rules(host)}
+    return [rule for rule in _wanted(host, opening) if rule not in present]
+
+
+def _stale(host: Reader, opening: Opening) -> list[Tuple]:
+    """Rules of ours that are wanted no more."""
+    wanted = _wanted(host, opening)
+    return [rule for rule, comment in _rules(host) if comment == opening.comment and rule not in wanted]
+
+
+def _words(rule: Tuple) -> list[str]:
+    return [rule.action, "in", "proto", rule.protocol, "from", rule.source, "to", "any", "port", rule.port]
+
+
+def _not_loaded(host: Reader, opening: Opening) -> Iterator[tuple[str, list[str]]]:
+    """Wanted rules that the kernel lacks although the files have them, as (program, arguments after -A)."""
+    for rule in _wanted(host, opening):
+        program, chain = CHAINS[rule.version]
+        loaded = host.once(f"ufw:{chain}", lambda p=program, c=chain: host.query([p, "-w", "-S", c]))  # type: ignore[misc]
+        length = 32 if rule.version == 4 else 128
+        source = [] if rule.source == ANY[rule.version] else ["-s", _with_length(rule.source, length)]
+        match = ["-p", rule.protocol, "-m", rule.protocol, "--dport", rule.port, "-j", "ACCEPT"]
+        arguments = [chain, *source, *match]
+        # Where ufw has no chain loaded, it filters nothing now.
+        if loaded.ok and " ".join(["-A", *arguments]) not in loaded.out.splitlines():
+            yield program, arguments
+
+
+def _with_length(source: str, length: int) -> str:
+    return source if "/" in source else f"{source}/{length}"

@@ -1,0 +1,1 @@
+"""A PostgreSQL cluster, its roles, databases, extensions and access rules."""

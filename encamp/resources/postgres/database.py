@@ -1,0 +1,64 @@
+"""A Postgres database."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.postgres.sql import identifier, literal, require_name
+from encamp.resources.postgres.state import execute, read_state
+from encamp.resources.system import Reader, System
+
+
+@kind
+class PostgresDatabase(Resource):
+    """A database that exists and belongs to ``owner``. It is never dropped.
+
+    A new one has the cluster's locale where that fits ``encoding``, else C.UTF-8 (C for other encodings). The encoding
+    of a database that exists cannot be changed: a different one is refused.
+    """
+
+    name: str
+    owner: str
+    encoding: str = "UTF8"
+    cluster: str = "main"
+
+    def __post_init__(self) -> None:
+        require_name("database", self.name)
+        require_name("role", self.owner)
+
+    def check(self, host: Reader) -> list[Change]:
+        state = read_state(host, self.cluster)
+        database = state.databases.get(self.name) if state else None
+        if database is None:
+            return [Change("database", "absent", f"owned by {self.owner}")]
+        if _plain(database.encoding) != _plain(self.encoding):
+            raise Refused(
+                f"the database {self.name} has the encoding {database.encoding}, not {self.encoding}",
+                "it was made before encamp came, in a cluster with another locale",
+                f"dump it, rename it, let encamp make a new {self.name}, and restore the dump into that",
+            )
+        return [] if database.owner == self.owner else [Change("owner", database.owner, self.owner)]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        name, owner = identifier(self.name), identifier(self.owner)
+        if changes[0].what == "owner":
+            statement = f"ALTER DATABASE {name} OWNER TO {owner};"
+        else:
+            words = f"OWNER {owner} TEMPLATE template0 ENCODING {literal(self.encoding)}"
+            statement = f"CREATE DATABASE {name} {words}{self._locale(host)};"
+        execute(host, self.cluster, statement, fix=f"declare the role {self.owner} before this database")
+
+    def _locale(self, host: Reader) -> str:
+        """The locale clause for a new database: empty where the cluster's own locale goes with the encoding."""
+        state = read_state(host, self.cluster)
+        template = state.databases.get("template0") if state else None
+        if template is not None and _plain(template.encoding) == _plain(self.encoding):
+            return ""
+        locale = "C.UTF-8" if _plain(self.encoding) == "utf8" else "C"
+        return f" LC_COLLATE {literal(locale)} LC_CTYPE {literal(locale)}"
+
+
+def _plain(encoding: str) -> str:
+    """An encoding's name without case and punctuation: Postgres takes utf-8 for UTF8."""
+    return "".join(char for char in encoding.lower() if char.isalnum())

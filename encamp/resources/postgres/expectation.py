@@ -1,0 +1,63 @@
+"""What a Postgres that is there already must be, before anything on its host is changed."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Sequence
+
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.postgres import layout
+from encamp.resources.postgres.state import State, read_state
+from encamp.resources.system import Reader, System
+
+
+@kind
+class PostgresExpectation(Resource):
+    """An existing cluster has the port that its clients are told, and room for their connections. Changes nothing.
+
+    ``cluster`` names it; where there is none yet, nothing is expected. ``port`` is the one that clients use (0: any).
+    ``connections`` is how many they may hold at once, at most; ``raised_to`` is the max_connections that the deploy is
+    going to set (0: it leaves it). Raises Refused.
+    """
+
+    waits: ClassVar[bool] = True
+
+    cluster: str = "main"
+    port: int = 0
+    connections: int = 0
+    raised_to: int = 0
+
+    def check(self, host: Reader) -> list[Change]:
+        cluster = layout.find(host, self.cluster)
+        if cluster is None:
+            return []
+        if self.port and cluster.port != self.port:
+            raise Refused(
+                f"the Postgres cluster {cluster.label} has port {cluster.port}, and its clients are told {self.port}",
+                "it was there before, or somebody moved it",
+                f"set postgres_port: {cluster.port} for this host",
+            )
+        state = read_state(host, self.cluster) if cluster.running else None
+        if state is not None:
+            self._require_room(state)
+        return []
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        raise NotImplementedError("an expectation never changes a host")
+
+    def _require_room(self, state: State) -> None:
+        kept = reserved(state)
+        limit = max(int(state.settings["max_connections"]), self.raised_to)
+        if self.connections > limit - kept:
+            raise Refused(
+                f"max_connections = {limit} of the Postgres cluster {state.cluster.label}, of which {kept} are for "
+                f"superusers only, does not give the {self.connections} connections that Prefect's processes may open",
+                "each process may open its whole pool and its overflow",
+                f"set postgres_max_connections: {self.connections + kept} or more for this host (Postgres restarts), "
+                "or lower database_pool_size and database_max_overflow",
+            )
+
+
+def reserved(state: State) -> int:
+    """Connections that only superusers (and, from Postgres 16 on, a role made for it) can have."""
+    names = ("superuser_reserved_connections", "reserved_connections")
+    return sum(int(state.settings.get(name) or 0) for name in names)

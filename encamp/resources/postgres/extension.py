@@ -1,0 +1,61 @@
+"""An extension in a Postgres database."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Sequence
+
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.postgres.sql import identifier, require_name
+from encamp.resources.postgres.state import State, ask, execute, read_state
+from encamp.resources.system import Reader, System
+
+
+@kind
+class PostgresExtension(Resource):
+    """An extension created in ``database`` by the superuser, in the schema ``schema``.
+
+    Its files must be on the host: on Debian those of contrib come with the server, on RHEL (untested) with the package
+    postgresql-contrib. It is never dropped or updated.
+    """
+
+    waits: ClassVar[bool] = True
+
+    name: str
+    database: str
+    schema: str = "public"
+    cluster: str = "main"
+
+    def __post_init__(self) -> None:
+        require_name("extension", self.name)
+        require_name("database", self.database)
+        require_name("schema", self.schema)
+
+    @property
+    def identity(self) -> str:
+        """An extension exists once in each database."""
+        return f"{self.database}/{self.name}"
+
+    def check(self, host: Reader) -> list[Change]:
+        state = read_state(host, self.cluster)
+        if state is None or self.database not in state.databases or self.name not in self._installed(host, state):
+            return [Change("extension", "absent", f"present in {self.database}")]
+        return []
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        # The session's search_path is pg_catalog; an extension goes into the first schema of it.
+        sql = f"SET search_path = {identifier(self.schema)};\nCREATE EXTENSION IF NOT EXISTS {identifier(self.name)};\n"
+        execute(
+            host,
+            self.cluster,
+            sql,
+            self.database,
+            cause="its files are not on this host, or the database is missing",
+            fix=f"install the package that brings {self.name} (contrib, or postgresql-<version>-{self.name})",
+        )
+
+    def _installed(self, host: Reader, state: State) -> list[str]:
+        """Names of the extensions in the database: one psql for each database, whatever the number of extensions."""
+        sql = "SELECT json_agg(extname) FROM pg_extension;"
+        key = f"postgres {self.cluster} extensions of {self.database}"
+        names: list[str] = host.once(key, lambda: ask(host, state.cluster, sql, self.database) or [])
+        return names

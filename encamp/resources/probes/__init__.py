@@ -1,0 +1,1 @@
+"""Checks that change nothing: expectations, ports, HTTP, the audit trail."""

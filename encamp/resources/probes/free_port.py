@@ -1,0 +1,102 @@
+"""A TCP port that nobody else listens on."""
+
+from __future__ import annotations
+
+import socket
+from typing import Sequence
+
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.system import Reader, System
+
+LISTEN = "0A"
+
+
+@kind
+class FreePort(Resource):
+    """A TCP port that is free, or held by the service ``unit`` of ours. Refuses, with the holder's name, otherwise.
+
+    ``bind`` is the address to listen on; one that is not the host's is refused, too. Empty: any. ``instead`` is what an
+    operator can do other than to stop the holder; empty: to set another ``port:``. ``container`` is one of
+    Docker's that is ours as well.
+    """
+
+    port: int
+    unit: str = ""
+    bind: str = ""
+    instead: str = ""
+    container: str = ""
+
+    def check(self, host: Reader) -> list[Change]:
+        if self.bind and not is_here(self.bind):
+            raise Refused(
+                f"{self.bind} is no address of this host", fix="set bind: to 0.0.0.0 or an address of the host"
+            )
+        sockets = _listening_sockets(host, self.port)
+        if not sockets:
+            return []
+        processes = list(filter(str.isdigit, host.listdir("/proc")))
+        if self.unit and any(_in_unit(host, pid, self.unit) and _owns(host, pid, sockets) for pid in processes):
+            return []
+        if self.container and self._in_container(host, sockets):
+            return []
+        for pid in processes:
+            if _owns(host, pid, sockets):
+                name = (host.read(f"/proc/{pid}/comm") or b"?").decode().strip()
+                raise self._taken(f"{name} (pid {pid})")
+        raise self._taken("another program")
+
+    def _in_container(self, host: Reader, sockets: set[str]) -> bool:
+        from encamp.resources.docker.api import container_pids
+
+        return any(_owns(host, str(pid), sockets) for pid in container_pids(host, self.container))
+
+    def _taken(self, holder: str) -> Refused:
+        return Refused(
+            f"port {self.port} is already taken by {holder}",
+            fix=f"stop that program, or {self.instead or 'set another port: in the inventory'} "
+            f"(`ss -ltnp sport = :{self.port}` shows it)",
+        )
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        raise NotImplementedError("a port is never freed by encamp")
+
+
+def is_here(address: str) -> bool:
+    """Whether a socket could be bound to the address. Nothing listens, and the port is any."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _in_unit(host: Reader, pid: str, unit: str) -> bool:
+    return f"/{unit}" in (host.read(f"/proc/{pid}/cgroup") or b"").decode("utf-8", "replace")
+
+
+def _listening_sockets(host: Reader, port: int) -> set[str]:
+    """Inodes of the sockets that listen on ``port``, from /proc/net/tcp and tcp6 (see proc(5))."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in (host.read(table) or b"").decode().splitlines()[1:]:
+            words = line.split()
+            if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
+                inodes.add(words[9])
+    return inodes
+
+
+def _owns(host: Reader, pid: str, inodes: set[str]) -> bool:
+    for descriptor in _descriptors(host, pid):
+        found = host.stat(f"/proc/{pid}/fd/{descriptor}")
+        if found and found.target.startswith("socket:[") and found.target[8:-1] in inodes:
+            return True
+    return False
+
+
+def _descriptors(host: Reader, pid: str) -> list[str]:
+    try:
+        return host.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return []

@@ -1,0 +1,1 @@
+"""Python environments made by uv, and the link that chooses one."""

@@ -1,0 +1,60 @@
+"""A Python that uv brings, for a release that the host's own Pythons are too new or too old for."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
+from encamp.resources.files.paths import expand
+from encamp.resources.python.interpreters import named, version_of
+from encamp.resources.system import Reader, System
+
+
+@kind
+class ManagedPython(Resource):
+    """A Python of one series: the host's own where it has it, else one downloaded by uv, beside the environments.
+
+    series: such as ``3.11``.
+    root: directory of the interpreters that uv brings; ``~/`` is the user's home.
+    uv: path of the uv program (see UvTool).
+    mirror: where uv downloads from, laid out as the releases of python-build-standalone; empty for uv's own default,
+        which is GitHub.
+    ca_file: PEM file on the host that proves it; empty for the system's trust store.
+    cache_dir: uv's cache.
+    """
+
+    series: str
+    root: str = ""
+    uv: str = ""
+    mirror: str = ""
+    ca_file: str = ""
+    cache_dir: str = "/var/cache/encamp/uv"
+
+    def check(self, host: Reader) -> list[Change]:
+        return [] if named(host, self.series, expand(host, self.root)) else [Change("python", "", self.series)]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        from encamp.resources.python import uv_run
+
+        root, cache = expand(host, self.root), expand(host, self.cache_dir)
+        for directory, mode in ((root, 0o755), (cache, 0o700)):
+            if host.stat(directory) is None:
+                host.mkdir(directory, mode=mode)
+        known = uv_run.environment(host, cache, self.ca_file)
+        known.update({"UV_PYTHON_INSTALL_DIR": root, "UV_PYTHON_DOWNLOADS": "manual"})
+        if self.mirror:
+            known["UV_PYTHON_INSTALL_MIRROR"] = self.mirror
+        host.progress(f"downloading Python {self.series}")
+        try:
+            uv_run.run(host, self.uv, ["python", "install", "--no-bin", self.series], known)
+        except CommandFailed as failed:
+            raise Failure(
+                f"uv could not bring Python {self.series} to this host",
+                "the place it downloads from is out of reach, or has no such Python for this machine",
+                f"install python{self.series} on the host, or set python_mirror: to a copy of the releases of "
+                "python-build-standalone that the host can reach",
+                failed.result.tail,
+            ) from None
+        host.run(["chmod", "-R", "u+rwX,go+rX,go-w", root])
+        if not version_of(host, named(host, self.series, root) or root):
+            raise Failure(f"uv brought no Python {self.series} that runs on this host", detail=root)

@@ -1,0 +1,127 @@
+"""One file from a Python package index, with the standard library alone (PEP 503 pages, PEP 691 JSON)."""
+
+from __future__ import annotations
+
+import time
+from typing import Optional, Union
+
+from encamp.resources.base import Failure
+from encamp.resources.files.paths import expand
+from encamp.resources.system import HttpAnswer, Reader
+from encamp.shared.secret import Secret
+
+ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
+TRIES = 3
+CA_FIX = "set ca_bundle: to the certificate authority that your network or index uses"
+
+
+def fetch(
+    host: Reader, index_url: Union[str, Secret], project: str, filename: str, sha256: str, ca_file: str = ""
+) -> bytes:
+    """Fetch one file of a project and prove its hash. Raises Failure when it cannot be had, or is not what was pinned.
+
+    ``index_url`` is the simple index's address; a user and password in it are sent as basic authentication, to that
+    server only.
+    """
+    import hashlib
+
+    base, credentials = split_credentials(index_url.reveal() if isinstance(index_url, Secret) else index_url)
+    page = f"{base.rstrip('/')}/{project}/"
+    found = _listed(host, page, {"Accept": ACCEPT, **credentials}, ca_file)
+    if filename not in found:
+        raise Failure(f"{page} does not offer {filename}", "the index lacks that release", "use an index that has it")
+    url = found[filename]
+    data = _get(host, url, credentials if _server(url) == _server(base) else {}, ca_file).body
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise Failure(
+            f"{url}: the content does not have the pinned hash",
+            "a proxy or mirror serves something else",
+            "find out what altered the file; encamp does not install it",
+        )
+    return data
+
+
+def _listed(host: Reader, page: str, headers: dict[str, str], ca_file: str) -> dict[str, str]:
+    """The links of a page, asked for again when what came cannot be read: proxies hand out empty and cut answers."""
+    for attempt in range(TRIES):
+        answer = _get(host, page, headers, ca_file)
+        content_type = next((value for name, value in answer.headers.items() if name.lower() == "content-type"), "")
+        try:
+            return links(answer.body, content_type, page)
+        except (ValueError, KeyError, TypeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            time.sleep(2**attempt)
+    raise Failure(f"{page}: not a page of a package index ({reason})", "another server answers", "check index_url:")
+
+
+def ca_path(host: Reader, ca_file: str) -> str:
+    """Where the file is that proves the index; empty for none. Raises Failure when it is missing: tools differ in what
+    they then trust."""
+    path = expand(host, ca_file)
+    if path and host.stat(path) is None:
+        raise Failure(
+            f"{path}: there is no such CA file", "the CA bundle was not installed before it is needed", CA_FIX
+        )
+    return path
+
+
+def links(body: bytes, content_type: str, page: str) -> dict[str, str]:
+    """The files a simple page offers: name to absolute address without the fragment."""
+    from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+    if "json" in content_type:
+        import json
+
+        return {item["filename"]: urljoin(page, item["url"]) for item in json.loads(body)["files"]}
+    addresses = (urldefrag(urljoin(page, link)).url for link in _anchors(body.decode("utf-8", "replace")))
+    return {unquote(urlsplit(address).path.rsplit("/", 1)[-1]): address for address in addresses}
+
+
+def split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Part an address from its user and password; the second is the header that carries them, empty without any."""
+    import base64
+    from urllib.parse import unquote, urlsplit, urlunsplit
+
+    parts = urlsplit(url)
+    userinfo, at, server = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    token = base64.b64encode(unquote(userinfo).encode()).decode()
+    return urlunsplit(parts._replace(netloc=server)), {"Authorization": f"Basic {token}"}
+
+
+def _anchors(text: str) -> list[str]:
+    from html.parser import HTMLParser
+
+    found: list[str] = []
+
+    class Anchors(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, Optional[str]]]) -> None:
+            if tag == "a":
+                found.extend(value for name, value in attrs if name == "href" and value)
+
+    Anchors().feed(text)
+    return found
+
+
+def _server(url: str) -> tuple[str, str]:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).scheme, urlsplit(url).netloc
+
+
+def _get(host: Reader, url: str, headers: dict[str, str], ca_file: str) -> HttpAnswer:
+    """GET with a few tries. Raises Failure with the reason and, where there is one, what to set."""
+    for attempt in range(TRIES):
+        answer = host.http("GET", url, headers=headers, timeout=120, ca_file=ca_file)
+        if answer.status == 200:
+            return answer
+        if answer.status in (401, 403, 404) or "CERTIFICATE" in answer.error.upper():
+            break
+        time.sleep(2**attempt)
+    if answer.status in (401, 403):
+        raise Failure(f"{url}: HTTP {answer.status}", "the index wants other credentials", "set index_url: with them")
+    if "CERTIFICATE" in answer.error.upper():
+        raise Failure(f"{url}: {answer.error}", "this host does not trust the server's certificate", CA_FIX)
+    reason = answer.error or f"HTTP {answer.status}"
+    raise Failure(f"{url}: {reason}", "this host cannot reach the package index", "set index_url: to one it can reach")

@@ -1,0 +1,55 @@
+"""Running uv on the host: nothing of its users' configuration comes into play, and the network gets three chances."""
+
+from __future__ import annotations
+
+import time
+from typing import Mapping, Sequence, Union
+
+from encamp.resources.base import CommandFailed, Failure
+from encamp.resources.files.paths import expand
+from encamp.resources.system import Reader, System
+from encamp.shared.secret import Secret
+
+TRIES = 3
+Environment = Mapping[str, Union[str, Secret]]
+
+
+def environment(host: Reader, cache: str, ca_file: str = "") -> dict[str, Union[str, Secret]]:
+    """All that uv may know. ``cache`` is its cache directory, ``ca_file`` as in PythonEnv."""
+    chosen: dict[str, Union[str, Secret]] = {
+        "HOME": cache,
+        "UV_CACHE_DIR": cache,
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_HTTP_TIMEOUT": "60",
+        "UV_HTTP_RETRIES": "3",
+        "UV_COMPILE_BYTECODE_TIMEOUT": "600",
+        "UV_SYSTEM_CERTS": "true",
+    }
+    if ca_file:
+        from encamp.resources.python.simple_index import ca_path
+
+        chosen["SSL_CERT_FILE"] = ca_path(host, ca_file)
+    return chosen
+
+
+def run(host: System, uv: str, arguments: Sequence[str], known: Environment, stdin: str = "") -> None:
+    """Run uv; again when the network failed. Raises CommandFailed with uv's own words."""
+    from encamp.resources.python.uv_errors import is_network
+
+    argv = [*_dies_with_us(host), expand(host, uv), *arguments, "--no-config", "--no-progress", "--color", "never"]
+    for attempt in range(1, TRIES + 1):
+        try:
+            host.run(argv, stdin, known, timeout=1800)
+            return
+        except CommandFailed as failed:
+            if attempt == TRIES or not is_network(failed.result):
+                raise
+        host.progress(f"the network did not answer; try {attempt + 1} of {TRIES}")
+        time.sleep(3 * attempt)
+    raise Failure("uv was not tried")
+
+
+def _dies_with_us(host: Reader) -> tuple[str, ...]:
+    """A prefix that ends uv with the agent: a uv left over would write into what the next run makes anew."""
+    setpriv = host.which("setpriv")
+    return (setpriv, "--pdeathsig", "KILL") if setpriv else ()

@@ -1,0 +1,110 @@
+"""The uv program at a path of its own, pinned by hash. Neither pip nor python3-venv is needed on the host."""
+
+from __future__ import annotations
+
+from typing import Optional, Sequence, Union
+
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
+from encamp.resources.files.paths import expand
+from encamp.resources.system import Reader, System
+from encamp.shared.secret import Secret
+from encamp.shared.wire import Blob
+
+MODE = 0o755
+
+
+@kind
+class UvTool(Resource):
+    """The uv binary of one pinned version, taken from its wheel and proven by hash.
+
+    path: where the binary goes, such as /opt/encamp/uv/0.13.9/uv; ``~/`` is the user's home.
+    version: the uv release.
+    wheels: (platform, wheel file name, sha256) for each platform; a platform is machine-system, such as
+        x86_64-linux-gnu, aarch64-linux-gnu, x86_64-darwin, aarch64-darwin.
+    index_url: simple index to fetch the wheel from; a Secret when it holds credentials.
+    ca_file: PEM file on the host that proves the index; empty for the system's trust store.
+    wheel: the wheel for the host's platform, sent by the controller instead of fetched from the index.
+    """
+
+    path: str
+    version: str
+    wheels: tuple[tuple[str, str, str], ...]
+    index_url: Union[str, Secret] = ""
+    ca_file: str = ""
+    wheel: Optional[Union[Blob, bytes]] = None
+
+    def check(self, host: Reader) -> list[Change]:
+        """Cheap: the size and the wheel's hash stand in a file beside the binary; 50 MB are not hashed at each run."""
+        path = expand(host, self.path)
+        found = host.stat(path)
+        if found is None:
+            return [Change("uv", "", self.version)]
+        if found.kind != "file" or self._recorded(host, path) != found.size:
+            return [Change("uv", "unknown content", self.version)]
+        if found.mode != MODE:
+            return [Change("mode", f"{found.mode:04o}", f"{MODE:04o}")]
+        return []
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        path = expand(host, self.path)
+        if [change.what for change in changes] == ["mode"]:
+            host.set_mode(path, MODE)
+            return
+        filename, sha256 = self._wheel_for(host)
+        binary = _binary(self._wheel_bytes(host, filename, sha256), filename)
+        host.remove(_marker(path))
+        parent = path.rpartition("/")[0]
+        if host.stat(parent) is None:
+            host.mkdir(parent)
+        host.write(path, binary, mode=MODE)
+        host.run([path, "--version"], cause="the binary does not run here", fix="is the path on a noexec mount?")
+        host.write(_marker(path), f"{sha256} {len(binary)}\n")
+
+    def _recorded(self, host: Reader, path: str) -> int:
+        """Size of the binary as written by us from one of the pinned wheels; -1 where that is not on record."""
+        words = (host.read(_marker(path)) or b"").decode("utf-8", "replace").split()
+        pinned = {sha256 for _, _, sha256 in self.wheels}
+        return int(words[1]) if len(words) == 2 and words[0] in pinned and words[1].isdigit() else -1
+
+    def _wheel_for(self, host: Reader) -> tuple[str, str]:
+        platform = host.once("uv platform", lambda: _platform(host))
+        for name, filename, sha256 in self.wheels:
+            if name == platform:
+                return filename, sha256
+        known = ", ".join(name for name, _, _ in self.wheels)
+        raise Refused(f"uv {self.version} is not pinned for {platform}", f"pinned: {known}")
+
+    def _wheel_bytes(self, host: System, filename: str, sha256: str) -> bytes:
+        if self.wheel is None:
+            host.progress(f"fetching uv {self.version}")
+            from encamp.resources.python.simple_index import ca_path, fetch
+
+            return fetch(host, self.index_url, "uv", filename, sha256, ca_path(host, self.ca_file))
+        assert isinstance(self.wheel, Blob), "bytes travel as a blob"
+        if self.wheel.sha256 != sha256:
+            raise Failure(f"the wheel sent is not {filename}", "the controller sent another platform's wheel")
+        host.progress(f"taking uv {self.version} from the controller")
+        return host.fetch(self.wheel)
+
+
+def _marker(path: str) -> str:
+    return f"{path}.encamp"
+
+
+def _platform(host: Reader) -> str:
+    """machine-system of the host, in the words of ``UvTool.wheels``."""
+    system, _, machine = host.query(["uname", "-sm"]).out.strip().partition(" ")
+    machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(machine, machine)
+    return f"{machine}-{ {'Linux': 'linux-gnu', 'Darwin': 'darwin'}.get(system, system.lower()) }"
+
+
+def _binary(wheel: bytes, filename: str) -> bytes:
+    """The program inside the wheel: ``uv-<version>.data/scripts/uv``."""
+    import io
+    import zipfile
+
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        for member in archive.namelist():
+            if member.endswith(".data/scripts/uv"):
+                return archive.read(member)
+    raise Failure(f"{filename} holds no uv program", "uv changed the layout of its wheels", "report it")

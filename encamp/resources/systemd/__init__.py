@@ -1,0 +1,1 @@
+"""systemd units and services: their files, state, restarts, probes."""

@@ -1,0 +1,58 @@
+"""Proof that a systemd unit stays up."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar, Sequence
+
+from encamp.resources.base import Change, Resource, kind
+from encamp.resources.system import Reader, System
+from encamp.resources.systemd.unit_state import UnitState, unit_failure, unit_name, unit_state
+
+
+@kind
+class SystemdProbe(Resource):
+    """A systemd unit has been active for a while without a restart.
+
+    ``unit``: its name. ``stable_seconds``: how long it must have been up. ``timeout``: seconds to wait for that before
+    the deploy fails with the unit's last journal lines.
+    """
+
+    changes_host: ClassVar[bool] = False
+    waits: ClassVar[bool] = True
+
+    unit: str
+    stable_seconds: float = 5
+    timeout: float = 60
+
+    def check(self, host: Reader) -> list[Change]:
+        state = unit_state(host, self.unit)
+        if self._stable(state):
+            return []
+        before = f"active for {_up(state):.0f} s" if state.active else str(state)
+        return [Change("stable", before, f"active for {self.stable_seconds:g} s")]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        name = unit_name(self.unit)
+        first = unit_state(host, name).restarts
+        host.progress(f"waiting until {name} has been up for {self.stable_seconds:g} s")
+        state = host.wait_for(lambda: unit_state(host, name), self.timeout, self._decided)
+        if not self._stable(state):
+            raise unit_failure(host, name, f"{name} does not stay up: {self._story(state, first)}")
+
+    def _stable(self, state: UnitState) -> bool:
+        # systemd's times and Python's monotonic clock are both CLOCK_MONOTONIC.
+        return state.active and _up(state) >= self.stable_seconds
+
+    def _decided(self, state: UnitState) -> bool:
+        """Stable, or in a state that systemd will not leave by itself: waiting longer would teach nothing."""
+        return self._stable(state) or state.stopped
+
+    def _story(self, state: UnitState, first: int) -> str:
+        restarts = max(state.restarts - first, 0)
+        again = f", after {restarts} restarts within {self.timeout:g} s" if restarts else ""
+        return f"{state}{again}"
+
+
+def _up(state: UnitState) -> float:
+    return time.monotonic() - state.active_since if state.active else 0.0

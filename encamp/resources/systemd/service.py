@@ -1,0 +1,61 @@
+"""A systemd unit's run state and start at boot."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
+from encamp.resources.system import Reader, System
+from encamp.resources.systemd.unit_state import UnitState, change_state, unit_name, unit_state
+
+
+@kind
+class Service(Resource):
+    """A systemd unit that runs or not, and starts at boot or not.
+
+    ``running``: whether it runs now; a failed or crash-looping unit does not count as running. ``enabled``: whether it
+    starts at boot. A unit that does not exist satisfies ``running=False, enabled=False``.
+    """
+
+    name: str
+    running: bool = True
+    enabled: bool = True
+
+    def check(self, host: Reader) -> list[Change]:
+        state = unit_state(host, self.name)
+        if state.load == "masked" and (self.running or self.enabled):
+            raise Refused(
+                f"{self.name} is masked on this host",
+                "somebody forbade this unit to start",
+                f"if it may run: systemctl unmask {self.name}",
+            )
+        changes = []
+        if state.enabled != self.enabled:
+            changes.append(Change("enabled", _yes(state.enabled), _yes(self.enabled)))
+        if not (state.active if self.running else state.stopped):
+            changes.append(Change("running", str(state), "active" if self.running else "stopped"))
+        return changes
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        name = unit_name(self.name)
+        state = unit_state(host, name)
+        if not state.exists:
+            raise Failure(f"there is no unit {name} on this host", fix="declare its SystemdUnit or Package before it")
+        differs = {change.what for change in changes}
+        if "enabled" in differs:
+            self._enable(host, name, state)
+        if "running" in differs:
+            change_state(host, "start" if self.running else "stop", name)
+
+    def _enable(self, host: System, name: str, state: UnitState) -> None:
+        if self.enabled and state.file_state in ("static", "transient"):
+            raise Failure(
+                f"{name} cannot be enabled",
+                "its unit file has no [Install] section, so nothing can start it at boot",
+                "give it one (WantedBy=multi-user.target), or declare enabled: false",
+            )
+        host.run(["systemctl", "enable" if self.enabled else "disable", "--", name])
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

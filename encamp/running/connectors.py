@@ -1,0 +1,216 @@
+"""How each host of a run is reached and who its agent runs as."""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from encamp.running import passwords
+from encamp.settings.declare import setting
+from encamp.shared.record import record
+from encamp.shared.secret import Secret
+from encamp.support.paths import locate
+from encamp.transport.agent_exec import Link
+from encamp.transport.launch import LaunchSpec
+from encamp.transport.local import LocalLink
+
+if TYPE_CHECKING:
+    import fabric
+
+    from encamp.site import Site, SiteHost
+    from encamp.ssh.config import Hop
+    from encamp.ssh.target import Address
+
+T = TypeVar("T")
+U = TypeVar("U")
+#: Takes host names and what is to be reported of them.
+Warn = Callable[[str, Sequence[str]], None]
+
+
+@record
+class Settings:
+    """How encamp connects to a host. The login itself is set with Ansible's own ``ansible_*`` variables."""
+
+    host_key_checking: Literal["strict", "accept-new"] = setting(
+        "strict",
+        "Refuse an unknown host key, or record it at the first contact. A changed key is always refused.",
+        per_host=True,
+    )
+    known_hosts: str = setting("", "A known_hosts file of the project, read beside the user's own.", per_host=True)
+    connect_timeout: int = setting(
+        10,
+        "Seconds to wait for a TCP connection. Unset, ConnectTimeout of ~/.ssh/config counts.",
+        minimum=1,
+        per_host=True,
+    )
+    connect_tries: int = setting(
+        3,
+        "How often to try a connection that fails. A server that is busy (MaxStartups) is asked more often, unless "
+        "this is 1.",
+        minimum=1,
+        per_host=True,
+    )
+    step_timeout: int = setting(
+        3600,
+        "Seconds that a step may take on the host; then it is ended there, with all that it started. A step with a "
+        "time limit of its own, such as one that waits for flow runs, has that one where it is longer.",
+        minimum=1,
+        per_host=True,
+    )
+    bootstrap_python: bool = setting(
+        False,
+        "Install python3 with the host's package manager where there is none: the one thing done without the agent, "
+        "and not with --check.",
+        per_host=True,
+    )
+    key_passphrase: Secret | None = setting(
+        None,
+        "Passphrase of an encrypted private key that is not in ssh-agent. Unset: ENCAMP_SSH_PASSPHRASE, or asked for "
+        "before any host is touched.",
+        per_host=True,
+    )
+
+
+class Connector(Protocol):
+    """Opens links, and says how the agent is started at their end."""
+
+    def open(self, host: str) -> Link: ...
+
+    def launch_spec(self, host: str) -> LaunchSpec: ...
+
+    def report_warnings(self, warn: Warn) -> None: ...
+
+
+class LocalConnector:
+    """This machine, as the user who runs encamp, without SSH."""
+
+    def open(self, host: str) -> LocalLink:
+        return LocalLink()
+
+    def launch_spec(self, host: str) -> LaunchSpec:
+        return LaunchSpec(host, sys.executable, become=False)
+
+    def report_warnings(self, warn: Warn) -> None:
+        """There is nothing to warn of."""
+
+
+class SshConnector:
+    """Hosts of a site over SSH. ``become`` None: as the inventory says (root unless told otherwise).
+
+    ``hosts``: those that will be connected to. All that can be known of their connections is found out here, passwords
+    and passphrases included, and ``warnings`` tells what of OpenSSH's configuration is not obeyed, and for whom.
+    Raises InventoryError, SettingsError.
+    """
+
+    def __init__(
+        self, site: Site, config: fabric.Config, become: bool | None = None, hosts: Iterable[str] = ()
+    ) -> None:
+        self._site, self._config, self._become = site, config, become
+        self._passphrases = passwords.Passphrases(config)
+        self._config_file: str = config._runtime_ssh_path or ""
+        self._routes: dict[str, tuple[Hop, ...]] = {}
+        self.warnings: Mapping[str, list[str]] = self._prepare([site.host(name) for name in hosts])
+
+    def open(self, host: str) -> Link:
+        """Connect. Raises Unreachable."""
+        from encamp.ssh.connection import connect
+
+        found = self._site.host(host)
+        return LocalLink() if found.inventory.local else connect(self._address(found))
+
+    def launch_spec(self, host: str) -> LaunchSpec:
+        found = self._site.host(host)
+        become = found.inventory.become if self._become is None else self._become
+        password = passwords.become_password(self._config, found.settings(passwords.Settings))
+        options = found.settings(Settings)
+        return LaunchSpec(
+            host,
+            found.inventory.python,
+            become and not self._is_root(found),
+            password,
+            bootstrap=options.bootstrap_python,
+            step_timeout=options.step_timeout,
+        )
+
+    def report_warnings(self, warn: Warn) -> None:
+        """Report the warnings, each once, whatever the number of hosts."""
+        for text, hosts in self.warnings.items():
+            warn(", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else ""), [text])
+
+    def with_become(self, become: bool | None) -> SshConnector:
+        """The same hosts and all that was found out about them, with an agent that runs as root or not."""
+        other = copy.copy(self)
+        other._become = become
+        return other
+
+    def _prepare(self, hosts: list[SiteHost]) -> dict[str, list[str]]:
+        """Warnings by their text, each with the hosts it is about."""
+        from encamp.ssh import config_warnings
+        from encamp.ssh.login import algorithms
+
+        remote = [host for host in hosts if not host.inventory.local]
+        for host, route in zip(remote, _side_by_side(self._route, remote), strict=True):
+            self._routes[host.name] = route
+        warnings: dict[str, list[str]] = {}
+        for host in remote:
+            policy = self._address(host).policy
+            source = host.settings(Settings).key_passphrase
+            for hop in self._routes[host.name]:
+                if hop.values:
+                    algorithms(hop)
+                for text in config_warnings.warnings(hop, self._config_file):
+                    warnings.setdefault(text, []).append(host.name)
+                self._passphrases.prepare(hop, policy.keys, source, policy.password is not None)
+        return warnings
+
+    def _route(self, host: SiteHost) -> tuple[Hop, ...]:
+        from encamp.ssh.config import route
+
+        known = self._routes.get(host.name)
+        return known or route(host.inventory.address, host.inventory.user, host.inventory.port, self._config_file)
+
+    def _address(self, host: SiteHost) -> Address:
+        from encamp.ssh.target import Address, Policy
+
+        options, route = host.settings(Settings), self._route(host)
+        policy = Policy(
+            accept_new=options.host_key_checking == "accept-new",
+            known_hosts=locate(options.known_hosts, host.inventory.directory) if options.known_hosts else "",
+            keys=self._keys(host),
+            password=passwords.login_password(self._config, host.settings(passwords.Settings)),
+            passphrases=self._passphrases.found,
+            timeout=self._timeout(host, options, route[-1]),
+            ask=passwords.asker(),
+        )
+        return Address(route, policy, options.connect_tries)
+
+    def _keys(self, host: SiteHost) -> tuple[str, ...]:
+        """What the command line names counts most."""
+        given = self._config.connect_kwargs.get("key_filename") or []
+        named = [os.path.abspath(os.path.expanduser(path)) for path in given]
+        return tuple(named or ([host.inventory.key_file] if host.inventory.key_file else []))
+
+    def _timeout(self, host: SiteHost, options: Settings, hop: Hop) -> float:
+        configured = hop.first("connecttimeout")
+        given = self._config.connect_kwargs.get("timeout")
+        if given or host.origin("connect_timeout") or not configured:
+            return float(given or options.connect_timeout)
+        return float(configured)
+
+    def _is_root(self, host: SiteHost) -> bool:
+        if host.inventory.local:
+            return os.geteuid() == 0
+        return self._route(host)[-1].user == "root"
+
+
+def _side_by_side(look: Callable[[T], U], items: Sequence[T]) -> list[U]:
+    """What ``look`` says of each. It waits for another program, so several are asked at once."""
+    if len(items) < 2:
+        return [look(item) for item in items]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(look, items))

@@ -1,0 +1,1 @@
+"""Secrets: where they come from, vaults, the store of generated ones, rotation."""

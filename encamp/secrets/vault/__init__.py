@@ -1,0 +1,1 @@
+"""Ansible Vault: values and files encrypted as the ``ansible-vault`` tool does."""

@@ -1,0 +1,1 @@
+"""Settings: how a role declares them, how they are read, converted, checked and described."""

@@ -1,0 +1,1 @@
+"""SSH: configuration, keys, host keys, connections. Knows nothing of plans or output."""

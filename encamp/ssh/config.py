@@ -1,0 +1,179 @@
+"""How OpenSSH would reach a host: ``ssh -G`` reads its configuration, so that there is one truth (ADR 11).
+
+The program is asked only where a configuration file says something that matters to a connection.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from encamp.errors import InventoryError
+from encamp.shared.record import factory, record, replace
+from encamp.ssh import config_files, directives
+from encamp.ssh.config_files import Statement
+from encamp.support import user as current_user
+
+ASK_SECONDS = 60
+#: As many jump hosts as anybody has in a row; more are a loop.
+MAX_HOPS = 16
+SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
+DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
+Values = Mapping[str, tuple[str, ...]]
+_LISTS = ("userknownhostsfile", "globalknownhostsfile")
+_SPLIT = "\0"
+
+
+@record
+class Hop:
+    """One SSH connection: the name that was asked for, what OpenSSH makes of it, and all else it says of it.
+
+    ``values`` holds the directives of ``ssh -G`` under their lower-case keywords; none where it was not asked.
+    """
+
+    name: str
+    host: str
+    port: int
+    user: str
+    values: Values = factory(dict)
+
+    @property
+    def place(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def recorded(self) -> str:
+        """The name that known-hosts files have for it: ``vm1``, or ``[vm1]:2222`` for another port."""
+        alias = self.first("hostkeyalias")
+        host = self.host.lower()
+        return alias or (host if self.port == 22 else f"[{host}]:{self.port}")
+
+    def first(self, keyword: str, default: str = "") -> str:
+        """A directive's value; ``default`` where it has none (OpenSSH's word ``none`` counts as that)."""
+        found = self.values.get(keyword, ("",))[0]
+        return default if found in ("", "none") else found
+
+    def files(self, keyword: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Paths of a directive that may be repeated or hold several, tokens and ``~`` expanded."""
+        found = self.values.get(keyword, default)
+        return tuple(self.path(one) for one in found if one != "none")
+
+    @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """The known-hosts files, the user's own first: new keys are recorded in that one."""
+        folder = f"{config_files.home()}/.ssh"
+        own = self.values.get("userknownhostsfile", (f"{folder}/known_hosts{_SPLIT}{folder}/known_hosts2",))
+        common = self.values.get("globalknownhostsfile", (f"{SYSTEM_KNOWN_HOSTS}{_SPLIT}{SYSTEM_KNOWN_HOSTS}2",))
+        names = [name for text in (*own, *common) for name in text.split(_SPLIT)]
+        return tuple(self.path(name) for name in names if name != "none")
+
+    @property
+    def identity_files(self) -> tuple[str, ...]:
+        """Files that may hold private keys, in OpenSSH's order; not all of them exist."""
+        return self.files("identityfile", tuple(f"~/.ssh/{name}" for name in DEFAULT_KEYS))
+
+    def path(self, text: str) -> str:
+        """A path of the configuration: tokens, ``${NAME}`` and ``~`` expanded."""
+        named = re.sub(r"\$\{(\w+)\}", lambda match: os.environ.get(match[1], ""), self.expand(text))
+        return config_files.home() + named[1:] if named == "~" or named.startswith("~/") else os.path.expanduser(named)
+
+    def expand(self, text: str) -> str:
+        """Replace OpenSSH's tokens (ssh_config(5), TOKENS)."""
+        return re.sub(r"%([%CdhikLlnpru])", lambda match: self._token(match[1]), text)
+
+    def _token(self, letter: str) -> str:
+        if letter == "C":
+            parts = (self._token("l"), self.host, str(self.port), self.user, self.first("proxyjump"))
+            return hashlib.sha1("".join(parts).encode(), usedforsecurity=False).hexdigest()
+        local = socket.gethostname()
+        tokens = {"%": "%", "d": config_files.home(), "h": self.host, "i": str(os.getuid()), "n": self.name}
+        tokens |= {"k": self.first("hostkeyalias", self.host), "l": local, "L": local.partition(".")[0]}
+        return {**tokens, "p": str(self.port), "r": self.user, "u": current_user.who()}[letter]
+
+
+def route(name: str, user: str | None, port: int | None, file: str = "") -> tuple[Hop, ...]:
+    """The connections to open one through another, jump hosts first, the host itself last.
+
+    ``file`` stands for ``ssh -F``. Raises InventoryError for a configuration that OpenSSH refuses or that loops.
+    """
+    return _hops(name, user, port, file, None, 0)
+
+
+def _hops(name: str, user: str | None, port: int | None, file: str, jump: str | None, depth: int) -> tuple[Hop, ...]:
+    """``jump`` None: as the host's own configuration says."""
+    if depth == MAX_HOPS:
+        raise InventoryError(
+            f"the jump hosts of {name} lead in a circle", f"leave the jump host itself out: `Host * !{name}`"
+        )
+    hop = look_up(name, user, port, file)
+    through = hop.first("proxyjump") if jump is None else jump
+    if not through:
+        return (hop,)
+    before, _, last = through.rpartition(",")
+    jump_user, host, jump_port = _parse_jump(last.strip())
+    return (*_hops(host, jump_user, jump_port, file, before or None, depth + 1), hop)
+
+
+def _parse_jump(text: str) -> tuple[str | None, str, int | None]:
+    """``[user@]host[:port]`` or an ssh:// URI, as OpenSSH has checked it."""
+    user, at, place = text.removeprefix("ssh://").rstrip("/").rpartition("@")
+    match = re.fullmatch(r"\[(.+)\](?::(\d+))?|([^:]+)(?::(\d+))?", place)
+    if not match:
+        return (user if at else None), place, None
+    number = match[2] or match[4]
+    return (user if at else None), match[1] or match[3], int(number) if number else None
+
+
+def _unambiguous(hop: Hop, written: Sequence[Statement]) -> Hop:
+    """``ssh -G`` tells lists of files without quotes: a name with a space in it is known by how it was written."""
+    paths = [tuple(map(hop.path, one.words)) for one in written if one.keyword in _LISTS]
+    lists = {" ".join(names): names for names in paths}
+    split = {
+        keyword: tuple(_SPLIT.join(lists.get(text, text.split())) for text in found) if keyword in _LISTS else found
+        for keyword, found in hop.values.items()
+    }
+    return replace(hop, values=split)
+
+
+@functools.cache
+def look_up(name: str, user: str | None, port: int | None, file: str = "") -> Hop:
+    """What OpenSSH makes of a name. Raises InventoryError with OpenSSH's own words."""
+    found = config_files.statements(file)
+    if not file and all(one.keyword in directives.NEUTRAL for one in found):
+        return Hop(name, name, port or 22, user or current_user.login())
+    values = ask(name, user, port, file)
+    return _unambiguous(Hop(name, values["hostname"][0], int(values["port"][0]), values["user"][0], values), found)
+
+
+def ask(name: str, user: str | None = None, port: int | None = None, file: str = "") -> Values:
+    """The directives that are in force for a name, as ``ssh -G`` tells them. Raises InventoryError."""
+    command = ["ssh", "-G", "-T"]
+    command += ["-F", file] if file else []
+    command += ["-l", user] if user else []
+    command += ["-p", str(port)] if port else []
+    try:
+        done = subprocess.run(
+            [*command, "--", name], stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_SECONDS
+        )
+    except FileNotFoundError:
+        raise InventoryError(
+            "there is no ssh program here, which alone reads ~/.ssh/config as OpenSSH does",
+            "install OpenSSH's client, or leave the file out with `fab -S /dev/null`",
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise InventoryError(
+            f"`ssh -G {name}` gives no answer within {ASK_SECONDS} s", "look at `Match exec` in your ssh configuration"
+        ) from None
+    if done.returncode != 0:
+        told = done.stderr.decode("utf-8", "replace").strip() or f"`ssh -G {name}` exits {done.returncode}"
+        raise InventoryError(f"OpenSSH refuses its configuration: {told}", "correct the file, then run again")
+    values: dict[str, tuple[str, ...]] = {}
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        keyword, _, value = line.partition(" ")
+        values[keyword.lower()] = (*values.get(keyword.lower(), ()), value)
+    return values

@@ -1,0 +1,83 @@
+"""Warnings about directives of OpenSSH's configuration that are in force for a host and have no effect here."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from encamp.errors import InventoryError
+from encamp.ssh import config_files
+from encamp.ssh.config_files import Statement
+
+if TYPE_CHECKING:
+    from encamp.ssh.config import Hop, Values
+from encamp.ssh.directives import IGNORED, NEUTRAL, OBEYED, REFUSED
+
+#: Values of theirs that ask for nothing beyond what encamp does anyway.
+_HARMLESS = {"stricthostkeychecking": ("true", "yes", "ask")}
+
+
+def warnings(hop: Hop, file: str = "") -> list[str]:
+    """What of OpenSSH's configuration is in force for this host and not obeyed, each with its file and line.
+
+    Raises InventoryError where leaving it out would not be safe.
+    """
+    found = []
+    for one in _in_force(hop, file):
+        text = f"{one.origin}: {_shown(one)} has no effect here"
+        if one.keyword in REFUSED:
+            raise InventoryError(f"{_shown(one)} cannot be obeyed for {hop.name}", REFUSED[one.keyword], one.origin)
+        reason = IGNORED.get(one.keyword, "encamp does not know this directive")
+        found.append(f"{text}: {reason}")
+    return found
+
+
+def _in_force(hop: Hop, file: str) -> list[Statement]:
+    """The statements that are not obeyed and that count for this host, one for each keyword."""
+    if not hop.values:
+        return []
+    written: dict[str, list[Statement]] = {}
+    for one in config_files.statements(file):
+        if _is_told(one):
+            written.setdefault(one.keyword, []).append(one)
+    return [_where(hop, found) for keyword, found in written.items() if _counts(hop, keyword)]
+
+
+def _is_told(one: Statement) -> bool:
+    """Distributions switch Kerberos on for everybody: only who writes so himself is told that it is not used."""
+    if one.keyword == "gssapiauthentication" and one.origin.file.startswith("/etc/ssh/"):
+        return False
+    return one.keyword in IGNORED or one.keyword in REFUSED or one.keyword not in NEUTRAL | OBEYED
+
+
+def _counts(hop: Hop, keyword: str) -> bool:
+    """Whether a directive's value for this host differs from what OpenSSH has without any configuration."""
+    value = hop.values.get(keyword, ())
+    return value != _defaults().get(keyword, ()) and not set(value) & set(_HARMLESS.get(keyword, ()))
+
+
+@functools.cache
+def _defaults() -> Values:
+    from encamp.ssh.config import ask
+
+    return ask("localhost", file="none")
+
+
+def _where(hop: Hop, found: list[Statement]) -> Statement:
+    """The statement that most likely set the value: the first one under a block that is for this host."""
+    return next((one for one in found if _is_for(hop, one.block)), found[0])
+
+
+def _is_for(hop: Hop, block: Statement | None) -> bool:
+    """Whether a Host line names the host. Of a Match line only OpenSSH knows; it may be."""
+    if block is None or block.keyword == "match":
+        return True
+    positive = [word for word in block.words if not word.startswith("!")]
+    negative = [word[1:] for word in block.words if word.startswith("!")]
+    return any(config_files.matches(word, hop.name) for word in positive) and not any(
+        config_files.matches(word, hop.name) for word in negative
+    )
+
+
+def _shown(one: Statement) -> str:
+    return f"{one.keyword} {one.value}"

@@ -1,0 +1,89 @@
+"""What went wrong with a connection: whether it may pass, and how an operator reads it."""
+
+from __future__ import annotations
+
+import socket
+
+import paramiko
+from paramiko.ssh_exception import ChannelException, IncompatiblePeer
+
+from encamp.errors import Unreachable
+from encamp.ssh.config import Hop
+from encamp.ssh.login import LoginRefused
+from encamp.ssh.target import Address
+
+#: Words of paramiko's about a connection that broke, or a packet that did.
+_PASSING = ("banner", "Invalid packet", "No existing session", "EOF", "Timeout", "Negotiation failed", "padding")
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether the server took the connection and hung up before it greeted, as sshd does above MaxStartups."""
+    if isinstance(error, paramiko.SSHException):
+        return "banner" in str(error) and not isinstance(error.__cause__ or error.__context__, TimeoutError)
+    return isinstance(error, (ConnectionResetError, EOFError))
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether another try may help: the network's faults, not a refused key or log-in."""
+    if isinstance(error, (paramiko.AuthenticationException, IncompatiblePeer)):
+        return False
+    if isinstance(error, ChannelException):
+        return error.code == 2  # the jump host cannot connect: the same as a refused connection here
+    if isinstance(error, paramiko.SSHException):
+        return any(word in str(error) for word in _PASSING)
+    return isinstance(error, (TimeoutError, ConnectionError, EOFError)) or (
+        isinstance(error, OSError) and not isinstance(error, (socket.gaierror, FileNotFoundError, PermissionError))
+    )
+
+
+def explained(hop: Hop, address: Address, error: Exception) -> Unreachable:
+    """The error as an operator reads it, with what to do. It names the jump host where that is at fault."""
+    found = _explained(hop, address.policy.timeout, error)
+    if hop is not address.route[-1]:
+        found.message = f"jump host {hop.name}: {found.message}"
+    return found
+
+
+def _explained(hop: Hop, timeout: float, error: Exception) -> Unreachable:
+    if isinstance(error, paramiko.AuthenticationException):
+        return _refused(hop, error)
+    if isinstance(error, socket.gaierror):
+        return Unreachable(f"no address for {hop.host}: {error.strerror}", "check the name, or set ansible_host")
+    if isinstance(error, TimeoutError):
+        return Unreachable(f"{hop.place} does not answer within {timeout:g} s", "check address, network, firewall")
+    if is_busy(error):
+        return Unreachable(
+            f"{hop.place} takes connections and hangs up before it greets",
+            "its sshd is overloaded, starting, or bars this address: see MaxStartups and its log (journalctl -u ssh)",
+        )
+    if isinstance(error, ChannelException):
+        return Unreachable(
+            f"{hop.place} cannot be reached from the jump host: {error.text}", "try `ssh JUMPHOST` first"
+        )
+    if isinstance(error, IncompatiblePeer):
+        return Unreachable(
+            f"{hop.place} and this machine have no algorithm in common: {error}",
+            "upgrade its OpenSSH (encamp needs 6.5 or later with SHA-2), or see Ciphers, MACs, KexAlgorithms and "
+            "HostKeyAlgorithms in your ssh configuration",
+        )
+    if isinstance(error, OSError):
+        return Unreachable(
+            f"{hop.place}: {error.strerror or error}", "check that sshd runs there and that the port is right"
+        )
+    return Unreachable(
+        f"cannot connect to {hop.place}: {error}", "check that sshd runs there and that the port is right"
+    )
+
+
+def _refused(hop: Hop, error: paramiko.AuthenticationException) -> Unreachable:
+    tried = error.tried if isinstance(error, LoginRefused) else ()
+    offered = f" with {', '.join(tried)}" if tried else ""
+    message = f"{hop.place} refuses the login of {hop.user}{offered}: {error}"
+    if len(tried) > 1 and "EOF" in str(error):
+        return Unreachable(
+            f"{message} (it hung up after so many keys: MaxAuthTries)",
+            "name the right key in ansible_ssh_private_key_file, and set IdentitiesOnly yes in your ssh configuration",
+        )
+    return Unreachable(
+        message, "check ansible_user and ansible_ssh_private_key_file, and the host's ~/.ssh/authorized_keys"
+    )

@@ -1,0 +1,1 @@
+"""Helpers that import nothing but errors: cache, atomic files, quoting, paths."""

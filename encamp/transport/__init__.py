@@ -1,0 +1,1 @@
+"""The agent on the other side of one exec: what ships, how it starts, what it answers."""

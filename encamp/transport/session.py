@@ -1,0 +1,160 @@
+"""The two streams of one exec: what is said to the agent there, or to sudo before it, and what is heard."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from encamp.errors import BecomeRefused, EncampError, HostFailed, Unreachable
+from encamp.shared.wire import PART_SIZE, PROTOCOL, SILENCE_LIMIT
+from encamp.transport import launch_errors
+from encamp.transport.launch import LaunchSpec
+from encamp.transport.traffic import Traffic
+
+if TYPE_CHECKING:
+    from paramiko import Channel
+
+    from encamp.transport.local import LocalChannel
+
+BOOT_TIMEOUT = 60.0
+READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+((?: [0-9a-f]{64})*)\s*\Z")
+TAIL_LINES = 8
+#: Bytes of an upload between two events that tell how far it is.
+MEASURE_BYTES = 512 * 1024
+
+
+class Session:
+    """The two streams of one exec. Standard error is drained in a thread: sudo prompts there."""
+
+    def __init__(self, channel: Channel | LocalChannel, remote: LaunchSpec, prompt: str, traffic: Traffic) -> None:
+        self._channel, self._remote, self._prompt, self._traffic = channel, remote, prompt, traffic
+        self._buffer = b""
+        self._errors = ""
+        self._heard: list[str] = []
+        self.kept: list[str] = []
+        self._refusal: BecomeRefused | None = None
+        self._drain = threading.Thread(target=self._read_errors, daemon=True)
+        self._drain.start()
+        traffic.execs += 1
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def await_ready(self) -> None:
+        """Wait for READY, giving the sudo password if, and only when, sudo asks with our own prompt.
+
+        Then ``kept`` holds the hashes of the sources that the host has kept.
+        """
+        for line in self._lines(BOOT_TIMEOUT):
+            found = READY.match(line)
+            if found:
+                self.kept = found[4].decode().split()
+                return self._accept(*map(int, found.groups()[:3]))
+            self._heard = [*self._heard, line.decode("utf-8", "replace").strip()][-TAIL_LINES:]
+        self._drain.join(5)
+        if self._refusal:
+            raise self._refusal
+        raise launch_errors.of_agent(self._remote, self.errors, self._heard, self._channel.recv_exit_status())
+
+    def await_end(self, silence: float) -> None:
+        """Wait until a command that is no agent has ended. Raises HostFailed where it did not end well."""
+        for _ in self._lines(silence):
+            pass
+        self._drain.join(5)
+        if self._refusal or self._channel.recv_exit_status() != 0:
+            raise self._refusal or launch_errors.of_install(self.errors)
+
+    def _accept(self, protocol: int, major: int, minor: int) -> None:
+        if protocol != PROTOCOL:
+            raise HostFailed(f"the agent speaks protocol {protocol}, this encamp {PROTOCOL}")
+        if (major, minor) < (3, 9):
+            raise HostFailed(
+                f"{self._remote.python} on the host is Python {major}.{minor}; 3.9 is the oldest that works",
+                "install a newer Python there and name it with ansible_python_interpreter",
+            )
+
+    def send(self, data: bytes) -> bool:
+        """Whether the host takes it. One that does not has ended: its last words may still be unread, and the reading
+        side tells what became of it. Raises Unreachable when it takes nothing for too long: half was sent, perhaps."""
+        self._traffic.sent += len(data)
+        try:
+            self._channel.sendall(data)
+        except TimeoutError:
+            raise Unreachable("the host takes nothing more of what is sent", launch_errors.AGAIN) from None
+        except OSError:
+            return False
+        return True
+
+    def cut_short(self) -> EncampError:
+        """What an end before the last event means: of the connection, or of the agent alone."""
+        if not self._channel.eof_received:
+            return Unreachable("the connection broke before the agent was done", launch_errors.AGAIN)
+        self._drain.join(5)
+        return launch_errors.of_end(self.errors, self._channel.recv_exit_status())
+
+    def send_blob(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """Send a blob; of a large one an event tells now and then how many bytes are on their way."""
+        packed = zlib.compress(data, 1 if len(data) > 1 << 20 else -1)  # parts of large files are packed already
+        self.send(b"%d\n" % len(packed))
+        for at in range(0, len(packed), MEASURE_BYTES):
+            if len(packed) > PART_SIZE:  # the parts of a larger file are counted by who asked for them
+                yield {"event": "measure", "text": "", "done": at, "total": len(packed)}
+            if not self.send(packed[at : at + MEASURE_BYTES]):
+                return
+
+    def lines(self) -> Iterator[bytes]:
+        """Event lines until the agent ends. The agent says something at least every heartbeat."""
+        return self._lines(SILENCE_LIMIT)
+
+    def _lines(self, silence: float) -> Iterator[bytes]:
+        self._channel.settimeout(silence)
+        while True:
+            while b"\n" in self._buffer:
+                line, _, self._buffer = self._buffer.partition(b"\n")
+                yield line
+            try:
+                data = self._channel.recv(65536)
+            except TimeoutError:
+                reason = f"no word from the host for {silence:.0f} s"
+                raise Unreachable(reason, "check the network, then run again") from None
+            if not data:
+                return
+            self._traffic.received += len(data)
+            self._buffer += data
+
+    def _read_errors(self) -> None:
+        """Drain standard error for as long as the session lasts; a time-out only means that nothing was said."""
+        asked = 0
+        while True:
+            try:
+                data = self._channel.recv_stderr(4096)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            if not data:
+                return
+            self._traffic.received += len(data)
+            self._errors = (self._errors + data.decode("utf-8", "replace"))[-20000:]
+            prompts = self._errors.count(self._prompt)
+            if prompts > asked:
+                asked = prompts
+                self._answer_prompt(asked)
+
+    def _answer_prompt(self, times: int) -> None:
+        if times == 1 and self._remote.password is not None:
+            with contextlib.suppress(OSError):  # the reading side tells what became of the connection
+                self._channel.sendall(self._remote.password.reveal().encode() + b"\n")
+            return
+        offered = self._remote.password is not None
+        self._refusal = launch_errors.wrong_password() if offered else launch_errors.password_wanted()
+        self._channel.close()
+
+    @property
+    def errors(self) -> str:
+        """The last lines of standard error, without our own prompt."""
+        return "\n".join(self._errors.replace(self._prompt, "").strip().splitlines()[-TAIL_LINES:])

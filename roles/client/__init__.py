@@ -1,0 +1,1 @@
+"""The role of a client (a laptop, a CI runner): its Prefect profile."""

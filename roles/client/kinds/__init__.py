@@ -1,0 +1,1 @@
+"""What a client needs on its host."""

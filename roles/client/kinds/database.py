@@ -1,0 +1,149 @@
+"""The Postgres that a client's flow runs are to be written to, as this machine reaches it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, ClassVar, Sequence
+
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
+from encamp.resources.files.paths import expand
+from encamp.resources.system import Reader, System
+from encamp.shared.record import replace
+from encamp.shared.secret import Secret
+from roles.database.kinds.faults import Fault, Report, Target, fault_of
+from roles.prefect.kinds.installs import installed
+from roles.prefect.kinds.memory import memory_of, note_once
+
+#: Seconds for each of: opening the port, the login, a question.
+TIMEOUT = 8
+
+
+@kind
+class ClientDatabase(Resource):
+    """A Postgres that this machine reaches, that lets it in, where it may write, and which has room for it.
+
+    Asked with the driver of this user's own Prefect, before the profile is replaced. ``dsn`` is the connection URL for
+    the driver alone; ``host``, ``port``, ``user``, ``database`` are in it. ``tls`` is off, prefer, require or verify,
+    with ``ca_file`` and ``check_hostname``. ``managed``: a server keeps the tables, so they must be there already.
+    ``clients`` is how many clients the site has, ``connections`` what the temporary API of one flow may hold.
+    ``way_in`` says who can let this machine in. ``brings``: encamp installs Prefect for this user before this step.
+    """
+
+    changes_host: ClassVar[bool] = False
+
+    name: str
+    dsn: Secret
+    host: str
+    port: int
+    user: str
+    database: str
+    tls: str = "prefer"
+    ca_file: str = ""
+    check_hostname: bool = True
+    managed: bool = True
+    clients: int = 1
+    connections: int = 5
+    way_in: str = ""
+    brings: bool = False
+
+    def check(self, host: Reader) -> list[Change]:
+        if memory_of(self).get("proven"):
+            return []
+        found = installed(host)
+        if not found and self.brings:
+            return [Change("prove", after=f"the database {self.database} at {self._place} can be used from here")]
+        if not found:
+            raise Refused(
+                "no Prefect is installed for this user, so nothing here can use the database",
+                fix="`fab configure-client --install` gives this user one of the server's release",
+            )
+        facts = self._asked(host, found[0].python)
+        self._require_tables(facts)
+        self._tell(host, facts)
+        memory_of(self)["proven"] = True
+        return []
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        self.check(host)
+
+    @property
+    def _place(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def _asked(self, host: Reader, python: str) -> Any:
+        """What Postgres tells of itself. Raises Failure for whatever would stop a flow."""
+        from roles.database.kinds.script import SCRIPT
+
+        result = host.query([python, "-I", "-c", SCRIPT], self._order(host), timeout=5 * TIMEOUT)
+        lines = result.out.strip().splitlines()
+        try:
+            told = json.loads(lines[-1])
+        except (IndexError, ValueError):
+            raise Failure(
+                "the database could not be asked: Prefect's Python gave no answer", detail=result.tail
+            ) from None
+        error = told["error"] or {"type": "", "code": "", "text": ""}
+        report = Report(told["stage"], told["facts"], error["type"], error["code"], error["text"])
+        fault = fault_of(report, Target(self._place, self.user, self.database, self.tls, "external"))
+        if fault:
+            fault = self._for_a_client(fault, report)
+            raise Failure(fault.reason, fault.cause, fault.fix, f"{report.code} {report.kind}: {report.text}".strip())
+        return report.facts
+
+    def _for_a_client(self, fault: Fault, report: Report) -> Fault:
+        """The same with what helps a laptop: who may log in is told to the database, not to this machine."""
+        seen = re.search(r'for host "([^"]+)"', report.text)
+        if not seen or not self.way_in:
+            return fault
+        return replace(fault, fix=f"{self.way_in}: {seen[1]} is this machine there")
+
+    def _require_tables(self, facts: Any) -> None:
+        if self.managed and not facts.get("tables", True):
+            raise Refused(
+                f"the database {self.database} at {self._place} has no tables of Prefect yet",
+                "its server was not started with it; clients of a server leave its tables to it",
+                "deploy the server first (`fab deploy`)",
+            )
+
+    def _tell(self, host: Reader, facts: Any) -> None:
+        """What belongs to this mode, said each time: nobody reads it in a manual."""
+        free = facts["max"] - facts["reserved"]
+        tables = (
+            "the server's deploy keeps its tables; a client of another release is refused"
+            if self.managed
+            else "the client that starts first makes or upgrades its tables: all must have one release"
+        )
+        for text in (
+            f"the database {self.database} at {self._place} lets {self.user} in from here",
+            "each flow now starts a temporary API of its own: no UI, no schedules, no late runs or automations without "
+            "a hosted server on the same database",
+            f"the login of {self.user} stands in this user's profile: who reads it can change all of {self.database}",
+            tables,
+            f"{self.clients} client(s) of this site, {self.connections} connections for each flow under way; "
+            f"Postgres has {free} for everyone",
+        ):
+            note_once(self, host, text)
+        if self.tls == "require":
+            note_once(
+                self,
+                host,
+                "warning: no profile can hold database_tls: require: flows here encrypt where Postgres offers it. "
+                "verify can be held; a hostssl rule in pg_hba.conf refuses the rest",
+            )
+        if self.clients * self.connections > free:
+            note_once(self, host, "warning: with one flow on each client that is more than Postgres has")
+
+    def _order(self, host: Reader) -> Secret:
+        order: dict[str, Any] = {
+            "dsn": self.dsn.reveal(),
+            "host": self.host,
+            "port": self.port,
+            "timeout": TIMEOUT,
+            "tls": self.tls,
+            "ca_file": expand(host, self.ca_file),
+            "cert_file": "",
+            "key_file": "",
+            "check_hostname": self.check_hostname,
+        }
+        return Secret(json.dumps(order))

@@ -1,0 +1,100 @@
+"""Which Prefect a client has, and whether it can work with the server."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.system import Reader
+from encamp.shared.secret import Secret
+from roles.prefect.kinds.api import Api
+from roles.prefect.kinds.installs import Installed, installed
+from roles.prefect.kinds.memory import note_once
+from roles.prefect.kinds.releases import version_key
+
+#: Seconds that the question for the server's release may take.
+TIMEOUT = 5.0
+
+
+@kind
+class ClientPrefect(Resource):
+    """Tells which Prefect this user has and whether it fits the server; refuses where none can work. Changes nothing.
+
+    ``server_version`` is the server's release; where it is empty, ``api_url`` is asked (with ``auth``, ``ca_file``).
+    ``refused``: (client from, server before, what happens) for each pair that was seen to fail. ``auth_since`` is the
+    first release whose client can send user and password, ``csrf_since`` the first that sends CSRF tokens, where the
+    server asks for them. ``same`` says that the releases must be equal: clients that write to the server's own
+    database. ``brings`` is the release that encamp installs for this user before this step.
+    """
+
+    name: str
+    server_version: str = ""
+    api_url: str = ""
+    auth: Optional[Secret] = None
+    ca_file: str = ""
+    refused: tuple[tuple[str, str, str], ...] = ()
+    auth_since: str = ""
+    csrf_since: str = ""
+    same: bool = False
+    brings: str = ""
+
+    def check(self, host: Reader) -> list[Change]:
+        found = installed(host)
+        if not found and not self.brings:
+            note_once(
+                self,
+                host,
+                "no Prefect found for this user; `fab configure-client --install` gives it one of the server's release",
+            )
+        server = self.server_version or host.once(f"release of {self.api_url}", lambda: self._asked(host))
+        problems = {one: self._problem(one.version, server) for one in found}
+        if problems and all(problems.values()) and not self.brings:
+            raise self._refused(found[0], problems[found[0]], server)
+        for one, problem in problems.items():
+            verdict = f" cannot work with the server: {problem}" if problem else self._remark(one.version, server)
+            note_once(self, host, f"Prefect {one.version} in {one.path}{verdict}")
+        return []
+
+    def _asked(self, host: Reader) -> str:
+        """The server's release by its own word; empty where it does not say."""
+        api = Api(self.api_url, self.auth, self.ca_file)
+        answer = api.call(host, "GET", "admin/version", timeout=TIMEOUT) if self.api_url else None
+        try:
+            return str(answer.json()) if answer and answer.status == 200 else ""
+        except ValueError:
+            return ""
+
+    def _problem(self, client: str, server: str) -> str:
+        """Why a client of this release cannot work with the server; empty where it can."""
+        if self.auth_since and _older(client, self.auth_since):
+            return f"it asks for user and password, which clients before {self.auth_since} cannot send"
+        if self.csrf_since and _older(client, self.csrf_since):
+            return f"it asks for CSRF tokens, which clients before {self.csrf_since} do not send"
+        if self.same and server and version_key(client) != version_key(server):
+            return f"it has {server}, and those who write to one database must have the same release"
+        for since, before, symptom in self.refused if server else ():
+            if not _older(client, since) and _older(server, before):
+                return f"it has {server}: {symptom}"
+        return ""
+
+    def _remark(self, client: str, server: str) -> str:
+        if not server or version_key(client) == version_key(server):
+            return ""
+        if _older(server, client):
+            return f": newer than the server ({server}); upgrade the server first, a newer client may be refused (422)"
+        if version_key(client)[0] < version_key(server)[0]:
+            return f": a generation older than the server ({server}); its flows run, upgrade it when you can"
+        return ""
+
+    def _refused(self, one: Installed, problem: str, server: str) -> Refused:
+        release = server or "the server's release"
+        return Refused(
+            f"Prefect {one.version} in {one.path} cannot work with this server: {problem}",
+            "",
+            f"install {release} for this user (`fab configure-client --install` does it beside what is there)"
+            + ("" if self.same or not _older(server or "0", one.version) else ", or upgrade the server first"),
+        )
+
+
+def _older(one: str, other: str) -> bool:
+    return version_key(one) < version_key(other)

@@ -1,0 +1,1 @@
+"""Prefect's profiles.toml: written, reported, restored."""

@@ -1,0 +1,210 @@
+"""What a client is to be in each of its modes: the looks that come first, then its profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from encamp.planning.plan import Item
+from encamp.resources.base import Resource
+from encamp.shared.secret import Secret
+from encamp.site import Site, SiteHost
+from roles.client import database as client_database
+from roles.client.kinds.api import ClientApi
+from roles.client.kinds.ca import ClientCa
+from roles.client.kinds.database import ClientDatabase
+from roles.client.kinds.environment import ClientEnvironment
+from roles.client.kinds.installed import ClientPrefect
+from roles.client.kinds.profile.profile import ACTIVE, PrefectProfile
+from roles.client.kinds.profile.undo import EVERY, UndoProfile
+from roles.client.role import GROUP, SHARE, Goal, brought, install, mode_of
+from roles.prefect import role as base
+from roles.prefect import versions
+from roles.proof.kinds.flow_run import FlowProof
+
+T = TypeVar("T")
+#: Seconds that the API may take to answer a client: the server runs already.
+PATIENCE = 5
+DATABASE = "database"
+#: Settings that no profile may do without where they are needed: what they are for would fail, or be left unchecked.
+REQUIRED = ("client_auth", "database_url", "database_tls")
+#: Comforts of releases that have them. (Where ephemeral mode cannot be switched on, it always is.)
+OPTIONAL = (
+    "database_pool_size",
+    "database_max_overflow",
+    "database_application_name",
+    "ephemeral_timeout",
+    "client_csrf",  # on by default where it exists
+)
+
+
+def hosted(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> Iterator[Item]:
+    """Prefect itself where asked for; then, once each API has answered from here, the profiles that point to them.
+
+    In that order: a mistyped address must not replace a profile that works. The first profile becomes the active one.
+    """
+    release = brought(host, goals) if wished else ""
+    yield from install(host, site, release)
+    for goal in goals:
+        api = _required(goal.api)
+        yield from _ca_file(goal, api.ca)
+        yield ClientApi(api.url, api.auth, _trusted(goal), PATIENCE)
+        yield _fitting(goal, release)
+        yield ClientEnvironment(
+            goal.profile, api.url, goal.profile, auth_before_key=versions.AUTH_BEFORE_KEY if api.auth else ""
+        )
+    for goal in goals:
+        yield _hosted_profile(goal, [one.profile for one in goals], active=goal is goals[0])
+
+
+def _hosted_profile(goal: Goal, profiles: Sequence[str], active: bool) -> Resource:
+    """Ephemeral mode is off, so that a missing URL is an error and not a lost flow run."""
+    api = _required(goal.api)
+    values: dict[str, str | Secret] = {"api_url": api.url, "ephemeral": "false", **api.settings}
+    if api.ca:
+        values["client_tls_ca_file"] = ca_path(goal)
+    cloud = "api.prefect.cloud" in api.url
+    return _profile(
+        goal.profile,
+        values,
+        activate=active,
+        others=tuple(profiles),
+        version=api.version or versions.NEWEST,
+        absent=() if cloud else ("PREFECT_API_KEY",),
+    )
+
+
+def in_database(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> Iterator[Item]:
+    """The connection URL in place of the API's, once Postgres has let this machine in."""
+    release = brought(host, goals) if wished else ""
+    yield from install(host, site, release)
+    for goal in goals:
+        target = _required(goal.target)
+        yield from _ca_file(goal, goal.api.ca if goal.api else "")  # the proof reads back from the API
+        yield from _ca_file(goal, target.ca, DATABASE)
+        yield _database(host, site, goal, wished)
+        yield _fitting(goal, release, same=True)
+        yield ClientEnvironment(goal.profile, profile=goal.profile, mode="database")
+    for goal in goals:
+        target = _required(goal.target)
+        yield _profile(
+            goal.profile,
+            client_database.settings(target, host, ca_path(goal, DATABASE) if target.ca else ""),
+            activate=goal is goals[0],
+            others=tuple(one.profile for one in goals),
+            version=goal.api.version if goal.api else host.settings(base.Settings).prefect_version,
+            absent=("api_url", "client_auth"),
+        )
+
+
+def _database(host: SiteHost, site: Site, goal: Goal, wished: bool) -> Resource:
+    """The look at Postgres from the client."""
+    target = _required(goal.target)
+    found, url = target.connection, target.connection.url()
+    return ClientDatabase(
+        goal.profile,
+        Secret((url.reveal() if isinstance(url, Secret) else url).replace("+asyncpg", "", 1)),
+        found.host,
+        found.port,
+        found.user,
+        found.database,
+        tls=target.tls,
+        ca_file=ca_path(goal, DATABASE) if target.ca else "",
+        check_hostname=target.check_hostname,
+        managed=target.managed,
+        clients=max(1, sum(mode_of(one) == "database" for one in site.in_group(GROUP))),
+        connections=host.settings(client_database.Settings).client_database_connections,
+        way_in=target.way_in,
+        brings=wished,
+    )
+
+
+def local(host: SiteHost, site: Site, name: str, wished: bool) -> Iterator[Item]:
+    """Plain ephemeral again: neither API nor database in the profile ``name``, or in the one that is active."""
+    yield from install(host, site, brought(host, ()) if wished else "")
+    values: dict[str, str | Secret] = {"ephemeral": "true"}
+    yield _profile(name or ACTIVE, values, activate=True, version=versions.NEWEST, absent=("api_url", "database_url"))
+    yield ClientEnvironment(name or ACTIVE, profile=name, mode="local")
+
+
+def undo(name: str) -> Iterator[Item]:
+    """Put back what was there before the profile, or before all that encamp wrote where ``name`` is empty."""
+    yield UndoProfile(name or EVERY)
+
+
+def proofs(host: SiteHost, goals: Sequence[Goal]) -> list[Resource]:
+    """A flow run as this user would start it, for each profile. A single one must be the active one, too."""
+    found: list[Resource] = []
+    for goal in goals:
+        api = _required(goal.api)
+        found.append(
+            FlowProof(
+                f"client {goal.profile}",
+                api_url=api.url,
+                auth=api.auth,
+                ca_file=_trusted(goal),
+                profile=goal.profile if len(goals) > 1 else "",
+                database=goal.target is not None,
+            )
+        )
+    return found
+
+
+# -- what they share -------------------------------------------------------------------------------------------------
+
+
+def ca_path(goal: Goal, of: str = "api") -> str:
+    """Where the authorities for a profile's API, or for its database, are kept in the user's home."""
+    return f"{SHARE}/ca/{goal.profile}-{of}.pem"
+
+
+def _ca_file(goal: Goal, text: str, of: str = "api") -> Iterator[Item]:
+    if text:
+        yield ClientCa(ca_path(goal, of), text)
+
+
+def _trusted(goal: Goal) -> str:
+    """The file that proves the API to a client; empty: the system's trust store."""
+    return ca_path(goal) if _required(goal.api).ca else ""
+
+
+def _fitting(goal: Goal, release: str, same: bool = False) -> Resource:
+    """The look at the Prefect that is installed."""
+
+    api = goal.api
+    return ClientPrefect(
+        goal.profile,
+        server_version=api.version if api else "",
+        api_url=api.url if api and not same else "",
+        auth=api.auth if api else None,
+        ca_file=_trusted(goal) if api else "",
+        refused=() if same else versions.CLIENTS_REFUSED,
+        auth_since=versions.since("client_auth") if api and api.auth and not same else "",
+        csrf_since=versions.since("client_csrf") if api and "client_csrf" in api.settings and not same else "",
+        same=same,
+        brings=release,
+    )
+
+
+def _profile(name: str, values: Mapping[str, str | Secret], **options: Any) -> Resource:
+    """A profile, with the tables that say how each of its settings is called by which release."""
+
+    keys = {*values, *(key for key in options.get("absent", ()) if key in versions.NAMES)}
+    names = {key: versions.NAMES[key] for key in sorted(keys)}
+    return PrefectProfile(
+        name,
+        values,
+        names=names,
+        dropped=versions.DROPPED,
+        also=versions.ALSO_CALLED,
+        builtin=versions.BUILTIN_PROFILES,
+        required=tuple(key for key in REQUIRED if key in values),
+        optional=tuple(key for key in values if key in OPTIONAL or (key, values[key]) == ("ephemeral", "true")),
+        **options,
+    )
+
+
+def _required(value: T | None) -> T:
+    """What a goal of this mode has."""
+    assert value is not None
+    return value

@@ -1,0 +1,74 @@
+"""What two instances may not have in common: found from the files, before any host is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import combinations
+
+from encamp.errors import InventoryError, SettingsError
+from encamp.site import Site, SiteHost
+from roles import stages
+from roles.network import address
+from roles.prefect.layout import Layout
+from roles.server import role as prefect_server
+
+EXAMPLE = "personal: {port: 4202}"
+#: What a host's instances must each have for themselves: the setting, and its value for an instance.
+_OWN: tuple[tuple[str, Callable[[SiteHost], str]], ...] = (
+    ("port", lambda host: str(host.settings(address.Settings).port)),
+    ("public_url", lambda host: address.tidy(host.settings(address.Settings).public_url)),
+)
+
+
+def check(site: Site) -> None:
+    """Raises SettingsError for two instances that would get in each other's way, on one host or as servers."""
+    for host in filter(stages.is_server, site.hosts):
+        for one, other in combinations(host.instances, 2):
+            _check_pair(one, other, _OWN)
+    servers = [view for host in site.in_group(prefect_server.GROUP) for view in host.instances]
+    for one, other in combinations(servers, 2):
+        if one.name != other.name:
+            _check_pair(one, other, _OWN[1:])
+
+
+def warnings(host: SiteHost, site: Site) -> list[str]:
+    """Other servers that are the machine of this one: each deploy of one would undo the other's."""
+    servers = [one for one in site.in_group(prefect_server.GROUP) if _machine(one) == _machine(host)]
+    others = [one.name for one in servers if one.name != host.name]
+    if not others or not host.in_group(prefect_server.GROUP):
+        return []
+    told = f"{host.name} and {', '.join(others)} are one machine ({host.inventory.address}), and write the same files"
+    return [f"{told}: list it once, with an instance for each server (instances: {{default: {{}}, {EXAMPLE}}})"]
+
+
+def _machine(host: SiteHost) -> tuple[object, ...]:
+    """What is the same for two hosts that are reached in the same way."""
+    try:
+        return ("",) if host.inventory.local else (host.inventory.address, host.inventory.port)
+    except InventoryError:
+        return (host.name, None, None)  # whoever connects to it is told
+
+
+def _check_pair(one: SiteHost, other: SiteHost, own: Iterable[tuple[str, Callable[[SiteHost], str]]]) -> None:
+    for key, value in own:
+        if value(one) and value(one) == value(other):
+            raise SettingsError(
+                f"{_title(one)} and {_title(other)} have the same {key}: {value(one)}",
+                f"give each its own, for example {key}: {_example(key, other)} {_place(other)}",
+                other.origin(key) or one.origin(key) or other.origin("instances"),
+            )
+
+
+def _title(host: SiteHost) -> str:
+    return f"{host.name} ({Layout(host.instance).name})"
+
+
+def _place(host: SiteHost) -> str:
+    alone = len(host.instances) == 1
+    return f"for {host.name}" if alone else f"below instances: {Layout(host.instance).name}:"
+
+
+def _example(key: str, host: SiteHost) -> str:
+    return (
+        "4202" if key == "port" else f"http://{host.client_address or host.name}:{host.settings(address.Settings).port}"
+    )

@@ -1,0 +1,90 @@
+"""A host of the inventory that keeps Postgres databases for servers on other hosts: what may be set for it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+
+from encamp.errors import SettingsError
+from encamp.settings.declare import setting
+from encamp.shared.record import record
+from encamp.site import SiteHost
+
+GROUP = "databases"
+#: Postgres's own defaults.
+MAX_CONNECTIONS = 100
+RESERVED = 3
+
+
+def _listen_addresses(value: Any) -> str | None:
+    for word in value:
+        try:
+            ipaddress.ip_address(word)
+        except ValueError:
+            if word not in ("*", "localhost"):
+                return f"{word!r} is no IP address to listen on, and not *"
+    return None
+
+
+def check_name(value: str) -> str | None:
+    """What is wrong with a name or an address of a host, if anything."""
+    return None if not value or re.fullmatch(r"[A-Za-z0-9_.:-]+", value) else "is no name or address of a host"
+
+
+@record
+class Settings:
+    """Postgres for servers on other hosts (group databases), and for those on its own."""
+
+    postgres_address: str = setting(
+        "",
+        "Name or address at which servers reach Postgres on this host. Empty: the host's address in the inventory.",
+        check=check_name,
+        example="10.0.0.5",
+        per_host=True,
+    )
+    postgres_port: int = setting(
+        5432,
+        "Port of Postgres on this host. A cluster that is there already and has another is refused, not moved.",
+        minimum=1,
+        maximum=65535,
+        per_host=True,
+    )
+    postgres_listen: tuple[str, ...] = setting(
+        ("*",),
+        "Addresses that Postgres listens on for servers on other hosts, besides those it has. Who may log in is up to "
+        "pg_hba.conf and the firewall, which let in these servers only.",
+        check=_listen_addresses,
+        example="[10.0.0.5]",
+        per_host=True,
+    )
+    postgres_max_connections: int = setting(
+        0,
+        "Raise Postgres's max_connections to this number (it is never lowered). Costs a restart of Postgres. "
+        "0: leave it.",
+        minimum=0,
+        maximum=10000,
+        per_host=True,
+    )
+
+
+def is_declared(host: SiteHost) -> bool:
+    """Whether this host keeps databases for servers on other hosts."""
+    return host.in_group(GROUP)
+
+
+def address(host: SiteHost) -> str:
+    """Where servers reach Postgres on this host. Raises SettingsError when that is not known."""
+    found = host.settings(Settings).postgres_address or host.client_address
+    if found:
+        return found
+    raise SettingsError(
+        f"{host.name}: postgres_address is not set, and {host.inventory.address} is no address that servers can use",
+        "set postgres_address: <name or address of the database's host> for this host",
+        host.origin("ansible_host"),
+    )
+
+
+def usable_connections(host: SiteHost) -> int:
+    """Connections that Postgres on this host has for clients, as far as the inventory tells."""
+    return max(host.settings(Settings).postgres_max_connections or MAX_CONNECTIONS, RESERVED + 1) - RESERVED

@@ -1,0 +1,1 @@
+"""Database probes and the faults they explain."""

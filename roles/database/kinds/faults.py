@@ -1,0 +1,178 @@
+"""What is wrong with a database, in plain words: from what a probe found out to cause and fix."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional
+
+from encamp.shared.record import record, replace
+
+if TYPE_CHECKING:
+    from roles.database.kinds.refusals import Refusal
+
+
+@record
+class Target:
+    """What was asked. ``place`` is host and port for people; ``keeper`` the inventory's name of the host that keeps the
+    database (empty: encamp does not manage it)."""
+
+    place: str
+    user: str
+    database: str
+    tls: str
+    keeper: str = ""
+
+    @property
+    def deploy(self) -> str:
+        """What makes the database right where encamp keeps it; empty where it does not."""
+        return f"run `fab -H {self.keeper} deploy` (or `fab deploy`), which sets that up" if self.keeper else ""
+
+
+@record
+class Fault:
+    """Why a server could not work with a database."""
+
+    reason: str
+    cause: str = ""
+    fix: str = ""
+
+
+@record
+class Report:
+    """What the probe's program told. ``stage`` is how far it came: driver, name, port, login, facts, schema, extension
+    or done. ``kind``, ``code`` (an SQLSTATE) and ``text`` are of the error that ended it."""
+
+    stage: str
+    facts: Mapping[str, Any]
+    kind: str = ""
+    code: str = ""
+    text: str = ""
+
+
+def fault_of(report: Report, target: Target) -> Optional[Fault]:
+    """Why the program did not come to its end; None where it did."""
+    if report.stage == "done":
+        return None
+    found = _STAGES[report.stage](report, target)
+    if found.fix:
+        return found
+    fix = target.deploy or "see what the lines below say; try `psql` from this host with the same address"
+    return replace(found, fix=fix)
+
+
+def _driver(report: Report, target: Target) -> Fault:
+    return Fault(
+        "Prefect's environment has no asyncpg", "it is damaged", "remove it below /opt/prefect/envs and deploy"
+    )
+
+
+def _name(report: Report, target: Target) -> Fault:
+    host = target.place.rpartition(":")[0]
+    return Fault(
+        f"this host cannot resolve the database's name {host}",
+        "the name is wrong, or this host's name servers do not know it",
+        f"try `getent hosts {host}` here; give an address in its place"
+        + (f" (postgres_address of {target.keeper})" if target.keeper else ""),
+    )
+
+
+def _port(report: Report, target: Target) -> Fault:
+    if report.kind == "ConnectionRefusedError":
+        return Fault(
+            f"nothing listens at {target.place}",
+            "Postgres is down, has another port, or listens on other addresses only (listen_addresses)",
+            target.deploy or "see there that it runs (`ss -ltnp`), and that host and port of database_url are right",
+        )
+    reason = f"no answer from {target.place}: {report.text or report.kind}"
+    cause = "a firewall on the way drops the packets, or the address is wrong"
+    return Fault(
+        reason, cause, "" if target.keeper else "let this host through to that port (firewall, security group)"
+    )
+
+
+def _login(report: Report, target: Target) -> Fault:
+    said = f"{report.code} {report.kind} {report.text}"
+    if re.search(r"no pg_hba\.conf entry|pg_hba\.conf rejects", said):
+        return _no_entry(report, target)
+    from roles.database.kinds.refusals import REFUSALS  # it travels to a host when a login failed there
+
+    known = next((one for one in REFUSALS if re.search(one.pattern, said)), None)
+    if known:
+        return _refused(known, report, target)
+    return Fault(
+        f"{target.place} takes connections, but no login: {report.text or report.kind}",
+        "another program, or a proxy, listens there" if not report.code else "",
+    )
+
+
+def _refused(known: Refusal, report: Report, target: Target) -> Fault:
+    """A login that was refused in a way that is known."""
+    words = {"place": target.place, "user": target.user, "database": target.database, "tls": target.tls}
+    openssl = report.text.partition("verify failed: ")[2].partition(" (_ssl")[0] or report.text
+    reason, cause, fix = (
+        text.format(**words, text=report.text, openssl=openssl) for text in (known.reason, known.cause, known.fix)
+    )
+    return Fault(reason, cause, (known.deploys and target.deploy) or fix)
+
+
+def _no_entry(report: Report, target: Target) -> Fault:
+    seen = re.search(r'for host "([^"]+)"', report.text)
+    address = seen[1] if seen else "this host"
+    reason = f"Postgres at {target.place} lets nobody in from {address} as {target.user} to {target.database}"
+    if target.keeper:
+        fix = f"set database_client_address: {address} for this server, then deploy {target.keeper} and it"
+        return Fault(reason, "its pg_hba.conf has no entry for that address", fix)
+    cause = "its pg_hba.conf has no entry for that address"
+    if target.tls == "off":
+        cause += ", or takes TLS connections only"
+    rule = f"hostssl {target.database} {target.user} {address}/32 scram-sha-256"
+    return Fault(reason, cause, f"there: add `{rule}` to pg_hba.conf, or the address to its allowed networks")
+
+
+def _facts(report: Report, target: Target) -> Fault:
+    return Fault(f"Postgres at {target.place} does not answer a simple question: {report.text}")
+
+
+def _schema(report: Report, target: Target) -> Fault:
+    if report.code == "25006":
+        return Fault(
+            f"the database {target.database} at {target.place} is read-only",
+            "it is a standby, or default_transaction_read_only is on",
+            "give the address of the primary",
+        )
+    if report.code == "3F000":
+        return Fault(
+            f"the database {target.database} has no schema for {target.user} to use",
+            "the schema public was dropped, or search_path names others",
+            f'there: CREATE SCHEMA "{target.user}" AUTHORIZATION "{target.user}"',
+        )
+    return Fault(
+        f"{target.user} may not create tables in the database {target.database}: {report.text}",
+        "since Postgres 15 only a database's owner may do so in its schema public",
+        target.deploy or f'there: ALTER DATABASE "{target.database}" OWNER TO "{target.user}"',
+    )
+
+
+def _extension(report: Report, target: Target) -> Fault:
+    if report.code in ("0A000", "58P01"):
+        return Fault(
+            "the extension pg_trgm, which Prefect needs, is not installed at the database's server",
+            "the distribution's contrib package is missing, or the provider does not allow it",
+            target.deploy or "install postgresql-contrib there, or allow pg_trgm with the provider",
+        )
+    return Fault(
+        f"{target.user} may not create the extension pg_trgm in {target.database}, and it is not there: {report.text}",
+        "that takes a superuser, or the right CREATE on the database from Postgres 13 on",
+        target.deploy or f'there, as the superuser and in "{target.database}": CREATE EXTENSION pg_trgm',
+    )
+
+
+_STAGES: Mapping[str, Callable[[Report, Target], Fault]] = {
+    "driver": _driver,
+    "name": _name,
+    "port": _port,
+    "login": _login,
+    "facts": _facts,
+    "schema": _schema,
+    "extension": _extension,
+}

@@ -1,0 +1,1 @@
+"""The doctor's checks that servers, workers and clients share."""

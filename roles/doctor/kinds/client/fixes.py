@@ -1,0 +1,103 @@
+"""What the doctor may do for a client unasked: write and activate encamp's own profile; tidy files encamp wrote."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from encamp.resources.base import Failure, Resource
+from encamp.resources.system import System
+from encamp.shared.record import replace
+from roles.client.kinds.profile.profile import PrefectProfile
+from roles.client.kinds.profile.record import load
+from roles.doctor.kinds.client.subject import Patient
+from roles.doctor.kinds.findings import FAIL, Finding, Remedy
+from roles.prefect.kinds.user_environment import Variable, text_of
+
+#: Looks whose failure a rewritten profile can cure.
+CURABLE = ("profiles", "API", "name", "port", "TLS", "path", "auth")
+OWN_HEADER = "# Managed by encamp"
+URL = "PREFECT_API_URL"
+
+
+def remedy_for(patient: Patient, name: str, finding: Finding) -> Optional[Remedy]:
+    """The safe remedy for a finding; None where it is for the user to decide."""
+    if finding.status != FAIL or name not in CURABLE:
+        return None
+    return _stale_line(patient) or _profile(patient)
+
+
+def _stale_line(patient: Patient) -> Optional[Remedy]:
+    """A variable in a file that encamp wrote, where the site wants another value."""
+    url = patient.url
+    if url is None or not url.source.startswith("/") or url.value.rstrip("/") == patient.kind.api_url.rstrip("/"):
+        return None
+    path, _, line = url.source.rpartition(":")
+    if not text_of(patient.host, path).startswith(OWN_HEADER):
+        return None
+
+    def apply(host: System) -> None:
+        lines = text_of(host, path).splitlines(keepends=True)
+        found = host.stat(path)
+        del lines[int(line) - 1]
+        host.write(path, "".join(lines), mode=found.mode if found else 0o644)
+
+    return Remedy(f"removes {URL} from {path}, which encamp wrote", apply)
+
+
+def _profile(patient: Patient) -> Optional[Remedy]:
+    """encamp's profile, written and made active as `fab configure-client` does, where nothing wins over it."""
+    kind, settings = patient.kind, patient.settings
+    if not kind.api_url or not kind.declared or settings.profile.error:
+        return None
+    if _stronger(patient) or not _is_ours(patient) or not _is_cure(patient):
+        return None
+    declared = _declared(patient)
+
+    def apply(host: System) -> None:
+        for resource in declared:
+            changes = resource.check(host)
+            if changes:
+                resource.apply(host, changes)
+
+    return Remedy(f"writes the profile {kind.profile} ({kind.api_url}) and makes it the active one", apply)
+
+
+def _declared(patient: Patient) -> list[Resource]:
+    """What `fab configure-client` declares: certificates, then the profile, where this user's Prefect looks."""
+    found: list[Resource] = []
+    for one in patient.kind.declared:
+        is_profile = isinstance(one, PrefectProfile)
+        found.append(replace(one, path=patient.settings.profiles_path) if is_profile else one)
+    return found
+
+
+def _is_cure(patient: Patient) -> bool:
+    """Whether the profile is not as the site wants it, and the site's API answers here."""
+    kind = patient.kind
+    try:
+        if not any(resource.check(patient.host) for resource in _declared(patient)):
+            return False
+    except Failure:
+        return False
+    answer = patient.host.http("GET", f"{kind.api_url.rstrip('/')}/health", timeout=6, ca_file=kind.ca_file)
+    return answer.status == 200 and answer.body.strip() == b"true"
+
+
+def _stronger(patient: Patient) -> Optional[Variable]:
+    """What of the user's own wins over any profile, or chooses another one."""
+    settings = patient.settings
+    winner = settings.value(URL)
+    if winner and settings.profile.values.get(URL) is not winner:
+        return winner
+    chosen = settings.profile
+    if not re.match(rf"(?:{re.escape(settings.profiles_path)}:\d+|default)$", chosen.source):
+        return Variable("PREFECT_PROFILE", chosen.missing or chosen.name, chosen.source)
+    return None
+
+
+def _is_ours(patient: Patient) -> bool:
+    """Whether the profile of that name is encamp's own, or there is none yet."""
+    path, name = patient.settings.profiles_path, patient.kind.profile
+    there = re.search(rf"(?m)^\s*\[\s*profiles\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]", text_of(patient.host, path))
+    return not there or any(name in record.profiles for record in load(patient.host).values())

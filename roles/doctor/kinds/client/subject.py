@@ -1,0 +1,91 @@
+"""What the looks at a client share: its settings as its own Prefect reads them."""
+
+from __future__ import annotations
+
+import os
+from typing import Optional
+
+from encamp.resources.system import Reader
+from encamp.shared.record import record
+from encamp.shared.secret import Secret
+from roles.doctor.kinds.api_target import Case
+from roles.doctor.kinds.client.fields import ClientFields
+from roles.doctor.kinds.network import Endpoint, is_near
+from roles.doctor.kinds.precedence import ClientSettings, where_of
+from roles.doctor.kinds.shell import other_variables
+from roles.prefect.kinds.installs import Installed
+from roles.prefect.kinds.user_environment import Variable, exists, names_in
+
+FALSE = ("0", "false", "no", "off", "f", "n")
+
+
+@record
+class Patient:
+    """A user's Prefect: what ``kind`` was told of it, what is installed (the one on the PATH first), its settings."""
+
+    host: Reader
+    kind: ClientFields
+    installed: tuple[Installed, ...]
+    settings: ClientSettings
+
+    @property
+    def url(self) -> Optional[Variable]:
+        """The API URL in force; None where there is none, or an empty one."""
+        found = self.settings.value("PREFECT_API_URL")
+        return found if found and found.value else None
+
+    @property
+    def packages(self) -> str:
+        """Where the modules of the Prefect in use lie; empty where there is none."""
+        return packages_of(self.host, self.installed[0]) if self.installed else ""
+
+    def where(self, variable: Variable) -> str:
+        """What set a value, for people."""
+        return where_of(variable, self.settings.profile)
+
+
+def case_of(patient: Patient) -> Optional[Case]:
+    """The way to the server as this client goes it; None where there is no usable URL."""
+    url = patient.url
+    if url is None:
+        return None
+    try:
+        endpoint = Endpoint.of(url.value)
+    except ValueError:
+        return None
+    settings = patient.settings
+    auth, key = settings.value("PREFECT_API_AUTH_STRING"), settings.value("PREFECT_API_KEY")
+    csrf = settings.value("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED")
+    insecure = settings.value("PREFECT_API_TLS_INSECURE_SKIP_VERIFY")
+    return Case(
+        patient.host,
+        url.value,
+        where=patient.where(url),
+        version=settings.version,
+        auth=Secret(auth.value) if auth and auth.value else None,
+        key=Secret(key.value) if key and key.value else None,
+        key_where=patient.where(key) if key else "",
+        ca_file=_ca_file(patient),
+        insecure=insecure is not None and insecure.value.lower() in ("1", "true", "yes", "on", "t", "y"),
+        csrf_off=csrf is not None and csrf.value.lower() in FALSE,
+        near=is_near(endpoint),
+        server=patient.kind.server,
+    )
+
+
+def _ca_file(patient: Patient) -> str:
+    """The authorities that Prefect's HTTP client trusts: those it was told of, else the list that certifi brings."""
+    told = patient.settings.value("PREFECT_API_SSL_CERT_FILE")
+    certifi = os.path.join(patient.packages, "certifi", "cacert.pem") if patient.packages else ""
+    named = (told.value if told else "", other_variables(patient.host).get("SSL_CERT_FILE", ""), certifi)
+    return next((path for path in named if path and exists(patient.host, path)), "")
+
+
+def packages_of(host: Reader, one: Installed) -> str:
+    """The directory of the installed modules; empty where it is not as expected."""
+    for python in names_in(host, os.path.join(one.path, "lib")):
+        for name in ("site-packages", "dist-packages"):
+            path = os.path.join(one.path, "lib", python, name)
+            if python.startswith("python") and exists(host, os.path.join(path, "prefect")):
+                return path
+    return ""

@@ -1,0 +1,39 @@
+"""The look at disks: a full one stops databases, logs and flows, each with a message of its own."""
+
+from __future__ import annotations
+
+import os
+from typing import Optional, Sequence
+
+from roles.doctor.kinds.findings import Finding, fail, ok, warn
+
+MEBIBYTE = 1024 * 1024
+#: Below these many MiB a disk counts as full, or as filling up.
+FULL, FILLING = 64, 512
+
+
+def see_disk(paths: Sequence[str]) -> Optional[Finding]:
+    """The file systems of ``paths`` have room; a path that is not there yet counts for the nearest parent."""
+    found = sorted({_room(path) for path in paths})
+    worst, place = found[0]
+    text = ", ".join(f"{room} MiB free on the file system of {where}" for room, where in found)
+    if worst < FULL:
+        return fail(
+            f"{place} is full: {worst} MiB left", "the disk is full", f"free some space there (du -xsh {place}/*)"
+        )
+    if worst < FILLING:
+        return warn(text, "the disk is filling up", f"free some space there (du -xsh {place}/*)")
+    return ok(text)
+
+
+def _room(path: str) -> tuple[int, str]:
+    """MiB that anyone may still write (0 where inodes have run out), and the path's mount point."""
+    place = path
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    found = os.statvfs(place)
+    room = found.f_bavail * found.f_frsize // MEBIBYTE
+    device = os.stat(place).st_dev
+    while place != "/" and os.stat(os.path.dirname(place)).st_dev == device:
+        place = os.path.dirname(place)
+    return (0 if found.f_files and not found.f_favail else room), place

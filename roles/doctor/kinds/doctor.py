@@ -1,0 +1,62 @@
+"""What all doctors share: one examination, and with ``fix`` the remedies that are safe, then another examination."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from encamp.resources.base import Change, Resource
+from encamp.resources.system import Reader, System
+from roles.doctor.kinds.findings import Finding, Remedy
+from roles.prefect.kinds.memory import memory_of
+
+#: One mending may show what stood behind it; more than this many in a row is no diagnosis any more.
+ROUNDS = 3
+Found = Sequence[tuple[str, Finding]]
+
+
+class Doctor(Resource):
+    """A kind that examines and tells. Without ``fix`` it changes nothing whatever: ``check`` finds no difference."""
+
+    fix: bool
+
+    def examine(self, host: Reader) -> Found:
+        """Make every look, and tell the controller of each."""
+        raise NotImplementedError
+
+    def check(self, host: Reader) -> list[Change]:
+        found = self.examine(host)
+        memory = memory_of(self)
+        memory["remedies"] = remedies(found)
+        if not self.fix or memory.get("treated"):
+            return []
+        return [Change("fix", after=remedy.what) for remedy in memory["remedies"]]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        memory = memory_of(self)
+        memory["treated"] = True
+        made: set[str] = set()
+        for _ in range(ROUNDS):
+            due = [remedy for remedy in memory["remedies"] if remedy.what not in made]
+            for remedy in due:
+                host.progress(remedy.what)
+                remedy.apply(host)
+                made.add(remedy.what)
+                host.finding({"patient": self.patient, "fixed": remedy.what})
+            if not due:
+                return
+            memory["remedies"] = remedies(self.examine(host))
+
+    @property
+    def patient(self) -> str:
+        """What is examined, as its host's report calls it; empty where the host is all."""
+        return ""
+
+
+def remedies(found: Found) -> list[Remedy]:
+    """What may be done about the findings, in their order."""
+    return [finding.remedy for _, finding in found if finding.remedy]
+
+
+def begin(host: Reader, patient: str, verdict: str) -> None:
+    """Begin a report: what was told of this patient before is outdated."""
+    host.finding({"patient": patient, "verdict": verdict})

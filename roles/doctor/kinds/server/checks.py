@@ -1,0 +1,217 @@
+"""The looks at a server on its own host: unit, what a deploy probes, database, connections, disk, clock."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Callable, Optional
+
+from encamp.resources.system import System
+from encamp.resources.systemd.unit_state import change_state
+from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, see_schedules
+from roles.doctor.kinds.disk import see_disk
+from roles.doctor.kinds.findings import Finding, Look, Remedy, fail, ok, warn
+from roles.doctor.kinds.server.subject import ServerPatient
+from roles.prefect.kinds.api import Problem
+from roles.prefect.kinds.known_failures import explain
+from roles.server.kinds.health import NOT_UP
+from roles.server.kinds.probes import PROBES, Probe
+
+#: Seconds after its start in which a server that does not answer yet is merely starting.
+STARTING = 45
+HEALTH_SECONDS = 90
+MEBIBYTE = 1024 * 1024
+#: Part of the connections from which the next client may be the one that gets none.
+CROWDED = 0.8
+#: Seconds that connecting to this host may have taken since the controller's clock was read.
+SLACK = 30
+
+
+def see_unit(patient: ServerPatient) -> Optional[Finding]:
+    """The unit runs, and was not restarted over and over."""
+    state, unit = patient.state, patient.kind.unit
+    if not state.exists:
+        return fail(f"there is no {unit}", "nothing was deployed here", f"`fab -H {patient.kind.server} deploy`")
+    again = f", restarted {state.restarts} times" if state.restarts else ""
+    if state.active and state.restarts and time.monotonic() - state.active_since < STARTING:
+        return _crashing(patient, f"{unit} runs since {time.monotonic() - state.active_since:.0f} s{again}")
+    if state.active:
+        text = f"{unit} runs{again}"
+        if state.enabled:
+            return ok(text)
+        return warn(f"{text}, but does not start at boot", "it is not enabled", f"systemctl enable {unit}")
+    if state.broken:
+        return _crashing(patient, f"{unit} is {state}{again}")
+    if state.active_state == "inactive":
+        fix = f"`fab -H {patient.kind.server} doctor --fix`, or systemctl start {unit}"
+        return fail(f"{unit} is stopped", "someone stopped it, or it was never started", fix, remedy=start(patient))
+    return fail(f"{unit} is {state.active_state}", "systemd is at work on it", "look again in a few seconds")
+
+
+def _crashing(patient: ServerPatient, text: str) -> Finding:
+    """A server that does not stay up: its journal tells why."""
+    known, state = patient.known, patient.state
+    cause = known.cause if known else state.why()
+    fix = known.fix if known else f"read its log: journalctl -u {patient.kind.unit} -e"
+    remedy = start(patient, "restart") if state.active_state == "failed" else None
+    return fail(text, cause, fix, patient.shown_log, remedy)
+
+
+def start(patient: ServerPatient, verb: str = "start") -> Remedy:
+    """Start or restart the unit, and wait until it answers."""
+    kind, server = patient.kind, patient.server
+
+    def apply(host: System) -> None:
+        change_state(host, verb, kind.unit)
+        host.wait_for(lambda: server.api.call(host, "GET", "health", timeout=3).status == 200, HEALTH_SECONDS)
+
+    return Remedy(f"{verb}s {kind.unit}", apply)
+
+
+def see_owed(patient: ServerPatient) -> Optional[Finding]:
+    """The unit was started after its settings were last written."""
+    state, file = patient.state, patient.host.stat(patient.kind.env_file)
+    if not state.active or file is None:
+        return None
+    begun = time.time() - (time.monotonic() - state.begun)
+    if file.mtime <= begun and not state.needs_reload:
+        return None
+    text = f"{patient.kind.unit} still runs with what it read before {patient.kind.env_file} was last written"
+    remedy = start(patient, "restart")
+    return Finding("warn", text, "a deploy was cut short, or the file was edited by hand", "restart it", "", remedy)
+
+
+def see_probe(name: str, probe: Probe) -> Callable[[ServerPatient], Optional[Finding]]:
+    """A probe of a deploy as a look."""
+
+    def see(patient: ServerPatient) -> Optional[Finding]:
+        problem = probe(patient.host, patient.server)
+        return _explained(patient, name, problem) if problem else ok(_WELL.get(name, "as it was deployed"))
+
+    return see
+
+
+_WELL = {
+    "port": "held by the unit's own processes",
+    "health": "true",
+    "ready": "the database answers",
+    "POST": "a real query is answered",
+    "UI page": "is there",
+}
+
+
+def _explained(patient: ServerPatient, name: str, problem: Problem) -> Finding:
+    """A probe's problem; where the server did not come up, its journal knows more."""
+    up = time.monotonic() - patient.state.active_since
+    known = patient.known if name in NOT_UP else None
+    if known:
+        return fail(problem.reason, known.cause, known.fix, patient.shown_log)
+    if name in NOT_UP and up < STARTING:
+        return fail(problem.reason, f"it was started {up:.0f} s ago, and is not up yet", "look again in a few seconds")
+    return fail(problem.reason, problem.cause, problem.fix)
+
+
+def see_database(patient: ServerPatient) -> Optional[Finding]:
+    """The database can be reached by the server's own user with the server's own URL."""
+    if not patient.environment:
+        return None
+    if not patient.database_url:
+        return warn(
+            "no connection URL is set", "the server keeps its data in a SQLite file of its home", "see database:"
+        )
+    found = patient.database
+    if not found:
+        return None
+    if found.get("error"):
+        known = explain(str(found["error"]))
+        cause, fix = (known.cause, known.fix) if known else ("", "see that it runs and listens where the URL points")
+        return fail(str(found["error"]).splitlines()[0], cause, fix)
+    size = f"{found.get('size', 0) / MEBIBYTE:.1f} MiB"
+    if found.get("writable") is False:
+        fix = f"chown {patient.kind.user}: {found['place']} and its directory"
+        return fail(f"{found['place']} cannot be written by {patient.kind.user}", "it has another owner", fix)
+    return ok(f"{str(found.get('place')).partition(', ')[0]}, {size}")
+
+
+def see_revision(patient: ServerPatient) -> Optional[Finding]:
+    """The database's schema is the one that this release works with."""
+    found = patient.database
+    revision, heads = found.get("revision"), found.get("heads") or []
+    if found.get("error") or not heads:
+        return None
+    if not revision:
+        return warn("the database has no schema yet", "no server has started on it", "start the server: it makes one")
+    if revision not in found["known"]:
+        return fail(
+            f"the schema has revision {revision}, which this release does not know",
+            "the database was upgraded by a newer Prefect than this one",
+            "deploy the newer release again, or restore the dump made before the upgrade",
+        )
+    if revision not in heads:
+        cause = "no server of this release has started on it, or migrations at start are off"
+        return warn(f"the schema is of an older release ({revision}, not {heads[0]})", cause, "restart the server")
+    return ok(f"revision {revision}, this release's")
+
+
+def see_connections(patient: ServerPatient) -> Optional[Finding]:
+    """Postgres has connections left."""
+    found = patient.database
+    if "max" not in found:
+        return None
+    room = found["max"] - found["reserved"]
+    text = f"{found['used']} of {room} connections are used"
+    fix = "raise max_connections, lower database_pool_size and database_max_overflow, or see who holds them"
+    if found["used"] >= room:
+        return fail(text, "Postgres has none left", fix)
+    return warn(text, "few are left", fix) if found["used"] > CROWDED * room else ok(text)
+
+
+def see_locks(patient: ServerPatient) -> Optional[Finding]:
+    """SQLite was not found locked lately."""
+    if not patient.database_url.startswith("sqlite"):
+        return None
+    argv = ["journalctl", "-u", patient.kind.unit, "--since", "-1day", "-n", "20000", "-o", "cat", "-q", "--no-pager"]
+    count = patient.host.query(argv, timeout=15).out.count("database is locked")
+    if not count:
+        return ok("never locked within a day")
+    cause = "SQLite lets one write at a time; many runs at once wait for each other, and some give up"
+    return warn(f"`database is locked` {count} times within a day", cause, "use Postgres (database: postgres)")
+
+
+def see_room(patient: ServerPatient) -> Optional[Finding]:
+    """The disks that the server writes to have room."""
+    url = patient.database_url
+    file = url.partition(":///")[2].partition("?")[0] if url.startswith("sqlite") else ""
+    postgres = "/var/lib/postgresql" if "/var/run/postgresql" in url or "@127.0.0.1" in url else ""
+    docker = "/var/lib/docker" if patient.kind.container else ""
+    return see_disk([path for path in ("/", patient.kind.home, os.path.dirname(file), postgres, docker) if path])
+
+
+def see_time(patient: ServerPatient) -> Optional[Finding]:
+    """This host's clock agrees with that of the machine encamp runs on."""
+    ahead = time.time() - patient.kind.started
+    ahead = ahead if ahead < 0 else max(0.0, ahead - SLACK)
+    if abs(ahead) < CLOCK_FAIL:
+        return ok("agrees with this machine's")
+    text = f"this host is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the machine encamp runs on"
+    return fail(text, CLOCK_CAUSE, "turn on time synchronization on both (`timedatectl set-ntp true`)")
+
+
+def _late(patient: ServerPatient) -> Optional[Finding]:
+    return see_schedules(patient.case)
+
+
+#: What a deploy proves, in its order, each after what it needs; the unit has a look of its own.
+_NEEDS = {"port": ("unit",), "health": ("port",)}
+LOOKS: tuple[Look[ServerPatient], ...] = (
+    Look("unit", see_unit),
+    Look("restart", see_owed, ("unit",)),
+    *(Look(name, see_probe(name, probe), _NEEDS.get(name, ("health",))) for name, probe in PROBES if name != "unit"),
+    Look("schedules", _late, ("POST",)),
+    Look("connection", see_database),
+    Look("schema", see_revision, ("connection",)),
+    Look("head-room", see_connections, ("connection",)),
+    Look("locks", see_locks),
+    Look("disk", see_room),
+    Look("clock", see_time),
+)

@@ -1,0 +1,87 @@
+"""The look at a server's certificate, with the authorities that the Prefect client itself would ask."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from typing import Optional
+
+from roles.doctor.kinds.api_target import Case
+from roles.doctor.kinds.findings import UNTOLD, Finding, fail, ok, warn
+from roles.doctor.kinds.network import certificate
+from roles.prefect.kinds.api import explain_network
+
+#: Days before the end, or the last part of its time where that is less: Caddy renews in the last third.
+EXPIRES_SOON, LAST_PART = 30, 1 / 4
+#: What the authority of `tls: internal` is called (roles.network.certificate_authority). Only a deploy renews its
+#: certificates.
+INTERNAL = "encamp CA "
+#: (what the TLS library says, cause, fix), first match wins.
+TLS_ERRORS = (
+    (
+        r"certificate has expired",
+        "the server's certificate has expired",
+        "renew it (`fab deploy` does so with tls: internal, Caddy by itself with tls: acme)",
+    ),
+    (
+        r"not yet valid",
+        "the certificate is not valid yet: most often this machine's clock is behind",
+        "set the clock (`timedatectl set-ntp true`)",
+    ),
+    (
+        r"[Hh]ostname mismatch|doesn't match|IP address mismatch",
+        "the certificate is for another name than the one in the URL",
+        "use the name in the certificate, or add this one to it (public_url)",
+    ),
+)
+UNTRUSTED = r"self[- ]signed|unable to get (?:local )?issuer|CERTIFICATE_VERIFY_FAILED"
+
+
+def see_tls(case: Case) -> Optional[Finding]:
+    """The certificate is valid, for this name, and signed by an authority that the client trusts."""
+    if case.endpoint.scheme != "https":
+        return None
+    try:
+        found = certificate(case.endpoint, case.ca_file)
+    except OSError as error:
+        if case.insecure:
+            told = "not checked by this client (PREFECT_API_TLS_INSECURE_SKIP_VERIFY)"
+            return Finding(UNTOLD, f"{told}; it would fail: {_short(str(error))}")
+        return _refused(case, str(error))
+    text = f"certificate by {found.issuer}, valid for {found.days:.0f} days"
+    if found.days >= min(EXPIRES_SOON, found.lasts * LAST_PART):
+        return ok(text)
+    if found.issuer.startswith(INTERNAL):
+        return warn(text, "it expires soon, and a deploy renews it", f"`fab -H {case.server} deploy`")
+    return warn(text, "it expires soon, and nothing has renewed it", "see why it is not renewed")
+
+
+def _refused(case: Case, said: str) -> Finding:
+    for pattern, cause, fix in TLS_ERRORS:
+        if re.search(pattern, said):
+            return fail(_short(said), cause, fix)
+    if re.search(UNTRUSTED, said):
+        return _untrusted(case, said)
+    cause, fix = explain_network(said)
+    return fail(_short(said), cause or "the TLS handshake fails", fix)
+
+
+def _untrusted(case: Case, said: str) -> Finding:
+    """Trusted by the system and not by the client is a case of its own: Prefect brings its own list."""
+    cause = "the certificate is signed by an authority that this client does not know"
+    system = ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile
+    if case.ca_file and case.ca_file != system:
+        try:
+            certificate(case.endpoint, "")
+        except OSError:
+            pass  # not trusted by the system either
+        else:
+            cause = f"this machine trusts the certificate, but Prefect asks another list: {case.ca_file}"
+            return fail(_short(said), cause, f"set PREFECT_API_SSL_CERT_FILE={system} in the profile")
+    fix = "set ca_bundle: to the authority that signed it and run `fab configure-client`, or set "
+    return fail(_short(said), cause, fix + "PREFECT_API_SSL_CERT_FILE to its file")
+
+
+def _short(said: str) -> str:
+    """An SSL error without the place in OpenSSL's source."""
+    return re.sub(r"\s*\(_ssl\.c:\d+\)", "", said)

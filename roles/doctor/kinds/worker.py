@@ -1,0 +1,197 @@
+"""The doctor of an instance's workers and agents, on their own host."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import cached_property
+from typing import Any, Mapping, Optional
+
+from encamp.resources.base import kind
+from encamp.resources.system import Reader, System
+from encamp.resources.systemd.environment_file import environment_of
+from encamp.resources.systemd.unit_state import UnitState, change_state, journal_tail, unit_state
+from encamp.shared.record import record
+from encamp.shared.secret import Secret
+from roles.doctor.kinds.api_checks import LOOKS
+from roles.doctor.kinds.api_target import Case, json_of
+from roles.doctor.kinds.disk import see_disk
+from roles.doctor.kinds.doctor import Doctor, Found, begin
+from roles.doctor.kinds.findings import Finding, Look, Remedy, examine, fail, ok, tell, warn
+from roles.doctor.kinds.network import Endpoint, is_near, same_server
+from roles.prefect.kinds.api import without_password
+from roles.prefect.kinds.known_failures import explain_client
+from roles.prefect.kinds.user_environment import names_in, text_of
+
+DIRECTORY = "/etc/systemd/system"
+NAME = re.compile(r"prefect-(worker|agent)-.+\.service")
+JOURNAL_LINES, SHOWN_LINES = 40, 6
+
+
+@kind
+class WorkerDoctor(Doctor):
+    """Tells whether an instance's workers and agents on this host are well, and reach the server. Changes nothing.
+
+    ``name`` is the instance, ``user`` who its workers run as: units of that user that encamp wrote are looked at.
+    ``api_url`` is the API that they are to use, ``version`` their release, ``home`` their home, ``server`` the server's
+    name for texts. With ``fix`` a stopped or failed unit is started.
+    """
+
+    name: str
+    user: str = ""
+    api_url: str = ""
+    version: str = ""
+    home: str = ""
+    server: str = "SERVER"
+    fix: bool = False
+
+    def examine(self, host: Reader) -> Found:
+        units = [name for name in names_in(host, DIRECTORY) if NAME.fullmatch(name) and self._is_ours(host, name)]
+        found: list[tuple[str, Finding]] = []
+        for unit in units:
+            patient = WorkerPatient(host, self, unit)
+            who = unit.removeprefix("prefect-").removesuffix(".service")
+            begin(host, who, _verdict(patient))
+            looks = [LOOK_UNIT, LOOK_API, *(_of_api(look, patient.case) for look in LOOKS), LOOK_ONLINE, LOOK_DISK]
+            found += examine(host, patient, who, looks, lambda patient, name, finding: None)
+        if not units:
+            begin(host, f"worker {self.name}", "has no worker")
+            nothing = fail("no worker is installed here", "nothing was deployed", "run `fab deploy` for this host")
+            tell(host, f"worker {self.name}", "unit", nothing)
+        return found
+
+    def _is_ours(self, host: Reader, unit: str) -> bool:
+        return f"\nUser={self.user}\n" in text_of(host, f"{DIRECTORY}/{unit}")
+
+
+@record
+class WorkerPatient:
+    """One unit of a worker or agent."""
+
+    host: Reader
+    kind: WorkerDoctor
+    unit: str
+
+    @property
+    def state(self) -> UnitState:
+        """What systemd says of it."""
+        return unit_state(self.host, self.unit)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The unit's command line."""
+        line = re.search(r"(?m)^ExecStart=(.*)$", text_of(self.host, f"{DIRECTORY}/{self.unit}"))
+        try:
+            return shlex.split(line[1]) if line else []
+        except ValueError:
+            return []
+
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
+        """The settings that the unit reads. Holds secrets: never to be shown."""
+        found: dict[str, str] = {}
+        for path in re.findall(r"(?m)^EnvironmentFile=-?(\S+)$", text_of(self.host, f"{DIRECTORY}/{self.unit}")):
+            found.update(environment_of(text_of(self.host, path)))
+        return found
+
+    def option(self, *names: str) -> str:
+        """The value of an option on the command line; empty where it is not given."""
+        pairs = zip(self.words, self.words[1:])
+        return next((value for name, value in pairs if name in names), "")
+
+    @cached_property
+    def case(self) -> Optional[Case]:
+        """The way to the server as this worker goes it."""
+        url = self.environment.get("PREFECT_API_URL", "")
+        try:
+            near = is_near(Endpoint.of(url))
+        except ValueError:
+            return None
+        auth = self.environment.get("PREFECT_API_AUTH_STRING", "")
+        return Case(
+            self.host,
+            url,
+            where=f"the settings file of {self.unit}",
+            version=self.kind.version,
+            auth=Secret(auth) if auth else None,
+            ca_file=self.environment.get("PREFECT_API_SSL_CERT_FILE") or self.environment.get("SSL_CERT_FILE", ""),
+            near=near,
+            server=self.kind.server,
+        )
+
+
+def _verdict(patient: WorkerPatient) -> str:
+    url = without_password(patient.environment.get("PREFECT_API_URL", "")) or "no API"
+    return f"uses {url}, set by {patient.unit}" + ("" if patient.state.active else f", which is {patient.state}")
+
+
+def _of_api(look: Look[Case], case: Optional[Case]) -> Look[WorkerPatient]:
+    def see(patient: WorkerPatient) -> Optional[Finding]:
+        return look.see(case) if case else None
+
+    return Look(look.name, see, look.needs or ("API",))
+
+
+def _see_unit(patient: WorkerPatient) -> Optional[Finding]:
+    """The unit runs."""
+    state, again = patient.state, f", restarted {patient.state.restarts} times" if patient.state.restarts else ""
+    if state.active:
+        return ok(f"{patient.unit} runs{again}")
+    if state.broken:
+        log = journal_tail(patient.host, patient.unit, JOURNAL_LINES)
+        known = explain_client(log)
+        cause, fix = (known.cause, known.fix) if known else (state.why(), f"journalctl -u {patient.unit} -e")
+        remedy = _start(patient.unit, "restart") if state.active_state == "failed" else None
+        shown = "\n".join(log.splitlines()[-SHOWN_LINES:])
+        return fail(f"{patient.unit} is {state}{again}", cause, fix, shown, remedy)
+    cause, fix = "someone stopped it", f"systemctl start {patient.unit}, or `fab doctor --fix`"
+    return fail(f"{patient.unit} is {state}", cause, fix, remedy=_start(patient.unit, "start"))
+
+
+def _start(unit: str, verb: str) -> Remedy:
+    def apply(host: System) -> None:
+        change_state(host, verb, unit)
+
+    return Remedy(f"{verb}s {unit}", apply)
+
+
+def _see_api(patient: WorkerPatient) -> Optional[Finding]:
+    """The worker's URL is the one that the site wants."""
+    url, wanted = patient.environment.get("PREFECT_API_URL", ""), patient.kind.api_url
+    deploy = "run `fab deploy` for this host"
+    if patient.case is None:
+        return fail(f"{patient.unit} has no usable API URL", "its settings file was changed or is missing", deploy)
+    if wanted and not same_server(url, wanted):
+        return fail(
+            f"{without_password(url)} is not {wanted}", "the site changed since this worker was deployed", deploy
+        )
+    return ok(without_password(url))
+
+
+def _see_online(patient: WorkerPatient) -> Optional[Finding]:
+    """The server counts the worker as online in its pool."""
+    pool, name = patient.option("--pool", "-p"), patient.option("--name", "-n")
+    if patient.case is None or not pool or not patient.unit.startswith("prefect-worker-"):
+        return None
+    api = patient.case.api
+    answer = api.call(patient.host, "POST", f"work_pools/{pool}/workers/filter", {"limit": 200})
+    workers: Any = json_of(answer)
+    if answer.status == 404:
+        return fail(f"there is no work pool {pool}", "it was removed", "run `fab deploy` for this host")
+    if answer.status != 200 or not isinstance(workers, list):
+        return warn(f"the workers of pool {pool} cannot be asked for: HTTP {answer.status}")
+    found = [worker for worker in workers if not name or worker.get("name") == name]
+    if any(str(worker.get("status", "ONLINE")) == "ONLINE" for worker in found):
+        return ok(f"polls {pool}, and the server sees it")
+    text = f"the server does not see {name or 'it'} in pool {pool}" + (" as online" if found else "")
+    return fail(text, "the worker hangs, or talks to another server", f"systemctl restart {patient.unit}")
+
+
+def _see_room(patient: WorkerPatient) -> Optional[Finding]:
+    return see_disk([path for path in ("/", patient.kind.home, "/tmp") if path])
+
+
+LOOK_UNIT: Look[WorkerPatient] = Look("unit", _see_unit)
+LOOK_API: Look[WorkerPatient] = Look("API", _see_api)
+LOOK_ONLINE: Look[WorkerPatient] = Look("worker", _see_online, ("unit", "auth"))
+LOOK_DISK: Look[WorkerPatient] = Look("disk", _see_room)

@@ -1,0 +1,92 @@
+"""The doctors of a host: one for each server and worker instance on it. Clients: ``encamp.commands.doctor``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from encamp.errors import SettingsError
+from encamp.planning.plan import Item, Step
+from encamp.resources.base import Resource
+from encamp.shared.wire import kind_path
+from encamp.site import Site, SiteHost
+from roles import stages
+from roles.doctor.kinds.server.doctor import ServerDoctor
+from roles.doctor.kinds.worker import WorkerDoctor
+from roles.network import address
+from roles.prefect import role as base
+from roles.prefect.layout import Layout
+from roles.server.kinds.health import ServerHealth
+from roles.worker import role as prefect_worker
+
+SERVER_STAGE = "server"
+
+
+def of_host(host: SiteHost, site: Site, started: float, fix: bool) -> Iterator[Resource]:
+    """Doctors of the host's servers, then of its workers. ``started`` is this machine's clock. Raises SettingsError."""
+    server = next(stage for stage in stages.STAGES if stage.name == SERVER_STAGE)
+    for view in host.instances:
+        if server.takes(view):
+            yield from _of_server(view, server.items(view, site), started, fix)
+    for view in host.instances:
+        if prefect_worker.is_declared(view):
+            yield _of_worker(view, site, fix)
+
+
+def is_patient(host: SiteHost) -> bool:
+    """Whether anything on a host is for root to look at: a server or a worker."""
+    return any(
+        stage.takes(view)
+        for stage in stages.STAGES
+        for view in host.instances
+        if stage.name in (SERVER_STAGE, "worker")
+    )
+
+
+def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool) -> Iterator[Resource]:
+    """The doctor of what a deploy would prove: however the server is run, it is proved by one ServerHealth."""
+    layout = Layout(host.instance)
+    for resource in resources_of(items):
+        if isinstance(resource, ServerHealth):
+            yield ServerDoctor(
+                host.instance,
+                resource.unit,
+                health=fields_of(resource),
+                env_file=layout.server_env,
+                link=layout.link,
+                user=layout.user,
+                home=layout.home,
+                server=host.name,
+                started=started,
+                fix=fix,
+            )
+
+
+def _of_worker(host: SiteHost, site: Site, fix: bool) -> Resource:
+    layout = Layout(host.instance)
+    try:
+        server = prefect_worker.server_for(host, site)
+        url, name = address.api_url(server), server.name
+    except SettingsError:
+        url, name = "", "SERVER"
+    version = host.settings(base.Settings).prefect_version
+    return WorkerDoctor(host.instance, layout.worker_user, url, version, layout.worker_home, name, fix)
+
+
+def resources_of(items: Iterator[Item]) -> Iterator[Resource]:
+    """The resources among the items of a role."""
+    for item in items:
+        resource = item.resource if isinstance(item, Step) else item
+        if isinstance(resource, Resource):
+            yield resource
+
+
+def fields_of(resource: Resource) -> dict[str, Any]:
+    """A resource's fields, to be built again on the host."""
+    return {field.name: getattr(resource, field.name) for field in dataclasses.fields(resource)}  # type: ignore[arg-type]
+
+
+def travelling(resource: Resource) -> dict[str, Any]:
+    """A resource as part of another: the host builds it where it is read."""
+    return {"kind": kind_path(type(resource)), "fields": fields_of(resource)}

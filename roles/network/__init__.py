@@ -1,0 +1,1 @@
+"""Addresses, access, TLS, proxies and firewalls; shared by several roles."""

@@ -1,0 +1,181 @@
+"""Where a server listens, and the address that its clients really use: one place that all else is worked out from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+from encamp.errors import SettingsError
+from encamp.settings.declare import setting
+from encamp.shared.record import record
+from encamp.site import SiteHost
+from roles.network.address_checks import check_bind, check_own_url, check_port, is_address, is_loopback
+from roles.network.kinds.exposure import BOTH
+from roles.prefect import role as base
+from roles.prefect import versions
+
+EVERYWHERE = "0.0.0.0"
+LOOPBACK = "127.0.0.1"
+HTTPS_PORT = 443
+HTTP_PORT = 80
+#: The first port that every user may listen on (ip(7)).
+PRIVILEGED = 1024
+#: What server_environment must not set: the proxy and the probes would not know of it.
+MANAGED = ("ui_serve_base", "api_base_path")
+
+
+@record
+class Settings:
+    """Address and port of the API and the UI."""
+
+    bind: str = setting(
+        EVERYWHERE,
+        "Address that the server listens on. With tls the proxy listens everywhere, and the server on 127.0.0.1 alone.",
+        check=check_bind,
+    )
+    port: int = setting(4200, "TCP port of the API and the UI.", minimum=1, maximum=65535, check=check_port)
+    public_url: str = setting(
+        "",
+        "Address that clients really use, without /api: scheme, name, port and, if you like, a base path. Gives the "
+        "UI's API URL, base paths, proxy, firewall port, certificate and profiles. Empty: the host's address in the "
+        "inventory, as http://<address>:<port>, or with tls as https://<address>.",
+        check=check_own_url,
+        example="https://prefect.example.com/flows",
+    )
+    tls: Literal["off", "internal", "acme", "files"] = setting(
+        "off",
+        "https through Caddy on the same host. internal: certificates of an authority that encamp makes for this site. "
+        "acme: from Let's Encrypt or an ACME server of your own. files: tls_certificate and tls_key. off: none, or a "
+        "proxy of your own in front.",
+    )
+
+
+def public_url(host: SiteHost) -> str:
+    """The address that clients use, without a trailing slash or /api.
+
+    Raises SettingsError when none is set and none that clients could use can be worked out, or when the one that is set
+    contradicts another setting.
+    """
+    settings = host.settings(Settings)
+    given = tidy(settings.public_url)
+    if given:
+        _check_given(host, given)
+        return given
+    if not host.client_address:
+        raise SettingsError(
+            f"{host.name}: public_url is not set, and {host.inventory.address} is no address that clients can use",
+            "set public_url: http://<name or address of the server>:<port> for this host",
+            host.origin("public_url") or host.origin("ansible_host"),
+        )
+    address = host.client_address
+    name = f"[{address}]" if ":" in address else address
+    url = f"http://{name}:{settings.port}" if settings.tls == "off" else f"https://{name}"
+    _check_family(host, url)
+    return url
+
+
+def tidy(url: str) -> str:
+    """A ``public_url`` without a trailing slash or /api."""
+    return url.rstrip("/").removesuffix("/api").rstrip("/")
+
+
+def api_url(host: SiteHost) -> str:
+    """The API's address for clients. Always with /api."""
+    return f"{public_url(host)}/api"
+
+
+def base_path(host: SiteHost) -> str:
+    """The path below which UI and API are served, such as /flows; empty for none."""
+    return urlsplit(public_url(host)).path
+
+
+def bind(host: SiteHost) -> str:
+    """The address that the server itself listens on: behind a proxy of ours loopback, so that nobody goes around it.
+
+    Raises SettingsError where the inventory wants it to be reached both ways.
+    """
+    settings = host.settings(Settings)
+    if settings.tls == "off" or is_loopback(settings.bind):
+        return settings.bind
+    if host.origin("bind"):
+        raise SettingsError(
+            f"{host.name}: bind: {settings.bind} would let clients go around tls: {settings.tls}",
+            "remove bind: (the server then listens on 127.0.0.1, the proxy everywhere)",
+            host.origin("bind"),
+        )
+    return LOOPBACK
+
+
+def outside(host: SiteHost) -> tuple[str, int]:
+    """Address and port that others reach: the proxy's where encamp puts one in front, else the server's.
+
+    The address is BOTH for the proxy, which listens on all of IPv4 and IPv6.
+    """
+    settings = host.settings(Settings)
+    if settings.tls == "off":
+        return settings.bind, settings.port
+    return BOTH, urlsplit(public_url(host)).port or HTTPS_PORT
+
+
+def needs_privilege(host: SiteHost) -> bool:
+    """Whether only root may listen on the server's port, unless it is let."""
+    return host.settings(Settings).port < PRIVILEGED
+
+
+def local_url(host: SiteHost) -> str:
+    """Where the server is reached from its own host, without /api."""
+    listens = bind(host)
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listens, listens)
+    name = f"[{address}]" if ":" in address else address
+    return f"http://{name}:{host.settings(Settings).port}{base_path(host)}"
+
+
+def server_settings(host: SiteHost) -> Mapping[str, str]:
+    """What Prefect is told of its address, by the keys of ``versions.NAMES``. A base path takes three that agree."""
+    values = {"api_host": bind(host), "api_port": str(host.settings(Settings).port), "ui_api_url": api_url(host)}
+    base_ = base_path(host)
+    return {**values, "ui_serve_base": base_, "api_base_path": f"{base_}/api"} if base_ else values
+
+
+def _check_given(host: SiteHost, url: str) -> None:
+    """Raises SettingsError for a public_url that tls or the release cannot serve."""
+    settings, parts = host.settings(Settings), urlsplit(url)
+    release = host.settings(base.Settings).prefect_version
+    if settings.tls != "off" and parts.scheme != "https":
+        fix = f"write public_url: https://{parts.hostname}, or set tls: off"
+        raise SettingsError(
+            f"{host.name}: public_url is {url}, with tls: {settings.tls}", fix, host.origin("public_url")
+        )
+    if settings.tls != "off" and (parts.port or HTTPS_PORT) == settings.port:
+        reason = f"{host.name}: port {settings.port} is the server's own behind the proxy, and public_url's"
+        raise SettingsError(reason, "leave the port out of public_url, or set another port:", host.origin("public_url"))
+    if parts.path and not all(versions.setting(key, release) for key in ("api_base_path", "ui_serve_base")):
+        reason = f"{host.name}: public_url has the path {parts.path}, and Prefect {release} cannot be served below one"
+        fix = f"it can since {versions.since('api_base_path')}; or give it a name or a port of its own"
+        raise SettingsError(reason, fix, host.origin("public_url"))
+    _check_family(host, url)
+
+
+def _check_family(host: SiteHost, url: str) -> None:
+    """Raises SettingsError for an address of one version of IP where the server itself listens on the other alone."""
+    settings, parts = host.settings(Settings), urlsplit(url)
+    name, direct = parts.hostname or "", (parts.scheme, parts.port) == ("http", settings.port)
+    if settings.tls != "off" or not direct or not is_address(name) or is_loopback(settings.bind):
+        return
+    if (":" in name) != (":" in settings.bind):
+        wildcard = "::" if ":" in name else EVERYWHERE
+        reason = f"{host.name}: clients are to use {name}, and the server listens on {settings.bind}"
+        where = host.origin("public_url") or host.origin("bind") or host.origin("ansible_host")
+        raise SettingsError(reason, f"set bind: '{wildcard}', or a public_url with a name", where)
+
+
+def warnings(host: SiteHost) -> Iterator[str]:
+    """What may be a mistake, and may be meant: a plain address at another port than the server's."""
+    settings, url = host.settings(Settings), urlsplit(host.settings(Settings).public_url)
+    port = url.port or HTTP_PORT
+    if settings.tls == "off" and url.scheme == "http" and port != settings.port and not is_loopback(settings.bind):
+        yield (
+            f"{host.origin('public_url')}: public_url leads clients to port {port}, and the server listens on "
+            f"{settings.port}: that takes a proxy or a forwarded port of your own in between"
+        )

@@ -1,0 +1,1 @@
+"""Exposure, proxies and trust, checked on the host."""

@@ -1,0 +1,152 @@
+"""https in front of the servers of a host: the settings, and which addresses they make."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from encamp.errors import SettingsError
+from encamp.resources.caddy import paths as caddy
+from encamp.settings.declare import setting
+from encamp.shared.record import record
+from encamp.shared.secret import Secret
+from encamp.site import SiteHost
+from roles.network import address
+
+
+def _https(value: str) -> str | None:
+    parts = urlsplit(value)
+    plain = re.fullmatch(r"[!-z|~]*", value) and parts.hostname
+    return None if not value or (parts.scheme == "https" and plain) else "must be an https:// address"
+
+
+def _email(value: str) -> str | None:
+    return None if not value or re.fullmatch(r"[^\s@{}\"]+@[^\s@{}\"]+", value) else "is no e-mail address"
+
+
+@record
+class Settings:
+    """https through Caddy, where ``tls`` is not off."""
+
+    tls_certificate: str = setting(
+        "",
+        "With tls: files, the PEM file on this machine with the server's certificate and those that lead to its "
+        "authority, in that order.",
+        example="files/prefect-fullchain.pem",
+    )
+    tls_key: str | Secret = setting(
+        "",
+        "With tls: files, the certificate's private key: a PEM file on this machine, or where to find it as a secret.",
+        example="{command: [pass, prefect-tls-key]}",
+        lines=True,
+    )
+    tls_redirect: bool = setting(
+        True, "With https on port 443, whether port 80 is opened and sends browsers on to https."
+    )
+    acme_email: str = setting(
+        "", "With tls: acme, the address that the authority may write to about certificates.", check=_email
+    )
+    acme_directory: str = setting(
+        "",
+        "With tls: acme, the directory URL of the ACME server. Empty: Let's Encrypt.",
+        check=_https,
+        example="https://ca.example.com/acme/acme/directory",
+    )
+    acme_ca_root: str = setting(
+        "",
+        "With tls: acme, a PEM file on this machine with the root of an ACME server of your own: proves that server, "
+        "and is given to clients and workers.",
+        example="files/internal-root.pem",
+    )
+
+
+@record
+class Place:
+    """An address that the proxy of a host serves, and the instances below it."""
+
+    name: str
+    port: int
+    views: tuple[SiteHost, ...]
+
+    @property
+    def label(self) -> str:
+        """What its files are called: the first instance below it."""
+        return self.views[0].instance
+
+    @property
+    def by_address(self) -> bool:
+        """Whether clients use an IP address, and no name."""
+        return re.fullmatch(r"[\d.]+|.*:.*", self.name) is not None
+
+    @property
+    def certificate(self) -> str:
+        """The file with certificate and key."""
+        return caddy.certificate_path(self.label)
+
+    @property
+    def root(self) -> str:
+        """The file with the root that proves an ACME server of one's own."""
+        return f"{caddy.OWN}/{self.label}-root.pem"
+
+    @property
+    def mode(self) -> str:
+        return self.views[0].settings(address.Settings).tls
+
+
+def is_on(host: SiteHost) -> bool:
+    """Whether encamp puts https in front of this instance."""
+    return host.settings(address.Settings).tls != "off"
+
+
+def redirects(host: SiteHost) -> bool:
+    """Whether port 80 is the proxy's: for redirects, and for ACME servers that ask there."""
+    for place in places(host):
+        asked = place.port == address.HTTPS_PORT or place.mode == "acme"
+        if asked and all(view.settings(Settings).tls_redirect for view in place.views):
+            return True
+    return False
+
+
+def places(host: SiteHost) -> list[Place]:
+    """The addresses that the host's proxy serves. Raises SettingsError where instances or settings contradict."""
+    by_address: dict[tuple[str, int], list[SiteHost]] = {}
+    for view in host.instances:
+        if is_on(view):
+            by_address.setdefault((name_of(view), address.outside(view)[1]), []).append(view)
+    found = [Place(name, port, tuple(views)) for (name, port), views in by_address.items()]
+    for place in found:
+        _check(place)
+    return found
+
+
+def name_of(host: SiteHost) -> str:
+    """The name, or address, that the certificate of an instance must be for."""
+    return urlsplit(address.public_url(host)).hostname or ""
+
+
+def _check(place: Place) -> None:
+    """Raises SettingsError for what the instances at one address may not have in common, or must."""
+    first, *others = place.views
+    for view in others:
+        if view.settings(Settings) != first.settings(Settings) or view.settings(address.Settings).tls != place.mode:
+            reason = f"{first.name}: instances {first.instance} and {view.instance} share {place.name}:{place.port}"
+            fix = "give both the same tls settings, or public_urls with different names or ports"
+            raise SettingsError(f"{reason}, and differ in tls", fix, view.origin("tls"))
+    bases = [address.base_path(view) for view in place.views]
+    if len(set(bases)) < len(bases):
+        reason = f"{first.name}: two instances have the public_url {address.public_url(first)}"
+        raise SettingsError(reason, "give each a name, a port or a path of its own", first.origin("public_url"))
+    if place.mode == "acme":
+        _check_acme(place)
+
+
+def _check_acme(place: Place) -> None:
+    first = place.views[0]
+    if place.by_address or "." not in place.name:
+        reason = f"{first.name}: tls: acme needs a public name, and {place.name} is none"
+        fix = "give public_url a full domain name, or use tls: internal"
+        raise SettingsError(reason, fix, first.origin("public_url") or first.origin("tls"))
+    if place.port != address.HTTPS_PORT and not first.settings(Settings).tls_redirect:
+        reason = f"{first.name}: tls: acme proves the name on port 443 or 80, and this proxy has neither"
+        fix = "leave the port out of public_url, or set tls_redirect: true"
+        raise SettingsError(reason, fix, first.origin("tls_redirect"))

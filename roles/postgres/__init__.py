@@ -1,0 +1,1 @@
+"""The role of a database host: PostgreSQL for one or more servers."""

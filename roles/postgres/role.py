@@ -1,0 +1,151 @@
+"""Postgres: for servers on its own host by socket and peer, so that no password exists; for others over the network."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator, Sequence
+
+from encamp.errors import SettingsError
+from encamp.planning.plan import Item
+from encamp.resources.firewall.port import FirewallPort
+from encamp.resources.packages.packages import Packages
+from encamp.resources.postgres.cluster import PostgresCluster
+from encamp.resources.postgres.database import PostgresDatabase
+from encamp.resources.postgres.expectation import PostgresExpectation
+from encamp.resources.postgres.extension import PostgresExtension
+from encamp.resources.postgres.hba_prune import PostgresHbaOnly
+from encamp.resources.postgres.hba_rule import PostgresHbaRule
+from encamp.resources.postgres.role import PostgresRole
+from encamp.resources.postgres.settings import PostgresSettings
+from encamp.resources.probes.expectation import Expectation
+from encamp.site import Site, SiteHost
+from roles.client import database as client_database
+from roles.database import connection as database_connection
+from roles.database import host as database_host
+from roles.database import settings as database
+from roles.network import firewall
+from roles.postgres import connection_budget
+from roles.prefect import runtime
+
+TRIGRAMS = "pg_trgm"
+#: asyncpg before 0.29, which Prefect up to 2.13 is locked with, asks Postgres for types by a query that Postgres would
+#: first compile for seconds. It gives up waiting, asks again, and leaves the host with dozens of them.
+SESSION = {"jit": "off"}
+#: Rules of ours in pg_hba.conf begin with this.
+RULES = "prefect: "
+METHOD = "scram-sha-256"
+DISK_MIB = 600
+
+
+def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
+    """What must hold on a host that keeps databases for others, before anything on it is changed."""
+    yield Expectation("database host", families=("debian", "rhel"), systemd=True, disk=(("/var/lib", DISK_MIB),))
+    yield expectation(host, site)
+
+
+def expectation(host: SiteHost, site: Site) -> PostgresExpectation:
+    """What a Postgres that is there already must be: the port that clients are told, and enough connections."""
+    settings = host.settings(database_host.Settings)
+    more = () if database_host.is_declared(host) else (host,)  # a server that is in no group
+    found = [view for view in connection_budget.servers(site, *more) if _keeper(view, site) == host.name]
+    needed = connection_budget.total(connection_budget.demands_of(found, site))
+    return PostgresExpectation("main", settings.postgres_port, needed, settings.postgres_max_connections)
+
+
+def resources(host: SiteHost, site: Site) -> Iterator[Item]:
+    """Cluster, role, database and the trigram extension for a server on this host; nothing for another database."""
+    if not database.on_this_host(host):
+        return
+    found = database_connection.connection(host, site)
+    yield from _cluster(host, site)
+    yield PostgresRole(found.user, settings=SESSION)
+    yield PostgresDatabase(found.database, owner=found.user)
+    yield PostgresExtension(TRIGRAMS, found.database)
+
+
+def for_others(host: SiteHost, site: Site) -> Iterator[Item]:
+    """The same for servers on other hosts, with a password, and a way in for exactly these."""
+    clients = clients_of(host, site)
+    yield from _cluster(host, site)
+    for view in clients:
+        found = database_connection.connection(view, site)
+        yield PostgresRole(found.user, found.password, settings=SESSION)
+        yield PostgresDatabase(found.database, owner=found.user)
+        yield PostgresExtension(TRIGRAMS, found.database)
+    rules = [rule for view in clients for rule in _rules(view, site)]
+    yield from rules
+    yield PostgresHbaOnly(RULES, tuple(rule.name for rule in rules))
+    yield from _firewall(host, sorted({source for view in clients for source in sources(view)}))
+
+
+def clients_of(host: SiteHost, site: Site) -> list[SiteHost]:
+    """The servers on other hosts whose databases this host keeps. Raises SettingsError."""
+    return [
+        view
+        for view in connection_budget.servers(site)
+        if _keeper(view, site) == host.name and database.kind(view) == "network"
+    ]
+
+
+def addresses(host: SiteHost) -> list[str]:
+    """The addresses that the database's host sees a server come from. Raises SettingsError where that is not known."""
+    given = host.settings(database.Settings).database_client_address or host.client_address
+    where = host.origin("database_client_address") or host.origin("ansible_host")
+    fix = f"set database_client_address for {host.name}: the address that its database's host sees it come from"
+    if not given:
+        reason = f"{host.name}: database_client_address is not set, and {host.inventory.address} is known here only"
+        raise SettingsError(reason, fix, where)
+    try:
+        found = socket.getaddrinfo(given, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(f"{host.name}: {given} cannot be resolved here: {error.strerror}", fix, where) from None
+    usable = sorted({str(place[0]).partition("%")[0] for *_, place in found})
+    if any(ipaddress.ip_address(one).is_loopback for one in usable):
+        raise SettingsError(f"{host.name}: {given} is a loopback address", fix, where)
+    return usable
+
+
+def sources(host: SiteHost) -> list[str]:
+    """Who may log in to a server's database: the server, and the networks of clients in the mode database."""
+    return [*addresses(host), *host.settings(client_database.Settings).client_database_sources]
+
+
+def _keeper(view: SiteHost, site: Site) -> str:
+    """The host that keeps a server's Postgres.
+
+    Empty for SQLite, for a Postgres that is a stack's or others', and where that is not clear.
+    """
+    try:
+        managed = database.kind(view) in ("socket", "network") and not runtime.has_postgres(view)
+        return database_connection.keeper_of(view, site).name if managed else ""
+    except SettingsError:
+        return ""  # its own deploy tells
+
+
+def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:
+    settings = host.settings(database_host.Settings)
+    port = settings.postgres_port
+    yield Packages("postgres", debian=("postgresql",), rhel=("postgresql-server", "postgresql-contrib"))
+    yield PostgresCluster(port=0 if port == database_host.Settings.postgres_port else port)
+    has_clients = host.in_group(database_host.GROUP) and clients_of(host, site)
+    if has_clients or settings.postgres_max_connections:
+        listen = settings.postgres_listen if has_clients else ()
+        yield PostgresSettings("main", listen, settings.postgres_max_connections)
+
+
+def _rules(view: SiteHost, site: Site) -> Iterator[PostgresHbaRule]:
+    """One rule for each address: a role to its database, with its password."""
+    found = database_connection.connection(view, site)
+    for source in sources(view):
+        network = str(ipaddress.ip_network(source))
+        name = f"{RULES}{found.database} from {network}"
+        yield PostgresHbaRule(name, "host", found.database, found.user, network, METHOD)
+
+
+def _firewall(host: SiteHost, sources: Sequence[str]) -> Iterator[Item]:
+    """The port of Postgres, for these addresses alone; closed again where there are none."""
+    if host.settings(firewall.Settings).firewall:
+        port = host.settings(database_host.Settings).postgres_port
+        ensure = "present" if sources else "absent"
+        yield FirewallPort("prefect-postgres", port, "tcp", tuple(sources), "Postgres", ensure)

@@ -1,0 +1,1 @@
+"""What all roles of Prefect share: releases, layout, versions, known faults."""

@@ -1,0 +1,1 @@
+"""Prefect's API, releases and known failures, as a host sees them."""

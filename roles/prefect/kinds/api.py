@@ -1,0 +1,181 @@
+"""Prefect's HTTP API as seen from the host, and what its refusals mean in plain words."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from typing import Any, Mapping, Optional
+
+from encamp.resources.base import Failure
+from encamp.resources.system import HttpAnswer, Reader
+from encamp.shared.record import record
+from encamp.shared.secret import Secret
+
+BODY_SHOWN = 300
+BUSY = (429, 502, 503)
+#: Seconds between the tries of a patient call.
+PAUSES = (0.3, 0.6, 1.2, 2.4, 4.8)
+
+
+@record
+class Problem:
+    """What does not hold: what happened, the likely cause, what to do. ``settled``: waiting will not change it."""
+
+    reason: str
+    cause: str = ""
+    fix: str = ""
+    settled: bool = False
+
+    def failure(self, detail: str = "") -> Failure:
+        """The same as an exception."""
+        return Failure(self.reason, self.cause, self.fix, detail)
+
+
+@record
+class Api:
+    """The API at ``url`` (ending in ``/api``). ``auth`` is ``user:password`` where the server asks for it."""
+
+    url: str
+    auth: Optional[Secret] = None
+    ca_file: str = ""
+
+    def call(self, host: Reader, method: str, path: str, body: Any = None, timeout: float = 10) -> HttpAnswer:
+        """One call. Fetches a CSRF token and tries once more where the server asks for one. Never raises."""
+        headers = self.headers()
+        answer = host.http(method, self.address(path), body, headers, timeout, self.ca_file)
+        if answer.status == 403 and b"CSRF" in answer.body:
+            headers = {**headers, **self._csrf(host, timeout)}
+            answer = host.http(method, self.address(path), body, headers, timeout, self.ca_file)
+        return answer
+
+    def patient(self, host: Reader, method: str, path: str, body: Any = None) -> HttpAnswer:
+        """A call, tried again as Prefect's own client does: a server on SQLite says 503 while its file is locked."""
+        answer = self.call(host, method, path, body)
+        for pause in PAUSES:
+            if answer.status not in BUSY:
+                break
+            time.sleep(pause)
+            answer = self.call(host, method, path, body)
+        return answer
+
+    def must(self, host: Reader, method: str, path: str, body: Any = None) -> Any:
+        """A patient call that has to succeed; its JSON (None where the body is empty). Raises Failure."""
+        answer = self.patient(host, method, path, body)
+        problem = problem_of(answer, method, self.address(path))
+        if problem:
+            raise problem.failure()
+        return answer.json() if answer.body else None
+
+    def address(self, path: str) -> str:
+        """Full address of a path of the API."""
+        return self.url.rstrip("/") + "/" + path.lstrip("/")
+
+    def headers(self) -> Mapping[str, str]:
+        """The credentials, as Prefect's client sends them."""
+        if self.auth is None:
+            return {}
+        token = base64.b64encode(self.auth.reveal().encode()).decode()
+        return {"Authorization": f"Basic {token}"}
+
+    def _csrf(self, host: Reader, timeout: float) -> Mapping[str, str]:
+        import uuid
+
+        client = str(uuid.uuid4())
+        address = self.address(f"csrf-token?client={client}")
+        answer = host.http("GET", address, None, self.headers(), timeout, self.ca_file)
+        if answer.status != 200:
+            return {}
+        return {"Prefect-Csrf-Token": str(answer.json().get("token", "")), "Prefect-Csrf-Client": client}
+
+
+#: (what the network error says, cause, fix), first match wins.
+NETWORK_ERRORS = (
+    (
+        r"Name or service not known|nodename nor servname|Temporary failure in name resolution|No address associated"
+        r"|getaddrinfo",
+        "this machine cannot resolve the server's name",
+        "use a name this machine can resolve (DNS or /etc/hosts), or the address, as public_url",
+    ),
+    (
+        r"Connection refused",
+        "the machine is there, but nothing listens on that port",
+        "look at the server with `fab -H SERVER deploy --check`, and that host and port in public_url are right",
+    ),
+    (
+        r"timed out|No route to host|Network is unreachable|Host is down",
+        "packets do not arrive: a firewall on the way, a VPN that is off, or the wrong address",
+        "open the port from here to the server, or join its network",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+        "the certificate is not signed by an authority this machine trusts",
+        "set ca_bundle: to the certificate authority that signed it",
+    ),
+    (
+        r"WRONG_VERSION_NUMBER|wrong version number|record layer failure",
+        "https was asked of a port that speaks plain http",
+        "use http:// in public_url, or put TLS in front of the server",
+    ),
+    (
+        r"reset by peer|closed connection without response|RemoteDisconnected|BadStatusLine|IncompleteRead",
+        "something accepts connections there and drops them: a proxy without its back end, or not a Prefect server",
+        "see what listens on that address",
+    ),
+)
+
+#: What an HTTP status means when a Prefect server was expected.
+STATUS_MEANINGS = {
+    401: (
+        "the server wants user and password, and got none or wrong ones",
+        "give the server's auth string (PREFECT_API_AUTH_STRING); a PREFECT_API_KEY of Prefect Cloud does not count",
+    ),
+    403: ("the server, or a proxy before it, forbids this", "see the log of the proxy"),
+    404: (
+        "the address answers, but has no such path: /api is missing in the URL, or another program answers there",
+        "end the API URL in /api",
+    ),
+    405: (
+        "the address answers, but not to this method: /api is missing in the URL, or another program answers there",
+        "end the API URL in /api",
+    ),
+    422: ("client and server disagree about the request", "the server must be at least as new as every client"),
+    502: ("a proxy answers, the server behind it does not", "look at the server with `fab -H SERVER deploy --check`"),
+    503: (
+        "the server is not ready, or a proxy has no back end",
+        "look at the server with `fab -H SERVER deploy --check`",
+    ),
+    504: (
+        "a proxy answers, the server behind it is too slow or away",
+        "look at the server with `fab -H SERVER deploy --check`",
+    ),
+}
+
+
+def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Problem]:
+    """What is wrong with an answer; None for a 2xx."""
+    if 200 <= answer.status < 300:
+        return None
+    call = f"{method} {without_password(address)}"
+    if answer.status == 0:
+        cause, fix = explain_network(answer.error)
+        return Problem(f"{call}: {answer.error}", cause or "the server does not answer", fix)
+    cause, fix = STATUS_MEANINGS.get(answer.status, ("", ""))
+    if answer.status >= 500 and not cause:
+        cause, fix = "the server failed: often its database", "read the server's log (`fab logs`)"
+    said = (
+        ""
+        if answer.body.lstrip()[:1] == b"<"
+        else " ".join(answer.body[:BODY_SHOWN].decode("utf-8", "replace").split())
+    )
+    return Problem(f"{call}: HTTP {answer.status} {said}".rstrip(), cause, fix, settled=answer.status < 500)
+
+
+def explain_network(error: str) -> tuple[str, str]:
+    """Likely cause and fix of a network error by its text; empty where it is none that is known."""
+    return next(((cause, fix) for pattern, cause, fix in NETWORK_ERRORS if re.search(pattern, error)), ("", ""))
+
+
+def without_password(url: str) -> str:
+    """A URL fit to be shown: user and password blotted out."""
+    return re.sub(r"(\w://)[^/@\s]*@", r"\1***@", url)

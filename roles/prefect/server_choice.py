@@ -1,0 +1,40 @@
+"""Which server a worker or a client is for."""
+
+from __future__ import annotations
+
+from encamp.errors import SettingsError
+from encamp.site import Site, SiteHost
+from roles.server import role as prefect_server
+from roles.worker.settings import Settings
+from roles.worker.units import GROUP
+
+
+def server_for(host: SiteHost, site: Site) -> SiteHost:
+    """The server's instance that a worker or client uses. Raises SettingsError when it is not clear which."""
+    named, _, instance = host.settings(Settings).server.partition("/")
+    servers = [server for server in site.in_group(prefect_server.GROUP) if not named or server.name == named]
+    if len(servers) == 1:
+        return _instance(host, servers[0], instance)
+    if host.adhoc and not host.in_group(GROUP):
+        return host
+    known = ", ".join(server.name for server in site.in_group(prefect_server.GROUP)) or "none"
+    reason = f"there is no server {named}" if named else "it is not clear which server to use"
+    raise SettingsError(
+        f"{host.name}: {reason} (servers of this site: {known})",
+        "set server: to one of them, or put one host into the group servers",
+        next(filter(None, map(host.origin, ("server", "workers", "agents", "work_pool", "ansible_host"))), None),
+    )
+
+
+def _instance(host: SiteHost, server: SiteHost, named: str) -> SiteHost:
+    """The instance of ``server`` called ``named``, or else as ``host``'s own, or else the only one."""
+    by_name = {view.instance: view for view in server.instances}
+    if named in by_name or (not named and host.instance in by_name):
+        return by_name[named or host.instance]
+    if not named and len(by_name) == 1:
+        return server
+    raise SettingsError(
+        f"{host.name}: {server.name} has no instance {named or host.instance} (it has {', '.join(by_name)})",
+        f"set server: {server.name}/<one of them>",
+        host.origin("server") or server.origin("instances"),
+    )

@@ -1,0 +1,1 @@
+"""Verification by a real flow run."""

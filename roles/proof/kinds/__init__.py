@@ -1,0 +1,1 @@
+"""A flow run that is started, followed and read back."""

@@ -1,0 +1,131 @@
+"""A proof's traces on the hosted server: read back, and removed."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+import time
+from typing import Any, Optional
+
+from encamp.resources.base import Failure
+from encamp.resources.system import Reader, System
+from roles.prefect.kinds.api import Api, Problem
+
+PREFIX = "encamp-proof-"
+OWN_NAME = re.compile(rf"^{PREFIX}[0-9a-f]{{32}}$")
+#: Seconds that logs and task runs may take to arrive after a run has ended (clients send them in batches).
+ARRIVAL = 30.0
+#: A proof's traces older than this belong to one that was cut off.
+STALE_HOURS = 2
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+@dataclasses.dataclass
+class Traces:
+    """What the server holds of one proof. ``state`` is the flow run's state, with its message."""
+
+    flow_run: str = ""
+    state: str = ""
+    message: str = ""
+    task_run: str = ""
+    log: str = ""
+
+    def missing(self) -> Optional[Problem]:
+        """The first thing that did not arrive; None for a whole proof."""
+        if not self.flow_run:
+            return Problem(
+                "the flow ran, but its flow run is not on the server",
+                "it was recorded elsewhere: another API URL wins over the settings",
+                "run `fab configure-client` and read its notes",
+            )
+        if self.state != "COMPLETED":
+            return Problem(f"flow run {self.flow_run} ended as {self.state or 'unknown'}: {self.message}")
+        if not self.task_run:
+            return Problem(
+                f"flow run {self.flow_run} arrived, its task run did not",
+                "task runs travel as events over a WebSocket (/api/events/in); a proxy that does not pass WebSockets "
+                "on, or drops their authorization, loses them in silence",
+                "let the proxy upgrade connections on /api, or try the server's port directly",
+            )
+        if not self.log:
+            return Problem(
+                f"flow run {self.flow_run} and task run {self.task_run} arrived, the log line did not",
+                "logs to the API are off (PREFECT_LOGGING_TO_API_ENABLED), or a proxy refuses POST /api/logs/",
+                "turn them on for this user, or see the proxy's log",
+            )
+        return None
+
+
+def find(host: Reader, api: Api, flow: str, token: str) -> Traces:
+    """Look once for what a flow named ``flow`` left. Of several runs, the one that was completed counts."""
+    # Prefect 2.0 does not know START_TIME_DESC.
+    query = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_DESC"}
+    runs = api.must(host, "POST", "flow_runs/filter", query)
+    if not runs:
+        return Traces()
+    run = next((run for run in runs if run.get("state_type") == "COMPLETED"), runs[0])
+    state = run.get("state") or {}
+    traces = Traces(run["id"], state.get("type", ""), state.get("message") or "")
+    of_run = {"flow_runs": {"id": {"any_": [traces.flow_run]}}}
+    for task_run in api.must(host, "POST", "task_runs/filter", of_run):
+        if task_run.get("state_type") == "COMPLETED":
+            traces.task_run = task_run["id"]
+    traces.log = next((line for line in log_lines(host, api, traces.flow_run) if token in line), "")
+    return traces
+
+
+def read_back(host: System, api: Api, flow: str, token: str) -> Traces:
+    """Look until everything is there, or it can be expected no more. What is missing then, is missing."""
+
+    def complete(traces: Traces) -> bool:
+        return traces.missing() is None or traces.state in ENDED[1:]
+
+    return host.wait_for(lambda: find(host, api, flow, token), ARRIVAL, complete, every=0.25)
+
+
+def log_lines(host: Reader, api: Api, *flow_runs: str) -> list[str]:
+    """Messages that flow runs logged, oldest first; 200 at most."""
+    query = {"logs": {"flow_run_id": {"any_": list(flow_runs)}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+    return [str(entry["message"]) for entry in api.must(host, "POST", "logs/filter", query)]
+
+
+# -- removal ---------------------------------------------------------------------------------------------------------
+
+
+def remove(host: Reader, api: Api, flow: str) -> None:
+    """Delete a proof's runs (task runs and logs go with them), deployments and flow. Raises Failure."""
+    of_flow = {"flows": {"name": {"any_": [flow]}}}
+    for run in api.must(host, "POST", "flow_runs/filter", of_flow):
+        delete(host, api, f"flow_runs/{run['id']}")
+    for deployment in api.must(host, "POST", "deployments/filter", of_flow):
+        delete(host, api, f"deployments/{deployment['id']}")
+        if deployment.get("infrastructure_document_id"):
+            delete(host, api, f"block_documents/{deployment['infrastructure_document_id']}")
+    for found in api.must(host, "POST", "flows/filter", of_flow):
+        delete(host, api, f"flows/{found['id']}")
+
+
+def remove_stale(host: Reader, api: Api) -> None:
+    """Remove what proofs left that were cut off hours ago. Names of any other form are never touched."""
+    query = {"flows": {"name": {"like_": PREFIX}}, "limit": 50}
+    for flow in api.must(host, "POST", "flows/filter", query):
+        if OWN_NAME.match(flow["name"]) and _age_hours(flow) > STALE_HOURS:
+            remove(host, api, flow["name"])
+
+
+def delete(host: Reader, api: Api, path: str) -> None:
+    """Delete something of the API that may be gone already. Raises Failure."""
+    answer = api.patient(host, "DELETE", path)
+    if answer.status not in (200, 204, 404):
+        raise Failure(f"DELETE {path}: HTTP {answer.status} {answer.error}".rstrip())
+
+
+def _age_hours(flow: dict[str, Any]) -> float:
+    """Age by the server's own clock is not to be had; two hours forgive a clock that is off."""
+    created = str(flow.get("created", ""))[:19]
+    try:
+        then = datetime.datetime.strptime(created, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    except ValueError:
+        return 0.0
+    return (time.time() - then.timestamp()) / 3600

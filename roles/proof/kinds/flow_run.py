@@ -1,0 +1,228 @@
+"""A proof that flow runs arrive: one is run, and read back from the hosted server."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from typing import ClassVar, Mapping, Optional, Sequence, Union
+
+from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
+from encamp.resources.system import Reader, Result, System
+from encamp.resources.systemd.unit_state import journal_tail
+from encamp.shared.secret import Secret
+from roles.prefect.kinds.api import Api
+from roles.prefect.kinds.installs import installed
+from roles.prefect.kinds.known_failures import explain_client
+from roles.prefect.kinds.memory import memory_of
+from roles.prefect.kinds.user_environment import exists, names_in, profiles_path
+from roles.proof.kinds import api as proof_api
+from roles.proof.kinds import worker as proof_worker
+from roles.proof.kinds.api import PREFIX, Traces
+from roles.proof.kinds.flow import FILE, NO_URL, OTHER_API, script
+
+STALE_SECONDS = proof_api.STALE_HOURS * 3600
+
+
+@kind
+class FlowProof(Resource):
+    """A throw-away flow with a task and a log line ran, and flow run, task run and log came back from the server.
+
+    ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
+    ``auth`` is ``user:password`` where the server asks for it. ``as_user`` runs the flow ("": the agent's user).
+    ``work_pool``: one of this host's ``workers`` of that pool must run it; ``queue``: it goes there (without a pool: to
+    the agents that poll it). ``through`` is "profile" (just the settings that the user's own flows get) or
+    "environment" (PREFECT_API_URL and the rest given by encamp, a home of its own).
+    ``profile`` chooses a profile that need not be the active one. ``database``: the profile names no API, but the
+    server's database, so that the run comes back from there by way of a temporary API.
+    ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
+    for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
+    ``container`` is one of Docker's that the flow runs in.
+
+    ``check`` asks for the proof once a run of encamp; the object remembers that it was given (see ``memory``).
+    """
+
+    changes_host: ClassVar[bool] = False
+
+    name: str
+    python: str = ""
+    api_url: str = ""
+    auth: Optional[Secret] = None
+    as_user: str = ""
+    work_pool: str = ""
+    workers: tuple[str, ...] = ()
+    through: str = "profile"
+    workdir: str = ""
+    timeout: int = 180
+    ca_file: str = ""
+    unit: str = ""
+    queue: str = ""
+    profile: str = ""
+    database: bool = False
+    container: str = ""
+
+    def check(self, host: Reader) -> list[Change]:
+        if memory_of(self).get("proven"):
+            return []
+        return [Change("prove", after=f"a flow run reaches {self.api_url}")]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        flow = PREFIX + uuid.uuid4().hex
+        directory = os.path.join(self._place(host), flow)
+        prefect_home = os.path.join(host.home, ".prefect")
+        had_home = exists(host, prefect_home)
+        self._sweep(host)
+        try:
+            host.mkdir(directory, self.as_user, mode=0o700)
+            token = f"encamp proof {uuid.uuid4().hex}"
+            host.write(os.path.join(directory, FILE), script(flow, token), self.as_user, mode=0o600)
+            started = time.monotonic()
+            if self.container:
+                self._in_container(host, script(flow, token), directory)
+            elif self.work_pool or self.queue:
+                self._by_worker(host, flow, directory)
+            else:
+                self._by_itself(host, directory)
+            self._judge(host, proof_api.read_back(host, self._api, flow, token), started)
+        finally:
+            host.remove(directory)
+            self._remove(host, flow)
+            if not had_home and exists(host, prefect_home) and not host.listdir(prefect_home):
+                host.remove(prefect_home)  # Prefect makes it when it is imported
+        memory_of(self)["proven"] = True
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def _by_itself(self, host: System, directory: str) -> None:
+        """Run the script as a user would run a flow."""
+        argv = [self._interpreter(host), "-B", os.path.join(directory, FILE), "" if self.database else self.api_url]
+        host.progress("running a throw-away flow")
+        self._accept(host.query(argv, "", self._environment(host, directory), self.as_user, self.timeout, directory))
+
+    def _in_container(self, host: System, text: str, directory: str) -> None:
+        """Run the script where the server's Prefect is, in a directory of the container's own."""
+        from roles.prefect.kinds.container import run_script
+
+        host.progress(f"running a throw-away flow in {self.container}")
+        argv = [self.python, directory, FILE, self.api_url]
+        environment = self._environment(host, directory)
+        self._accept(run_script(host, self.container, text, argv, environment, self.timeout))
+
+    def _accept(self, result: Result) -> None:
+        """Raises Failure for a script that did not end well."""
+        if result.ok:
+            return
+        other = [line for line in result.out.splitlines() if line.startswith(OTHER_API)]
+        if other:
+            found = other[-1].partition(" ")[2]
+            raise Failure(
+                f"Prefect uses {'no API URL' if found == NO_URL else found} here, not {self._aim}",
+                "another profile is active, or a variable or file wins over the profile",
+                "run `fab configure-client` and read its notes",
+            )
+        raise self._flow_failed(result)
+
+    def _flow_failed(self, result: Result) -> Failure:
+        known = explain_client(result.err + result.out)
+        failed = CommandFailed(result, *((known.cause, known.fix) if known else ()))
+        return Failure("the throw-away flow failed", failed.cause, failed.fix, failed.detail)
+
+    def _by_worker(self, host: System, flow: str, directory: str) -> None:
+        """Have a worker of the pool run the script: this host's, since only here is the script."""
+        who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
+        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
+        runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers)
+        host.progress(f"waiting for {who} to run a throw-away flow")
+        over = host.wait_for(lambda: runs.over(host), self.timeout)
+        if not over:
+            problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
+        runs.settle(host)
+        if not over:
+            raise problem.failure(journal_tail(host, self.unit) if self.unit else "")
+        if runs.state != "COMPLETED":
+            raise self._worker_failed(runs.run, runs.state, runs.lines, directory)
+
+    def _worker_failed(self, run: str, state: str, lines: list[str], directory: str) -> Failure:
+        reason, detail = f"the worker's flow run {run} ended as {state}", "\n".join(lines[-20:])
+        if proof_worker.unseen(lines, os.path.basename(directory)):
+            return Failure(
+                f"{reason}: its worker does not find {directory}",
+                "a worker on another host took it, or the worker's unit hides that place (ProtectHome, PrivateTmp)",
+                "see which workers the pool has; workdir must be a place that this host's worker sees",
+                detail,
+            )
+        known = explain_client("\n".join(lines))
+        return Failure(reason, known.cause if known else "", known.fix if known else "", detail)
+
+    def _judge(self, host: Reader, traces: Traces, started: float) -> None:
+        problem = traces.missing()
+        if problem:
+            raise problem.failure()
+        seconds = time.monotonic() - started
+        host.note(
+            f"flow run {traces.flow_run}, task run {traces.task_run}, log line read back in {seconds:.1f} s "
+            f"({self.name})"
+        )
+
+    # -- around it ----------------------------------------------------------------------------------------------
+
+    @property
+    def _api(self) -> Api:
+        return Api(self.api_url, self.auth, self.ca_file)
+
+    @property
+    def _aim(self) -> str:
+        return "the database by itself" if self.database else self.api_url
+
+    def _place(self, host: Reader) -> str:
+        if self.workdir:
+            return self.workdir
+        own = self.through == "profile" and not self.as_user
+        return os.path.join(host.home, ".local/state/encamp") if own else "/tmp"
+
+    def _interpreter(self, host: Reader) -> str:
+        if self.python:
+            return self.python
+        found = installed(host)
+        if not found:
+            raise Failure(
+                "no Prefect is installed for this user, so no flow can run here",
+                fix="`fab configure-client --install` gives this user one of the server's release",
+            )
+        return found[0].python
+
+    def _environment(self, host: Reader, directory: str) -> Mapping[str, Union[str, Secret]]:
+        """The child's environment: nothing of the caller's but where the profiles are, or all that encamp gives."""
+        environment: dict[str, Union[str, Secret]] = {
+            "DO_NOT_TRACK": "1",
+            "PREFECT_LOCAL_STORAGE_PATH": os.path.join(directory, "storage"),  # Prefect 2.0 stores every result
+        }
+        if self.through == "profile":
+            path = profiles_path(host)
+            if path != os.path.join(host.home, ".prefect/profiles.toml"):
+                environment["PREFECT_PROFILES_PATH"] = path
+            if self.profile:
+                environment["PREFECT_PROFILE"] = self.profile
+            return environment
+        environment.update({"PREFECT_API_URL": self.api_url, "PREFECT_HOME": os.path.join(directory, "home")})
+        if self.auth is not None:
+            environment["PREFECT_API_AUTH_STRING"] = self.auth
+        if self.ca_file:
+            environment["PREFECT_API_SSL_CERT_FILE"] = self.ca_file
+        return environment
+
+    def _sweep(self, host: System) -> None:
+        """Remove what proofs left that were cut off."""
+        place = self._place(host)
+        for name in names_in(host, place):
+            found = host.stat(os.path.join(place, name)) if proof_api.OWN_NAME.match(name) else None
+            if found and found.kind == "directory" and time.time() - found.mtime > STALE_SECONDS:
+                host.remove(os.path.join(place, name))
+        proof_api.remove_stale(host, self._api)
+
+    def _remove(self, host: Reader, flow: str) -> None:
+        """Leave nothing on the server. A failure here must not hide the one that a proof is for."""
+        try:
+            proof_api.remove(host, self._api, flow)
+        except Failure as failure:
+            host.note(f"the throw-away flow {flow} could not be removed: {failure.reason}")

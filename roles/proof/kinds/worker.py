@@ -1,0 +1,156 @@
+"""A proof's runs through the workers of a pool: any of them may take a run, and only one can carry it out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Sequence
+
+from encamp.resources.system import Reader, System
+from roles.prefect.kinds.api import Api, Problem
+from roles.proof.kinds.api import ENDED, delete, log_lines
+from roles.proof.kinds.flow import ENTRYPOINT
+
+#: Label of a flow run that names the worker which took it.
+TAKER = "prefect.worker.name"
+#: Seconds without a new line after which a log counts as complete.
+QUIET = 2.0
+#: Seconds that runs which another worker took get to end.
+SETTLE = 30.0
+
+
+def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str, queue: str = "") -> str:
+    """Create the flow and a deployment of it whose code lies in ``directory`` on this host. Returns its id.
+
+    Without a ``pool`` it is one for agents: those know no steps, but a path, and a block that says how to run it.
+    """
+    flow_id = api.must(host, "POST", "flows/", {"name": flow})["id"]
+    body: dict[str, Any] = {"name": flow, "flow_id": flow_id, "entrypoint": ENTRYPOINT}
+    if pool:
+        step = {"prefect.deployments.steps.set_working_directory": {"directory": directory}}
+        body.update(work_pool_name=pool, pull_steps=[step])
+    else:
+        body.update(path=directory, infrastructure_document_id=_process_block(host, api))
+    if queue:
+        body.update(work_queue_name=queue)
+    return str(api.must(host, "POST", "deployments/", body)["id"])
+
+
+def _process_block(host: Reader, api: Api) -> str:
+    """A block without a name that has an agent run a flow as a process of its own. It goes with the deployment."""
+    block_type = api.must(host, "GET", "block_types/slug/process")["id"]
+    query = {"block_schemas": {"block_type_id": {"any_": [block_type]}}}
+    schema = api.must(host, "POST", "block_schemas/filter", query)[0]["id"]
+    body = {"block_type_id": block_type, "block_schema_id": schema, "data": {}, "is_anonymous": True}
+    return str(api.must(host, "POST", "block_documents/", body)["id"])
+
+
+class Runs:
+    """The runs of one proof, which only ``workers`` can carry out. ``state`` is that of the run that counts.
+
+    A worker asks for work every ten seconds or so and takes all there is. So a next run is started as soon as a
+    stranger has taken one: it waits for the next worker that asks, and the turn comes round to ours. Were it started
+    when the stranger has failed, the same stranger would be the next to ask, again and again.
+    """
+
+    def __init__(self, api: Api, pool: str, flow: str, deployment: str, workers: Sequence[str]) -> None:
+        self._api, self._pool, self._flow, self._deployment = api, pool, flow, deployment
+        self._workers = workers
+        self._failed_elsewhere: set[str] = set()
+        self.run, self.state = "", ""
+        self.lines: list[str] = []
+
+    def over(self, host: System) -> bool:
+        """Look at all runs, and start one more where none is left for our worker. True when there is a verdict."""
+        hopes = 0
+        for run in runs_of(host, self._api, self._flow):
+            self.run, self.state = run["id"], str(run.get("state_type") or "")
+            if self.state == "COMPLETED" or (self.state in ENDED and not self._elsewhere(host, run)):
+                return True
+            hopes += self.state not in ENDED and not self._is_strangers(run)
+        if not hopes:
+            body = {"state": {"type": "SCHEDULED", "name": "Scheduled"}}
+            self._api.must(host, "POST", f"deployments/{self._deployment}/create_flow_run", body)
+        return False
+
+    def _is_strangers(self, run: dict[str, Any]) -> bool:
+        """Whether another worker has taken a run. Releases before 3.1, and agents, do not tell: its end shows it."""
+        taker = (run.get("labels") or {}).get(TAKER)
+        return taker is not None and taker not in self._workers
+
+    def _elsewhere(self, host: Reader, run: dict[str, Any]) -> bool:
+        """Whether a run that has failed did so because another host's worker had taken it."""
+        if self._is_strangers(run) or run["id"] in self._failed_elsewhere:
+            return True
+        self.lines = log_lines(host, self._api, run["id"])
+        others = not self._pool or len(online_workers(host, self._api, self._pool)) > 1
+        if others and unseen(self.lines, self._flow):
+            self._failed_elsewhere.add(run["id"])
+        return run["id"] in self._failed_elsewhere
+
+    def settle(self, host: System) -> None:
+        """Take back what no worker has taken, and wait until the others are over, each with its worker's last word.
+
+        Some releases' workers log the end of the process after that of the run; a line that came after the deletion
+        would stay for ever.
+        """
+        for run in runs_of(host, self._api, self._flow):
+            if run.get("state_type") == "SCHEDULED":
+                delete(host, self._api, f"flow_runs/{run['id']}")
+        host.wait_for(lambda: self._all_ended(host), SETTLE)
+        lines, since = -1, time.monotonic()
+
+        def quiet() -> bool:
+            nonlocal lines, since
+            ids = [run["id"] for run in runs_of(host, self._api, self._flow)]
+            count = len(log_lines(host, self._api, *ids))
+            if count != lines:
+                lines, since = count, time.monotonic()
+            return time.monotonic() - since >= QUIET
+
+        host.wait_for(quiet, 4 * QUIET)
+
+    def _all_ended(self, host: Reader) -> bool:
+        return all(run.get("state_type") in ENDED for run in runs_of(host, self._api, self._flow))
+
+
+def runs_of(host: Reader, api: Api, flow: str) -> list[dict[str, Any]]:
+    """All runs of a flow, oldest first."""
+    query = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    found: list[dict[str, Any]] = api.must(host, "POST", "flow_runs/filter", query)
+    return found
+
+
+def unseen(lines: list[str], flow: str) -> bool:
+    """Whether a run's log says that its worker did not find the proof's directory.
+
+    Prefect 3.8 logs only that the step began, earlier releases also the error.
+    """
+    began = any("Executing deployment step: set_working_directory" in line for line in lines)
+    done = any("set_working_directory' completed" in line or "All deployment steps" in line for line in lines)
+    missing = any("No such file or directory" in line and flow in line for line in lines)
+    return missing or (began and not done)
+
+
+def online_workers(host: Reader, api: Api, pool: str) -> list[str]:
+    """Names of the pool's workers that the server has heard from lately."""
+    workers = api.must(host, "POST", f"work_pools/{pool}/workers/filter", {})
+    return [str(worker["name"]) for worker in workers if worker.get("status") == "ONLINE"]
+
+
+def why_not_taken(host: Reader, api: Api, pool: str, state: str, seconds: float, who: str) -> Problem:
+    """Why no worker, or agent (``who``), finished a run in time."""
+    reason = f"{who} did not finish the proof within {seconds:.0f} s; it is {state or 'unknown'}"
+    if not pool:
+        return Problem(reason, "no agent polls the queue, or it is paused", "see the agent's unit and its journal")
+    found = api.must(host, "GET", f"work_pools/{pool}")
+    online = online_workers(host, api, pool)
+    if found.get("is_paused"):
+        return Problem(reason, "the pool is paused", f"prefect work-pool resume {pool}")
+    if not online:
+        return Problem(reason, "no worker of that pool is online", "see the worker's unit and its journal")
+    return Problem(
+        reason,
+        f"online: {', '.join(online)}; the pool's concurrency limit is {found.get('concurrency_limit')}, so it may be "
+        "full, or the worker is too busy",
+        "look at the pool in the UI, or wait and run `fab verify` again",
+    )

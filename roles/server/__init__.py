@@ -1,0 +1,1 @@
+"""The role of a Prefect server, under systemd or as a Compose stack."""

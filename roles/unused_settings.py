@@ -1,0 +1,155 @@
+"""Settings that an inventory gives and that nothing reads: told before a deploy, or somebody would rely on them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from encamp.errors import SettingsError
+from encamp.shared.record import record
+from encamp.site import Site, SiteHost
+from roles.client import database as client_database
+from roles.client import role as prefect_client
+from roles.database import connection as database_connection
+from roles.database import host as database_host
+from roles.database import settings as database
+from roles.network import access, address, firewall, tls
+from roles.prefect import runtime
+from roles.server import role as prefect_server
+from roles.worker import pools as work_pools
+from roles.worker import units as worker_units
+
+
+@record
+class Rule:
+    """``keys`` of settings, and why they have no effect on an instance (empty: they have one).
+
+    ``server``: they are read for a server; what another host has by its group is nobody's mistake.
+    """
+
+    keys: tuple[str, ...]
+    why: Callable[[SiteHost, Site], str]
+    server: bool = True
+
+
+def _file(host: SiteHost, site: Site) -> str:
+    return "the database is a file (database: sqlite)" if database.kind(host) == "sqlite" else ""
+
+
+def _no_network(host: SiteHost, site: Site) -> str:
+    socket = "the server reaches its database by a socket of its own host"
+    return _file(host, site) or (socket if database.kind(host) == "socket" else "")
+
+
+def _unchecked(host: SiteHost, site: Site) -> str:
+    if _no_network(host, site):
+        return _no_network(host, site)
+    mode = database_connection.tls(host, site)
+    return "" if mode == "verify" else f"it needs database_tls: verify, which is {mode}"
+
+
+def _not_kept(host: SiteHost, site: Site) -> str:
+    return (
+        "" if database.kind(host) == "network" else "no other host of the inventory keeps the database (database_host)"
+    )
+
+
+def _no_stack(host: SiteHost, site: Site) -> str:
+    return "" if runtime.is_chosen(host) else "it is for runtime: compose"
+
+
+def _stacks_own(host: SiteHost, site: Site) -> str:
+    alone = all(map(runtime.has_postgres, host.instances)) and not database_host.is_declared(host)
+    return "the Postgres of a stack has what its image has (runtime: compose)" if alone else ""
+
+
+def _only_stack(host: SiteHost, site: Site) -> str:
+    native = not runtime.is_chosen(host) or worker_units.is_declared(host)
+    return "" if native else "the image brings its own (runtime: compose)"
+
+
+def _no_runner(host: SiteHost, site: Site) -> str:
+    return "" if worker_units.is_declared(host) else "no worker or agent is declared for this host"
+
+
+def _no_short_form(host: SiteHost, site: Site) -> str:
+    short = worker_units.has_short_form(host)
+    return "" if short else _no_runner(host, site) or "it goes with work_pool:; workers: have a limit: of their own"
+
+
+def _tls_other_than(*modes: str) -> Callable[[SiteHost, Site], str]:
+    def why(host: SiteHost, site: Site) -> str:
+        mode = host.settings(address.Settings).tls
+        return "" if mode in modes else f"it needs tls: {' or '.join(modes)}, which is {mode}"
+
+    return why
+
+
+#: Whose settings are for one kind of host alone; but for those in WIDER, which others read, too.
+OF_SERVERS = (
+    *(address.Settings, tls.Settings, database.Settings, prefect_server.Settings, runtime.Settings),
+    *(access.Settings, firewall.Settings, work_pools.Settings),
+)
+OF_CLIENTS = (prefect_client.Settings, client_database.Settings)
+OF_KEEPERS = (database_host.Settings,)
+WIDER = ("auth", "firewall", "client_database_sources")
+RULES = (
+    Rule(("database_pool_size", "database_max_overflow", "database_name", "database_shared"), _file),
+    Rule(("database_tls",), _no_network),
+    Rule(("database_ca_file", "database_tls_check_hostname", "database_cert_file"), _unchecked),
+    Rule(("database_client_address", "client_database_sources"), _not_kept),
+    Rule(("prefect_image", "postgres_image", "image_archive", "registry_user", "registry_password"), _no_stack),
+    Rule(("python",), _only_stack),
+    Rule(("postgres_max_connections",), _stacks_own),
+    Rule(("worker_stop_timeout", "worker_killed_runs"), _no_runner, server=False),
+    Rule(("worker_limit", "work_pool_concurrency"), _no_short_form, server=False),
+    Rule(("tls_certificate", "tls_key"), _tls_other_than("files")),
+    Rule(("tls_redirect",), _tls_other_than("internal", "acme", "files")),
+    Rule(("acme_email", "acme_directory", "acme_ca_root"), _tls_other_than("acme")),
+)
+
+
+def warnings(host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> Iterator[str]:
+    """What an instance is given in vain, with file and line. Not what others read that have it from the same line."""
+    yield from _misplaced(host, site, is_server)
+    for rule in RULES:
+        given = [key for key in rule.keys if host.origin(key)]
+        why = rule.why(host, site) if given and (is_server(host) or not rule.server) else ""
+        for key in given if why else ():
+            if not _read_elsewhere(rule, key, host, site, is_server):
+                yield f"{host.origin(key)}: {key} has no effect: {why}"
+
+
+def _misplaced(host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> Iterator[str]:
+    """Settings of another kind of host. What stands for all hosts is read by those that the inventory does not list."""
+    views = [view for other in site.hosts for view in other.instances]
+    for classes, reads, owners in (
+        (OF_SERVERS, is_server, "servers"),
+        (OF_CLIENTS, _is_client, "clients"),
+        (OF_KEEPERS, lambda view: _keeps_postgres(view, is_server), "hosts with a Postgres of encamp's"),
+    ):
+        for key in [field.name for cls in classes for field in dataclasses.fields(cls) if field.name not in WIDER]:
+            where, shared = host.origin(key), site.inventory.variables.get(key)
+            if where is None or reads(host) or (shared and shared.origin == where):
+                continue
+            if not any(reads(view) for view in views if view.origin(key) == where):
+                yield f"{where}: {key} has no effect: it is for {owners}, and {host.name} is none of them"
+
+
+def _is_client(host: SiteHost) -> bool:
+    return host.in_group(prefect_client.GROUP)
+
+
+def _keeps_postgres(host: SiteHost, is_server: Callable[[SiteHost], bool]) -> bool:
+    """Whether servers keep their data in a Postgres on this host, of its own or in a stack."""
+    try:
+        own = is_server(host) and any(database.kind(view) == "socket" for view in host.instances)
+        return own or database_host.is_declared(host)
+    except SettingsError:
+        return True  # its own deploy tells
+
+
+def _read_elsewhere(rule: Rule, key: str, host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> bool:
+    """Whether an instance anywhere makes use of the same line."""
+    views = (view for other in site.hosts for view in other.instances if view.origin(key) == host.origin(key))
+    return any(not rule.why(view, site) for view in views if is_server(view) or not rule.server)

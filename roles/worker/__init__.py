@@ -1,0 +1,1 @@
+"""The role of a worker, its work pools and queues."""

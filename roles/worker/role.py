@@ -1,0 +1,197 @@
+"""Workers and agents. They run whatever code the API hands them, so none is made unless declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from encamp.planning.plan import FLUSH, Item, Step
+from encamp.resources.base import HandlerResource, Resource
+from encamp.resources.files.file import File
+from encamp.resources.python.release_link import ReleaseLink
+from encamp.resources.systemd.probe import SystemdProbe
+from encamp.resources.systemd.unit import SystemdUnit
+from encamp.shared.secret import Secret
+from encamp.site import Site, SiteHost
+from roles.network import access, address, trust
+from roles.prefect import role as base
+from roles.prefect import versions
+from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
+from roles.prefect.server_choice import server_for
+from roles.proof.kinds.flow_run import FlowProof
+from roles.worker import checks as worker_checks
+from roles.worker import pools as work_pools
+from roles.worker.kinds.drain import WorkerDrain
+from roles.worker.kinds.online import WorkerOnline
+from roles.worker.kinds.pool import WorkPool
+from roles.worker.kinds.queue import WorkQueue
+from roles.worker.kinds.service import WorkerService
+from roles.worker.kinds.surplus import SurplusWorkers
+from roles.worker.settings import AGENTS, Agent, Settings, Worker
+from roles.worker.units import DRAINING, GROUP, Unit, command, environment_of, is_declared, units
+
+__all__ = ["GROUP", "Settings", "expectations", "is_declared", "proof", "resources", "server_for"]
+
+
+def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
+    """A worker needs what every host needs, and a release that the server lets in."""
+    server = server_for(host, site)
+    worker_checks.refuse(host, server, site)
+    yield from access.worker_expectations(host, server, site)
+    yield from base.expectations(host)
+
+
+def resources(host: SiteHost, site: Site) -> Iterator[Item]:
+    """User, environments, settings, units and services of workers and agents; their pools, through the API."""
+    layout, found = Layout(host.instance), units(host)
+    reach = _reach(host, site)
+    yield from base.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
+    for item in trust.resources(server_for(host, site), host, site):
+        yield Step(item, _restarts(found))  # a process reads the authorities it trusts when it starts
+    yield from _installed(host, site, layout, found)
+    yield from _environments(host, site, layout, found)
+    yield from _pools(host, server_for(host, site), found, reach)
+    for unit in found:
+        yield Step(SystemdUnit(unit.name, _unit_file(host, site, layout, unit)), (unit.restart,))
+        yield WorkerService(unit.name)
+    yield _surplus(layout, found, reach)
+    yield FLUSH
+    for unit in found:
+        killed = host.settings(Settings).worker_killed_runs
+        yield WorkerDrain(unit.name, timeout=_stop_timeout(host, unit), killed_runs=killed, **reach)
+    for unit in found:
+        yield SystemdProbe(unit.name)
+        if isinstance(unit.spec, Worker):
+            key = f"{layout.prefix}{unit.spec.pool}/{unit.own_name}"
+            yield WorkerOnline(key, pool=unit.spec.pool, worker=unit.own_name, unit=unit.name, **reach)
+
+
+def proof(host: SiteHost, site: Site) -> Resource:
+    """A flow run that this host's first worker takes from its pool, or agent from its queue, and completes."""
+    layout, server = Layout(host.instance), server_for(host, site)
+    common: dict[str, Any] = {
+        "python": f"{layout.link}/bin/python",
+        "as_user": layout.worker_user,
+        "through": "environment",
+        "workdir": layout.worker_home,
+        **_reach(host, site),
+    }
+    found = units(host)
+    if not found:
+        return FlowProof(f"server {server.name} {server.instance}", **common)
+    first = next((unit for unit in found if unit.is_process), found[0])
+    queue = first.spec.queues[0] if first.spec.queues else ""
+    return FlowProof(
+        f"{first.kind} {layout.name} {first.label}",
+        work_pool=first.spec.pool,
+        queue=queue,
+        workers=tuple(unit.own_name for unit in found if unit.spec is first.spec),
+        unit=first.name,
+        **common,
+    )
+
+
+def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dict[str, str | Secret]:
+    """Prefect settings of the workers, by their names in the host's release."""
+    version = host.settings(base.Settings).prefect_version
+    values: dict[str, str | Secret] = {"home": layout.worker_home, "api_url": url, "ephemeral": "false"}
+    server = server_for(host, site)
+    told = {**access.client_settings(server, site), **trust.client_settings(server, host, site)}
+    return versions.environment({**values, **told}, version)
+
+
+def _reach(host: SiteHost, site: Site) -> dict[str, Any]:
+    """How the host reaches the API: the fields that each of these kinds has for it."""
+    server = server_for(host, site)
+    ca_file = trust.ca_file(server, host, site)
+    return {"api_url": address.api_url(server), "auth": access.auth(server, site), "ca_file": ca_file}
+
+
+def _restarts(found: Sequence[Unit]) -> tuple[HandlerResource, ...]:
+    return tuple(unit.restart for unit in found)
+
+
+def _installed(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
+    """The release for the instance; environments with further packages; and the program that lets flow runs end.
+
+    Workers name their environment's own path, so the link alone restarts none of them.
+    """
+    settings = host.settings(base.Settings)
+    release = base.release(settings, host.inventory.directory)
+    yield base.environment(settings, release, UV_ROOT, UV_CACHE)
+    yield ReleaseLink(layout.link, release.path)
+    for unit in found:
+        yield Step(environment_of(host, unit), (unit.restart,))
+        if unit.spec.packages:
+            yield ReleaseLink(layout.runner_link(unit.kind, unit.label), unit.release.path)
+    yield Step(File(DRAINING, site.templates.read("prefect_worker/draining.py")), _restarts(found))
+
+
+def _environments(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
+    """The file with what all workers are told, and one for each that has variables of its own."""
+    url = address.api_url(server_for(host, site))
+    env = site.templates.render("prefect_worker/worker.env.j2", settings=worker_settings(host, site, layout, url))
+    yield Step(File(layout.worker_env, env, "root", layout.worker_user, 0o640), _restarts(found))
+    for unit in found:
+        if unit.spec.environment:
+            own = site.templates.render("prefect_worker/worker.env.j2", settings=unit.spec.environment)
+            path = layout.runner_env(unit.kind, unit.label)
+            yield Step(File(path, own, "root", layout.worker_user, 0o640), (unit.restart,))
+
+
+def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], reach: dict[str, Any]) -> Iterator[Item]:
+    """Pools and queues that the server does not declare. The short form sets its pool's limit, too."""
+    declared = server.settings(work_pools.Settings).work_pools
+    settings, prefix = host.settings(Settings), Layout(host.instance).prefix
+    by_workers = {unit.spec.pool for unit in found if isinstance(unit.spec, Worker)}
+    for unit in found:
+        spec = unit.spec
+        if isinstance(spec, Worker) and spec.pool not in declared:
+            limit = settings.work_pool_concurrency or None
+            yield WorkPool(
+                spec.pool,
+                type=spec.type,
+                concurrency_limit=limit,
+                exists_only=bool(settings.workers),
+                prefix=prefix,
+                **reach,
+            )
+        elif spec.pool and spec.pool not in {*declared, *by_workers}:
+            # An agent takes the flow runs of any pool, but ends where there is none (seen with 2.20.26).
+            yield WorkPool(spec.pool, type=AGENTS, exists_only=True, any_type=True, prefix=prefix, **reach)
+        known = declared[spec.pool].queues if spec.pool in declared else {}
+        for queue in spec.queues:
+            if queue not in known and (spec.pool == "") == isinstance(spec, Agent):
+                key = f"{prefix}{spec.pool or 'agents'}/{queue}"
+                yield WorkQueue(key, name=queue, pool=spec.pool, exists_only=True, **reach)
+
+
+def _surplus(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> SurplusWorkers:
+    own = [layout.runner_env(unit.kind, unit.label) for unit in found if unit.spec.environment]
+    links = [layout.runner_link(unit.kind, unit.label) for unit in found if unit.spec.packages]
+    return SurplusWorkers(
+        layout.name,
+        user=layout.worker_user,
+        keep=tuple(unit.name for unit in found),
+        files=tuple(dict.fromkeys([*own, *links])),
+        prefixes=layout.runner_prefixes,
+        **reach,
+    )
+
+
+def _stop_timeout(host: SiteHost, unit: Unit) -> int:
+    return unit.spec.stop_timeout or host.settings(Settings).worker_stop_timeout
+
+
+def _unit_file(host: SiteHost, site: Site, layout: Layout, unit: Unit) -> Any:
+    server = server_for(host, site)
+    return site.templates.render(
+        "prefect_worker/prefect-worker.service.j2",
+        layout=layout,
+        unit=unit,
+        path=f"{unit.release.path}/bin",
+        command=command(host, unit),
+        own_env=layout.runner_env(unit.kind, unit.label) if unit.spec.environment else "",
+        stop_timeout=_stop_timeout(host, unit),
+        server_unit=Layout(server.instance).server_unit if server.name == host.name else "",
+    )

@@ -1,0 +1,151 @@
+"""What an inventory says of workers and agents."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from encamp.errors import SettingsError
+from encamp.locking import lockfile
+from encamp.settings.declare import setting
+from encamp.shared.record import record
+from encamp.shared.secret import Secret
+from roles.prefect import versions
+from roles.worker.pools import check_pool
+
+DEFAULT_POOL = "default"
+PROCESS = "process"
+#: The type of pool that Prefect 2 makes for agents.
+AGENTS = "prefect-agent"
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+#: What is worked out from the server, and must not be contradicted.
+MANAGED = ("api_url", "home", "client_auth", "client_tls_ca_file")
+
+
+def _check_memory(value: str) -> str | None:
+    right = re.fullmatch(r"[1-9]\d*[KMGT]?|[1-9]\d?%|100%|", value)
+    return None if right else "must be bytes with K, M, G or T behind them, or a part of the host's memory"
+
+
+def _check_cpu(value: str) -> str | None:
+    return None if re.fullmatch(r"[1-9]\d*%|", value) else "must be a percentage of one CPU; 200% is two CPUs"
+
+
+def _check_label(value: str) -> str | None:
+    return None if not value or LABEL.fullmatch(value) else "must be letters, digits, dots, dashes and underscores"
+
+
+def _check_packages(value: tuple[str, ...]) -> str | None:
+    try:
+        lockfile.tidy(value)
+    except SettingsError as error:
+        return error.message
+    return None
+
+
+def _check_environment(value: dict[str, Any]) -> str | None:
+    managed = {name for key in MANAGED for _, name in versions.NAMES[key]}
+    for name in value:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            return f"{name!r} is no name of a variable"
+        if name in managed:
+            return f"{name} is set by encamp itself"
+    return None
+
+
+@record
+class Runner:
+    """What workers and agents have in common."""
+
+    name: str = setting(
+        "", "Part of its unit's name, and of its own. Empty: the pool's name.", check=_check_label, example="gpu"
+    )
+    count: int = setting(1, "How many of them on this host.", minimum=1, maximum=64)
+    limit: int = setting(0, "Flow runs that each runs at once. 0: no limit.", minimum=0)
+    packages: tuple[str, ...] = setting(
+        (),
+        "Python packages that its flows need, locked together with Prefect (`fab lock --prefect VERSION --with "
+        "'PACKAGE'`). It gets an environment of its own.",
+        check=_check_packages,
+        example="['s3fs==2024.1.0']",
+    )
+    environment: dict[str, str | Secret] = setting(
+        {},
+        "Variables that it and its flows get. A secret comes from its source.",
+        check=_check_environment,
+        example="{REGION: eu-1, TOKEN: {env: TOKEN}}",
+    )
+    memory_max: str = setting("", "Memory of it and its flow runs together.", check=_check_memory, example="2G")
+    cpu_quota: str = setting("", "CPU time of it and its flow runs together.", check=_check_cpu, example="150%")
+    stop_timeout: int = setting(
+        0, "Seconds that its flow runs get to end when it is stopped. 0: worker_stop_timeout.", minimum=0
+    )
+
+
+@record
+class Worker(Runner):
+    """Workers of one kind on a host."""
+
+    pool: str = setting(DEFAULT_POOL, "Work pool that it polls.", check=check_pool)
+    type: str = setting(PROCESS, "Infrastructure that its flow runs get. Others than process need their package.")
+    queues: tuple[str, ...] = setting((), "Queues of the pool that it polls. Empty: all.")
+
+    def __post_init__(self) -> None:
+        if self.type != PROCESS and not self.packages:
+            raise ValueError(f"a {self.type} worker needs its package: packages: [prefect-{self.type}]")
+
+
+@record
+class Agent(Runner):
+    """Agents of one kind on a host, for Prefect 2."""
+
+    pool: str = setting(
+        "", "Work pool whose queues it polls, where the release has pools. Empty: none.", check=check_pool
+    )
+    queues: tuple[str, ...] = setting((DEFAULT_POOL,), "Queues that it polls.")
+
+    def __post_init__(self) -> None:
+        if not self.queues:
+            raise ValueError("an agent needs queues: [NAME, ...]")
+
+
+@record
+class Settings:
+    """Workers and agents of a host, and the server that they work for."""
+
+    workers: tuple[Worker, ...] = setting(
+        (),
+        "Workers of this host. Those that are declared no more let their flow runs end and are removed. "
+        "Empty: one worker as work_pool says.",
+        example="[{pool: etl, count: 2, limit: 4}]",
+    )
+    agents: tuple[Agent, ...] = setting(
+        (), "Agents of this host, for Prefect 2.", example="[{queues: [default], count: 2}]"
+    )
+    work_pool: str = setting(
+        "",
+        "Work pool that a worker on this host polls. Hosts of the group workers poll `default` when it is empty.",
+        check=check_pool,
+    )
+    work_pool_concurrency: int = setting(0, "Flow runs that the pool starts at once. 0: no limit.", minimum=0)
+    worker_limit: int = setting(0, "Flow runs that this worker runs at once. 0: no limit.", minimum=0)
+    worker_stop_timeout: int = setting(
+        600, "Seconds that a worker gets to finish its flow runs when it is stopped or restarted.", minimum=1
+    )
+    worker_killed_runs: Literal["report", "crash"] = setting(
+        "report",
+        "What becomes of flow runs that did not end within the stop time-out and were killed: the server shows them as "
+        "running for ever. report names them; crash sets them to Crashed, so that they hold no concurrency slot.",
+    )
+    server: str = setting(
+        "",
+        "Inventory name of the server to use, where the site has several. Of its instances the one with the same name "
+        "is used, or its only one; vm1/personal names another.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.workers and (self.work_pool or self.worker_limit or self.work_pool_concurrency):
+            raise ValueError(
+                "workers: and the short form (work_pool, worker_limit, work_pool_concurrency) are both given: write "
+                "pool: and limit: into workers:, and the pool's limit into work_pools: of the server"
+            )

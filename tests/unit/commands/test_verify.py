@@ -1,0 +1,50 @@
+"""Whom ``fab verify`` asks for a flow run, worked out with no host touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fabric
+import pytest
+
+from encamp.cli.options import Options
+from encamp.commands import verify
+from encamp.commands.load_site import load_site
+from encamp.errors import UsageError
+from roles.proof.kinds.flow_run import FlowProof
+
+SITE = """
+all:
+  children:
+    servers:
+      hosts:
+        vm1: {ansible_host: 192.0.2.1}
+        vm2: {ansible_host: 192.0.2.2, runtime: compose}
+    databases:
+      hosts:
+        db1: {ansible_host: 192.0.2.9}
+"""
+
+
+def as_root(tmp_path: Path, hosts: str) -> dict[str, list[tuple[str, str]]]:
+    """Interpreter and container of each host's proofs."""
+    (tmp_path / "hosts.yml").write_text(SITE)
+    options = Options(fabric.Config(), hosts=hosts, inventory=str(tmp_path))
+    proofs, _ = verify.proofs(*load_site(options, ()), options, "")
+    return {
+        name: [(one.python, one.container) for one in found if isinstance(one, FlowProof)]
+        for name, found in proofs.items()
+    }
+
+
+def test_a_server_is_proved_where_its_prefect_is(tmp_path: Path) -> None:
+    assert as_root(tmp_path, "servers") == {
+        "vm1": [("/opt/prefect/default/bin/python", "")],
+        "vm2": [("python", "prefect-server")],
+    }
+
+
+def test_a_host_without_prefect_proves_nothing(tmp_path: Path) -> None:
+    assert list(as_root(tmp_path, "all")) == ["vm1", "vm2"]
+    with pytest.raises(UsageError, match="db1: neither server nor worker nor client"):
+        as_root(tmp_path, "db1")

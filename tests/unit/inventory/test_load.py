@@ -1,0 +1,497 @@
+"""The inventory: what it reads as Ansible does, and how it tells mistakes. The expected values are Ansible's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from encamp.errors import InventoryError
+from encamp.inventory.host import Host
+from encamp.inventory.load import Inventory, load_inventory, select_hosts
+from encamp.inventory.ranges import LIMIT, expand
+from tests.checkout import CHECKOUT
+
+
+def site(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def loaded(folder: Path, hosts: str, **more: str) -> Inventory:
+    """A site with hosts.yml and files such as group_vars__all."""
+    return load_inventory(
+        site(folder, {"hosts.yml": hosts, **{f"{n.replace('__', '/')}.yml": t for n, t in more.items()}})
+    )
+
+
+def data(host: Host) -> dict[str, Any]:
+    return {name: host.variables[name].data for name in host.variables}
+
+
+def refusal(folder: Path, hosts: str, **more: str) -> InventoryError:
+    with pytest.raises(InventoryError) as caught:
+        loaded(folder, hosts, **more)
+    assert caught.value.fix, "an error must say what to do"
+    assert caught.value.exit_code == 4
+    return caught.value
+
+
+TREE = """\
+all:
+  vars: {who: all vars, all_only: 1}
+  children:
+    outer:
+      vars: {who: outer vars, outer_only: 2}
+      children:
+        inner:
+          vars: {who: inner vars}
+          hosts:
+            web[01:03]:
+            web02: {who: beside the host}
+    other:
+      hosts: {web01: , lone: }
+  hosts: {free: }
+"""
+
+
+def test_groups_hold_the_hosts_below_them(tmp_path: Path) -> None:
+    inventory = loaded(tmp_path, TREE)
+    assert inventory.groups == {
+        "all": ("free", "web01", "lone", "web02", "web03"),
+        "ungrouped": ("free",),
+        "outer": ("web01", "web02", "web03"),
+        "inner": ("web01", "web02", "web03"),
+        "other": ("web01", "lone"),
+    }
+    assert inventory.hosts["web01"].groups == ("all", "other", "outer", "inner")
+    assert inventory.hosts["free"].groups == ("all", "ungrouped")
+
+
+def test_variables_count_in_ansibles_order(tmp_path: Path) -> None:
+    inventory = loaded(tmp_path, TREE)
+    assert data(inventory.hosts["web01"]) == {"who": "inner vars", "all_only": 1, "outer_only": 2}
+    assert data(inventory.hosts["web02"])["who"] == "beside the host"
+    # group_vars/all beats vars of every group in the inventory file: so it is in Ansible.
+    inventory = loaded(tmp_path, TREE, group_vars__all="who: all file\n")
+    assert data(inventory.hosts["web01"])["who"] == "all file"
+    inventory = loaded(tmp_path, TREE, group_vars__outer="who: outer file\n")
+    assert data(inventory.hosts["web01"])["who"] == "outer file"
+    assert data(inventory.hosts["web02"])["who"] == "beside the host"
+    inventory = loaded(tmp_path, TREE, host_vars__web02="who: host file\n")
+    assert data(inventory.hosts["web02"])["who"] == "host file"
+    assert load_inventory(tmp_path, {"who": "set"}).hosts["web02"].variables["who"].data == "set"
+
+
+@pytest.mark.parametrize(("priority", "winner"), [("", "zebra"), ("ansible_group_priority: 5", "ant")])
+def test_among_peers_the_name_decides_unless_a_priority_is_given(tmp_path: Path, priority: str, winner: str) -> None:
+    inventory = loaded(
+        tmp_path,
+        f"zebra: {{hosts: {{h: }}, vars: {{who: zebra}}}}\nant: {{hosts: {{h: }}, vars: {{who: ant, {priority}}}}}\n",
+    )
+    assert data(inventory.hosts["h"]) == {"who": winner}
+
+
+def test_depth_is_the_longest_way_from_all(tmp_path: Path) -> None:
+    text = """\
+all:
+  children:
+    low: {vars: {who: low}, hosts: {h: }}
+    a: {children: {b: {vars: {who: b}, children: {low: }}}}
+"""
+    assert data(loaded(tmp_path, text).hosts["h"]) == {"who": "low"}
+
+
+def test_depth_counts_more_than_priority(tmp_path: Path) -> None:
+    text = """\
+outer:
+  vars: {who: outer, ansible_group_priority: 9}
+  children:
+    inner: {vars: {who: inner}, hosts: {h: }}
+"""
+    assert data(loaded(tmp_path, text).hosts["h"]) == {"who": "inner"}
+
+
+def test_anchors_may_be_used_again_and_merged(tmp_path: Path) -> None:
+    text = """\
+all:
+  vars:
+    one: &one {a: 1, b: 1}
+    two: *one
+    three: {<<: *one, b: 2}
+    four: {<<: *one}
+  hosts: {h: }
+"""
+    found = data(loaded(tmp_path, text).hosts["h"])
+    assert found["two"] == {"a": 1, "b": 1} and found["three"] == {"a": 1, "b": 2}
+    assert found["four"] == found["one"]
+
+
+def test_folders_of_variables_are_read_in_order_of_names(tmp_path: Path) -> None:
+    files = {
+        "hosts.yml": "web: {hosts: {h: }}\n",
+        "group_vars/web/20.yml": "who: twenty\nlate: 1\n",
+        "group_vars/web/10.yaml": "who: ten\nearly: 1\n",
+        "group_vars/web/.hidden.yml": "who: hidden\n",
+        "group_vars/web/README.md": "not: read\n",
+        "group_vars/web/more/x.json": '{"deep": [1, 2]}',
+    }
+    assert data(load_inventory(site(tmp_path, files)).hosts["h"]) == {
+        "who": "twenty",
+        "late": 1,
+        "early": 1,
+        "deep": [1, 2],
+    }
+
+
+def test_two_sources_for_one_group_are_refused(tmp_path: Path) -> None:
+    files = {"hosts.yml": "web: {hosts: {h: }}\n", "group_vars/web/a.yml": "x_a: 1\n", "group_vars/web.yml": "x_b: 2\n"}
+    with pytest.raises(InventoryError, match=r"both web and web\.yml exist"):
+        load_inventory(site(tmp_path, files))
+
+
+def test_folders_of_variables_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    """A link into a checkout that is not there would otherwise take every variable away, in silence."""
+    (tmp_path / "group_vars").symlink_to("not/checked/out")
+    error = refusal(tmp_path, "web: {hosts: {h: }}\n")
+    assert error.where is not None and error.where.file == str(tmp_path / "group_vars")
+    assert "No such file" in error.message
+
+
+def test_two_inventory_files_in_a_folder_are_refused(tmp_path: Path) -> None:
+    site(tmp_path, {"hosts.yml": "web: {hosts: {h: }}\n", "hosts.yaml": "web: {hosts: {k: }}\n"})
+    with pytest.raises(InventoryError, match=r"both hosts\.yml and hosts\.yaml"):
+        load_inventory(tmp_path)
+    assert list(load_inventory(tmp_path / "hosts.yaml").hosts) == ["k"]
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-that-name/site"])
+def test_paths_that_no_file_can_have(path: str) -> None:
+    with pytest.raises(InventoryError, match="there is no inventory"):
+        load_inventory(Path(path))
+
+
+def test_files_of_variables_that_nothing_reads_are_told(tmp_path: Path) -> None:
+    inventory = loaded(tmp_path, "web: {hosts: {h: }}\n", group_vars__wbe="x_a: 1\n", host_vars__hh="x_b: 1\n")
+    assert [note.split(" is ")[0].rpartition("/")[2] for note in inventory.notes] == ["wbe.yml", "hh.yml"]
+
+
+def test_every_value_knows_its_file_and_line(tmp_path: Path) -> None:
+    inventory = loaded(tmp_path, TREE + "        # x\n", group_vars__all="\n\nfrom_file:\n  - a\n")
+    variables = inventory.hosts["web02"].variables
+    assert variables["who"].origin.line == 11
+    assert (Path(variables["from_file"].origin.file).name, variables["from_file"].origin.line) == ("all.yml", 3)
+    assert variables["from_file"].data.lines == [4]
+
+
+def test_origins_are_relative_to_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inventory = loaded(tmp_path / "inventory", TREE)
+    monkeypatch.chdir(tmp_path)
+    assert str(inventory.hosts["web02"].variables["who"].origin) == "inventory/hosts.yml:11"
+
+
+def test_set_gives_yaml_types_and_keeps_the_text(tmp_path: Path) -> None:
+    site(tmp_path, {"hosts.yml": "all: {hosts: {h: }}\n"})
+    variables = load_inventory(tmp_path, {"port": "4201", "nets": "[a, b]", "version": "3.10"}).hosts["h"].variables
+    assert (variables["port"].data, variables["nets"].data) == (4201, ["a", "b"])
+    assert (variables["version"].data, variables["version"].text) == (3.1, "3.10")
+    assert str(variables["port"].origin) == "--set port"
+
+
+def test_templates_use_variables_of_the_same_host_and_keep_types(tmp_path: Path) -> None:
+    inventory = loaded(
+        tmp_path,
+        """\
+web:
+  vars: {base: 4200, nets: [10.0.0.0/8]}
+  hosts:
+    web1:
+      port: "{{ base }}"
+      copy: "{{ nets }}"
+      url: "http://{{ inventory_hostname }}:{{ port + 1 }}/{{ group_names | join(',') }}"
+      nested: {list: ["{{ url }}", 5]}
+      given: "{{ nothing | default('else') }}"
+      version: "3.{{ base - 4190 }}"
+      flag: "{{ base > 80 }}"
+""",
+    )
+    found = data(inventory.hosts["web1"])
+    assert found["port"] == 4200 and found["copy"] == ["10.0.0.0/8"]
+    assert found["url"] == "http://web1:4201/web"
+    assert found["nested"] == {"list": ["http://web1:4201/web", 5]}
+    assert found["given"] == "else"
+    assert found["version"] == "3.10" and found["flag"] is True
+
+
+@pytest.mark.parametrize(
+    ("value", "message", "fix"),
+    [
+        ("{{ bse }}", "uses bse, which is not set", "did you mean base?"),
+        ("{{ lookup('env', 'X') }}", "uses lookup", "{env: NAME}"),
+        ("{{ hostvars['x'].y }}", "uses hostvars", "same host"),
+        ("{{ a }}", "a refers to itself: a -> a", "break the circle"),
+        ("{{ b }}", "a refers to itself: a -> b -> a", "break the circle"),
+        ("{{ base", "unexpected end of template", "correct the template"),
+        ("{{ base | nosuch }}", "No filter named 'nosuch'", "correct the template"),
+        ("{{ 1 / 0 }}", "division by zero", "correct the template"),
+    ],
+)
+def test_what_a_template_gets_wrong_is_told_at_its_line(tmp_path: Path, value: str, message: str, fix: str) -> None:
+    inventory = loaded(tmp_path, f'all:\n  hosts:\n    h:\n      base: 1\n      b: "{{{{ a }}}}"\n      a: "{value}"\n')
+    with pytest.raises(InventoryError) as caught:
+        inventory.hosts["h"].variables["a"]
+    assert message in str(caught.value) and fix in caught.value.fix
+    assert caught.value.where is not None and caught.value.where.line in (5, 6)
+
+
+def test_jinja_is_imported_only_for_templates(tmp_path: Path) -> None:
+    loaded(tmp_path, TREE)
+    program = (
+        "import sys, pathlib; from encamp.inventory.load import load_inventory, select_hosts; "
+        f"select_hosts(load_inventory(pathlib.Path({str(tmp_path)!r})), 'all'); print('jinja2' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_template_inside_a_list_is_pointed_at_itself(tmp_path: Path) -> None:
+    inventory = loaded(tmp_path, "all:\n  vars:\n    a:\n      - one\n      - '{{ two }}'\n  hosts: {h: }\n")
+    with pytest.raises(InventoryError, match=r"hosts\.yml:5: a: the template uses two"):
+        inventory.hosts["h"].variables["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("", 1, "empty"),
+        ("all:\n\thosts:\n", 2, "tab"),
+        ("all:\n  hosts:\n    a: b: c\n", 3, "`:`"),
+        ("all:\n  vars:\n    a: {{ x }}\n", 3, "must be quoted"),
+        ("all:\n  vars:\n    a: {{ x }}/y\n", 3, "must be quoted"),
+        ("all:\n  vars:\n    a: 'open\n", 3, "never closed"),
+        ("all:\n  vars:\n    a: 1\n    a: 2\n", 4, "a is given twice (first in line 3)"),
+        ("all:\n  hosts: [a, b]\n", 2, "not a list"),
+        ("- a\n- b\n", 1, "must be a mapping, not a list"),
+        ("adhoc: true\n", 1, "not a mapping"),
+        ("all:\n  host:\n    a:\n", 2, "host is no part of a group"),
+        ("all:\n  hosts:\n    a: text\n", 3, "must be a mapping"),
+        ("---\n# nothing yet\n", 1, "empty"),
+        ("all:\n  hosts:\n    web[3:1]:\n", 3, "runs backwards"),
+        ("all:\n  hosts:\n    web[1-3]:\n", 3, "web[1-3] is no host name and no range"),
+        ("all:\n  hosts:\n    '[::1]':\n", 3, "[::1] is no host name and no range"),
+        ("all:\n  hosts:\n    web[01:100]:\n", 3, "as many digits"),
+        ("all:\n  vars:\n    ansible_ssh_common_args: -J x\n", 3, "ansible_ssh_common_args is not supported"),
+        ("all:\n  vars:\n    ansible_usr: x\n", 3, "ansible_usr is not supported"),
+        ("all:\n  vars: &x\n    <<: *x\n", 2, "contains itself"),
+        ("all:\n---\nall:\n", 2, "second YAML document"),
+        ("a:\n  children:\n    b:\n      children:\n        a:\n", 0, "children of each other: a, b"),
+    ],
+)
+def test_mistakes_are_told_with_their_line(tmp_path: Path, text: str, line: int, message: str) -> None:
+    error = refusal(tmp_path, text)
+    assert error.where is not None and (Path(error.where.file).name, error.where.line) == ("hosts.yml", line)
+    assert message in error.message
+
+
+def test_mistakes_in_files_of_variables_name_that_file(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "all: {hosts: {h: }}\n", group_vars__all="a: 1\n- b\n")
+    assert error.where is not None and (Path(error.where.file).name, error.where.line) == ("all.yml", 2)
+    error = refusal(tmp_path, "all: {hosts: {h: }}\n", group_vars__all="- a\n")
+    assert "must be a mapping" in error.message
+
+
+@pytest.mark.parametrize("raw", [b"all:\n  vars: {a: \xff}\n", b"all:\n  vars: {a: \x01}\n"])
+def test_bytes_that_are_no_text_are_told_with_their_line(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "hosts.yml").write_bytes(raw)
+    with pytest.raises(InventoryError) as caught:
+        load_inventory(tmp_path)
+    assert caught.value.where is not None and caught.value.where.line == 2
+
+
+def test_an_encrypted_file_is_told(tmp_path: Path) -> None:
+    text = "$ANSIBLE_VAULT;1.1;AES256\n3061\n"
+    assert "Ansible Vault" in refusal(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=text).message
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(alphabet=st.sampled_from(list("all:hostsvarschildren \n\t-{}[]'\"&*!#%@|>?,~<0129xé\x00")), max_size=60))
+def test_no_text_makes_anything_but_an_inventory_error(tmp_path: Path, text: str) -> None:
+    for whole in (text, f"all:\n  hosts:\n    h:\n      {text}\n", f"all:\n  {text}"):
+        try:
+            for host in loaded(tmp_path, whole).hosts.values():
+                data(host)
+        except InventoryError as error:
+            assert error.fix
+
+
+def test_deep_nesting_is_no_traceback(tmp_path: Path) -> None:
+    assert "nested too deeply" in refusal(tmp_path, "all: {vars: {a: " + "[" * 900 + "]" * 900 + "}}\n").message
+
+
+def test_a_site_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InventoryError, match="there is no inventory"):
+        load_inventory(tmp_path / "nowhere")
+    with pytest.raises(InventoryError, match=r"holds no hosts\.yml"):
+        load_inventory(tmp_path)
+    (tmp_path / "hosts").write_text("[web]\nvm1\n")
+    with pytest.raises(InventoryError, match="INI"):
+        load_inventory(tmp_path)
+
+
+def test_connection_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    inventory = loaded(
+        tmp_path,
+        """\
+all:
+  hosts:
+    plain:
+    full:
+      ansible_host: 192.0.2.7
+      ansible_port: "2222"
+      ansible_user: admin
+      ansible_ssh_private_key_file: ~/.ssh/id
+      ansible_become: false
+      ansible_python_interpreter: /usr/bin/python3.11
+    numbered:2200:
+    this: {ansible_connection: local, ansible_python_interpreter: auto_silent}
+""",
+    )
+    plain, full = inventory.hosts["plain"], inventory.hosts["full"]
+    assert (plain.address, plain.port, plain.user, plain.key_file) == ("plain", None, None, None)
+    assert (plain.become, plain.python, plain.local) == (True, "python3", False)
+    assert (full.address, full.port, full.user, full.key_file) == ("192.0.2.7", 2222, "admin", "/home/me/.ssh/id")
+    assert (full.become, full.python) == (False, "/usr/bin/python3.11")
+    assert inventory.hosts["numbered"].port == 2200
+    assert inventory.hosts["this"].local and inventory.hosts["this"].python == "python3"
+
+
+def test_a_key_lies_below_the_current_or_the_inventorys_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = loaded(tmp_path / "site", "all: {hosts: {h: {ansible_ssh_private_key_file: keys/id}}}\n")
+    monkeypatch.chdir(tmp_path)
+    assert inventory.hosts["h"].key_file == str(tmp_path / "site/keys/id")
+    site(tmp_path, {"keys/id": "x"})
+    assert inventory.hosts["h"].key_file == str(tmp_path / "keys/id")
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("ansible_port: 0", "ansible_port must be a number from 1 to 65535, not 0"),
+        ("ansible_port: true", "ansible_port must be a number from 1 to 65535, not true"),
+        ("ansible_port: ssh", "ansible_port must be a number from 1 to 65535, not ssh"),
+        ("ansible_become: maybe", "ansible_become must be true or false, not maybe"),
+        ("ansible_connection: docker", "ansible_connection must be ssh or local, not docker"),
+        ("ansible_user: 1000", "ansible_user must be a text (quote it), not 1000"),
+        ('ansible_host: "{{ nowhere }}"', "uses nowhere, which is not set"),
+    ],
+)
+def test_selecting_a_host_checks_how_it_is_reached(tmp_path: Path, variable: str, message: str) -> None:
+    inventory = loaded(tmp_path, f"all:\n  hosts:\n    good:\n    bad:\n      {variable}\n")
+    assert [host.name for host in select_hosts(inventory, "good")] == ["good"]
+    with pytest.raises(InventoryError) as caught:
+        select_hosts(inventory, "all")
+    assert message in caught.value.message and caught.value.where is not None and caught.value.where.line == 5
+
+
+ADHOC = "all:\n  vars: {adhoc: true, site: here}\n  hosts:\n    known: {ansible_port: 2200}\n"
+
+
+@pytest.mark.parametrize(
+    ("term", "name", "user", "port"),
+    [
+        ("vm9", "vm9", None, None),
+        ("me@vm9:2222", "vm9", "me", 2222),
+        ("192.0.2.1", "192.0.2.1", None, None),
+        ("192.0.2.1:2222", "192.0.2.1", None, 2222),
+        ("[fe80::1]:2222", "fe80::1", None, 2222),
+        ("fe80::1", "fe80::1", None, None),
+    ],
+)
+def test_ad_hoc_hosts(tmp_path: Path, term: str, name: str, user: str | None, port: int | None) -> None:
+    [host] = select_hosts(loaded(tmp_path, ADHOC), term)
+    assert (host.name, host.user, host.port, host.adhoc) == (name, user, port, True)
+    assert host.groups == ("all", "ungrouped") and host.variables["site"].data == "here"
+
+
+def test_an_ad_hoc_host_has_its_host_vars(tmp_path: Path) -> None:
+    inventory = loaded(tmp_path, ADHOC, host_vars__vm9="site: own\nname: '{{ inventory_hostname }}'\n")
+    [host] = select_hosts(inventory, "vm9")
+    assert (host.variables["site"].data, host.variables["name"].data) == ("own", "vm9")
+
+
+def test_login_given_with_a_known_host_wins_over_the_inventory(tmp_path: Path) -> None:
+    [host] = select_hosts(loaded(tmp_path, ADHOC.replace("adhoc: true", "x: 1")), "root@known:22")
+    assert (host.name, host.user, host.port, host.adhoc) == ("known", "root", 22, False)
+
+
+def test_unknown_hosts_are_refused_with_the_nearest_name_unless_the_site_is_ad_hoc(tmp_path: Path) -> None:
+    inventory = loaded(tmp_path, "all: {hosts: {prefect1: , db1: }}\n")
+    with pytest.raises(InventoryError) as caught:
+        select_hosts(inventory, "prefct1,nobody")
+    assert caught.value.message == "the inventory has no host or group prefct1, nobody"
+    assert caught.value.fix == "did you mean prefect1?"
+
+
+def test_adhoc_must_be_a_truth_value(tmp_path: Path) -> None:
+    assert "adhoc must be true or false" in refusal(tmp_path, "all: {vars: {adhoc: 'yes'}}\n").message
+
+
+def test_group_variables_are_those_of_a_host_in_that_group_only(tmp_path: Path) -> None:
+    inventory = loaded(tmp_path, TREE)
+    assert inventory.group_variables("outer")["who"].data == "outer vars"
+    assert inventory.group_variables("inner")["outer_only"].data == 2
+    assert inventory.group_variables("all")["who"].data == "all vars"
+
+
+def test_the_shipped_site_and_its_example() -> None:
+    inventory = load_inventory(CHECKOUT / "inventory")
+    assert inventory.adhoc and not inventory.hosts and not inventory.notes
+    assert [host.name for host in select_hosts(inventory, "vm1")] == ["vm1"]
+    with pytest.raises(InventoryError, match="no host matches"):
+        select_hosts(inventory, "all")
+
+
+def test_the_example_in_the_shipped_site_loads(tmp_path: Path) -> None:
+    lines = (CHECKOUT / "inventory/hosts.yml").read_text(encoding="utf-8").splitlines()
+    example = "\n".join(line[5:] for line in lines if line.startswith("#     ") and "fab" not in line)
+    inventory = loaded(tmp_path, example)
+    assert inventory.groups["workers"] == tuple(f"worker0{n}.example.com" for n in (1, 2, 3))
+    assert inventory.groups["servers"] == ("prefect.example.com",)
+
+
+@pytest.mark.parametrize(
+    ("name", "hosts"),
+    [
+        ("web[01:03]", ["web01", "web02", "web03"]),
+        ("db-[a:c].x", ["db-a.x", "db-b.x", "db-c.x"]),
+        ("n[0:10:5]", ["n0", "n5", "n10"]),
+        ("r[1:2]n[a:b]", ["r1na", "r1nb", "r2na", "r2nb"]),
+        ("w[:2]", ["w0", "w1", "w2"]),
+        ("w[8:11]", ["w8", "w9", "w10", "w11"]),
+        ("plain", ["plain"]),
+        ("[fe80::1]", ["[fe80::1]"]),
+    ],
+)
+def test_ranges(name: str, hosts: list[str]) -> None:
+    assert expand(name) == hosts
+
+
+@pytest.mark.parametrize("name", ["w[2:1]", "w[1:]", "w[01:100]", "w[a:1]", "w[1:3:0]", "w[1:2:3:4]x", "w[0:99999999]"])
+def test_bad_ranges(name: str) -> None:
+    with pytest.raises(ValueError):
+        expand(name)
+
+
+def test_a_range_may_have_as_many_hosts_as_the_limit() -> None:
+    assert len(expand(f"w[1:{LIMIT}]")) == LIMIT

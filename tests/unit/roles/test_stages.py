@@ -1,0 +1,180 @@
+"""The plan of the shipped roles, against a golden file; ENCAMP_GOLDEN=write makes it anew, to be reviewed as a diff."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from encamp.commands.deploy import prepare
+from encamp.errors import EncampError, SettingsError
+from encamp.inventory.load import load_inventory
+from encamp.planning.plan import HostPlan, Step, resource_wire
+from encamp.resources.files.file import File
+from encamp.resources.python.uv_tool import UvTool
+from encamp.resources.systemd.unit import SystemdUnit
+from encamp.shared.wire import BlobStore, from_wire
+from encamp.site import Site
+from roles.network import address
+from roles.prefect import uv_release
+from roles.server.kinds.health import ServerHealth
+from tests.checkout import CHECKOUT
+
+GOLDEN = CHECKOUT / "tests" / "golden"
+CASES = {
+    "server": {"vm1": "ansible_host: prefect.example.com"},
+    "server-sqlite-and-worker": {"vm1": "{ansible_host: 192.0.2.7, database: sqlite, port: 4300, work_pool: etl}"},
+}
+
+
+def planned(tmp_path: Path, hosts: dict[str, str]) -> tuple[Site, HostPlan]:
+    """The plan of the first host of a site whose hosts are all servers."""
+    lines = [
+        f"        {name}: {values if values.startswith('{') else '{' + values + '}'}" for name, values in hosts.items()
+    ]
+    text = "all:\n  children:\n    servers:\n      hosts:\n" + "\n".join(lines) + "\n"
+    (tmp_path / "hosts.yml").write_text(text)
+    loaded = load_inventory(tmp_path)
+    site = Site(loaded, [])
+    prepared = prepare(site, [site.host(next(iter(hosts)))], verify=True)
+    return site, next(iter(prepared.plans.values()))
+
+
+def described(plan: HostPlan) -> str:
+    """Order, ids and notifications of a plan, then every text that it writes."""
+    lines = []
+    for item in plan.items:
+        if isinstance(item, Step):
+            notified = "".join(f" -> {handler.id}" for handler in item.notify)
+            lines.append(f"{item.resource.id}{notified}{' (when changed)' if item.when_changed else ''}")
+        else:
+            lines.append("-- handlers --")
+    for step in plan.steps:
+        if isinstance(step.resource, (File, SystemdUnit)):
+            lines += ["", f"=== {step.resource.id}", str(step.resource.content).rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_is_the_reviewed_one(tmp_path: Path, name: str) -> None:
+    found = described(planned(tmp_path, CASES[name])[1])
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("ENCAMP_GOLDEN") == "write":
+        golden.write_text(found)
+    assert found == golden.read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ("ansible_host: 192.0.2.7", "http://192.0.2.7:4200/api"),
+        ("{ansible_host: 192.0.2.7, port: 4300}", "http://192.0.2.7:4300/api"),
+        ("{ansible_host: '2001:db8::7', bind: '::'}", "http://[2001:db8::7]:4200/api"),
+        ("{ansible_host: 127.0.0.1, public_url: 'https://p.example.com/api/'}", "https://p.example.com/api"),
+    ],
+)
+def test_one_public_address_from_which_all_others_follow(tmp_path: Path, values: str, url: str) -> None:
+    site, plan = planned(tmp_path, {"vm1": values})
+    assert address.api_url(site.host("vm1")) == url
+    assert f"PREFECT_SERVER_UI_API_URL={url}" in described(plan).replace('"', "")
+
+
+@pytest.mark.parametrize(
+    "values",
+    ["ansible_host: 127.0.0.1", "ansible_host: '::1'", "public_url: 'http://0.0.0.0:4200'", "public_url: vm1:4200"],
+)
+def test_no_address_that_clients_cannot_use(tmp_path: Path, values: str) -> None:
+    with pytest.raises(SettingsError, match="public_url"):
+        planned(tmp_path, {"vm1": values})
+
+
+@pytest.mark.parametrize(
+    ("values", "bind"),
+    [
+        ("ansible_host: '2001:db8::7'", "::"),
+        ("ansible_host: vm1, public_url: 'http://[2001:db8::7]:4200', bind: 192.0.2.7", "::"),
+        ("ansible_host: 192.0.2.7, bind: '::'", "0.0.0.0"),
+    ],
+)
+def test_clients_and_server_use_one_version_of_ip(tmp_path: Path, values: str, bind: str) -> None:
+    with pytest.raises(SettingsError, match=r"clients are to use .*, and the server listens on") as caught:
+        planned(tmp_path, {"vm1": values})
+    assert f"bind: '{bind}'" in caught.value.fix and caught.value.where is not None
+
+
+def test_a_proxy_may_stand_between_two_versions_of_ip(tmp_path: Path) -> None:
+    planned(tmp_path, {"vm1": "ansible_host: 192.0.2.7, public_url: 'https://[2001:db8::7]'"})
+    planned(tmp_path, {"vm1": "ansible_host: '2001:db8::7', tls: internal"})
+
+
+@pytest.mark.parametrize(
+    ("values", "ui"),
+    [
+        ("", True),
+        (", server_environment: {PREFECT_SERVER_UI_ENABLED: 'false'}", False),
+        (", server_environment: {PREFECT_UI_ENABLED: '0'}", False),
+        (", server_environment: {PREFECT_SERVER_UI_ENABLED: 'true'}", True),
+    ],
+)
+def test_no_ui_is_asked_for_where_there_is_none(tmp_path: Path, values: str, ui: bool) -> None:
+    plan = planned(tmp_path, {"vm1": f"{{ansible_host: 192.0.2.7{values}}}"})[1]
+    assert [step.resource.ui for step in plan.steps if isinstance(step.resource, ServerHealth)] == [ui]
+
+
+@pytest.mark.parametrize(
+    ("port", "lines"),
+    [
+        (4200, ["CapabilityBoundingSet="]),
+        (80, ["AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"]),
+    ],
+)
+def test_a_server_below_port_1024_is_let(tmp_path: Path, port: int, lines: list[str]) -> None:
+    plan = planned(tmp_path, {"vm1": f"ansible_host: 192.0.2.7, port: {port}"})[1]
+    unit = next(step.resource for step in plan.steps if isinstance(step.resource, SystemdUnit))
+    assert [line for line in str(unit.content).splitlines() if "Capabilit" in line] == lines
+
+
+def test_a_release_without_a_lock_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(EncampError) as caught:
+        planned(tmp_path, {"vm1": "{ansible_host: h, prefect_version: '3.8.7'}"})
+    assert "fab lock --prefect 3.8.7" in caught.value.fix
+
+
+def test_the_references_are_up_to_date() -> None:
+    done = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_wheel_that_is_not_pinned_is_refused_before_any_host(tmp_path: Path) -> None:
+    (tmp_path / "uv.whl").write_bytes(b"not uv")
+    with pytest.raises(SettingsError, match="none of the pinned wheels") as caught:
+        planned(tmp_path, {"vm1": "{ansible_host: h, uv_wheel: uv.whl}"})
+    assert uv_release.WHEELS[0][1] in caught.value.fix and str(caught.value.where).endswith("hosts.yml:5")
+
+
+def test_a_pinned_wheel_travels_as_a_blob(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = ("x86_64-linux-gnu", "uv.whl", hashlib.sha256(b"uv").hexdigest())
+    monkeypatch.setattr(uv_release, "WHEELS", (pinned,))
+    (tmp_path / "uv.whl").write_bytes(b"uv")
+    _, plan = planned(tmp_path, {"vm1": "{ansible_host: h, uv_wheel: uv.whl}"})
+    tool = next(step.resource for step in plan.steps if isinstance(step.resource, UvTool))
+    store = BlobStore()
+    arrived = from_wire(resource_wire(tool, store))
+    assert arrived.wheel.sha256 == pinned[2] and store.get(pinned[2]) == b"uv"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ("{PREFECT_SERVER_API_PORT: '4300'}", "set by encamp itself"),
+        ("{PREFECT_API_DATABASE_CONNECTION_URL: 'sqlite://'}", "set by encamp itself"),
+        ("{LD_PRELOAD: x}", "no PREFECT_"),
+    ],
+)
+def test_further_settings_cannot_contradict_ours(tmp_path: Path, environment: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        planned(tmp_path, {"vm1": f"{{ansible_host: h, server_environment: {environment}}}"})

@@ -1,0 +1,217 @@
+"""Ansible Vault, against the real ``ansible-vault`` tool in both directions, and as values of an inventory."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from encamp.errors import EncampError, InventoryError
+from encamp.inventory import listing
+from encamp.inventory.load import Inventory, load_inventory
+from encamp.secrets.vault import cipher, passwords
+from encamp.secrets.vault.cipher import Identity
+from encamp.secrets.vault.values import PASSWORD_FILE, VaultError
+from encamp.settings.declare import setting
+from encamp.settings.read import read_settings
+from encamp.shared.secret import Secret
+
+PASSWORD = "pa ss'wörd"
+ME = Identity("", Secret(PASSWORD))
+HOSTILE = "".join(map(chr, range(32, 127))) + "ü\n%s ${x}\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Settings of a test."""
+
+    token: Secret | None = setting(None)
+    name: str = setting("")
+    port: int = setting(1)
+    either: str | Secret = setting("")
+    url: Secret | None = setting(None)
+
+
+@pytest.fixture(autouse=True)
+def no_password(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No vault password is known unless a test gives one, and none is kept from another test."""
+    for name in (*PASSWORD_FILE, passwords.IDENTITIES, passwords.ENCRYPT):
+        monkeypatch.delenv(name, raising=False)
+    passwords.identities.cache_clear()
+    yield
+    passwords.identities.cache_clear()
+
+
+@pytest.fixture
+def password_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "vault-password"
+    path.write_text(PASSWORD + "\n")
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(path))
+    return path
+
+
+def tool(*arguments: str, text: str = "") -> str:
+    """The real ``ansible-vault``."""
+    program = str(Path(sys.executable).with_name("ansible-vault"))
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        [program, *arguments], input=text, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def site(folder: Path, text: str, **files: str) -> Inventory:
+    (folder / "hosts.yml").write_text(text)
+    for name, content in files.items():
+        path = folder / (name.replace("__", "/") + ".yml")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    return load_inventory(folder)
+
+
+def indented(text: str, spaces: int) -> str:
+    return "".join(" " * spaces + line + "\n" for line in text.splitlines())
+
+
+def test_the_tool_opens_what_is_encrypted_here(tmp_path: Path, password_file: Path) -> None:
+    sealed = tmp_path / "sealed"
+    sealed.write_text(cipher.encrypt(HOSTILE, ME))
+    assert tool("view", str(sealed)) == HOSTILE
+
+
+def test_what_the_tool_encrypted_is_opened_here(tmp_path: Path, password_file: Path) -> None:
+    sealed = tmp_path / "sealed"
+    sealed.write_text(HOSTILE)
+    tool("encrypt", str(sealed))
+    assert cipher.decrypt(sealed.read_text(), [ME]) == HOSTILE
+
+
+def test_vault_ids_are_read_and_written(tmp_path: Path, password_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = tmp_path / "sealed"
+    sealed.write_text("x")
+    tool("encrypt", "--vault-id", f"prod@{password_file}", "--encrypt-vault-id", "prod", str(sealed))
+    assert sealed.read_text().startswith("$ANSIBLE_VAULT;1.2;AES256;prod\n")
+    other = tmp_path / "other"
+    other.write_text("something else")
+    monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE")
+    monkeypatch.setenv("ANSIBLE_VAULT_IDENTITY_LIST", f"dev@{other}, prod@{password_file}")
+    assert cipher.decrypt(sealed.read_text(), passwords.identities()) == "x"
+    sealed.write_text(cipher.encrypt("y", Identity("prod", Secret(PASSWORD))))
+    assert tool("view", "--vault-id", f"prod@{password_file}", str(sealed)).strip() == "y"
+
+
+def test_a_password_file_may_be_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "password.sh"
+    program.write_text(f'#!/bin/sh\necho "{PASSWORD}"\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("ENCAMP_VAULT_PASSWORD_FILE", str(program))
+    assert cipher.decrypt(cipher.encrypt("x", ME), passwords.identities()) == "x"
+
+
+def test_a_single_value_is_a_secret_wherever_one_is_wanted(tmp_path: Path, password_file: Path) -> None:
+    sealed = tool("encrypt_string", "hunter:2", "--name", "inner")
+    body = sealed.partition("\n")[2]
+    text = (
+        "all:\n  hosts:\n    h:\n      token: !vault |\n"
+        + indented(body, 0)
+        + "      either: '{{ token }}'\n      url: 'x://{{ token }}@y'\n      name: '{{ token }}'\n"
+    )
+    found = read_settings(Wanted, site(tmp_path, text).hosts["h"])
+    assert isinstance(found.token, Secret) and found.token.reveal() == "hunter:2"
+    assert isinstance(found.either, Secret) and found.either.reveal() == "hunter:2"
+    assert isinstance(found.url, Secret) and found.url.reveal() == "x://hunter:2@y"
+    assert found.name == "hunter:2" and "hunter" not in repr(found)
+
+
+def test_a_whole_file_may_be_encrypted(tmp_path: Path, password_file: Path) -> None:
+    sealed = cipher.encrypt("token: hunter2\nport: 80\nname: plain\n", ME)
+    found = read_settings(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
+    assert isinstance(found.token, Secret) and found.token.reveal() == "hunter2"
+    assert (found.port, str(found.name)) == (80, "plain")
+
+
+def test_a_template_in_an_encrypted_file_is_as_secret_as_it(tmp_path: Path, password_file: Path) -> None:
+    sealed = cipher.encrypt("token: hunter2@{{ inventory_hostname }}\nn: 80\nport: '{{ n }}'\n", ME)
+    loaded = site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed)
+    found = read_settings(Wanted, loaded.hosts["h"])
+    assert isinstance(found.token, Secret) and (found.token.reveal(), found.port) == ("hunter2@h", 80)
+    shown = [listing.as_json(loaded), *listing.graph(loaded, variables=True)]
+    assert "hunter2" not in "".join(shown)
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ hunter2", "{{ 1 / 0 }}", "{{ nosuch }}", "{{ ''.hunter2 }}", "{{ 1 | hunter2 }}"]
+)
+def test_a_template_in_an_encrypted_file_that_fails_is_not_repeated(
+    tmp_path: Path, password_file: Path, template: str
+) -> None:
+    sealed = cipher.encrypt(f'token: "hunter2{template}"\n', ME)
+    with pytest.raises(EncampError, match=r"all\.yml:1: token: the (encrypted )?template") as caught:
+        read_settings(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
+    assert "hunter2" not in f"{caught.value} {caught.value.fix}"
+
+
+def test_plain_text_is_still_no_secret(tmp_path: Path) -> None:
+    with pytest.raises(EncampError, match="token must not stand in the inventory as plain text"):
+        read_settings(Wanted, site(tmp_path, "all: {hosts: {h: {token: hunter2}}}\n").hosts["h"])
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ("port: !vault |\n{sealed}", "port must be"),
+        ("token: !vault |\n          $ANSIBLE_VAULT;1.1;AES256\n          zz\n", "token is a damaged vault text"),
+        ("token: !vault |\n          $ANSIBLE_VAULT;1.1;AES256\n          3061\n", "token is a damaged vault text"),
+        ("token: !vault |\n          $ANSIBLE_VAULT;1.0;AES\n          3061\n", "token is of vault format 1.0"),
+        ("token: !vault hello", "token is no Ansible Vault text"),
+    ],
+)
+def test_what_cannot_be_used_names_the_line_and_not_the_value(
+    tmp_path: Path, password_file: Path, values: str, wanted: str
+) -> None:
+    sealed = indented(cipher.encrypt("hunter2", ME), 10)
+    text = "all:\n  hosts:\n    h:\n      " + values.format(sealed=sealed)
+    with pytest.raises(EncampError) as caught:
+        read_settings(Wanted, site(tmp_path, text).hosts["h"])
+    assert wanted in str(caught.value) and "hosts.yml:4" in str(caught.value)
+    assert "hunter2" not in f"{caught.value} {caught.value.fix}"
+    assert "port" in wanted or "encrypt the value anew" in caught.value.fix
+
+
+@pytest.mark.parametrize("password", [None, "another", "", "missing"])
+def test_without_the_password_the_error_says_what_to_do(
+    tmp_path: Path, password: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "password"
+    if password is not None:
+        monkeypatch.setenv("ENCAMP_VAULT_PASSWORD_FILE", str(path))
+    if password != "missing":
+        path.write_text(password or "")
+    loaded = site(tmp_path, "all: {hosts: {h: }}\n")
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars/h.yml").write_text(cipher.encrypt("token: hunter2", ME))
+    with pytest.raises(InventoryError) as caught:
+        load_inventory(loaded.path)
+    assert "h.yml:1" in str(caught.value) and "ENCAMP_VAULT_PASSWORD_FILE" in caught.value.fix
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=100))
+def test_any_text_comes_back(text: str) -> None:
+    assert cipher.decrypt(cipher.encrypt(text, ME), [ME]) == text
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60))
+def test_no_damage_is_a_traceback(text: str) -> None:
+    for damaged in (f"$ANSIBLE_VAULT;1.1;AES256\n{text}", f"$ANSIBLE_VAULT;{text}", text):
+        with pytest.raises(VaultError):
+            cipher.decrypt(damaged, [ME])
