@@ -70,11 +70,9 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def fresh(lab: LiveLab) -> Iterator[None]:
-    """A server that nothing was deployed to, before these tests and after them."""
-    lab.recreate(SERVER)
-    yield
-    lab.recreate(SERVER)
+def started(lab: LiveLab) -> None:
+    """A server that nothing was deployed to."""
+    lab.up(SERVER)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,9 @@ INFO = ("--set", "server_log_level=INFO")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def fresh(lab: LiveLab) -> Iterator[None]:
-    """A server that nothing was deployed to, before these tests and after them."""
-    lab.recreate(SERVER)
-    yield
-    lab.recreate(SERVER)
+def started(lab: LiveLab) -> None:
+    """A server that nothing was deployed to."""
+    lab.up(SERVER)
 
 
 @pytest.fixture(scope="module")
