@@ -11,7 +11,7 @@ from encamp.inventory.host import Host
 from encamp.inventory.load import Inventory
 from encamp.planning.templates import SHIPPED, Templates
 from encamp.secrets.store import FOLDER, Missing, SecretStore
-from encamp.settings.read import read_settings
+from encamp.settings.read import HostSettings
 from encamp.shared.secret import Secret
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class SiteHost:
         self.own = instances.own_keys(host, self.instance)
         self.inventory = instances.applied(host, self.instance)
         self.name = host.name
-        self._read: dict[type, object] = {}
+        self.given_settings = HostSettings(self.inventory, fetch)
         self._fetch = fetch
         self.instances = siblings or self._family(host, names)
 
@@ -44,11 +44,7 @@ class SiteHost:
 
     def settings(self, role: type[T]) -> T:
         """The typed settings of a role for this host. Raises SettingsError with file and line."""
-        if role not in self._read:
-            self._read[role] = read_settings(role, self.inventory, self._fetch)
-        found = self._read[role]
-        assert isinstance(found, role)
-        return found
+        return self.given_settings.read(role)
 
     @property
     def adhoc(self) -> bool:

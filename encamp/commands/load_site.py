@@ -6,16 +6,16 @@ import sys
 from collections.abc import Sequence
 
 from encamp.cli.options import Options
+from encamp.commands.all_settings import ALL_SETTINGS
 from encamp.errors import UsageError
 from encamp.inventory import location
 from encamp.inventory.host import Host
 from encamp.inventory.load import Inventory, load_inventory, select_hosts
 from encamp.output.history import last_run
 from encamp.output.terminal import tell
-from encamp.running import connectors, passwords
 from encamp.secrets.store import Missing
 from encamp.site import Site, SiteHost
-from roles import conflicts, stages
+from roles import conflicts
 
 THIS_MACHINE = "localhost"
 
@@ -93,9 +93,8 @@ def _check_settings(site: Site) -> None:
     """Every host's settings, selected or not: peers read each other's. Unknown keys fail with the nearest name."""
     from encamp.settings.check import check_hosts, check_own
 
-    classes = (connectors.Settings, passwords.Settings, *stages.SETTINGS)
     views = [view for host in site.hosts for view in host.instances]
     for view in views:
-        check_own(view.own, classes)
-    check_hosts([view.inventory for view in views], classes)
+        check_own(view.own, ALL_SETTINGS)
+    check_hosts([view.given_settings for view in views], ALL_SETTINGS)
     conflicts.check(site)

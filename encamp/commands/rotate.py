@@ -10,17 +10,16 @@ import difflib
 
 from encamp.cli.options import Options
 from encamp.commands import secrets
+from encamp.commands.all_settings import ALL_SETTINGS
 from encamp.commands.deploy import deploy
 from encamp.errors import SettingsError, UsageError
 from encamp.output.broadcast import take_stdout
 from encamp.output.terminal import tell
-from encamp.running.connectors import Settings as ReachSettings
 from encamp.secrets.rotation import Rotation
 from encamp.secrets.store import status
-from encamp.settings.check import given_secrets
 from encamp.settings.convert import Given
 from encamp.site import Site
-from roles import generated_secrets, stages
+from roles import generated_secrets
 from roles.role import GeneratedSecret
 
 #: How an operator changes a secret at its source, and what must be done besides.
@@ -109,7 +108,7 @@ def _find(site: Site, name: str) -> GeneratedSecret:
         return known[name]
     for host in site.hosts:
         for view in host.instances:
-            for one in given_secrets(view.inventory, (ReachSettings, *stages.SETTINGS)):
+            for one in view.given_settings.given(ALL_SETTINGS):
                 if one.key == name:
                     raise _not_ours(one)
     near = difflib.get_close_matches(name, known, 1, 0.4)

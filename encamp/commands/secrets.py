@@ -10,18 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from encamp.cli.options import Options
+from encamp.commands.all_settings import ALL_SETTINGS
 from encamp.commands.load_site import load_site
 from encamp.errors import Origin
 from encamp.output.terminal import tell
-from encamp.running.connectors import Settings as ReachSettings
 from encamp.secrets import sources as secret_sources
 from encamp.secrets.rotation import Rotation
 from encamp.secrets.store import FOLDER, NEXT, OLD, file_name, status
-from encamp.settings.check import given_secrets
 from encamp.settings.convert import Given
 from encamp.site import Site
 from encamp.support.paths import locate
-from roles import generated_secrets, stages
+from roles import generated_secrets
 
 #: What is said of a generated secret that changes just now.
 UNDER_WAY = {
@@ -102,11 +101,10 @@ def _age(path: Path) -> str:
 def _given(site: Site, test: bool) -> list[Row]:
     """The operator's own secrets: one row for each place that gives one."""
     rows: dict[tuple[str, str], Row] = {}
-    classes = (ReachSettings, *stages.SETTINGS)
     for host in site.hosts:
         for view in host.instances:
             title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
-            for one in given_secrets(view.inventory, classes):
+            for one in view.given_settings.given(ALL_SETTINGS):
                 row = rows.get((one.key, str(one.origin)))
                 if row is None:
                     row = Row(one.key, f"{kind(one)}, {one.origin}", _presence(one, view.inventory.directory, test), [])

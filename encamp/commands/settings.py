@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from encamp.cli.options import Options
+from encamp.commands.all_settings import ALL_SETTINGS
 from encamp.commands.load_site import load_site
 from encamp.errors import Origin
 from encamp.inventory.listing import redacted
 from encamp.output.terminal import put
-from encamp.running import connectors
 from encamp.settings.describe import describe
 from encamp.settings.type_names import yaml_text
 from encamp.site import SiteHost
-from roles import stages
 
 DEFAULT = "default"
 
@@ -34,7 +33,7 @@ def settings(options: Options) -> int:
 
 def rows(host: SiteHost) -> list[tuple[str, str, str]]:
     """Name, effective value and origin of every setting, then of what else the inventory says of the host."""
-    docs = [doc for doc in describe((connectors.Settings, *stages.SETTINGS)) if "." not in doc.name]
+    docs = [doc for doc in describe(ALL_SETTINGS) if "." not in doc.name]
     known = [(doc.name, doc.default) for doc in docs]
     further = [(name, "") for name in sorted(set(host.inventory.variables) - {name for name, _ in known})]
     return [_row(host, name, default) for name, default in [*known, *further]]

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from encamp.errors import EncampError, UsageError
 from encamp.output import terminal
 from encamp.output.history import RunLog
 from encamp.output.json_lines import JsonLines
-from encamp.output.listener import Head, Listener, Recap
+from encamp.output.listener import Head, Listener, Recap, RunError
 from encamp.output.outcome import Outcome, exit_code
+from encamp.transport.events import HostEvent
 
 
 class ReportBroadcaster(Listener):
@@ -53,9 +53,9 @@ class ReportBroadcaster(Listener):
             self._close(130)
         elif isinstance(error, EncampError):
             origin = str(error.where) if error.where else ""
-            self._close(error.exit_code, {"reason": error.message, "fix": error.fix, "where": origin})
+            self._close(error.exit_code, RunError(error.message, fix=error.fix, where=origin))
         else:
-            self._close(1, {"reason": f"{type(error).__name__}: {error}", "cause": "a bug of encamp"})
+            self._close(1, RunError(f"{type(error).__name__}: {error}", "a bug of encamp"))
 
     def add(self, listener: Listener) -> None:
         """One more that hears of the run; before ``start``."""
@@ -90,7 +90,7 @@ class ReportBroadcaster(Listener):
         self._outcomes += outcomes
         self._each(lambda listener: listener.expect(outcomes))
 
-    def event(self, host: str, event: dict[str, Any]) -> None:
+    def event(self, host: str, event: HostEvent) -> None:
         self._each(lambda listener: listener.event(host, event))
 
     def ended(self, outcome: Outcome) -> None:
@@ -102,13 +102,13 @@ class ReportBroadcaster(Listener):
         self._close(code)
         return code
 
-    def _close(self, code: int, error: dict[str, Any] | None = None) -> None:
+    def _close(self, code: int, error: RunError | None = None) -> None:
         self._ended = True
         self.code = code
         with _undisturbed():
             self._begin()
             outcomes = [copy.copy(outcome) for outcome in self._outcomes]  # a thread may still stand in a connect
-            recap = Recap(self._head, outcomes, code, time.monotonic() - self._started, error or {})
+            recap = Recap(self._head, outcomes, code, time.monotonic() - self._started, error)
             self._each(lambda listener: listener.close(recap))
 
     def _each(self, do: Callable[[Listener], None]) -> None:

@@ -1,42 +1,43 @@
-"""What people read of a diagnosis: for each patient a verdict, then its looks, with cause and fix where one failed."""
+"""What people read of a diagnosis: for each subject a verdict, then its checks, with cause and fix where one failed."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 from encamp.output.listener import Listener, Recap
-from encamp.output.outcome import Outcome
+from encamp.output.outcome import NOT_REACHED, Outcome
 from encamp.output.terminal import has_colours, painted, printable, tell
 from encamp.output.text import failure_lines
+from encamp.transport.events import FindingEvent, HostEvent
 
 FAIL, WARN, OK = "FAIL", "warn", "ok"
 STATUS_WIDTH = 4
-#: The colours of lines that tell of something wrong.
+#: The colours of lines about something wrong.
 WORDS = {FAIL: "failed", WARN: "would"}
-UNTOLD, NOT_REACHED = "-", "not reached"
+SKIPPED = "-"
 
 
 @dataclasses.dataclass
-class Patient:
+class Subject:
     """A client, server or worker on a host. ``name`` is empty for the user of a client."""
 
     name: str
     verdict: str = ""
-    findings: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    findings: list[FindingEvent] = dataclasses.field(default_factory=list)
     fixed: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def status(self) -> str:
-        """The worst of its looks."""
+        """The worst of its checks."""
         found = {finding["status"] for finding in self.findings}
         return next((status for status in (FAIL, WARN) if status in found), OK)
 
     @property
-    def first(self) -> dict[str, Any] | None:
-        """The first look that failed; None where none did."""
+    def first(self) -> FindingEvent | None:
+        """The first check that failed; None where none did."""
         return next((finding for finding in self.findings if finding["status"] == FAIL), None)
 
 
@@ -45,31 +46,29 @@ class DoctorReport(Listener):
 
     def __init__(self, out: TextIO) -> None:
         self._out, self._lock, self._colours = out, threading.Lock(), has_colours(out)
-        self.patients: dict[str, dict[str, Patient]] = {}
+        self.subjects: dict[str, dict[str, Subject]] = {}
 
-    def event(self, host: str, event: dict[str, Any]) -> None:
+    def event(self, host: str, event: HostEvent) -> None:
         if event["event"] != "finding":
             return
         with self._lock:
-            known = self.patients.setdefault(host, {})
-            patient = known.setdefault(event.get("patient", ""), Patient(event.get("patient", "")))
-            if "verdict" in event:  # a new examination: after a remedy, the one before is outdated
-                patient.verdict, patient.findings = event["verdict"], []
+            known = self.subjects.setdefault(host, {})
+            subject = known.setdefault(event.get("patient", ""), Subject(event.get("patient", "")))
+            if "verdict" in event:  # a new examination: after a fix, the one before is outdated
+                subject.verdict, subject.findings = event["verdict"], []
             elif "fixed" in event:
-                patient.fixed.append(event["fixed"])
+                subject.fixed.append(event["fixed"])
             else:
-                patient.findings.append(event)
+                subject.findings.append(event)
 
     def ended(self, outcome: Outcome) -> None:
         with self._lock:
-            lines = [
-                line for patient in self.patients.get(outcome.host, {}).values() for line in told(outcome, patient)
-            ]
-            lines += failure_lines(outcome) if outcome.failure else []
-            for line in [*map(printable, lines), ""]:
-                self._tell(line)
+            subjects = self.subjects.get(outcome.host, {}).values()
+            lines = [line for subject in subjects for line in subject_lines(outcome.host, subject)]
+            for line in [*map(printable, [*lines, *failure_lines(outcome)]), ""]:
+                self._print(line)
 
-    def _tell(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         """Print a line; one with a bad status in the colour of it."""
         found = next((word for status, word in WORDS.items() if f"  {status}  " in line), "")
         tell(painted(line, found) if self._colours else line, self._out)
@@ -82,32 +81,28 @@ class DoctorReport(Listener):
 
     @property
     def unhealthy(self) -> bool:
-        """Whether any look at any patient failed."""
-        return any(patient.first for known in self.patients.values() for patient in known.values())
+        """Whether any check of any subject failed."""
+        return any(subject.first for known in self.subjects.values() for subject in known.values())
 
 
-def told(outcome: Outcome, patient: Patient) -> list[str]:
-    """The report of one patient."""
-    who = f"{outcome.host}  {patient.name}".rstrip()
-    lines = [f"{who}  {patient.status}  {patient.verdict}"]
-    lines += [f"  fixed: {what}" for what in patient.fixed]
-    width = max((len(finding["name"]) for finding in patient.findings), default=0)
-    left = [finding["name"] for finding in patient.findings if finding["status"] == UNTOLD and not _told_why(finding)]
-    for finding in patient.findings:
-        if finding["name"] in left:
+def subject_lines(host: str, subject: Subject) -> list[str]:
+    """The report of one subject."""
+    lines = [f"{f'{host}  {subject.name}'.rstrip()}  {subject.status}  {subject.verdict}"]
+    lines += [f"  fixed: {what}" for what in subject.fixed]
+    width = max((len(finding["name"]) for finding in subject.findings), default=0)
+    not_reached = []
+    for finding in subject.findings:
+        if (finding["status"], finding["text"]) == (SKIPPED, NOT_REACHED):
+            not_reached.append(finding["name"])
             continue
         lines.append(f"  {finding['name']:<{width}}  {finding['status']:<{STATUS_WIDTH}}  {finding['text']}".rstrip())
         lines += _explanation(finding)
-    return [*lines, f"  not reached: {', '.join(left)}"] if left else lines
+    return [*lines, f"  not reached: {', '.join(not_reached)}"] if not_reached else lines
 
 
-def _told_why(finding: dict[str, Any]) -> bool:
-    return bool(finding["text"] != NOT_REACHED)
-
-
-def _explanation(finding: dict[str, Any]) -> list[str]:
-    words = {"cause": "cause:", "fix": "fix:", "remedy": "--fix:"}
-    lines = [f"      {label:<6} {finding[key]}" for key, label in words.items() if finding.get(key)]
+def _explanation(finding: FindingEvent) -> list[str]:
+    words = (("cause:", finding.get("cause")), ("fix:", finding.get("fix")), ("--fix:", finding.get("remedy")))
+    lines = [f"      {label:<6} {text}" for label, text in words if text]
     return lines + [f"      | {line}" for line in finding.get("detail", "").splitlines()]
 
 
@@ -116,10 +111,10 @@ def summary(report: DoctorReport, outcomes: Sequence[Outcome]) -> list[str]:
     width = max((len(outcome.host) for outcome in outcomes), default=0)
     lines = []
     for outcome in outcomes:
-        known = report.patients.get(outcome.host, {}).values()
-        ill = [(patient, patient.first) for patient in known if patient.first]
-        text = "; ".join(f"{patient.name} {first['name']}: {first['text']}".strip() for patient, first in ill if first)
+        known = report.subjects.get(outcome.host, {}).values()
+        failing = [(subject.name, subject.first) for subject in known if subject.first]
+        text = "; ".join(f"{name} {first['name']}: {first['text']}".strip() for name, first in failing)
         if outcome.status != "ok":
-            text = f"{outcome.status}: {outcome.failure.get('reason', '')}".rstrip(": ")
+            text = f"{outcome.label}: {outcome.failure.reason if outcome.failure else ''}".rstrip(": ")
         lines.append(f"{outcome.host:<{width}}  {text or 'well'}")
     return lines

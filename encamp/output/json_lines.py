@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from encamp import __version__
-from encamp.output.listener import Head, Listener, Recap
-from encamp.output.outcome import Outcome, recap_data, slowest
+from encamp.output.listener import Head, Listener, Recap, RunError
+from encamp.output.outcome import Outcome, host_result, slowest
 from encamp.output.terminal import tell
+from encamp.transport.events import EndedEvent, ErrorEvent, HostEvent, NamedHostResult, RecapEvent, RunEvent
 
 #: Raised when a field changes its meaning or goes away; new events and fields may come without.
 FORMAT = 1
@@ -83,20 +84,39 @@ class JsonLines(Listener):
         self._closed = False
 
     def begin(self, head: Head) -> None:
-        self._write({"event": "run", "format": FORMAT, "encamp": __version__, "time": time.time(), **vars(head)})
+        run: RunEvent = {
+            "event": "run",
+            "format": FORMAT,
+            "encamp": __version__,
+            "time": time.time(),
+            "command": head.command,
+            "inventory": head.inventory,
+            "hosts": head.hosts,
+            "check": head.check,
+        }
+        self._write(run)
 
-    def event(self, host: str, event: dict[str, Any]) -> None:
+    def event(self, host: str, event: HostEvent) -> None:
         self._write({"host": host, "time": time.time(), **event})
 
     def ended(self, outcome: Outcome) -> None:
-        self._write({"host": outcome.host, "time": time.time(), "event": "ended", **recap_data(outcome)})
+        result = host_result(outcome)
+        ended: EndedEvent = {"host": outcome.host, "time": time.time(), "event": "ended", **result}
+        self._write(ended)
 
     def close(self, recap: Recap) -> None:
         if recap.error:
-            self._write({"event": "error", "time": time.time(), **recap.error})
-        hosts = [{"host": outcome.host, **recap_data(outcome)} for outcome in recap.outcomes]
-        last = {"event": "recap", "time": time.time(), "exit_code": recap.code, "seconds": round(recap.seconds, 3)}
-        self._write({**last, "lost_events": self._file.lost, "slowest": slowest(recap.outcomes), "hosts": hosts})
+            self._write(_error_event(recap.error))
+        last: RecapEvent = {
+            "event": "recap",
+            "time": time.time(),
+            "exit_code": recap.code,
+            "seconds": round(recap.seconds, 3),
+            "lost_events": self._file.lost,
+            "slowest": slowest(recap.outcomes),
+            "hosts": [_named_result(outcome) for outcome in recap.outcomes],
+        }
+        self._write(last)
         with self._lock:
             self._closed = True
             self._file.close()
@@ -109,3 +129,18 @@ class JsonLines(Listener):
         with self._lock:
             if not self._closed:
                 self._file.append(line)
+
+
+def _named_result(outcome: Outcome) -> NamedHostResult:
+    return {"host": outcome.host, **host_result(outcome)}
+
+
+def _error_event(error: RunError) -> ErrorEvent:
+    return {
+        "event": "error",
+        "time": time.time(),
+        "reason": error.reason,
+        "cause": error.cause,
+        "fix": error.fix,
+        "where": error.where,
+    }

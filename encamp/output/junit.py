@@ -12,19 +12,17 @@ import sys
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from typing import Any
 
 from encamp.errors import UsageError
-from encamp.output.listener import Head, Listener, Recap
-from encamp.output.outcome import Outcome
+from encamp.output.listener import Head, Listener, Recap, RunError
+from encamp.output.outcome import NOT_REACHED, Failure, Outcome
 from encamp.output.terminal import tell
 from encamp.output.text import change_text, failure_lines
 from encamp.support import atomic_file
+from encamp.transport.events import HostEvent, StepEvent
 
 #: What XML 1.0 has no way to write (section 2.2, "Characters").
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-#: Which element tells that a host did not get so far.
-_SKIPPED = "not reached"
 
 
 class JUnit(Listener):
@@ -37,7 +35,7 @@ class JUnit(Listener):
     def __init__(self, path: str, append: bool = False) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._steps: dict[str, list[dict[str, Any]]] = {}
+        self._steps: dict[str, list[StepEvent]] = {}
         unfinished = _suite("encamp", [_case("encamp", "run", "error", "the run has not ended, or was killed")])
         try:
             self._before: list[ET.Element] = list(ET.parse(path).getroot()) if append else []
@@ -49,7 +47,7 @@ class JUnit(Listener):
                 f"--junit {path}: another program has written this file", "name a file of its own"
             ) from None
 
-    def event(self, host: str, event: dict[str, Any]) -> None:
+    def event(self, host: str, event: HostEvent) -> None:
         if event["event"] == "step":
             with self._lock:
                 self._steps.setdefault(host, []).append(event)
@@ -61,8 +59,8 @@ class JUnit(Listener):
                 hosts[outcome.host] = outcome
         suites = [self._host(recap.head, outcome) for outcome in hosts.values()]
         if recap.error or not suites:
-            reason = recap.error.get("reason", "no host was reached")
-            case = _case(recap.head.command, recap.head.command, "error", reason, recap.error.get("fix", ""))
+            error = recap.error or RunError("no host was reached")
+            case = _case(recap.head.command, recap.head.command, "error", error.reason, error.fix)
             suites.append(_suite("encamp", [case]))
         try:
             atomic_file.write(self._path, _document([*self._before, *suites]), 0o644)
@@ -72,8 +70,8 @@ class JUnit(Listener):
     def _host(self, head: Head, outcome: Outcome) -> ET.Element:
         name = f"{head.command}.{outcome.host}"
         cases = [_step(name, event, outcome, head.check) for event in self._steps.get(outcome.host, [])]
-        if outcome.status == _SKIPPED:
-            cases += [_case(name, stage, "skipped", _SKIPPED) for stage in outcome.left or (head.command,)]
+        if outcome.status == NOT_REACHED:
+            cases += [_case(name, stage, "skipped", NOT_REACHED) for stage in outcome.left or (head.command,)]
         elif outcome.status not in ("ok", "failed") or not any(case.find("failure") is not None for case in cases):
             cases += _whole_host(name, outcome)
         suite = _suite(outcome.host, cases, outcome.seconds)
@@ -87,15 +85,16 @@ def _whole_host(name: str, outcome: Outcome) -> list[ET.Element]:
     if outcome.status == "ok":
         return []
     text = "\n".join(failure_lines(outcome))
-    step = outcome.failure.get("step") or "connect"
+    failure = outcome.failure or Failure("", outcome.status)
     kind = "failure" if outcome.status == "failed" else "error"
-    return [_case(name, step, kind, outcome.failure.get("reason", outcome.status), text, outcome.status)]
+    return [_case(name, failure.step or "connect", kind, failure.reason, text, outcome.status)]
 
 
-def _step(name: str, event: dict[str, Any], outcome: Outcome, check: bool) -> ET.Element:
+def _step(name: str, event: StepEvent, outcome: Outcome, check: bool) -> ET.Element:
     if event["status"] == "failed":
-        told = Outcome(outcome.host, "failed", failure=event)
-        case = _case(name, event["step"], "failure", event["reason"], "\n".join(failure_lines(told)), "failed")
+        failure = Failure.of_step(event)
+        lines = failure_lines(Outcome(outcome.host, "failed", failure=failure))
+        case = _case(name, failure.step, "failure", failure.reason, "\n".join(lines), "failed")
     else:
         case = _case(name, event["step"])
         if event["changes"]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from encamp.output.outcome import Outcome
-from encamp.shared.record import factory, record
+from encamp.shared.record import record
+from encamp.transport.events import HostEvent
 
 
 @record
@@ -20,6 +20,16 @@ class Head:
 
 
 @record
+class RunError:
+    """What stopped a run as a whole; ``where`` is a file and line."""
+
+    reason: str
+    cause: str = ""
+    fix: str = ""
+    where: str = ""
+
+
+@record
 class Recap:
     """How a run ended: every host, the exit code, seconds, and what stopped the run as a whole, if anything did."""
 
@@ -27,7 +37,7 @@ class Recap:
     outcomes: Sequence[Outcome]
     code: int
     seconds: float
-    error: Mapping[str, Any] = factory(dict)
+    error: RunError | None = None
 
 
 class Listener:
@@ -39,7 +49,7 @@ class Listener:
     def expect(self, outcomes: Sequence[Outcome]) -> None:
         """Hosts that will be worked on; their outcomes are filled in as the run goes."""
 
-    def event(self, host: str, event: dict[str, Any]) -> None:
+    def event(self, host: str, event: HostEvent) -> None:
         """One event of a host: of its agent, or of the controller about it."""
 
     def ended(self, outcome: Outcome) -> None:

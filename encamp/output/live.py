@@ -11,17 +11,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console, ConsoleRenderable, Group
 from rich.live import Live
 from rich.text import Text
 
 from encamp.output.listener import Listener, Recap
-from encamp.output.outcome import Outcome
+from encamp.output.outcome import NOT_REACHED, Outcome
 from encamp.output.recap import ENDS, closing_lines
 from encamp.output.terminal import COLOURS, printable
 from encamp.output.text import event_lines, event_word, failure_lines
+from encamp.transport.events import HostEvent
 
 BAR_WIDTH = 20
 #: Lines of the terminal that are left to what scrolls by.
@@ -85,27 +86,27 @@ class LiveConsole(Listener):
             self._outcomes += outcomes
         self._live.start()
 
-    def event(self, host: str, event: dict[str, Any]) -> None:
+    def event(self, host: str, event: HostEvent) -> None:
         with self._lock:
             self._follow(host, event)
             word = event_word(event, self._check)
             if word != "...":
                 self._print(event_lines(host, event, self._check, self._verbose), word)
 
-    def _follow(self, host: str, event: dict[str, Any]) -> None:
+    def _follow(self, host: str, event: HostEvent) -> None:
         """Keep what is shown of a host that is at work."""
-        kind = event["event"]
-        if kind == "connect":
+        if event["event"] == "connect":
             self._rows[host] = Row(host, time.monotonic(), event["steps"])
         row = self._rows.get(host)
         if row is None:
             return
-        if kind == "start":
+        if event["event"] == "start":
             row.number = max(row.number, event["number"] + 1)
             row.text, row.done, row.total = event["step"], 0, 0
-        elif kind in ("progress", "measure"):
-            row.text = event["text"] or row.text
-            row.done, row.total = event.get("done", 0), event.get("total", 0)
+        elif event["event"] == "progress":
+            row.text, row.done, row.total = event["text"] or row.text, 0, 0
+        elif event["event"] == "measure":
+            row.text, row.done, row.total = event["text"] or row.text, event["done"], event["total"]
 
     def ended(self, outcome: Outcome) -> None:
         with self._lock:
@@ -139,8 +140,8 @@ class LiveConsole(Listener):
 
     def _sum(self, at_work: int) -> str:
         """How many hosts stand where: ``12 at work, 30 ok, 2 failed, 156 waiting``."""
-        ended = Counter(outcome.status for outcome in self._outcomes if outcome.host not in self._rows)
-        waiting = ended.pop("not reached", 0)
+        ended = Counter(outcome.label for outcome in self._outcomes if outcome.host not in self._rows)
+        waiting = ended.pop(NOT_REACHED, 0)
         words = [(at_work, "at work"), *((ended[end], end) for end in ENDS), (waiting, "waiting")]
         return ", ".join(f"{count} {word}" for count, word in words if count)
 

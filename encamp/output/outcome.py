@@ -4,31 +4,61 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
+from encamp.shared.record import record
+from encamp.transport.events import FailureData, HostResult, SlowStep, Status, StepEvent
 from encamp.transport.traffic import Traffic
 
 #: Seconds from which a step counts as slow, and how many of those the recap names.
 SLOW_SECONDS, SLOW_STEPS = 1.0, 5
-STATUSES = ("ok", "changed", "unknown", "failed")
-NOT_REACHED = "not reached"
+STEP_STATUSES = ("ok", "changed", "unknown", "failed")
+NOT_REACHED: Final = "not reached"
+#: A saved plan no longer fits the host. Programs read the value; people read "drifted".
+DRIFTED: Final = "moved on"
+
+
+@record
+class Failure:
+    """Why a host's part in a run failed; ``detail`` is the last output of what failed."""
+
+    step: str
+    reason: str
+    cause: str = ""
+    fix: str = ""
+    detail: str = ""
+
+    @classmethod
+    def of_step(cls, event: StepEvent) -> Failure:
+        """That of a step that failed."""
+        more = (event.get("cause", ""), event.get("fix", ""), event.get("detail", ""))
+        return cls(event["step"], event.get("reason", ""), *more)
+
+    def data(self) -> FailureData:
+        """As JSON data."""
+        return {
+            "step": self.step,
+            "reason": self.reason,
+            "cause": self.cause,
+            "fix": self.fix,
+            "detail": self.detail,
+        }
 
 
 @dataclasses.dataclass(eq=False)
 class Outcome:
     """How a run ended on one host. Times in seconds.
 
-    ``status``: ok, failed, unreachable, locked, interrupted, moved on (a saved plan fits no more), or not reached.
     ``step`` is the last one that was begun, ``times`` the steps that took a second or more, ``left`` the stages that
     are still to do.
     """
 
     host: str
-    status: str = NOT_REACHED
-    counts: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(STATUSES, 0))
+    status: Status = NOT_REACHED
+    counts: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(STEP_STATUSES, 0))
     seconds: float = 0.0
     traffic: Traffic = dataclasses.field(default_factory=Traffic)
-    failure: dict[str, Any] = dataclasses.field(default_factory=dict)
+    failure: Failure | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
     step: str = ""
     times: list[tuple[float, str]] = dataclasses.field(default_factory=list)
@@ -39,9 +69,14 @@ class Outcome:
         """Whether the host may take part in what comes next."""
         return self.status in ("ok", NOT_REACHED)
 
+    @property
+    def label(self) -> str:
+        """The status for people."""
+        return "drifted" if self.status == DRIFTED else self.status
 
-def recap_data(outcome: Outcome) -> dict[str, Any]:
-    """A host's recap as JSON data."""
+
+def host_result(outcome: Outcome) -> HostResult:
+    """How a host ended, as JSON data."""
     return {
         "status": outcome.status,
         "counts": outcome.counts,
@@ -50,22 +85,22 @@ def recap_data(outcome: Outcome) -> dict[str, Any]:
         "bytes_sent": outcome.traffic.sent,
         "bytes_received": outcome.traffic.received,
         "left": list(outcome.left),
-        "failure": outcome.failure,
+        "failure": outcome.failure.data() if outcome.failure else {},
         "notes": outcome.notes,
     }
 
 
-def slowest(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def slowest(outcomes: Sequence[Outcome]) -> list[SlowStep]:
     """The slow steps of all hosts, the slowest first, not more than a few."""
     slow = sorted(((seconds, one.host, step) for one in outcomes for seconds, step in one.times), reverse=True)
     return [{"host": host, "step": step, "seconds": seconds} for seconds, host, step in slow[:SLOW_STEPS]]
 
 
 def exit_code(outcomes: Sequence[Outcome], check: bool, want_exit_code: bool) -> int:
-    """0 fine, 2 a host failed, 3 unreachable, 5 locked, 6 moved on, 10 with ``--check --exit-code`` when something
+    """0 fine, 2 a host failed, 3 unreachable, 5 locked, 6 drifted, 10 with ``--check --exit-code`` when something
     would change, 130 interrupted."""
     statuses = {outcome.status for outcome in outcomes}
-    for status, code in (("interrupted", 130), ("failed", 2), ("unreachable", 3), ("locked", 5), ("moved on", 6)):
+    for status, code in (("interrupted", 130), ("failed", 2), ("unreachable", 3), ("locked", 5), (DRIFTED, 6)):
         if status in statuses:
             return code
     if check and want_exit_code and any(outcome.counts["changed"] for outcome in outcomes):

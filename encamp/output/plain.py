@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, TextIO
+from typing import TextIO
 
 from encamp.output.listener import Listener, Recap
 from encamp.output.outcome import Outcome
 from encamp.output.recap import closing_lines
 from encamp.output.terminal import has_colours, painted, tell
 from encamp.output.text import event_lines, event_word, failure_lines
+from encamp.transport.events import HostEvent
 
 
 class PlainLines(Listener):
@@ -20,7 +21,7 @@ class PlainLines(Listener):
         self._colours = has_colours(out)
         self._lock = threading.Lock()
 
-    def event(self, host: str, event: dict[str, Any]) -> None:
+    def event(self, host: str, event: HostEvent) -> None:
         lines = event_lines(host, event, self._check, self._verbose)
         with self._lock:
             for number, line in enumerate(lines):

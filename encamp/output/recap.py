@@ -12,9 +12,9 @@ from encamp.output.terminal import printable
 from encamp.output.text import failure_lines
 
 #: How a host can end, in the order of the sum.
-ENDS = ("ok", "failed", "unreachable", "locked", "moved on", "interrupted", NOT_REACHED)
+ENDS = ("ok", "failed", "unreachable", "locked", "drifted", "interrupted", NOT_REACHED)
 #: The colours of hosts that did not end well.
-WORDS = {"ok": "", "not reached": "unknown", "interrupted": "unknown"}
+WORDS = {"ok": "", NOT_REACHED: "unknown", "interrupted": "unknown"}
 
 Line = tuple[str, str]
 
@@ -66,7 +66,7 @@ def _recap_line(outcome: Outcome, width: int, check: bool) -> str:
         words.append(f"unknown={counts['unknown']}")
     words.append(f"failed={counts['failed']}")
     if outcome.status not in ("ok", "failed"):
-        words.insert(0, outcome.status)
+        words.insert(0, outcome.label)
     if outcome.status == NOT_REACHED and any(counts.values()):
         words.append(f"not begun: {', '.join(outcome.left)}")
     traffic = f"execs={outcome.traffic.execs} sent={outcome.traffic.sent / 1024:.1f} KiB"
@@ -84,6 +84,6 @@ def slow_lines(outcomes: Sequence[Outcome]) -> list[str]:
 
 def sum_line(recap: Recap) -> str:
     """How many hosts ended in which way, and how long all of it took."""
-    ends = Counter(outcome.status for outcome in recap.outcomes)
+    ends = Counter(outcome.label for outcome in recap.outcomes)
     words = [f"{ends[end]} {end}" for end in ENDS if ends[end]]
     return f"{len(recap.outcomes)} hosts: {', '.join(words)}; {recap.seconds:.1f} s"

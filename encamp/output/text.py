@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from encamp.output.outcome import Outcome
 from encamp.output.terminal import printable
+from encamp.transport.events import ChangeData, HostEvent
 
 #: Lines of a command's output that are shown, and characters of each; programs get all of it.
 DETAIL_LINES, LINE_LENGTH = 40, 500
 
 
-def event_word(event: Mapping[str, Any], check: bool) -> str:
-    """The word that an event's line begins with; empty for events that people are not told of."""
-    if event["event"] != "step":
-        return {"note": "note", "progress": "..."}.get(event["event"], "")
-    return {"changed": "would" if check else "changed"}.get(event["status"], str(event["status"]))
+def event_word(event: HostEvent, check: bool) -> str:
+    """The word that an event's line begins with; empty for events that people do not see."""
+    if event["event"] == "step":
+        return "would" if check and event["status"] == "changed" else event["status"]
+    return {"note": "note", "progress": "..."}.get(event["event"], "")
 
 
-def event_lines(host: str, event: Mapping[str, Any], check: bool, verbose: bool) -> list[str]:
+def event_lines(host: str, event: HostEvent, check: bool, verbose: bool) -> list[str]:
     """What people read of one event; empty for most."""
     word = event_word(event, check)
-    if not word or word == "failed" or (word == "ok" and not verbose):
-        return []
-    if event["event"] != "step":
+    if event["event"] == "note" or event["event"] == "progress":
         return [f"{host}  {word:<8} {line}" for line in _lines(event["text"])]
+    if event["event"] != "step" or word == "failed" or (word == "ok" and not verbose):
+        return []
     said = f"{event['step']}  {'; '.join(map(change_text, event['changes']))}"
     lines = [f"{host}  {word:<8} {printable(said)}".rstrip()]
     for change in event["changes"]:
@@ -33,7 +31,7 @@ def event_lines(host: str, event: Mapping[str, Any], check: bool, verbose: bool)
     return lines
 
 
-def change_text(change: Mapping[str, str]) -> str:
+def change_text(change: ChangeData) -> str:
     """A change in a few words: ``mode: 0600 -> 0640``."""
     before, after = change["before"], change["after"]
     if before and after:
@@ -49,11 +47,11 @@ def failure_lines(outcome: Outcome, hosts: str = "") -> list[str]:
     failure = outcome.failure
     if not failure:
         return []
-    lines = [f"{hosts or outcome.host}  {outcome.status.upper()}  {printable(failure.get('step', ''))}".rstrip()]
-    for word, text in (("what", failure["reason"]), ("cause", failure.get("cause")), ("fix", failure.get("fix"))):
+    lines = [f"{hosts or outcome.host}  {outcome.label.upper()}  {printable(failure.step)}".rstrip()]
+    for word, text in (("what", failure.reason), ("cause", failure.cause), ("fix", failure.fix)):
         first, *more = _lines(text or "") or [""]
         lines += [f"    {word + ':':<7} {first}", *(f"            {line}" for line in more)] if first else []
-    detail = _lines(failure.get("detail", ""))
+    detail = _lines(failure.detail)
     left_out = len(detail) - DETAIL_LINES
     lines += [f"    | ({left_out} lines before these are in the run's record: fab history)"] if left_out > 0 else []
     return lines + [f"    | {line}" for line in detail[-DETAIL_LINES:]]

@@ -11,7 +11,7 @@ from encamp.resources.base import HandlerResource, Resource
 from encamp.resources.system import Content
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
-from encamp.shared.wire import INLINE_LIMIT, PROTOCOL, BlobStore, LargeFile, kind_path, to_wire
+from encamp.shared.wire import INLINE_LIMIT, BlobStore, LargeFile, kind_path, to_wire
 
 
 @record
@@ -107,23 +107,6 @@ def _merged(host: str, earlier: Step | Flush, later: Step) -> Step:
         raise PlanError(f"{host}: {later.resource.id} is declared twice, and not the same way")
     notify = tuple(dict.fromkeys([*earlier.notify, *later.notify]))
     return replace(earlier, notify=notify, part=earlier.part if earlier.part == later.part else "")
-
-
-def job_for(
-    plan: HostPlan, run: dict[str, Any], store: BlobStore, check: bool = False, diff: bool = False
-) -> dict[str, Any]:
-    """The job that the agent carries out, as JSON data. Long content goes into ``store`` and travels as a hash."""
-    job = {
-        "protocol": PROTOCOL,
-        "run": run,
-        "check": check,
-        "diff": diff,
-        "steps": [step_wire(item, store) for item in plan.items],
-        "handlers": {handler.id: resource_wire(handler, store) for handler in plan.handlers},
-    }
-    if plan.saved is None:
-        return job
-    return {**job, "plan": to_wire(plan.saved), "run": {**run, "plan": plan.saved["id"]}}
 
 
 def step_wire(item: Step | Flush, store: BlobStore) -> dict[str, Any]:

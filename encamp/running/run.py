@@ -10,13 +10,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from encamp import __version__
 from encamp.errors import Unreachable
 from encamp.output.listener import Listener
-from encamp.output.outcome import NOT_REACHED, SLOW_SECONDS, Outcome
+from encamp.output.outcome import NOT_REACHED, SLOW_SECONDS, Failure, Outcome
 from encamp.planning import plan
+from encamp.planning.job import Job, RunIdentity
 from encamp.planning.plan import HostPlan
 from encamp.planning.rollout import Mode, Wave
 from encamp.running import host_failures
@@ -25,6 +26,7 @@ from encamp.shared.wire import BlobStore
 from encamp.support import user as current_user
 from encamp.transport import bundle
 from encamp.transport.agent_exec import Link, run_agent
+from encamp.transport.events import DoneEvent, HostEvent
 
 if TYPE_CHECKING:
     from encamp.running.connectors import Connector
@@ -34,7 +36,7 @@ PATIENCE_SECONDS = 3.0
 
 
 @record
-class Job:
+class HostRun:
     """What one host does in a wave: its plan for these stages; ``outcome`` tells how it went."""
 
     outcome: Outcome
@@ -51,14 +53,10 @@ class Run:
         self._links: dict[str, Link] = {}
         self._stopped, self._closed = threading.Event(), threading.Event()
         self._begin_no_more = threading.Event()
-        self._identity: dict[str, Any] = {
-            "id": secrets.token_hex(6),
-            "command": command,
-            "version": __version__,
-            "who": current_user.who(),
-            "from": socket.gethostname(),
-            "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        }
+        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        self._identity = RunIdentity(
+            secrets.token_hex(6), command, __version__, current_user.who(), socket.gethostname(), started
+        )
 
     def converge(self, waves: Sequence[Wave], plans: Mapping[tuple[str, tuple[str, ...]], HostPlan]) -> list[Outcome]:
         """Work through the waves, each in its batches. Failures stop what comes after, as the rollout says; hosts under
@@ -88,15 +86,15 @@ class Run:
         for wave in waves:
             taking_part = {host: plans[host, stages] for host, stages in wave.hosts.items() if outcomes[host].may_go_on}
             for batch in self._mode.rollout.batches(taking_part):
-                jobs = [Job(outcomes[host], host_plan, wave.hosts[host]) for host, host_plan in batch.items()]
+                jobs = [HostRun(outcomes[host], host_plan, wave.hosts[host]) for host, host_plan in batch.items()]
                 self._parallel(jobs)
                 failed = sum(not outcomes[host].may_go_on for host in taking_part)
                 if not self._mode.rollout.goes_on(failed, len(taking_part)):
                     return
 
-    def _parallel(self, jobs: Sequence[Job]) -> None:
+    def _parallel(self, jobs: Sequence[HostRun]) -> None:
         """Converge hosts, as many at once as the mode says. Always in threads: an interrupt then reaches this one."""
-        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[HostRun] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(job)
         count = min(self._mode.forks, len(jobs))
@@ -114,7 +112,7 @@ class Run:
             self._tell_interrupted([job.outcome for job in jobs])
             raise
 
-    def _work(self, waiting: queue.SimpleQueue[Job], ended: queue.SimpleQueue[None]) -> None:
+    def _work(self, waiting: queue.SimpleQueue[HostRun], ended: queue.SimpleQueue[None]) -> None:
         """One of the threads: takes host after host until none is left, or the run is stopped."""
         try:
             while not (self._stopped.is_set() or self._begin_no_more.is_set()):
@@ -143,11 +141,11 @@ class Run:
                 for listener in self._listeners:
                     listener.ended(outcome)
 
-    def _host(self, job: Job) -> None:
+    def _host(self, job: HostRun) -> None:
         """Converge one host and fill in its outcome. Never raises: no host may hide another's result."""
         outcome, started = job.outcome, time.monotonic()
         outcome.status = "interrupted"  # until it ends otherwise
-        self._tell(outcome.host, {"event": "connect", "stages": list(job.stages), "steps": len(job.plan.steps)})
+        self._report(outcome.host, {"event": "connect", "stages": list(job.stages), "steps": len(job.plan.steps)})
         try:
             self._talk(outcome, job.plan)
         except Exception as error:
@@ -162,53 +160,55 @@ class Run:
                 listener.ended(outcome)
 
     def _talk(self, outcome: Outcome, host_plan: HostPlan) -> None:
-        job = plan.job_for(host_plan, self._identity, self._store, self._mode.check, self._mode.diff)
-        spec = self._connector.launch_spec(outcome.host)
-        if spec.step_timeout:
-            job["step_timeout"] = spec.step_timeout
-        if self._mode.check:
+        spec, mode = self._connector.launch_spec(outcome.host), self._mode
+        job = Job(host_plan, self._identity, mode.check, mode.diff, mode.wait, spec.step_timeout)
+        if mode.check:
             spec = replace(spec, bootstrap=False)
-        if self._mode.wait:
-            job["wait"] = self._mode.wait
-        job["keep"] = not self._mode.check
-        payload = bundle.pack(job, plan.third_party(host_plan))
+        payload = bundle.pack(job.wire(self._store), plan.third_party(host_plan))
         link = self._links[outcome.host] = self._connector.open(outcome.host)
         try:
             if self._stopped.is_set():
                 raise Unreachable("stopped")
             for event in run_agent(link, spec, payload, self._store, outcome.traffic):
                 self._take(outcome, event)
-                self._tell(outcome.host, event)
+                self._report(outcome.host, event)
         finally:
             link.close()
             self._links.pop(outcome.host, None)  # with all its buffers
 
-    def _tell(self, host: str, event: dict[str, Any]) -> None:
+    def _report(self, host: str, event: HostEvent) -> None:
         for listener in self._listeners:
             listener.event(host, event)
 
-    def _take(self, outcome: Outcome, event: dict[str, Any]) -> None:
+    def _take(self, outcome: Outcome, event: HostEvent) -> None:
         """Keep what the recap needs of an event."""
-        kind = event["event"]
-        if kind == "start":
+        if event["event"] == "start":
             outcome.step = event["step"]
-        elif kind == "step":
+        elif event["event"] == "step":
             outcome.counts[event["status"]] += 1
             if event["seconds"] >= SLOW_SECONDS:
                 outcome.times.append((event["seconds"], event["step"]))
             if event["status"] == "failed":
-                outcome.failure = event
-        elif kind == "note":
+                outcome.failure = Failure.of_step(event)
+        elif event["event"] == "note":
             outcome.notes.append(event["text"])
-        elif kind == "crash":
+        elif event["event"] == "crash":
             outcome.status = "failed"
             outcome.counts["failed"] += 1
-            outcome.failure = {"step": "agent", "cause": "a bug of encamp", **event}
-        elif kind == "done":
+            outcome.failure = Failure("agent", event["reason"], "a bug of encamp", detail=event["detail"])
+        elif event["event"] == "done":
             outcome.status = event["outcome"]
-            if event["outcome"] == "locked":
-                outcome.failure = host_failures.lock_failure(event["holder"])
-            outcome.failure = event.get("failure") or outcome.failure
+            outcome.failure = _failure_of(event) or outcome.failure
+
+
+def _failure_of(done: DoneEvent) -> Failure | None:
+    """Why an agent did nothing: the host's lock is taken, or the host has drifted from a saved plan."""
+    if done["outcome"] == "locked":
+        return host_failures.lock_failure(done["holder"])
+    found = done.get("failure")
+    if not found:
+        return None
+    return Failure("", found["reason"], found.get("cause", ""), found.get("fix", ""), found.get("detail", ""))
 
 
 def _stages(host: str, waves: Sequence[Wave]) -> tuple[str, ...]:

@@ -8,38 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from encamp.errors import EncampError, Origin, SettingsError
 from encamp.inventory.host import SUPPORTED, Host
 from encamp.inventory.variables import Variables
-from encamp.settings.convert import Converter, Given
 from encamp.settings.declare import spec_of
-from encamp.settings.read import combined, made, origin_of, values_of
+from encamp.settings.read import HostSettings, combined, origin_of
 
 #: Variables that encamp itself reads, and the prefix of names that an inventory may use as it likes.
 SITE_KEYS = ("adhoc", "instances")
 FREE_PREFIX = "x_"
 
 
-def check_hosts(hosts: Iterable[Host], classes: Sequence[type]) -> None:
+def check_hosts(hosts: Iterable[HostSettings], classes: Sequence[type]) -> None:
     """Look at every setting of every host, without fetching a secret. Raises SettingsError with all that is wrong."""
     errors: list[EncampError] = []
-    for host in hosts:
-        errors += unknown_keys(host, classes)
-        for cls in classes:
-            values, found = values_of(cls, host, Converter(host.directory, fetch=False))
-            errors += found
-            if not found:
-                try:
-                    made(cls, values, host)
-                except SettingsError as error:
-                    errors.append(error)
+    for settings in hosts:
+        errors += unknown_keys(settings.host, classes)
+        errors += [error for cls in classes for error in settings.check(cls)]
     if errors:
         raise combined(errors)
-
-
-def given_secrets(host: Host, classes: Sequence[type]) -> list[Given]:
-    """Where each secret of ``host`` comes from, with none of them fetched. Settings that are wrong are left out."""
-    converter = Converter(host.directory, fetch=False)
-    for cls in classes:
-        values_of(cls, host, converter)
-    return converter.given
 
 
 def check_own(own: Mapping[str, Origin], classes: Sequence[type]) -> None:

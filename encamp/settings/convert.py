@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -32,6 +33,11 @@ class Given:
     key: str
     origin: Origin
     source: secret_sources.Source | None
+
+    @property
+    def field(self) -> str:
+        """The setting that holds it: ``pools`` for ``pools[0].password``."""
+        return re.split(r"[.\[]", self.key, maxsplit=1)[0]
 
 
 class Converter:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from encamp.shared.record import replace
 from encamp.shared.wire import BlobStore
 from encamp.transport import bundle
+from encamp.transport.events import AgentEvent, HostEvent
 from encamp.transport.launch import LaunchSpec, agent_command, install_command
 from encamp.transport.launch_errors import NeedsTerminal, NoPython
 from encamp.transport.session import Session
@@ -38,7 +39,7 @@ class Link(Protocol):
 
 def run_agent(
     link: Link, remote: LaunchSpec, payload: bundle.Payload, store: BlobStore, traffic: Traffic
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[HostEvent]:
     """Boot the agent on an open link, send ``payload``, answer its requests for blobs, yield its events.
 
     Raises Unreachable when the link dies or falls silent, AgentEnded when the agent does, BecomeRefused when root is
@@ -48,10 +49,11 @@ def run_agent(
     ended = False
     session = _booted(link, remote, traffic, notes)
     try:
-        yield from ({"event": "note", "text": text} for text in notes)
+        for text in notes:
+            yield {"event": "note", "text": text}
         session.send(payload.beyond(session.kept))
         for line in session.lines():
-            event = json.loads(line)
+            event: AgentEvent = json.loads(line)
             ended = ended or event["event"] in LAST
             if event["event"] == "need":
                 yield from session.send_blob(store.get(event["sha256"]))

@@ -7,11 +7,12 @@ import re
 import threading
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from encamp.errors import BecomeRefused, EncampError, HostFailed, Unreachable
 from encamp.shared.wire import PART_SIZE, PROTOCOL, SILENCE_LIMIT
 from encamp.transport import launch_errors
+from encamp.transport.events import HostEvent
 from encamp.transport.launch import LaunchSpec
 from encamp.transport.traffic import Traffic
 
@@ -96,7 +97,7 @@ class Session:
         self._drain.join(5)
         return launch_errors.of_end(self.errors, self._channel.recv_exit_status())
 
-    def send_blob(self, data: bytes) -> Iterator[dict[str, Any]]:
+    def send_blob(self, data: bytes) -> Iterator[HostEvent]:
         """Send a blob; of a large one an event tells now and then how many bytes are on their way."""
         packed = zlib.compress(data, 1 if len(data) > 1 << 20 else -1)  # parts of large files are packed already
         self.send(b"%d\n" % len(packed))

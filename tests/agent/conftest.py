@@ -16,6 +16,7 @@ import pytest
 
 from encamp.agent.boot import STAGE0
 from encamp.planning import plan
+from encamp.planning.job import Job, RunIdentity
 from encamp.planning.plan import Item
 from encamp.shared.wire import BlobStore, to_wire
 from encamp.transport import bundle
@@ -49,8 +50,8 @@ def job(
     items: Sequence[Item], state: Path, store: BlobStore, check: bool = False, diff: bool = False
 ) -> dict[str, Any]:
     """A job for this machine that keeps its state below ``state``."""
-    run = {"id": "test", "command": "test", "who": "tester", "from": "here"}
-    return {**plan.job_for(plan.build("here", items), run, store, check, diff), "state": str(state)}
+    run = RunIdentity("test", "test", who="tester", machine="here")
+    return {**Job(plan.build("here", items), run, check, diff).wire(store), "state": str(state)}
 
 
 @pytest.fixture

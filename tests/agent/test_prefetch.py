@@ -16,6 +16,7 @@ from encamp.agent.journal import Journal
 from encamp.agent.loop import Loop
 from encamp.agent.system import Host
 from encamp.planning import plan
+from encamp.planning.job import Job, RunIdentity
 from encamp.planning.plan import FLUSH, Item, Step
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.system import Reader
@@ -69,7 +70,7 @@ def _once(root: Path, shapes: list[Shape], check: bool, ahead: bool) -> list[Any
         told.append({key: value for key, value in event.items() if key not in ("seconds", "detail")})
 
     host = Host(lambda blob: b"", lambda name, text, data={}: send({"event": name, "text": text}))
-    job = plan.job_for(plan.build("here", items(root, shapes)), {"id": "x"}, BlobStore(), check)
+    job = Job(plan.build("here", items(root, shapes)), RunIdentity("x", "test"), check).wire(BlobStore())
     if not ahead:
         for step in job["steps"]:
             step.pop("ahead", None)
@@ -111,7 +112,7 @@ class Meets(Resource):
 def test_checks_that_wait_are_under_way_together(tmp_path: Path) -> None:
     host = Host(lambda blob: b"", lambda *said: None)
     told: list[dict[str, Any]] = []
-    job = plan.job_for(plan.build("here", [Meets("a"), Meets("b")]), {}, BlobStore())
+    job = Job(plan.build("here", [Meets("a"), Meets("b")]), RunIdentity("x", "test")).wire(BlobStore())
     loop = Loop(host, Journal(str(tmp_path), False), Audit(str(tmp_path / "audit"), {}), told.append, job)
     loop.run()
     assert loop.counts["ok"] == 2
@@ -126,7 +127,7 @@ def test_a_reading_is_made_once_by_whoever_comes_first() -> None:
         return len(made)
 
     found: list[int] = []
-    threads = [threading.Thread(target=lambda: found.append(host.aside([]).once("key", read))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(host.recording([]).once("key", read))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -140,7 +140,7 @@ def test_a_unit_that_starts_while_its_file_is_being_changed_is_still_due(tmp_pat
     journal.notify({"Restart:x": {}})
     started_meanwhile = time.monotonic()
     assert Journal(str(tmp_path), read_only=False).handler("Restart:x")[1].monotonic > started_meanwhile
-    journal.settle(["Restart:x"])
+    journal.confirm(["Restart:x"])
     assert Journal(str(tmp_path), read_only=False).handler("Restart:x")[1].monotonic < time.monotonic()
 
 
@@ -161,8 +161,8 @@ def test_what_a_killed_run_left_at_work_is_waited_for(
     events = converge(command)
     assert events[-1]["outcome"] == "ok" and statuses(events) == {"Command:slow": "ok"}
     told = [event["text"] for event in events if event["event"] in ("progress", "note")]
-    assert re.match(r"waiting for what a run that was cut off left at work: .*sh \(\d+\)", told[0])
-    assert told[1] == "test by tester was cut off; this run goes on from there"
+    assert re.match(r"waiting for processes of an interrupted run: .*sh \(\d+\)", told[0])
+    assert told[1] == "test by tester was interrupted; this run continues from there"
 
 
 def test_a_controller_that_neither_answers_nor_closes_is_given_up(tmp_path: Path) -> None:
@@ -186,7 +186,8 @@ def test_a_handler_that_no_version_knows_any_more_is_handed_over_once(converge: 
     file = File(str(tmp_path / "f"), **ME)
     first, second = converge(file), converge(file)
     assert first[-1]["outcome"] == second[-1]["outcome"] == "ok"
-    assert next(event["text"] for event in first if event["event"] == "note").startswith("Gone:x is due since")
+    note = next(event["text"] for event in first if event["event"] == "note")
+    assert note.startswith("Gone:x is pending from another version of encamp")
     assert not any(event["event"] == "note" for event in second)
 
 

@@ -197,7 +197,7 @@ def test_another_authority_is_refused_before_anything_changes(client: Site) -> N
     try:
         secret.write_text("another-secret-of-thirty-two-letters\n")
         done = client.fab("-H", SERVER, "deploy")
-        assert done.returncode == 2 and "issued by another certificate authority" in done.stdout
+        assert done.returncode == 2 and "issued by another encamp certificate authority" in done.stdout
     finally:
         secret.write_text(kept)
 

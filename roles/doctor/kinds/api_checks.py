@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-from roles.doctor.kinds.api_target import LISTENED_ON, OWN, TIMEOUT, ApiTarget, clock_ahead, json_of
-from roles.doctor.kinds.findings import Check, Finding, fail, failed, ok, warn
-from roles.doctor.kinds.route import check_name, check_path, check_port
-from roles.doctor.kinds.skew import KNOWS_CSRF, skew
-from roles.doctor.kinds.tls import check_tls
-from roles.doctor.kinds.websocket import check_events_in, check_events_out
+from roles.doctor.kinds.api_target import LISTENED_ON, OWN, TIMEOUT, Case, clock_ahead, json_of
+from roles.doctor.kinds.findings import Finding, Look, fail, failed, ok, warn
+from roles.doctor.kinds.late_runs import causes
+from roles.doctor.kinds.route import see_name, see_path, see_port
+from roles.doctor.kinds.tls import see_tls
+from roles.doctor.kinds.websocket import see_events_in, see_events_out
 from roles.prefect.kinds.api import Problem, problem_of
-from roles.prefect.kinds.releases import READY_SINCE, version_key
+from roles.prefect.kinds.releases import CSRF_SINCE, DEPLOYMENTS, READY_SINCE, TASK_RUNS, WORKERS, mismatch, older
 
 #: Seconds that the clocks of client and server may differ.
 CLOCK_WARN, CLOCK_FAIL = 5.0, 60.0
 CLOCK_CAUSE = "one of the two is not synchronized: runs look early or late, logs are out of order, certificates invalid"
 #: Seconds after which a due run that is not even marked late shows that the background services stand still.
 STALLED = 180
+NEWER = "the client is newer than the server; a server must be at least as new as every client"
+OLDER = "this client is too old for what the server asks of it"
+UPGRADE = "upgrade the server (prefect_version, then `fab deploy`), or give this client the server's release"
 
 
 def check_auth(target: ApiTarget) -> Optional[Finding]:
@@ -60,13 +63,17 @@ def _unauthorized(target: ApiTarget) -> tuple[str, str]:
 
 def check_version(target: ApiTarget) -> Optional[Finding]:
     """The server is at least as new as the client."""
-    if not target.version:
-        return ok(f"the server is Prefect {target.server_version}; no client is installed here")
-    found = skew(target.version, target.server_version)
-    text = f"client {target.version}, server {target.server_version}"
-    if found.refused:
-        return fail(f"{text}: {found.symptom}", found.cause, found.fix)
-    return warn(text, found.cause, found.fix) if found.cause else ok(text)
+    if not case.version:
+        return ok(f"the server is Prefect {case.server_version}; no client is installed here")
+    text = f"client {case.version}, server {case.server_version}"
+    newer = older(case.server_version, case.version)
+    cause, fix = (NEWER, UPGRADE) if newer else (OLDER, f"install {case.server_version} for this client")
+    others = (TASK_RUNS,) if WORKERS in case.work else (TASK_RUNS, DEPLOYMENTS)
+    for work, say in ((case.work, fail), (others, warn)):
+        found = mismatch(case.version, case.server_version, *work, auth=case.auth is not None)
+        if found:
+            return say(f"{text}: {found}", cause, fix)
+    return warn(text, cause, fix) if newer else ok(text)
 
 
 def check_csrf(target: ApiTarget) -> Optional[Finding]:
@@ -74,10 +81,10 @@ def check_csrf(target: ApiTarget) -> Optional[Finding]:
     answer = target.call("POST", "flow_runs/filter", {"limit": 1})
     if answer.status != 403 or b"CSRF" not in answer.body:
         return None
-    if target.version and version_key(target.version) < KNOWS_CSRF:
+    if case.version and older(case.version, CSRF_SINCE):
         return fail(
             "the server asks for CSRF tokens: 403 Missing CSRF token",
-            f"Prefect {target.version} clients know none; they came with 2.16.5",
+            f"Prefect {case.version} clients know none; they came with {CSRF_SINCE}",
             "upgrade this client, or turn CSRF protection off at the server",
         )
     if target.csrf_off:
@@ -110,9 +117,9 @@ def check_ui(target: ApiTarget) -> Optional[Finding]:
 
 def check_service(target: ApiTarget) -> Optional[Finding]:
     """The database behind it answers, and a real POST works: health is true on servers where every POST fails."""
-    ready = target.call("GET", "ready")
-    known = version_key(target.server_version) >= READY_SINCE
-    problem = problem_of(ready, "GET", f"{target.url}/ready") if known or ready.status != 404 else None
+    ready = case.call("GET", "ready")
+    known = not older(case.server_version, READY_SINCE)
+    problem = problem_of(ready, "GET", f"{case.url}/ready") if known or ready.status != 404 else None
     if problem is None:
         answer = target.api.call(target.host, "POST", "flow_runs/filter", {"limit": 1}, timeout=TIMEOUT)
         problem = problem_of(answer, "POST", f"{target.url}/flow_runs/filter")
@@ -130,7 +137,10 @@ def check_schedules(target: ApiTarget) -> Optional[Finding]:
         )
     late = _count(target, "Late", 0)
     if late:
-        return warn(f"{late} flow runs are late", "no worker takes them", "look at the workers of their work pool")
+        found = causes(case)
+        return warn(
+            f"{late} flow runs are late", "; ".join(why for why, _ in found), "; ".join(fix for _, fix in found)
+        )
     return ok("nothing is late") if late is not None else None
 
 

@@ -8,11 +8,10 @@ from typing import Any, Mapping, Optional
 
 from encamp.resources.system import HttpAnswer, Reader
 from encamp.shared.secret import Secret
-from roles.doctor.kinds.precedence import SENT_FIRST, since
-from roles.doctor.kinds.skew import KNOWS_AUTH
+from roles.doctor.kinds.precedence import SENT_FIRST
 from roles.prefect.kinds.api import Api
 from roles.prefect.kinds.endpoint import Endpoint
-from roles.prefect.kinds.releases import version_key
+from roles.prefect.kinds.releases import AUTH_SINCE, FLOW_RUNS, older, since
 
 TIMEOUT = 6.0
 #: Hosts in URLs that stand for every address, and for the machine itself.
@@ -27,7 +26,7 @@ class ApiTarget:
     ``where`` says what set ``url``, ``version`` is the client's release. ``auth`` and ``key`` are its own auth string
     and Cloud key (``key_where``: what set it). ``ca_file`` is the file its HTTP client trusts; ``insecure``: it checks
     no certificates. ``csrf_off``: it was told not to send CSRF tokens. ``near``: it is on the server's own machine.
-    ``server_version`` is found out on the way.
+    ``work`` is what it is there for, by the names in ``version_key``. ``server_version`` is found out on the way.
     """
 
     host: Reader
@@ -42,6 +41,7 @@ class ApiTarget:
     csrf_off: bool = False
     near: bool = False
     server: str = "SERVER"
+    work: tuple[str, ...] = (FLOW_RUNS,)
     server_version: str = ""
 
     @property
@@ -56,7 +56,7 @@ class ApiTarget:
     @property
     def can_authenticate(self) -> bool:
         """Whether a client of this release can send an auth string at all."""
-        return not self.version or version_key(self.version) >= KNOWS_AUTH
+        return not self.version or not older(self.version, AUTH_SINCE)
 
     def headers(self) -> Mapping[str, str]:
         """The credentials as the client sends them: one of the two, by its release."""

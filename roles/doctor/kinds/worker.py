@@ -22,6 +22,7 @@ from roles.doctor.kinds.network import is_near, same_server
 from roles.prefect.kinds.api import without_password
 from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.known_failures import explain_client
+from roles.prefect.kinds.releases import FLOW_RUNS, WORKERS
 from roles.prefect.kinds.user_environment import names_in, text_of
 
 DIRECTORY = "/etc/systemd/system"
@@ -124,6 +125,7 @@ class WorkerSubject:
             ca_file=self.environment.get("PREFECT_API_SSL_CERT_FILE") or self.environment.get("SSL_CERT_FILE", ""),
             near=near,
             server=self.kind.server,
+            work=(FLOW_RUNS, WORKERS),
         )
 
 

@@ -68,6 +68,18 @@ def rows(output: str) -> dict[str, list[str]]:
     return found
 
 
+def test_passwords_of_logins_are_secrets_of_the_site(site: Path) -> None:
+    passwords = "{ansible_password: {env: LOGIN_PASSWORD}, ansible_become_password: {file: own-auth}}"
+    (site / "hosts.yml").write_text(f"all: {{hosts: {{vm1: {passwords}}}}}\n")
+    done = fab(site, "secrets", LOGIN_PASSWORD=VALUE)
+    assert done.returncode == 0, done.stderr
+    found = rows(done.stdout)
+    assert found["ansible_password"][0].startswith("environment variable LOGIN_PASSWORD, ")
+    assert found["ansible_become_password"][0].startswith("file own-auth, ")
+    assert all(states[1] == "present" and states[2] == "vm1" for states in found.values())
+    assert VALUE not in done.stdout + done.stderr
+
+
 def test_the_list_names_sources_and_users_and_no_value(site: Path) -> None:
     kept = site / "secrets" / "vm1+default+api-auth"
     kept.parent.mkdir(mode=0o700)

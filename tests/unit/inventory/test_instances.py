@@ -11,7 +11,8 @@ from encamp.commands.deploy import prepare
 from encamp.commands.load_site import load_site
 from encamp.errors import EncampError, UsageError
 from encamp.inventory.load import load_inventory
-from encamp.planning.plan import HostPlan, job_for
+from encamp.planning.job import Job, RunIdentity
+from encamp.planning.plan import HostPlan
 from encamp.shared.wire import BlobStore
 from encamp.site import Site, SiteHost
 from roles import conflicts, undeploy
@@ -183,7 +184,7 @@ def test_one_instance_can_be_deployed_alone(tmp_path: Path) -> None:
 
 def test_a_lone_instance_costs_no_bytes(tmp_path: Path) -> None:
     one = plan(site(tmp_path, "          ansible_host: 192.0.2.7\n"))
-    assert not any("part" in step for step in job_for(one, {}, BlobStore())["steps"])
+    assert not any("part" in step for step in Job(one, RunIdentity("x", "test")).wire(BlobStore())["steps"])
 
 
 def removed(host: SiteHost, instance: str) -> set[str]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from encamp.errors import SettingsError, UsageError
 from encamp.output.broadcast import ReportBroadcaster
 from encamp.output.junit import JUnit, _legal
-from encamp.output.outcome import Outcome
+from encamp.output.outcome import Failure, Outcome
 from tests.checkout import CHECKOUT
 
 CHANGE = {"what": "mode", "before": "0600", "after": "0640", "diff": "-a\n+b\x1b[0m"}
@@ -38,11 +38,10 @@ def written(path: Path, error: BaseException | None = None) -> ET.Element:
         told.expect([good, bad, away, later])
         told.event("good", step("File:/etc/a"))
         told.event("good", step("File:/etc/b", "changed"))
-        bad.failure = step(
-            "Service:x", "failed", reason="it <does> not start", cause="no disk", fix="", detail="\x07]]>"
-        )
-        told.event("bad", bad.failure)
-        away.status, away.failure = "unreachable", {"step": "", "reason": "no route", "fix": "look"}
+        event = step("Service:x", "failed", reason="it <does> not start", cause="no disk", fix="", detail="\x07]]>")
+        bad.failure = Failure.of_step(event)
+        told.event("bad", event)
+        away.status, away.failure = "unreachable", Failure("", "no route", fix="look")
         if error:
             raise error
         told.end()
@@ -75,7 +74,7 @@ def test_runs_of_one_command_stand_one_after_the_other(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     for code in (2, 0):
         with ReportBroadcaster("deploy", False, [JUnit(str(path), append=code == 0)], record=False) as told:
-            outcome = Outcome("web1", "ok" if code == 0 else "failed", failure={"reason": "full"} if code else {})
+            outcome = Outcome("web1", "ok" if code == 0 else "failed", failure=Failure("", "full") if code else None)
             told.start("/site", ["web1"])
             told.expect([outcome])
             told.event("web1", step("File:/etc/a"))

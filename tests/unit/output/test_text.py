@@ -10,7 +10,7 @@ from rich.console import Console
 
 from encamp.output.listener import Head, Recap
 from encamp.output.live import LiveConsole
-from encamp.output.outcome import Outcome
+from encamp.output.outcome import Failure, Outcome
 from encamp.output.plain import PlainLines
 from encamp.output.recap import recap_lines
 from encamp.output.text import event_lines, failure_lines
@@ -23,13 +23,7 @@ def step(status: str, *changes: dict[str, str]) -> dict[str, Any]:
 
 
 def failed() -> Outcome:
-    failure = {
-        "step": "Service:x",
-        "reason": "it does not start",
-        "cause": "no disk",
-        "fix": "free some",
-        "detail": "a\nb",
-    }
+    failure = Failure("Service:x", "it does not start", "no disk", "free some", "a\nb")
     return Outcome("vm1", "failed", {"ok": 3, "changed": 1, "unknown": 0, "failed": 1}, failure=failure)
 
 

@@ -10,6 +10,7 @@ import pytest
 import encamp
 from encamp.errors import PlanError
 from encamp.planning import plan
+from encamp.planning.job import Job, RunIdentity
 from encamp.planning.plan import FLUSH, Step
 from encamp.resources.files.file import File
 from encamp.resources.systemd.restart import Restart
@@ -30,7 +31,7 @@ def test_contradicting_declarations_are_refused_with_host_and_id() -> None:
 
 def test_a_job_carries_handlers_by_id_and_leaves_defaults_out() -> None:
     step = Step(File("/a", mode=0o600), notify=(Restart("x.service"),))
-    job = plan.job_for(plan.build("h", [step]), {}, BlobStore())
+    job = Job(plan.build("h", [step]), RunIdentity("x", "test")).wire(BlobStore())
     assert job["handlers"]["Restart:x.service"]["fields"] == {"unit": "x.service"}
     assert job["steps"][0]["resource"]["fields"] == {"path": "/a", "mode": 0o600}
     assert job["steps"][0]["notify"] == ["Restart:x.service"]

@@ -97,8 +97,8 @@ def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
         "killed": "failed",
         "babble": "failed",
     }
-    reasons = {name: outcome.failure.get("reason", "") for name, outcome in outcomes.items()}
-    assert "never thought of" in reasons["odd"] and outcomes["odd"].failure["cause"] == "a bug of encamp"
+    reasons = {name: outcome.failure.reason if outcome.failure else "" for name, outcome in outcomes.items()}
+    assert "never thought of" in reasons["odd"] and outcomes["odd"].failure.cause == "a bug of encamp"
     assert "without a word" in reasons["mute"]
     assert "not available" in reasons["gone"]
     assert "Python 3.6" in reasons["old"]
@@ -129,7 +129,7 @@ def test_why_an_agent_did_not_start(
 ) -> None:
     script(tmp_path, "python3", f"echo '{said}' >&2; exit {status}")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert reason in converge({"host": "python3"})["host"].failure["reason"]
+    assert reason in converge({"host": "python3"})["host"].failure.reason
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_host_that_takes_nothing_more_is_unreachable(tmp_path: Path, monkeypat
     alive = script(tmp_path, "alive", f"echo READY 1 3.11.0; echo '{done}'; exec sleep 60")
     monkeypatch.setattr(LocalChannel, "sendall", stalled)
     outcome = converge({"alive": alive})["alive"]
-    assert outcome.status == "unreachable" and "takes nothing more" in outcome.failure["reason"]
+    assert outcome.status == "unreachable" and "takes nothing more" in outcome.failure.reason
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from encamp.secrets.vault import cipher, passwords
 from encamp.secrets.vault.cipher import Identity
 from encamp.secrets.vault.values import PASSWORD_FILE, VaultError
 from encamp.settings.declare import setting
-from encamp.settings.read import read_settings
+from encamp.settings.read import HostSettings
 from encamp.shared.secret import Secret
 
 PASSWORD = "pa ss'wörd"
@@ -124,7 +124,7 @@ def test_a_single_value_is_a_secret_wherever_one_is_wanted(tmp_path: Path, passw
         + indented(body, 0)
         + "      either: '{{ token }}'\n      url: 'x://{{ token }}@y'\n      name: '{{ token }}'\n"
     )
-    found = read_settings(Wanted, site(tmp_path, text).hosts["h"])
+    found = HostSettings(site(tmp_path, text).hosts["h"]).read(Wanted)
     assert isinstance(found.token, Secret) and found.token.reveal() == "hunter:2"
     assert isinstance(found.either, Secret) and found.either.reveal() == "hunter:2"
     assert isinstance(found.url, Secret) and found.url.reveal() == "x://hunter:2@y"
@@ -133,7 +133,7 @@ def test_a_single_value_is_a_secret_wherever_one_is_wanted(tmp_path: Path, passw
 
 def test_a_whole_file_may_be_encrypted(tmp_path: Path, password_file: Path) -> None:
     sealed = cipher.encrypt("token: hunter2\nport: 80\nname: plain\n", ME)
-    found = read_settings(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
+    found = HostSettings(site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"]).read(Wanted)
     assert isinstance(found.token, Secret) and found.token.reveal() == "hunter2"
     assert (found.port, str(found.name)) == (80, "plain")
 
@@ -141,7 +141,7 @@ def test_a_whole_file_may_be_encrypted(tmp_path: Path, password_file: Path) -> N
 def test_a_template_in_an_encrypted_file_is_as_secret_as_it(tmp_path: Path, password_file: Path) -> None:
     sealed = cipher.encrypt("token: hunter2@{{ inventory_hostname }}\nn: 80\nport: '{{ n }}'\n", ME)
     loaded = site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed)
-    found = read_settings(Wanted, loaded.hosts["h"])
+    found = HostSettings(loaded.hosts["h"]).read(Wanted)
     assert isinstance(found.token, Secret) and (found.token.reveal(), found.port) == ("hunter2@h", 80)
     shown = [listing.as_json(loaded), *listing.graph(loaded, variables=True)]
     assert "hunter2" not in "".join(shown)
@@ -155,13 +155,13 @@ def test_a_template_in_an_encrypted_file_that_fails_is_not_repeated(
 ) -> None:
     sealed = cipher.encrypt(f'token: "hunter2{template}"\n', ME)
     with pytest.raises(EncampError, match=r"all\.yml:1: token: the (encrypted )?template") as caught:
-        read_settings(Wanted, site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"])
+        HostSettings(site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"]).read(Wanted)
     assert "hunter2" not in f"{caught.value} {caught.value.fix}"
 
 
 def test_plain_text_is_still_no_secret(tmp_path: Path) -> None:
     with pytest.raises(EncampError, match="token must not stand in the inventory as plain text"):
-        read_settings(Wanted, site(tmp_path, "all: {hosts: {h: {token: hunter2}}}\n").hosts["h"])
+        HostSettings(site(tmp_path, "all: {hosts: {h: {token: hunter2}}}\n").hosts["h"]).read(Wanted)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_what_cannot_be_used_names_the_line_and_not_the_value(
     sealed = indented(cipher.encrypt("hunter2", ME), 10)
     text = "all:\n  hosts:\n    h:\n      " + values.format(sealed=sealed)
     with pytest.raises(EncampError) as caught:
-        read_settings(Wanted, site(tmp_path, text).hosts["h"])
+        HostSettings(site(tmp_path, text).hosts["h"]).read(Wanted)
     assert wanted in str(caught.value) and "hosts.yml:4" in str(caught.value)
     assert "hunter2" not in f"{caught.value} {caught.value.fix}"
     assert "port" in wanted or "encrypt the value anew" in caught.value.fix

@@ -17,7 +17,7 @@ from encamp.secrets import sources as secret_sources
 from encamp.settings.check import check_hosts, unknown_keys
 from encamp.settings.declare import setting
 from encamp.settings.describe import describe
-from encamp.settings.read import read_settings
+from encamp.settings.read import HostSettings
 from encamp.shared.secret import Secret
 
 
@@ -100,12 +100,12 @@ def host(folder: Path, variables: str, **overrides: str) -> Host:
     ],
 )
 def test_values(tmp_path: Path, text: str, name: str, value: object) -> None:
-    found = getattr(read_settings(Settings, host(tmp_path, text)), name)
+    found = getattr(HostSettings(host(tmp_path, text)).read(Settings), name)
     assert found == value and type(found) is type(value)
 
 
 def test_defaults_are_used_where_the_inventory_is_silent(tmp_path: Path) -> None:
-    assert read_settings(Settings, host(tmp_path, "x_a: 1")) == Settings()
+    assert HostSettings(host(tmp_path, "x_a: 1")).read(Settings) == Settings()
     assert Settings().extra is not Settings().extra
 
 
@@ -162,7 +162,7 @@ def test_defaults_are_used_where_the_inventory_is_silent(tmp_path: Path) -> None
 )
 def test_what_does_not_fit_is_told_with_its_line(tmp_path: Path, text: str, line: int, message: str, fix: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        read_settings(Settings, host(tmp_path, text))
+        HostSettings(host(tmp_path, text)).read(Settings)
     error = caught.value
     assert message in error.message and fix in error.fix
     assert error.where is not None and (Path(error.where.file).name, error.where.line) == ("hosts.yml", line)
@@ -170,18 +170,18 @@ def test_what_does_not_fit_is_told_with_its_line(tmp_path: Path, text: str, line
 
 
 def test_set_values_are_typed_by_the_setting(tmp_path: Path) -> None:
-    found = read_settings(
-        Settings, host(tmp_path, "port: 1", port="4201", version="3.10", backup="true", sources="[192.0.2.7]")
-    )
+    found = HostSettings(
+        host(tmp_path, "port: 1", port="4201", version="3.10", backup="true", sources="[192.0.2.7]")
+    ).read(Settings)
     assert (found.port, found.version, found.backup, found.sources) == (4201, "3.10", True, ("192.0.2.7",))
     with pytest.raises(SettingsError, match=r"--set port: port must be a whole number, not the text 'many'"):
-        read_settings(Settings, host(tmp_path, "port: 1", port="many"))
+        HostSettings(host(tmp_path, "port: 1", port="many")).read(Settings)
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     bad = host(tmp_path, "database: oracle\nprot: 80\nport: 0\nversion: 3")
     with pytest.raises(SettingsError) as caught:
-        check_hosts([bad, bad], [Settings])
+        check_hosts([HostSettings(bad)] * 2, [Settings])
     lines = str(caught.value).splitlines()
     assert lines[0] == "4 settings are wrong:"
     assert [line.split("hosts.yml:")[1].split(":")[0] for line in lines[1:]] == ["4", "5", "6", "7"]
@@ -190,7 +190,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
 
 def test_a_setting_without_default_must_be_given(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="h: name must be set"):
-        read_settings(Pool, host(tmp_path, "x_a: 1"))
+        HostSettings(host(tmp_path, "x_a: 1")).read(Pool)
 
 
 def test_fields_may_be_checked_together(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_fields_may_be_checked_together(tmp_path: Path) -> None:
                 raise ValueError("low is above high")
 
     with pytest.raises(SettingsError, match="h: low is above high"):
-        check_hosts([host(tmp_path, "low: 3")], [Both])
+        check_hosts([HostSettings(host(tmp_path, "low: 3"))], [Both])
 
 
 def test_unknown_keys(tmp_path: Path) -> None:
@@ -222,9 +222,9 @@ def test_secrets_come_from_the_environment_a_file_or_a_command(tmp_path: Path, m
     program = [sys.executable, "-c", "print('from a command')"]
     sources = {"env: ENCAMP_TEST_SECRET": "environment", "file: secret": "file", f"command: {program!r}": "command"}
     for source, kind in sources.items():
-        found = read_settings(Settings, host(tmp_path, f"password: {{{source}}}")).password
+        found = HostSettings(host(tmp_path, f"password: {{{source}}}")).read(Settings).password
         assert isinstance(found, Secret) and found.reveal().endswith(kind)
-        plain = read_settings(Settings, host(tmp_path, f"index: {{{source}}}")).index
+        plain = HostSettings(host(tmp_path, f"index: {{{source}}}")).read(Settings).index
         assert isinstance(plain, Secret)
 
 
@@ -242,14 +242,14 @@ def test_a_secret_that_cannot_be_fetched(tmp_path: Path, source: str, message: s
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError) as caught:
-        read_settings(Settings, host(tmp_path, f"password: {source}"))
+        HostSettings(host(tmp_path, f"password: {source}")).read(Settings)
     assert message in caught.value.message
 
 
 def test_checking_fetches_no_secret(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     bad = host(tmp_path, f"password: {{command: [touch, {marker}]}}\nindex: {{env: NO_SUCH_NAME}}")
-    check_hosts([bad], [Settings])
+    check_hosts([HostSettings(bad)], [Settings])
     assert not marker.exists()
 
 
@@ -280,4 +280,29 @@ class Pair:
 
 def test_settings_that_exclude_each_other_name_the_line_of_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"hosts\.yml:5: h: other: and one: exclude each other"):
-        read_settings(Pair, host(tmp_path, "one: a\nother: b"))
+        HostSettings(host(tmp_path, "one: a\nother: b")).read(Pair)
+
+
+def test_a_setting_is_converted_once_and_a_secret_fetched_when_it_is_read(tmp_path: Path) -> None:
+    looks: list[object] = []
+
+    def look(value: object) -> str | None:
+        looks.append(value)
+        return None
+
+    @dataclasses.dataclass(frozen=True)
+    class Wanted:
+        """Settings of a test."""
+
+        plain: int = setting(0, "A number.", check=look)
+        password: Secret | None = setting(None, "A secret.")
+
+    wanted = HostSettings(host(tmp_path, f"plain: 5\npassword: {{file: {tmp_path / 'pw'}}}"))
+    check_hosts([wanted], [Wanted])
+    assert [(one.key, one.field) for one in wanted.given([Wanted])] == [("password", "password")]
+    with pytest.raises(SettingsError, match="pw: No such file"):
+        wanted.read(Wanted)
+    (tmp_path / "pw").write_text("hunter2\n")
+    assert wanted.read(Wanted) == Wanted(5, Secret("hunter2"))
+    assert wanted.read(Wanted) is wanted.read(Wanted)
+    assert looks == [5]

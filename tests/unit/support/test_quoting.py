@@ -9,7 +9,7 @@ import pytest
 from encamp.errors import SettingsError
 from encamp.inventory.host import Host
 from encamp.inventory.load import load_inventory
-from encamp.settings.read import read_settings
+from encamp.settings.read import HostSettings
 from encamp.shared.secret import Secret
 from encamp.support import quoting
 from roles.database import settings as database
@@ -51,11 +51,11 @@ def host(folder: Path, text: str, key: str = "database_password") -> Host:
 @pytest.mark.parametrize("text", REFUSED)
 def test_a_secret_of_that_kind_is_refused_by_its_line_and_never_shown(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=REFUSED[text]) as refused:
-        read_settings(database.Settings, host(tmp_path, f"hunter2{text}"))
+        HostSettings(host(tmp_path, f"hunter2{text}")).read(database.Settings)
     assert "hosts.yml:1" in str(refused.value) and "one line of plain text" in refused.value.fix
     assert "hunter2" not in f"{refused.value} {refused.value.fix}"
 
 
 def test_a_key_has_lines(tmp_path: Path) -> None:
-    found = read_settings(database.Settings, host(tmp_path, "-----BEGIN\nx\n-----END\n", "database_key"))
+    found = HostSettings(host(tmp_path, "-----BEGIN\nx\n-----END\n", "database_key")).read(database.Settings)
     assert found.database_key == Secret("-----BEGIN\nx\n-----END")

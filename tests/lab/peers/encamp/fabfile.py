@@ -59,8 +59,8 @@ def converge(options: Options) -> int:
     """Make the hosts (-H, or all) be what is declared below."""
     loaded = load_inventory(location.locate(options.inventory, options.home), {})
     selected = select_hosts(loaded, options.hosts or "all")
-    check_hosts(selected, (connectors.Settings, Settings))
     fleet = site.Site(loaded, selected)
+    check_hosts([host.given_settings for host in fleet.hosts], (connectors.Settings, Settings))
     names = [host.name for host in selected]
     plans = {(name, STAGE): plan.build(name, items(fleet.host(name))) for name in names}
     with reporting(options, "converge") as told:

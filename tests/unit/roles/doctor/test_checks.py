@@ -20,8 +20,7 @@ from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.network import websocket
 from roles.doctor.kinds.precedence import ClientSettings
 from roles.doctor.kinds.route import alternatives
-from roles.doctor.kinds.skew import skew
-from roles.doctor.kinds.tls import check_tls
+from roles.doctor.kinds.tls import see_tls
 from roles.prefect.kinds.user_environment import Variable
 from tests.certificates import Issuer
 from tests.unit.roles.client.laptop import Laptop
@@ -94,22 +93,6 @@ def test_places_of_the_profiles_file(home: Path) -> None:
 def test_lines_are_those_of_the_file(home: Path) -> None:
     found = settings(home, "2.20.26").value(URL)
     assert found and found.source == f"{home}/.prefect/profiles.toml:4"
-
-
-@pytest.mark.parametrize(
-    ("client", "server", "refused", "warned"),
-    [
-        ("2.20.26", "3.8.8", False, False),
-        ("3.8.8", "3.8.8", False, False),
-        ("3.8.8", "3.8.7", False, True),
-        ("3.8.8", "3.0.11", True, True),
-        ("3.0.11", "2.20.26", True, True),
-        ("2.20.26", "2.0.4", True, True),
-    ],
-)
-def test_which_releases_fit(client: str, server: str, refused: bool, warned: bool) -> None:
-    found = skew(client, server)
-    assert (found.refused, bool(found.cause)) == (refused, warned)
 
 
 def test_where_the_api_may_be_instead() -> None:

@@ -66,7 +66,10 @@ def test_an_agents_pool_is_made_where_nobody_declares_it(tmp_path: Path) -> None
     assert pools("agents: [{queues: [a]}]") == []
 
 
-@pytest.mark.parametrize(("server", "worker"), [("2.20.26", "3.8.8"), ("2.0.4", "2.7.12"), ("2.0.4", "3.8.8")])
+@pytest.mark.parametrize(
+    ("server", "worker"),
+    [("2.20.26", "3.8.8"), ("2.0.4", "2.7.12"), ("2.6.0", "2.7.12"), ("3.1.4", "3.8.8"), ("3.6.13", "3.8.8")],
+)
 def test_a_worker_that_its_server_turns_away_is_refused(tmp_path: Path, server: str, worker: str) -> None:
     runner = "agents: [{}]" if worker.startswith("2") else "work_pool: a"
     hosts = {
