@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-from roles.doctor.kinds.api_target import LISTENED_ON, OWN, TIMEOUT, Case, clock_ahead, json_of
-from roles.doctor.kinds.findings import Finding, Look, fail, failed, ok, warn
+from roles.doctor.kinds.api_target import LISTENED_ON, OWN, TIMEOUT, ApiTarget, clock_ahead, json_of
+from roles.doctor.kinds.findings import Check, Finding, fail, failed, ok, warn
 from roles.doctor.kinds.late_runs import causes
-from roles.doctor.kinds.route import see_name, see_path, see_port
-from roles.doctor.kinds.tls import see_tls
-from roles.doctor.kinds.websocket import see_events_in, see_events_out
+from roles.doctor.kinds.route import check_name, check_path, check_port
+from roles.doctor.kinds.tls import check_tls
+from roles.doctor.kinds.websocket import check_events_in, check_events_out
 from roles.prefect.kinds.api import Problem, problem_of
 from roles.prefect.kinds.releases import CSRF_SINCE, DEPLOYMENTS, READY_SINCE, TASK_RUNS, WORKERS, mismatch, older
 
@@ -63,14 +63,14 @@ def _unauthorized(target: ApiTarget) -> tuple[str, str]:
 
 def check_version(target: ApiTarget) -> Optional[Finding]:
     """The server is at least as new as the client."""
-    if not case.version:
-        return ok(f"the server is Prefect {case.server_version}; no client is installed here")
-    text = f"client {case.version}, server {case.server_version}"
-    newer = older(case.server_version, case.version)
-    cause, fix = (NEWER, UPGRADE) if newer else (OLDER, f"install {case.server_version} for this client")
-    others = (TASK_RUNS,) if WORKERS in case.work else (TASK_RUNS, DEPLOYMENTS)
-    for work, say in ((case.work, fail), (others, warn)):
-        found = mismatch(case.version, case.server_version, *work, auth=case.auth is not None)
+    if not target.version:
+        return ok(f"the server is Prefect {target.server_version}; no client is installed here")
+    text = f"client {target.version}, server {target.server_version}"
+    newer = older(target.server_version, target.version)
+    cause, fix = (NEWER, UPGRADE) if newer else (OLDER, f"install {target.server_version} for this client")
+    others = (TASK_RUNS,) if WORKERS in target.work else (TASK_RUNS, DEPLOYMENTS)
+    for work, say in ((target.work, fail), (others, warn)):
+        found = mismatch(target.version, target.server_version, *work, auth=target.auth is not None)
         if found:
             return say(f"{text}: {found}", cause, fix)
     return warn(text, cause, fix) if newer else ok(text)
@@ -81,10 +81,10 @@ def check_csrf(target: ApiTarget) -> Optional[Finding]:
     answer = target.call("POST", "flow_runs/filter", {"limit": 1})
     if answer.status != 403 or b"CSRF" not in answer.body:
         return None
-    if case.version and older(case.version, CSRF_SINCE):
+    if target.version and older(target.version, CSRF_SINCE):
         return fail(
             "the server asks for CSRF tokens: 403 Missing CSRF token",
-            f"Prefect {case.version} clients know none; they came with {CSRF_SINCE}",
+            f"Prefect {target.version} clients know none; they came with {CSRF_SINCE}",
             "upgrade this client, or turn CSRF protection off at the server",
         )
     if target.csrf_off:
@@ -117,9 +117,9 @@ def check_ui(target: ApiTarget) -> Optional[Finding]:
 
 def check_service(target: ApiTarget) -> Optional[Finding]:
     """The database behind it answers, and a real POST works: health is true on servers where every POST fails."""
-    ready = case.call("GET", "ready")
-    known = not older(case.server_version, READY_SINCE)
-    problem = problem_of(ready, "GET", f"{case.url}/ready") if known or ready.status != 404 else None
+    ready = target.call("GET", "ready")
+    known = not older(target.server_version, READY_SINCE)
+    problem = problem_of(ready, "GET", f"{target.url}/ready") if known or ready.status != 404 else None
     if problem is None:
         answer = target.api.call(target.host, "POST", "flow_runs/filter", {"limit": 1}, timeout=TIMEOUT)
         problem = problem_of(answer, "POST", f"{target.url}/flow_runs/filter")
@@ -137,7 +137,7 @@ def check_schedules(target: ApiTarget) -> Optional[Finding]:
         )
     late = _count(target, "Late", 0)
     if late:
-        found = causes(case)
+        found = causes(target)
         return warn(
             f"{late} flow runs are late", "; ".join(why for why, _ in found), "; ".join(fix for _, fix in found)
         )

@@ -20,7 +20,7 @@ from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.network import websocket
 from roles.doctor.kinds.precedence import ClientSettings
 from roles.doctor.kinds.route import alternatives
-from roles.doctor.kinds.tls import see_tls
+from roles.doctor.kinds.tls import check_tls
 from roles.prefect.kinds.user_environment import Variable
 from tests.certificates import Issuer
 from tests.unit.roles.client.laptop import Laptop
