@@ -53,8 +53,8 @@ def items(host: SiteHost, site: Site, stages: Sequence[Role], prove: bool, insta
             yield of_part("" if stage.per_host else _part(view), item)
     last = {view.instance: (stage.verification, view) for stage, view in taken if stage.verification}
     if prove:
-        for proof, view in last.values():
-            yield Step(proof(view, site), when_changed=True, part=_part(view))
+        for verification, view in last.values():
+            yield Step(verification(view, site), when_changed=True, part=_part(view))
 
 
 def warnings(host: SiteHost, site: Site, instance: str = "") -> list[str]:

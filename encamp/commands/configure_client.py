@@ -17,7 +17,7 @@ from encamp.site import Site, SiteHost
 from roles.client import database as client_database
 from roles.client import modes as client_modes
 from roles.client import role as prefect_client
-from roles.client.role import Api, Goal
+from roles.client.role import Api, ProfileSpec
 from roles.network import access
 from roles.network.address_checks import check_public_url
 from roles.prefect import server_choice
@@ -76,7 +76,7 @@ def items(host: SiteHost, site: Site, options: Options, client: ClientOptions) -
     if mode == "local":
         name = client.profile or host.settings(prefect_client.Settings).profile or _named(options)
         return client_modes.local(host, site, name, client.install)
-    found = goals(host, site, options, client)
+    found = profile_specs(host, site, options, client)
     write = client_modes.in_database if mode == "database" else client_modes.hosted
     return write(host, site, found, client.install)
 
@@ -94,7 +94,7 @@ def clients(options: Options) -> tuple[Site, list[SiteHost], Connector]:
     return site, [this], LocalConnector()
 
 
-def goals(host: SiteHost, site: Site, options: Options, client: ClientOptions) -> list[Goal]:
+def profile_specs(host: SiteHost, site: Site, options: Options, client: ClientOptions) -> list[ProfileSpec]:
     """One profile for each instance of the client's server, or for the one that is named.
 
     Raises UsageError, SettingsError.
@@ -106,9 +106,9 @@ def goals(host: SiteHost, site: Site, options: Options, client: ClientOptions) -
     if client.api_url:
         url = _normal(client.api_url)
         api = Api(url, settings=access.foreign_settings(host), ca=prefect_client.company(url, host))
-        return [Goal(given or prefect_client.profile_of(), api)]
+        return [ProfileSpec(given or prefect_client.profile_of(), api)]
     if in_database and not client_database.needs_server(host) and not _servers(host, site, client.server):
-        return [Goal(given or prefect_client.profile_of(), None, client_database.target(host, None, site))]
+        return [ProfileSpec(given or prefect_client.profile_of(), None, client_database.target(host, None, site))]
     views = _instances(server_of(host, site, client.server), options.instance or _named_server(host, client.server)[1])
     if given and len(views) > 1:
         raise UsageError(
@@ -119,7 +119,7 @@ def goals(host: SiteHost, site: Site, options: Options, client: ClientOptions) -
     for view in views:
         target = client_database.target(host, view, site) if in_database else None
         name = given or prefect_client.profile_of(view.instance)
-        found.append(Goal(name, prefect_client.api_of(view, host, site), target))
+        found.append(ProfileSpec(name, prefect_client.api_of(view, host, site), target))
     return found
 
 

@@ -75,7 +75,7 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
     strict = Site(site.inventory, [host.inventory for host in selected], "refuse", templates=site.templates)
     started = time.time()
     servers = {
-        host.name: list(doctor.of_host(host, site, started, fix)) for host in selected if doctor.is_patient(host)
+        host.name: list(doctor.of_host(host, site, started, fix)) for host in selected if doctor.is_examined(host)
     }
     clients = {
         host.name: [_client(strict.host(host.name), strict, options, projects, server, fix)]
@@ -107,20 +107,20 @@ def _client(
     examined = ClientDoctor("client", others=tuple(known), mode=mode, projects=projects, local=local, fix=fix)
     try:
         client = ClientOptions(server=server)
-        goals = [] if mode == "local" else configure_client.goals(host, site, options, client)
+        specs = [] if mode == "local" else configure_client.profile_specs(host, site, options, client)
         wanted = list(doctor.resources_of(iter(configure_client.items(host, site, options, client))))
     except EncampError:
         if server:
             raise
         return examined  # no server, several, or a secret that is not here: no one API is the right one
     apis = [one for one in wanted if isinstance(one, ClientApi)]
-    profile = goals[0].profile if goals else ""
+    profile = specs[0].profile if specs else ""
     profiles = [one for one in wanted if isinstance(one, PrefectProfile) and one.name == profile]
     declared = [*(one for one in wanted if fix and isinstance(one, ClientCa)), *profiles]
     return replace(
         examined,
         api_url=apis[0].url if apis else "",
-        ca_file=client_modes.ca_path(goals[0]) if apis and apis[0].ca_file else "",
+        ca_file=client_modes.ca_path(specs[0]) if apis and apis[0].ca_file else "",
         profile=profile,
         declared=tuple(doctor.travelling(one) for one in declared),
         server=server or _server_name(host, site),

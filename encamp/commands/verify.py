@@ -47,14 +47,16 @@ def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) 
     """
     clients = {host.name: _of_client(host, site, options, server) for host in selected if _is_client(host, server)}
     workers = {
-        host.name: [prefect_worker.proof(view, site) for view in host.instances if prefect_worker.is_declared(view)]
+        host.name: [
+            prefect_worker.verification(view, site) for view in host.instances if prefect_worker.is_declared(view)
+        ]
         for host in selected
         if any(prefect_worker.is_declared(view) for view in host.instances)
     }
     if options.hosts or not (clients or workers):
         others = [host for host in selected if host.name not in clients and host.name not in workers]
         servers = {
-            host.name: [prefect_server.proof(view, site) for view in host.instances]
+            host.name: [prefect_server.verification(view, site) for view in host.instances]
             for host in filter(is_server, others)
         }
         if not (clients or workers or servers):
@@ -76,13 +78,13 @@ def _of_client(host: SiteHost, site: Site, options: Options, server: str) -> Seq
                 "leave it out, or set client_mode: hosted and configure it",
             )
         return []
-    goals = configure_client.goals(host, site, options, configure_client.ClientOptions(server=server))
-    if any(goal.api is None for goal in goals):
+    specs = configure_client.profile_specs(host, site, options, configure_client.ClientOptions(server=server))
+    if any(spec.api is None for spec in specs):
         raise UsageError(
             f"{host.name}: its database has no server in this site, by which a flow run could be read back",
             "leave it out, or put the server into the inventory",
         )
-    return client_modes.proofs(host, goals)
+    return client_modes.verifications(host, specs)
 
 
 def _is_client(host: SiteHost, server: str) -> bool:

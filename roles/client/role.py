@@ -85,7 +85,7 @@ class Api:
 
 
 @record
-class Goal:
+class ProfileSpec:
     """What one profile of a client is to be. ``api`` is None where no server of the site is used."""
 
     profile: str
@@ -115,9 +115,9 @@ def company(url: str, host: SiteHost) -> str:
     return read_bundle("ca_bundle", name, host) if name and url.startswith("https:") else ""
 
 
-def brought(host: SiteHost, goals: Sequence[Goal]) -> str:
+def install_release(host: SiteHost, specs: Sequence[ProfileSpec]) -> str:
     """The release that --install gives a client: its server's, unless it is told another; a client may be older."""
-    known = next((goal.api.version for goal in goals if goal.api and goal.api.version), "")
+    known = next((spec.api.version for spec in specs if spec.api and spec.api.version), "")
     own = prefect_version(host)
     return own if host.origin("prefect_version") or not known else known
 

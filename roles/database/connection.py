@@ -80,8 +80,8 @@ def connection(host: SiteHost, site: Site) -> Connection:
     if what == "socket":
         port = host.settings(database_host.Settings).postgres_port
         return Connection(Layout(host.instance).user, None, SOCKET_DIRECTORY, port, name(host))
-    keeper = keeper_of(host, site)
-    where, port = database_host.address(keeper), keeper.settings(database_host.Settings).postgres_port
+    db_host = database_host_of(host, site)
+    where, port = database_host.address(db_host), db_host.settings(database_host.Settings).postgres_port
     return Connection(name(host), password(host, site), where, port, name(host))
 
 
@@ -96,12 +96,12 @@ def password_name(host: SiteHost) -> str:
     return f"{host.settings(Settings).database_host}/postgres/{name(host)}"
 
 
-def keeper_of(host: SiteHost, site: Site) -> SiteHost:
+def database_host_of(host: SiteHost, site: Site) -> SiteHost:
     """The host of the inventory that keeps the instance's Postgres; its own for a socket. Raises SettingsError."""
     wanted = host.settings(Settings).database_host or host.name
     if wanted == host.name:
         return host
-    known = {keeper.name: keeper for keeper in site.in_group(DATABASES)}
+    known = {db_host.name: db_host for db_host in site.in_group(DATABASES)}
     if wanted in known:
         return known[wanted]
     listed = ", ".join(known) or "none"

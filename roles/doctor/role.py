@@ -33,7 +33,7 @@ def of_host(host: SiteHost, site: Site, started: float, fix: bool) -> Iterator[R
             yield _of_worker(view, site, fix)
 
 
-def is_patient(host: SiteHost) -> bool:
+def is_examined(host: SiteHost) -> bool:
     """Whether anything on a host is for root to look at: a server or a worker."""
     return any(is_server(view) or prefect_worker.is_declared(view) for view in host.instances)
 

@@ -73,19 +73,19 @@ def check(host: SiteHost, site: Site) -> None:
     """Raises SettingsError where files alone tell that the instance's Postgres cannot have all those connections."""
     if database.kind(host) not in ("socket", "network"):
         return
-    keeper, found = database_connection.keeper_of(host, site), demands(host, site)
-    in_stack, settable = database.has_postgres(host), database_host.usable_connections(keeper)
+    db_host, found = database_connection.database_host_of(host, site), demands(host, site)
+    in_stack, settable = database.has_postgres(host), database_host.usable_connections(db_host)
     usable = database_host.MAX_CONNECTIONS - database_host.RESERVED if in_stack else settable
     if total(found) <= usable:
         return
     wanted = total(found) + database_host.RESERVED
-    more = f"set postgres_max_connections: {wanted} or more for {keeper.name} (Postgres restarts), or "
+    more = f"set postgres_max_connections: {wanted} or more for {db_host.name} (Postgres restarts), or "
     listed = ", ".join(f"{demand.who} {demand.connections}" for demand in found)
     raise SettingsError(
-        f"Postgres on {keeper.name} has {usable} connections for clients, and Prefect's processes may open "
+        f"Postgres on {db_host.name} has {usable} connections for clients, and Prefect's processes may open "
         f"{total(found)} ({listed})",
         f"{'' if in_stack else more}lower database_pool_size and database_max_overflow",
-        (None if in_stack else keeper.origin("postgres_max_connections")) or host.origin("database_pool_size"),
+        (None if in_stack else db_host.origin("postgres_max_connections")) or host.origin("database_pool_size"),
     )
 
 
@@ -126,7 +126,7 @@ def _cluster(host: SiteHost, site: Site) -> str:
         return database_connection.connection(host, site).cluster
     if database.has_postgres(host):
         return f"in the stack of {_title(host)}"
-    return f"on {database_connection.keeper_of(host, site).name}"
+    return f"on {database_connection.database_host_of(host, site).name}"
 
 
 def _cluster_or_none(host: SiteHost, site: Site) -> str | None:

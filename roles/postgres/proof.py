@@ -60,7 +60,7 @@ def _probe(host: SiteHost, site: Site, layout: Layout) -> DatabaseProbe:
         as_user=layout.user,
         user=found.user,
         database=found.database,
-        keeper="" if what == "external" else database_connection.keeper_of(host, site).name,
+        database_host="" if what == "external" else database_connection.database_host_of(host, site).name,
         tls=database_connection.tls(host, site),
         ca_file=files.ca,
         cert_file=files.cert,

@@ -49,7 +49,7 @@ def expectation(host: SiteHost, site: Site) -> PostgresExpectation:
     """What a Postgres that is there already must be: the port that clients are told, and enough connections."""
     settings = host.settings(database_host.Settings)
     more = () if database_host.is_declared(host) else (host,)  # a server that is in no group
-    found = [view for view in connection_budget.servers(site, *more) if _keeper(view, site) == host.name]
+    found = [view for view in connection_budget.servers(site, *more) if _database_host(view, site) == host.name]
     needed = connection_budget.total(connection_budget.demands_of(found, site))
     return PostgresExpectation("main", settings.postgres_port, needed, settings.postgres_max_connections)
 
@@ -85,7 +85,7 @@ def clients_of(host: SiteHost, site: Site) -> list[SiteHost]:
     return [
         view
         for view in connection_budget.servers(site)
-        if _keeper(view, site) == host.name and database.kind(view) == "network"
+        if _database_host(view, site) == host.name and database.kind(view) == "network"
     ]
 
 
@@ -112,14 +112,14 @@ def sources(host: SiteHost) -> list[str]:
     return [*addresses(host), *host.settings(client_database.Settings).client_database_sources]
 
 
-def _keeper(view: SiteHost, site: Site) -> str:
+def _database_host(view: SiteHost, site: Site) -> str:
     """The host that keeps a server's Postgres.
 
     Empty for SQLite, for a Postgres that is a stack's or others', and where that is not clear.
     """
     try:
         managed = database.kind(view) in ("socket", "network") and not database.has_postgres(view)
-        return database_connection.keeper_of(view, site).name if managed else ""
+        return database_connection.database_host_of(view, site).name if managed else ""
     except SettingsError:
         return ""  # its own deploy tells
 

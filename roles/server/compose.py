@@ -38,7 +38,7 @@ from roles.prefect.layout import Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import prefect_version
 from roles.prefect.runtime import Settings, Stack
-from roles.proof.kinds.flow_run import FlowProof
+from roles.proof.kinds.flow_run import VerificationRun
 from roles.server import compose_images, native
 from roles.server.compose_images import images
 from roles.server.kinds.stack_containers import StackContainers, StackRestart
@@ -115,10 +115,10 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield SystemdProbe(layout.server_unit)
 
 
-def proof(host: SiteHost, site: Site) -> Resource:
+def verification(host: SiteHost, site: Site) -> Resource:
     """A flow run from the server's own container, through the hosted API."""
     layout = Layout(host.instance)
-    return FlowProof(
+    return VerificationRun(
         f"server {layout.name}",
         python="python",
         api_url=f"{address.local_url(host)}/api",

@@ -26,7 +26,7 @@ from roles.prefect import versions
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import load_release, prefect_version
-from roles.proof.kinds.flow_run import FlowProof
+from roles.proof.kinds.flow_run import VerificationRun
 from roles.server.kinds.health import ServerHealth
 from roles.server.settings import Settings
 
@@ -57,10 +57,10 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield SystemdProbe(layout.server_unit)
 
 
-def proof(host: SiteHost, site: Site) -> Resource:
+def verification(host: SiteHost, site: Site) -> Resource:
     """A flow run from the server's own host, through the hosted API."""
     layout = Layout(host.instance)
-    return FlowProof(
+    return VerificationRun(
         f"server {layout.name}",
         python=f"{layout.link}/bin/python",
         api_url=f"{address.local_url(host)}/api",

@@ -49,9 +49,9 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from pools.resources(host, site)
 
 
-def proof(host: SiteHost, site: Site) -> Resource:
+def verification(host: SiteHost, site: Site) -> Resource:
     """A flow run from a server's own host, or from its container."""
-    return compose.proof(host, site) if runtime.is_chosen(host) else native.proof(host, site)
+    return compose.verification(host, site) if runtime.is_chosen(host) else native.verification(host, site)
 
 
 def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
@@ -83,7 +83,7 @@ ROLE = Role(
     applies_to=is_server,
     expectations=expectations,
     resources=resources,
-    verification=proof,
+    verification=verification,
     undeploy=undeploy,
     secrets=secrets.generated,
     warnings=warnings,

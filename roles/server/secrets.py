@@ -9,7 +9,7 @@ from encamp.site import Site, SiteHost
 from roles.client import database as client_database
 from roles.client import role as client
 from roles.database import settings as database
-from roles.database.connection import keeper_of, password_name
+from roles.database.connection import database_host_of, password_name
 from roles.network import access, address, trust
 from roles.prefect import server_choice, versions
 from roles.prefect.groups import CLIENTS, SERVERS
@@ -35,10 +35,10 @@ def _auth(view: SiteHost, site: Site) -> Iterator[GeneratedSecret]:
 
 def _database_password(view: SiteHost, site: Site) -> Iterator[GeneratedSecret]:
     if database.kind(view) == "network" and view.settings(database.Settings).database_password is None:
-        keeper = keeper_of(view, site).name
-        what = f"password of the Postgres role {database.name(view)} on {keeper}"
+        db_host = database_host_of(view, site).name
+        what = f"password of the Postgres role {database.name(view)} on {db_host}"
         clients = _clients(view, site, "database")
-        yield GeneratedSecret(password_name(view), "role", "database_password", what, (keeper, view.name), clients)
+        yield GeneratedSecret(password_name(view), "role", "database_password", what, (db_host, view.name), clients)
 
 
 def _authority(view: SiteHost, site: Site) -> Iterator[GeneratedSecret]:

@@ -21,7 +21,7 @@ from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import load_release, prefect_version
 from roles.prefect.server_choice import server_for
-from roles.proof.kinds.flow_run import FlowProof
+from roles.proof.kinds.flow_run import VerificationRun
 from roles.role import Role
 from roles.worker import checks as worker_checks
 from roles.worker import pools as work_pools
@@ -30,11 +30,11 @@ from roles.worker.kinds.online import WorkerOnline
 from roles.worker.kinds.pool import WorkPool
 from roles.worker.kinds.queue import WorkQueue
 from roles.worker.kinds.service import WorkerService
-from roles.worker.kinds.surplus import SurplusWorkers
+from roles.worker.kinds.stale import StaleWorkers
 from roles.worker.settings import AGENTS, Agent, Settings, Worker
 from roles.worker.units import DRAINING, Unit, command, environment_of, is_declared, units
 
-__all__ = ["Settings", "expectations", "is_declared", "proof", "resources", "server_for"]
+__all__ = ["Settings", "expectations", "is_declared", "resources", "server_for", "verification"]
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
@@ -70,7 +70,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
             yield WorkerOnline(key, pool=unit.spec.pool, worker=unit.own_name, unit=unit.name, **reach)
 
 
-def proof(host: SiteHost, site: Site) -> Resource:
+def verification(host: SiteHost, site: Site) -> Resource:
     """A flow run that this host's first worker takes from its pool, or agent from its queue, and completes."""
     layout, server = Layout(host.instance), server_for(host, site)
     common: dict[str, Any] = {
@@ -82,10 +82,10 @@ def proof(host: SiteHost, site: Site) -> Resource:
     }
     found = units(host)
     if not found:
-        return FlowProof(f"server {server.name} {server.instance}", **common)
+        return VerificationRun(f"server {server.name} {server.instance}", **common)
     first = next((unit for unit in found if unit.is_process), found[0])
     queue = first.spec.queues[0] if first.spec.queues else ""
-    return FlowProof(
+    return VerificationRun(
         f"{first.kind} {layout.name} {first.label}",
         work_pool=first.spec.pool,
         queue=queue,
@@ -170,10 +170,10 @@ def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], reach: dict[
                 yield WorkQueue(key, name=queue, pool=spec.pool, exists_only=True, **reach)
 
 
-def _surplus(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> SurplusWorkers:
+def _surplus(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> StaleWorkers:
     own = [layout.runner_env(unit.kind, unit.label) for unit in found if unit.spec.environment]
     links = [layout.runner_link(unit.kind, unit.label) for unit in found if unit.spec.packages]
-    return SurplusWorkers(
+    return StaleWorkers(
         layout.name,
         user=layout.worker_user,
         keep=tuple(unit.name for unit in found),
@@ -210,7 +210,7 @@ def stage(host: SiteHost, site: Site) -> Iterator[Item]:
 def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     """Workers and agents, after their flow runs have ended."""
     layout = Layout(instance)
-    yield SurplusWorkers(layout.name, layout.worker_user, prefixes=layout.runner_prefixes)
+    yield StaleWorkers(layout.name, layout.worker_user, prefixes=layout.runner_prefixes)
 
 
 ROLE = Role(
@@ -220,6 +220,6 @@ ROLE = Role(
     applies_to=is_declared,
     expectations=expectations,
     resources=stage,
-    verification=proof,
+    verification=verification,
     undeploy=undeploy,
 )

@@ -99,8 +99,8 @@ def write_site(lab: LiveLab, folder: Path, default: dict[str, Any]) -> Path:
     instances = {"default": default, "lite": {"port": 4202, "public_url": f"http://{lab.address(SERVER)}:4202"}}
     instances["lite"] |= {"database": "sqlite"}
     own = {"instances": instances, "database_client_address": lab.address(SERVER)}
-    keeper = {"postgres_address": lab.address(KEEPER), "postgres_max_connections": 110}
-    lab.site(folder, host_vars={SERVER: own, KEEPER: keeper})
+    database_host = {"postgres_address": lab.address(KEEPER), "postgres_max_connections": 110}
+    lab.site(folder, host_vars={SERVER: own, KEEPER: database_host})
     hosts = yaml.safe_load((folder / "hosts.yml").read_text("utf-8"))
     spare = hosts["all"]["children"]["spare"]["hosts"]
     hosts["all"]["children"]["databases"] = {"hosts": {KEEPER: spare.pop(KEEPER)}}

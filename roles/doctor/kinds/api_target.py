@@ -20,7 +20,7 @@ OWN = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclasses.dataclass
-class Case:
+class ApiTarget:
     """A client and its way to the server.
 
     ``where`` says what set ``url``, ``version`` is the client's release. ``auth`` and ``key`` are its own auth string
@@ -86,21 +86,21 @@ class Case:
         return json_of(answer) if answer.status in (200, 201) else None
 
 
-def clock_ahead(case: Case) -> float:
+def clock_ahead(target: ApiTarget) -> float:
     """Seconds that this machine's clock is ahead of the server's; 0 where that is not to be had. Kept."""
 
     def read() -> float:
         from email.utils import parsedate_to_datetime
 
         before = time.time()
-        answer = case.call("GET", "health")
+        answer = target.call("GET", "health")
         now = (before + time.time()) / 2
         try:
             return now - parsedate_to_datetime(answer.headers["Date"]).timestamp() - 0.5
         except (KeyError, ValueError, TypeError):
             return 0.0
 
-    return case.host.once(f"doctor-clock {case.url}", read)
+    return target.host.once(f"doctor-clock {target.url}", read)
 
 
 def json_of(answer: HttpAnswer) -> Any:

@@ -94,7 +94,7 @@ class ClientSettings:
 
     @cached_property
     def profiles_path(self) -> str:
-        """Where this client looks for profiles."""
+        """Where this client checks for profiles."""
         placed = next(iter(self._from(since(PLACES, self.version), ("PREFECT_PROFILES_PATH",))), None)
         if placed and placed.value:
             return self._path(placed.value)

@@ -95,7 +95,13 @@ def test_the_server_gets_the_url_and_a_probe_before_its_settings(tmp_path: Path)
     plan = planned(tmp_path, {"vm1": server(database_host="db1")}, DB)["vm1"]
     assert "postgresql+asyncpg://prefect:" in env_of(plan) and "@192.0.2.9:5432/prefect" in env_of(plan)
     (probe,) = of_kind(plan, DatabaseProbe)
-    assert (probe.host, probe.port, probe.keeper, probe.connections, probe.version) == ("192.0.2.9", 5432, "db1", 16, 0)
+    assert (probe.host, probe.port, probe.database_host, probe.connections, probe.version) == (
+        "192.0.2.9",
+        5432,
+        "db1",
+        16,
+        0,
+    )
     order = [step.resource.id for step in plan.steps]
     assert order.index(probe.id) < order.index("File:/etc/prefect/default/server.env")
     assert order.index(probe.id) > order.index("ReleaseLink:/opt/prefect/default")

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from roles.doctor.kinds.api_target import Case
+from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.network import websocket
 from roles.doctor.kinds.precedence import ClientSettings
 from roles.doctor.kinds.route import alternatives
-from roles.doctor.kinds.tls import see_tls
+from roles.doctor.kinds.tls import check_tls
 from roles.prefect.kinds.user_environment import Variable
 from tests.certificates import Issuer
 from tests.unit.roles.client.laptop import Laptop
@@ -224,5 +224,5 @@ def test_a_certificate_that_ends_soon_is_told_with_who_renews_it(
     issuer = Issuer(authority)
     (tmp_path / "ca.pem").write_text(issuer.pem, "utf-8")
     with https(tmp_path, *issuer.leaf("localhost", datetime.timedelta(days))) as url:
-        found = see_tls(Case(Laptop(str(tmp_path)), url, ca_file=str(tmp_path / "ca.pem"), server="vm1"))
+        found = check_tls(ApiTarget(Laptop(str(tmp_path)), url, ca_file=str(tmp_path / "ca.pem"), server="vm1"))
     assert found and (found.status, found.fix) == (status, fix)

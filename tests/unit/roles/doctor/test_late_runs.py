@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from roles.doctor.kinds.api_checks import see_schedules
-from roles.doctor.kinds.api_target import Case
+from roles.doctor.kinds.api_checks import check_schedules
+from roles.doctor.kinds.api_target import ApiTarget
 from tests.unit.roles.client.laptop import Laptop
 
 POOL = {"is_paused": False, "concurrency_limit": None}
@@ -42,10 +42,10 @@ class Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def case() -> Iterator[Case]:
+def target() -> Iterator[ApiTarget]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Case(Laptop("/"), f"http://127.0.0.1:{server.server_port}/api", server_version="3.9.1")
+        yield ApiTarget(Laptop("/"), f"http://127.0.0.1:{server.server_port}/api", server_version="3.9.1")
         server.shutdown()
 
 
@@ -74,7 +74,7 @@ def case() -> Iterator[Case]:
     ],
 )
 def test_late_runs_are_explained_by_what_the_server_says(
-    case: Case, monkeypatch: pytest.MonkeyPatch, differs: dict[str, Any], cause: str, fix: str
+    target: ApiTarget, monkeypatch: pytest.MonkeyPatch, differs: dict[str, Any], cause: str, fix: str
 ) -> None:
     told = {
         "Late": 3,
@@ -86,14 +86,16 @@ def test_late_runs_are_explained_by_what_the_server_says(
         "work_pools/etl/workers/filter": ONLINE,
     }
     monkeypatch.setattr(Answers, "told", {**told, **differs})
-    found = see_schedules(case)
+    found = check_schedules(target)
     assert found and found.status == "warn" and found.text == "3 flow runs are late"
     assert cause in found.cause and fix in found.fix
 
 
-def test_nothing_is_said_of_why_where_the_server_does_not_say(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_said_of_why_where_the_server_does_not_say(
+    target: ApiTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Answers, "told", {"Late": 1, "Scheduled": 0})
-    found = see_schedules(case)
+    found = check_schedules(target)
     assert found and (found.status, found.cause) == ("warn", "")
 
 
@@ -114,17 +116,17 @@ def deployment(name: str, active: bool) -> dict[str, Any]:
     ],
 )
 def test_paused_deployments_with_active_schedules_are_a_note(
-    case: Case, monkeypatch: pytest.MonkeyPatch, paused: Any, note: str
+    case: ApiTarget, monkeypatch: pytest.MonkeyPatch, paused: Any, note: str
 ) -> None:
     monkeypatch.setattr(Answers, "told", {"Late": 0, "Scheduled": 0, "deployments/filter": paused})
-    found = see_schedules(case)
+    found = check_schedules(case)
     assert found and found.status == "ok"
     assert found.text.startswith("nothing is late") and found.text.endswith(note)
 
 
-def test_late_runs_and_paused_deployments_are_both_named(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_runs_and_paused_deployments_are_both_named(case: ApiTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"Late": 2, "Scheduled": 0, "deployments/filter": [deployment("a", True)]}
     monkeypatch.setattr(Answers, "told", told)
-    found = see_schedules(case)
+    found = check_schedules(case)
     assert found and found.status == "warn"
     assert found.text.startswith("2 flow runs are late; paused deployments") and "(a)" in found.text

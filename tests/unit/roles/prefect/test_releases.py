@@ -11,8 +11,8 @@ import pytest
 from encamp.resources.base import Refused
 from encamp.shared.secret import Secret
 from roles.client.kinds.installed import ClientPrefect
-from roles.doctor.kinds.api_checks import see_version
-from roles.doctor.kinds.api_target import Case
+from roles.doctor.kinds.api_checks import check_version
+from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.findings import FAIL, OK, WARN
 from roles.prefect import versions
 from roles.prefect.kinds.releases import (
@@ -91,8 +91,8 @@ def refuses(step: ClientPrefect, host: Laptop) -> bool:
 def doctors_word(client: str, server: str, auth: bool, *work: str) -> str:
     """The status that the doctor gives to a pair, for what the client is there for."""
     secret = Secret("u:p") if auth else None
-    case = Case(Laptop("/"), "http://h/api", version=client, auth=secret, server_version=server, work=work)
-    found = see_version(case)
+    target = ApiTarget(Laptop("/"), "http://h/api", version=client, auth=secret, server_version=server, work=work)
+    found = check_version(target)
     assert found
     return found.status
 
@@ -130,10 +130,10 @@ def test_configure_client_and_doctor_say_the_same_of_a_laptop(tmp_path: Path, au
 
 
 def test_a_client_that_cannot_do_all_is_warned_of_what_fails() -> None:
-    found = see_version(Case(Laptop("/"), "http://h/api", version="3.4.0", server_version="3.3.5"))
+    found = check_version(ApiTarget(Laptop("/"), "http://h/api", version="3.4.0", server_version="3.3.5"))
     assert found and found.status == WARN and "no deployments" in found.text and "version_info" in found.text
-    old = Case(Laptop("/"), "http://h/api", version="3.6.13", auth=Secret("u:p"), server_version="3.9.1")
-    found = see_version(old)
+    old = ApiTarget(Laptop("/"), "http://h/api", version="3.6.13", auth=Secret("u:p"), server_version="3.9.1")
+    found = check_version(old)
     assert found and found.status == WARN and "too old" in found.cause and "3.9.1" in found.fix
 
 

@@ -17,7 +17,7 @@ from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
 from roles.worker.kinds import runs as worker_runs
 from roles.worker.kinds.pool import WorkPool
-from roles.worker.kinds.surplus import SurplusWorkers
+from roles.worker.kinds.stale import StaleWorkers
 from tests.unit.roles.test_stages import planned
 
 BASE = "ansible_host: 192.0.2.7, database: sqlite"
@@ -205,7 +205,7 @@ def test_only_our_own_units_of_that_instance_are_surplus() -> None:
         "/etc/prefect/default/worker.env": b"",
         "/etc/prefect/default/worker-old.env": b"",
     }
-    surplus = SurplusWorkers(
+    surplus = StaleWorkers(
         "default", "prefect-worker", keep=("prefect-worker-kept.service",), prefixes=("/etc/prefect/default/worker-",)
     )
     host: Any = OneHost(files, HttpAnswer(200, b"[]"))
