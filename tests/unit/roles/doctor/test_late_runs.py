@@ -116,17 +116,17 @@ def deployment(name: str, active: bool) -> dict[str, Any]:
     ],
 )
 def test_paused_deployments_with_active_schedules_are_a_note(
-    case: ApiTarget, monkeypatch: pytest.MonkeyPatch, paused: Any, note: str
+    target: ApiTarget, monkeypatch: pytest.MonkeyPatch, paused: Any, note: str
 ) -> None:
     monkeypatch.setattr(Answers, "told", {"Late": 0, "Scheduled": 0, "deployments/filter": paused})
-    found = check_schedules(case)
+    found = check_schedules(target)
     assert found and found.status == "ok"
     assert found.text.startswith("nothing is late") and found.text.endswith(note)
 
 
-def test_late_runs_and_paused_deployments_are_both_named(case: ApiTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_runs_and_paused_deployments_are_both_named(target: ApiTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"Late": 2, "Scheduled": 0, "deployments/filter": [deployment("a", True)]}
     monkeypatch.setattr(Answers, "told", told)
-    found = check_schedules(case)
+    found = check_schedules(target)
     assert found and found.status == "warn"
     assert found.text.startswith("2 flow runs are late; paused deployments") and "(a)" in found.text
