@@ -1,7 +1,7 @@
 """Writes docs/settings.md and docs/resources.md from the code. ``--check`` writes nothing and exits 1 on any drift.
 
-A module of roles/ or encamp/ that has a class ``Settings`` is part of the settings reference; every kind of
-encamp/resources/ and roles/*/kinds/ is part of the resource reference. Nothing is listed by hand.
+The settings of all roles (roles/registry.py) and each class ``Settings`` of encamp/ are the settings reference; every
+kind of encamp/resources/ and roles/*/kinds/ is part of the resource reference. Nothing is listed by hand.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from encamp.inventory.host import SUPPORTED  # noqa: E402
 from encamp.resources.base import HandlerResource, Resource  # noqa: E402
 from encamp.settings.describe import SettingDoc, describe  # noqa: E402
 from encamp.settings.type_names import default_text, type_name  # noqa: E402
+from roles.registry import ROLES, settings_of  # noqa: E402
 
 _NOTICE = "<!-- Written by docs/generate.py from the code: change the code, then run `python docs/generate.py`. -->"
 _SETTINGS_INTRO = """\
@@ -67,8 +68,8 @@ def _modules(folder: str, holding: str) -> Iterator[str]:
 
 
 def _settings_classes() -> list[type]:
-    names = [*_modules("encamp", "\nclass Settings:"), *_modules("roles", "\nclass Settings:")]
-    return [importlib.import_module(name).Settings for name in names]
+    names = _modules("encamp", "\nclass Settings:")
+    return [*(importlib.import_module(name).Settings for name in names), *settings_of(ROLES)]
 
 
 def _settings_text() -> str:

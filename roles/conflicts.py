@@ -7,10 +7,10 @@ from itertools import combinations
 
 from encamp.errors import InventoryError, SettingsError
 from encamp.site import Site, SiteHost
-from roles import stages
 from roles.network import address
+from roles.prefect.groups import SERVERS, is_server
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.layout import Layout
-from roles.server import role as prefect_server
 
 EXAMPLE = "personal: {port: 4202}"
 #: What a host's instances must each have for themselves: the setting, and its value for an instance.
@@ -22,10 +22,10 @@ _OWN: tuple[tuple[str, Callable[[SiteHost], str]], ...] = (
 
 def check(site: Site) -> None:
     """Raises SettingsError for two instances that would get in each other's way, on one host or as servers."""
-    for host in filter(stages.is_server, site.hosts):
+    for host in filter(is_server, site.hosts):
         for one, other in combinations(host.instances, 2):
             _check_pair(one, other, _OWN)
-    servers = [view for host in site.in_group(prefect_server.GROUP) for view in host.instances]
+    servers = [view for host in site.in_group(SERVERS) for view in host.instances]
     for one, other in combinations(servers, 2):
         if one.name != other.name:
             _check_pair(one, other, _OWN[1:])
@@ -33,9 +33,9 @@ def check(site: Site) -> None:
 
 def warnings(host: SiteHost, site: Site) -> list[str]:
     """Other servers that are the machine of this one: each deploy of one would undo the other's."""
-    servers = [one for one in site.in_group(prefect_server.GROUP) if _machine(one) == _machine(host)]
+    servers = [one for one in site.in_group(SERVERS) if _machine(one) == _machine(host)]
     others = [one.name for one in servers if one.name != host.name]
-    if not others or not host.in_group(prefect_server.GROUP):
+    if not others or not host.in_group(SERVERS):
         return []
     told = f"{host.name} and {', '.join(others)} are one machine ({host.inventory.address}), and write the same files"
     return [f"{told}: list it once, with an instance for each server (instances: {{default: {{}}, {EXAMPLE}}})"]
@@ -69,6 +69,6 @@ def _place(host: SiteHost) -> str:
 
 
 def _example(key: str, host: SiteHost) -> str:
-    return (
-        "4202" if key == "port" else f"http://{host.client_address or host.name}:{host.settings(address.Settings).port}"
-    )
+    if key == "port":
+        return "4202"
+    return str(Endpoint("http", host.client_address or host.name, host.settings(address.Settings).port))

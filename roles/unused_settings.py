@@ -5,18 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from encamp.errors import SettingsError
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles.client import database as client_database
-from roles.client import role as prefect_client
 from roles.database import connection as database_connection
 from roles.database import host as database_host
 from roles.database import settings as database
-from roles.network import access, address, firewall, tls
+from roles.network import address
 from roles.prefect import runtime
-from roles.server import role as prefect_server
-from roles.worker import pools as work_pools
+from roles.prefect.groups import is_server
+from roles.registry import ROLES
 from roles.worker import units as worker_units
 
 
@@ -59,7 +56,7 @@ def _no_stack(host: SiteHost, site: Site) -> str:
 
 
 def _stacks_own(host: SiteHost, site: Site) -> str:
-    alone = all(map(runtime.has_postgres, host.instances)) and not database_host.is_declared(host)
+    alone = all(map(database.has_postgres, host.instances)) and not database_host.is_declared(host)
     return "the Postgres of a stack has what its image has (runtime: compose)" if alone else ""
 
 
@@ -85,13 +82,7 @@ def _tls_other_than(*modes: str) -> Callable[[SiteHost, Site], str]:
     return why
 
 
-#: Whose settings are for one kind of host alone; but for those in WIDER, which others read, too.
-OF_SERVERS = (
-    *(address.Settings, tls.Settings, database.Settings, prefect_server.Settings, runtime.Settings),
-    *(access.Settings, firewall.Settings, work_pools.Settings),
-)
-OF_CLIENTS = (prefect_client.Settings, client_database.Settings)
-OF_KEEPERS = (database_host.Settings,)
+#: Settings of one role's hosts that other hosts read, too.
 WIDER = ("auth", "firewall", "client_database_sources")
 RULES = (
     Rule(("database_pool_size", "database_max_overflow", "database_name", "database_shared"), _file),
@@ -109,47 +100,32 @@ RULES = (
 )
 
 
-def warnings(host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> Iterator[str]:
+def warnings(host: SiteHost, site: Site) -> Iterator[str]:
     """What an instance is given in vain, with file and line. Not what others read that have it from the same line."""
-    yield from _misplaced(host, site, is_server)
+    yield from _misplaced(host, site)
     for rule in RULES:
         given = [key for key in rule.keys if host.origin(key)]
         why = rule.why(host, site) if given and (is_server(host) or not rule.server) else ""
         for key in given if why else ():
-            if not _read_elsewhere(rule, key, host, site, is_server):
+            if not _read_elsewhere(rule, key, host, site):
                 yield f"{host.origin(key)}: {key} has no effect: {why}"
 
 
-def _misplaced(host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> Iterator[str]:
+def _misplaced(host: SiteHost, site: Site) -> Iterator[str]:
     """Settings of another kind of host. What stands for all hosts is read by those that the inventory does not list."""
     views = [view for other in site.hosts for view in other.instances]
-    for classes, reads, owners in (
-        (OF_SERVERS, is_server, "servers"),
-        (OF_CLIENTS, _is_client, "clients"),
-        (OF_KEEPERS, lambda view: _keeps_postgres(view, is_server), "hosts with a Postgres of encamp's"),
-    ):
-        for key in [field.name for cls in classes for field in dataclasses.fields(cls) if field.name not in WIDER]:
+    for role in (role for role in ROLES if role.owners):
+        for key in [
+            field.name for cls in role.settings for field in dataclasses.fields(cls) if field.name not in WIDER
+        ]:
             where, shared = host.origin(key), site.inventory.variables.get(key)
-            if where is None or reads(host) or (shared and shared.origin == where):
+            if where is None or role.is_read_by(host) or (shared and shared.origin == where):
                 continue
-            if not any(reads(view) for view in views if view.origin(key) == where):
-                yield f"{where}: {key} has no effect: it is for {owners}, and {host.name} is none of them"
+            if not any(role.is_read_by(view) for view in views if view.origin(key) == where):
+                yield f"{where}: {key} has no effect: it is for {role.owners}, and {host.name} is none of them"
 
 
-def _is_client(host: SiteHost) -> bool:
-    return host.in_group(prefect_client.GROUP)
-
-
-def _keeps_postgres(host: SiteHost, is_server: Callable[[SiteHost], bool]) -> bool:
-    """Whether servers keep their data in a Postgres on this host, of its own or in a stack."""
-    try:
-        own = is_server(host) and any(database.kind(view) == "socket" for view in host.instances)
-        return own or database_host.is_declared(host)
-    except SettingsError:
-        return True  # its own deploy tells
-
-
-def _read_elsewhere(rule: Rule, key: str, host: SiteHost, site: Site, is_server: Callable[[SiteHost], bool]) -> bool:
+def _read_elsewhere(rule: Rule, key: str, host: SiteHost, site: Site) -> bool:
     """Whether an instance anywhere makes use of the same line."""
     views = (view for other in site.hosts for view in other.instances if view.origin(key) == host.origin(key))
     return any(not rule.why(view, site) for view in views if is_server(view) or not rule.server)

@@ -9,7 +9,7 @@ from typing import Any
 
 ROOT_LOG = "/var/log/encamp"
 NAME = "audit.jsonl"
-#: Bytes after which the file is put aside, once: two of them are kept.
+#: Bytes after which the file is renamed to NAME.1; one older file is kept.
 LIMIT = 5 << 20
 
 
@@ -19,8 +19,8 @@ def audit_file(is_root: bool, state: str) -> str:
 
 
 class Audit:
-    """Two lines a run that changes something: one before the first change, one at the end. A run that was cut off has
-    the first alone. A run that changes nothing leaves none."""
+    """Two lines for each run that changes something: one before the first change, one at the end. An interrupted run
+    leaves only the first; a run that changes nothing leaves none."""
 
     def __init__(self, path: str, run: dict[str, Any]) -> None:
         self._path, self._run = path, run
@@ -28,23 +28,23 @@ class Audit:
         self._begun = False
 
     def begin(self) -> None:
-        """Write down, before a first change, who is at work."""
+        """Record who runs what, before the first change."""
         if not self._begun:
             self._begun = True
             self._write({"event": "begin", **self._run})
 
     def changed(self, step: str) -> None:
-        """Remember a step that changed the host."""
+        """Record a step that changed the host."""
         self._changed.append(step)
 
     def end(self, outcome: str, failed: str = "") -> None:
-        """Write down how the run ended, if it changed or tried to change anything."""
+        """Record how the run ended, if it changed or tried to change anything."""
         if self._begun:
             result = {"outcome": outcome, "changed": self._changed, **({"failed": failed} if failed else {})}
             self._write({"event": "end", "id": self._run.get("id", ""), **result})
 
     def _write(self, entry: dict[str, Any]) -> None:
-        """Append one line. A trail that cannot be written (a full disk) must not stop what it tells of."""
+        """Append one line. A trail that cannot be written (a full disk) must not stop the deploy."""
         line = json.dumps({"time": round(time.time(), 3), **entry}) + "\n"
         try:
             os.makedirs(os.path.dirname(self._path), 0o750, exist_ok=True)

@@ -1,11 +1,12 @@
-"""Stage 0: the text given to ``python3 -I -S -c``. It holds no data, so nothing secret stands in a process table.
+"""Stage 0: the text given to ``python3 -I -S -c``. It contains no data, so no secret appears in the process list.
 
-It says READY with its protocol, its Python version and the hashes of the sources that root's earlier runs left compiled
-in ``/run/encamp`` (see ``encamp.agent.compiled``), skips stray lines until the announced header, reads exactly that
-many bytes, and hands the sources to an importer in memory: nothing of the agent is ever written to the host's disk.
-It imports what all runs need after it said READY, while the answer is under way.
+It prints READY with its protocol, its Python version and the hashes of the sources that root's earlier runs kept
+compiled in ``/run/encamp`` (see ``encamp.agent.code_cache``), skips stray lines until the announced header, reads
+exactly that many bytes, and hands the sources to an in-memory importer: the agent is never written to the host's disk.
+It imports what all runs need after READY, while the answer is on its way.
 
-What is kept is believed only in a directory that root alone can enter, for this very Python, and with its own hash.
+Kept sources are used only from a directory that only root can enter, for the same Python version, and with a matching
+hash.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ from encamp.shared.wire import HEARTBEAT_SECONDS, SILENCE_LIMIT, Blob
 
 
 class ControllerGone(Exception):
-    """The link to the controller is cut. The step at hand has ended; nothing more is started."""
+    """The connection to the controller is lost. The current step has ended; no further step starts."""
 
 
 class Channel:
-    """Events to the controller as JSON lines, each redacted; blobs from it, each asked for by hash."""
+    """Events to the controller as JSON lines, each redacted; blobs from it, each requested by hash."""
 
     def __init__(self, source: int, sink: int, redact: Redactor, silence: float = SILENCE_LIMIT) -> None:
         self._source, self._sink, self._redact, self._silence = source, sink, redact, silence
@@ -32,7 +32,7 @@ class Channel:
 
     @classmethod
     def private(cls, redact: Redactor) -> Channel:
-        """Keep stdin and stdout for ourselves: children get /dev/null, and what they print goes to stderr."""
+        """Reserve stdin and stdout for the agent: children read /dev/null, and what they print goes to stderr."""
         source, sink = os.dup(0), os.dup(1)
         os.set_inheritable(source, False)
         os.set_inheritable(sink, False)
@@ -45,11 +45,11 @@ class Channel:
         return channel
 
     def listen(self) -> None:
-        """Take in what the controller says from now on."""
+        """Start reading what the controller sends."""
         threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, event: dict[str, Any]) -> None:
-        """Send one event. Raises ControllerGone when nobody reads any more."""
+        """Send one event. Raises ControllerGone when the controller no longer reads."""
         line = json.dumps(redacted(event, self._redact)).encode() + b"\n"
         with self._lock:
             try:
@@ -61,7 +61,7 @@ class Channel:
             raise ControllerGone
 
     def _write(self, data: bytes) -> None:
-        """Raises OSError when the other end is closed, or has taken nothing for too long."""
+        """Raises OSError when the other end is closed, or has read nothing for too long."""
         while data:
             if not select.select([], [self._sink], [], self._silence)[1]:
                 raise TimeoutError
@@ -72,7 +72,7 @@ class Channel:
         self.send({**data, "event": kind, "text": text})
 
     def fetch(self, blob: Blob) -> bytes:
-        """Ask for a blob and prove its hash. The answer is a header line with its length, then zlib data."""
+        """Request a blob and verify its hash. The answer is a header line with its length, then zlib data."""
         import hashlib
 
         data = self._answer({"event": "need", "sha256": blob.sha256})
@@ -81,7 +81,7 @@ class Channel:
         return data
 
     def sources(self, module: str) -> Any:
-        """Ask for a module that did not come along: ``{name: (is a package, source)}`` of it and what it needs."""
+        """Request a module that was not sent: ``{name: (is a package, source)}`` of it and its imports."""
         return json.loads(self._answer({"event": "import", "module": module}))
 
     def _answer(self, question: dict[str, Any]) -> bytes:
@@ -89,7 +89,7 @@ class Channel:
             self.send(question)
             header = b""
             while not header.endswith(b"\n"):
-                header = (header + self._take(1)).lstrip(b"\n")  # an empty line only says that somebody is there
+                header = (header + self._take(1)).lstrip(b"\n")  # an empty line answers a heartbeat
             left, parts = int(header), []
             while left:
                 part = self._take(min(left, 65536))
@@ -98,7 +98,8 @@ class Channel:
         return zlib.decompress(b"".join(parts))
 
     def _take(self, count: int) -> bytes:
-        """The next bytes from the controller. Raises ControllerGone when it has closed the way, or fallen silent."""
+        """The next bytes from the controller. Raises ControllerGone when it closed the connection, or is silent for too
+        long."""
         with self._arrived:
             while not self._inbox:
                 if self._gone or self._closed:
@@ -110,7 +111,7 @@ class Channel:
         return data
 
     def _listen(self) -> None:
-        """Take in what comes, in a thread of its own: a controller that is there answers every heartbeat."""
+        """Read what arrives, in a separate thread: a live controller answers every heartbeat."""
         while not self._closed:
             data = self._read()
             with self._arrived:
@@ -129,14 +130,14 @@ class Channel:
                 return b""
 
     def start_heartbeat(self) -> None:
-        """Tell the controller every few seconds that the agent lives, so that a dead link is told from a long step.
+        """Send a heartbeat every few seconds, so that the controller can tell a dead connection from a long step.
 
-        It answers. Once it has, and then is silent for as long as it would itself bear, it counts as gone: a host must
-        not stay locked until its own TCP finds out (a quarter of an hour).
+        The controller answers each. Once it has, and is then silent for its own limit, it counts as gone: a host must
+        not stay locked until TCP times out (a quarter of an hour).
         """
-        self._wind()
+        self._schedule_beat()
 
-    def _wind(self) -> None:
+    def _schedule_beat(self) -> None:
         beat = threading.Timer(HEARTBEAT_SECONDS, self._beat)
         beat.daemon = True
         beat.start()
@@ -151,7 +152,7 @@ class Channel:
             self.send({"event": "alive"})
         except ControllerGone:
             return
-        self._wind()
+        self._schedule_beat()
 
 
 def redacted(data: Any, redact: Redactor) -> Any:

@@ -1,6 +1,6 @@
-"""The agent's compiled sources, kept in memory's file system until the host's next boot.
+"""The agent's compiled sources, kept in /run (memory) until the host's next boot.
 
-A later run of root then need not send them, nor compile them. Stage 0 (``encamp.agent.boot``) reads what this writes.
+Later runs as root then neither send nor compile them again. Stage 0 (``encamp.agent.boot``) reads what this writes.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import marshal
 import os
 from typing import Any
 
-#: How many sets of sources are kept: tasks and hosts' roles differ in what they need.
+#: How many sets of sources are kept: tasks and roles need different ones.
 KEEP = 4
 
 
 def keep(importer: Any) -> None:
-    """Keep what was sent to stage 0's ``importer`` in this run, if anything. A host that cannot keep it loses nothing.
+    """Keep the sources that this run sent to stage 0's ``importer``. Errors of the file system are ignored.
 
-    Programs that a kind installs as they are (``#!``) stay sources.
+    Programs that a kind installs unchanged (``#!``) stay sources.
     """
     if not importer.new or os.geteuid() != 0:
         return
@@ -31,13 +31,13 @@ def keep(importer: Any) -> None:
 
 
 def _write(directory: str, name: str, body: bytes) -> None:
-    """Write a file, whole or not at all, where root alone can enter. Raises OSError."""
+    """Write a file atomically into a directory that only root can enter. Raises OSError."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(directory, 0o700)
     folder = os.open(directory, os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        found = os.fstat(folder)
-        if found.st_uid != 0 or found.st_mode & 0o077:
+        status = os.fstat(folder)
+        if status.st_uid != 0 or status.st_mode & 0o077:
             return
         candidate = f".new-{os.getpid()}"
         handle = os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)

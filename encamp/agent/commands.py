@@ -19,7 +19,7 @@ Env = Mapping[str, Union[str, Secret]]
 def execute(
     argv: Sequence[str], stdin: Union[str, Secret], env: Optional[Env], as_user: str, timeout: float, cwd: str
 ) -> Result:
-    """Run a command with a clean environment, as another user where asked. Never raises for what the command does."""
+    """Run a command with a clean environment, as ``as_user`` if given. Never raises for an exit code."""
     argv = tuple(argv)
     environment, identity = _identity(as_user)
     for name, value in (env or {}).items():
@@ -38,7 +38,7 @@ def execute(
             try:
                 out, err = child.communicate(text.encode(), timeout=timeout)
             except BaseException:
-                _end(child)  # a time-out, or the step's time is up: nothing of it may work on
+                _terminate(child)  # a timeout, of the command or of the step: none of its processes may keep running
                 raise
     except FileNotFoundError as error:
         return Result(argv, 127, "", f"{error.filename}: not found")
@@ -46,16 +46,16 @@ def execute(
         return Result(argv, 126, "", f"{error.filename}: {error.strerror}")
     except subprocess.TimeoutExpired as error:
         return Result(
-            argv, 124, "", f"no end within {timeout:.0f} s\n{(error.stderr or b'').decode('utf-8', 'replace')}"
+            argv, 124, "", f"timed out after {timeout:.0f} s\n{(error.stderr or b'').decode('utf-8', 'replace')}"
         )
     return Result(argv, child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a command with all that it started."""
-    from encamp.agent.orphans import end_below
+def _terminate(child: subprocess.Popen[bytes]) -> None:
+    """Terminate a command and all its descendants."""
+    from encamp.agent.orphans import terminate_tree
 
-    end_below(child.pid)
+    terminate_tree(child.pid)
     child.kill()
 
 
@@ -64,7 +64,7 @@ def _identity(as_user: str) -> tuple[dict[str, str], dict[str, Any]]:
     try:
         entry = pwd.getpwnam(as_user) if as_user else pwd.getpwuid(os.geteuid())
     except KeyError:
-        raise Failure(f"there is no user {as_user} on this host") from None
+        raise Failure(f"user {as_user} does not exist on this host") from None
     environment = {
         "PATH": SYSTEM_PATH,
         "LANG": "C.UTF-8",

@@ -1,23 +1,23 @@
-"""Which file systems of the host are full: the cause that no program names well when it fails."""
+"""Which file systems of the host are full: a cause that most programs report badly."""
 
 from __future__ import annotations
 
 import os
 from typing import Iterator
 
-#: Bytes. Whoever said that no space was left may have freed some since.
+#: Bytes. A program that ran out of space may have freed some since.
 LITTLE, HARDLY_ANY = 64 << 20, 1 << 20
-SAID = ("no space left", "disk full", "disk is full", "disk quota exceeded", "not enough free space")
-#: The firmware's variables: always nearly full, and nothing is kept there.
+PHRASES = ("no space left", "disk full", "disk is full", "disk quota exceeded", "not enough free space")
+#: The firmware's variables: always nearly full, and irrelevant here.
 NO_DISKS = ("efivarfs",)
 
 
-def shortage(said: str) -> str:
-    """The file systems that may be why something failed, as a cause for people; empty when there is room.
+def shortage(output: str) -> str:
+    """The file systems that may have caused a failure, as a cause for the operator; empty when there is space.
 
-    ``said`` is all that the failure said: one that speaks of space makes little of it suspicious.
+    ``output`` is the failure's whole text: where it mentions disk space, the limit for "full" is higher.
     """
-    limit = LITTLE if any(words in said.lower() for words in SAID) else HARDLY_ANY
+    limit = LITTLE if any(words in output.lower() for words in PHRASES) else HARDLY_ANY
     return "; ".join(_full(limit))
 
 
@@ -26,21 +26,21 @@ def _full(limit: int) -> Iterator[str]:
     seen = set()
     for place in _mounts():
         try:
-            device, found = os.stat(place).st_dev, os.statvfs(place)
+            device, usage = os.stat(place).st_dev, os.statvfs(place)
         except OSError:
             continue
-        if device in seen or not found.f_blocks:
+        if device in seen or not usage.f_blocks:
             continue
         seen.add(device)
-        if found.f_bavail * found.f_frsize < min(limit, found.f_blocks * found.f_frsize // 2):
-            yield told(place, found)
-        elif found.f_files and not found.f_favail:
-            yield f"the file system at {place} has no inodes left: it holds too many files"
+        if usage.f_bavail * usage.f_frsize < min(limit, usage.f_blocks * usage.f_frsize // 2):
+            yield describe(place, usage)
+        elif usage.f_files and not usage.f_favail:
+            yield f"the file system at {place} has no inodes left: it contains too many files"
 
 
-def told(place: str, found: os.statvfs_result) -> str:
+def describe(place: str, usage: os.statvfs_result) -> str:
     """How full a file system is."""
-    free, size = (count * found.f_frsize for count in (found.f_bavail, found.f_blocks))
+    free, size = (count * usage.f_frsize for count in (usage.f_bavail, usage.f_blocks))
     return f"the file system at {place} is full: {_amount(free)} of {_amount(size)} left"
 
 

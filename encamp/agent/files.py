@@ -14,14 +14,14 @@ from encamp.resources.base import Failure
 from encamp.resources.system import OsRelease, Stat
 from encamp.shared.secret import Secret
 
-#: What ends the name of a file that is being written, beside the one that it is to replace.
+#: Suffix of the temporary file that replaces another one by rename.
 NEW = ".encamp-new"
 KINDS = ((stat_module.S_ISLNK, "symlink"), (stat_module.S_ISDIR, "directory"), (stat_module.S_ISREG, "file"))
 
 
 @contextlib.contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Turn the operating system's errors into failures that say what to do."""
+    """Turn OSError into Failure, with a fix where one is known."""
     try:
         yield
     except OSError as error:
@@ -29,7 +29,7 @@ def explained(path: str) -> Iterator[None]:
             errno.ENOSPC: "free some space on that file system, then deploy again",
             errno.EDQUOT: "raise the quota, then deploy again",
             errno.EROFS: "mount that file system read-write",
-            errno.EACCES: "deploy as a user who may write there (become: true)",
+            errno.EACCES: "deploy as a user with write permission there (become: true)",
             errno.EPERM: "the path may be immutable (lsattr) or on a file system without owners",
         }
         place = str(error.filename or path).replace(f"/.{os.path.basename(path)}{NEW}", f"/{os.path.basename(path)}")
@@ -40,18 +40,18 @@ def explained(path: str) -> Iterator[None]:
 def stat(path: str) -> Optional[Stat]:
     """lstat with names for owner and group (the number where there is no name)."""
     try:
-        found = os.lstat(path)
-        kind = next((name for test, name in KINDS if test(found.st_mode)), "other")
+        status = os.lstat(path)
+        kind = next((name for test, name in KINDS if test(status.st_mode)), "other")
         target = os.readlink(path) if kind == "symlink" else ""
     except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
-        return None  # gone, perhaps between the two calls, as entries of /proc do
+        return None  # removed between the two calls, as entries of /proc may be
     return Stat(
         kind,
-        stat_module.S_IMODE(found.st_mode),
-        _user_name(found.st_uid),
-        _group_name(found.st_gid),
-        found.st_size,
-        found.st_mtime,
+        stat_module.S_IMODE(status.st_mode),
+        _user_name(status.st_uid),
+        _group_name(status.st_gid),
+        status.st_size,
+        status.st_mtime,
         target,
     )
 
@@ -83,7 +83,7 @@ def os_release() -> OsRelease:
 
 
 def candidate_of(path: str) -> str:
-    """Where the new content of ``path`` stands until it is whole."""
+    """The temporary file that new content of ``path`` is written to."""
     return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}{NEW}")
 
 
@@ -95,7 +95,7 @@ def write_atomic(
     mode: int,
     validate: Optional[Callable[[str], None]],
 ) -> None:
-    """Write beside the target, with owner and mode from the first byte; validate; fsync; rename."""
+    """Write a temporary file with final owner and mode; fsync; validate; rename it over the target."""
     content = data.reveal().encode() if isinstance(data, Secret) else data.encode() if isinstance(data, str) else data
     candidate = candidate_of(path)
     with explained(path):
@@ -149,7 +149,7 @@ def link_atomic(path: str, target: str) -> None:
 
 
 def set_owner(path: str, owner: str, group: str) -> None:
-    """Change owner and group of the path itself, not of a link's target. Empty: leave."""
+    """Change owner and group of the path itself, not of a link's target. Empty: unchanged."""
     with explained(path):
         os.lchown(path, _uid(owner), _gid(group))
 
@@ -161,7 +161,7 @@ def set_mode(path: str, mode: int) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file, a link, or a directory with all that is in it."""
+    """Remove a file, a link, or a directory with its contents."""
     import shutil
 
     with explained(path):
@@ -200,7 +200,7 @@ def _uid(owner: str) -> int:
     try:
         return pwd.getpwnam(owner).pw_uid
     except KeyError:
-        raise Failure(f"there is no user {owner} on this host") from None
+        raise Failure(f"user {owner} does not exist on this host") from None
 
 
 def _gid(group: str) -> int:
@@ -209,11 +209,11 @@ def _gid(group: str) -> int:
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
-        raise Failure(f"there is no group {group} on this host") from None
+        raise Failure(f"group {group} does not exist on this host") from None
 
 
 def own_home() -> str:
-    """This user's home: HOME, as every program takes it, unless it is someone else's (sudo may keep the caller's)."""
+    """This user's home: HOME, unless that belongs to another user (sudo may keep the caller's)."""
     named = os.environ.get("HOME", "")
     try:
         if os.path.isabs(named) and os.stat(named).st_uid == os.geteuid():

@@ -1,7 +1,7 @@
-"""HTTP from the host, with the standard library alone.
+"""HTTP from the host, with the standard library only.
 
-``http.client`` and not ``urllib.request``: it imports in a fraction of the time, which every run pays, and it knows
-nothing of the environment's proxy variables.
+``http.client`` instead of ``urllib.request``: it imports faster, which every run pays for, and ignores the proxy
+variables of the environment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HOPS = 5
 
 
 def request(method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str) -> HttpAnswer:
-    """One request, redirects followed. What went wrong on the network stands in ``error``, with status 0."""
+    """One request, following redirects. A network error gives status 0 and the reason in ``error``."""
     import http.client
 
     try:
@@ -37,7 +37,7 @@ def request(method: str, url: str, body: Any, headers: Mapping[str, str], timeou
 
 
 def _exchange(method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str) -> HttpAnswer:
-    """One request on a connection of its own. Raises what the network raises."""
+    """One request on a connection of its own. Raises the network's errors."""
     data = None if body is None else json.dumps(body).encode()
     sent = {"User-Agent": "encamp", **({"Content-Type": "application/json"} if data is not None else {}), **headers}
     connection, path = _connection(url, timeout, ca_file)
@@ -50,14 +50,14 @@ def _exchange(method: str, url: str, body: Any, headers: Mapping[str, str], time
 
 
 def _connection(url: str, timeout: float, ca_file: str) -> tuple[http.client.HTTPConnection, str]:
-    """A connection for an address, and the path to ask for on it. Raises ValueError for what is no HTTP address."""
+    """A connection for an address, and the path to request. Raises ValueError for any other URL."""
     import http.client
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url} is no HTTP address")
+        raise ValueError(f"{url} is not an HTTP URL")
     if parts.scheme == "http":
         return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout), path
     import ssl
@@ -67,7 +67,7 @@ def _connection(url: str, timeout: float, ca_file: str) -> tuple[http.client.HTT
 
 
 def _redirected(url: str, location: str, headers: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
-    """The next address, and the headers for it: credentials stay with the server they were given for."""
+    """The next address, and the headers for it: credentials are sent to their own server only."""
     from urllib.parse import urljoin, urlsplit
 
     target = urljoin(url, location)

@@ -1,7 +1,7 @@
-"""What must survive a crash: handlers still due, and the lock that says who is at work.
+"""What must survive a crash: pending handlers, and the lock that names the current run.
 
-The pending mark of a handler is written before the change that needs it, so neither a kill nor a cut link can lose a
-restart. The lock is a ``flock``: it ends with its process, whatever ends that.
+The pending mark of a handler is written before the change that needs it, so neither a kill nor a lost connection can
+lose a restart. The lock is a ``flock``: it is released when its process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def state_directory(is_root: bool, home: str) -> str:
 
 
 def lock_path(is_root: bool, home: str) -> str:
-    """The lock file: in /run for root, so that it is gone with the boot; else with the user's state."""
+    """The lock file: in /run for root, so that a reboot removes it; else in the user's state."""
     return "/run/encamp.lock" if is_root else os.path.join(state_directory(False, home), "lock")
 
 
 def mark_now() -> Mark:
-    """This moment, as a mark that later boots can tell from their own time."""
+    """This moment, as a mark that also names the current boot."""
     return Mark(_boot(), time.monotonic())
 
 
@@ -41,8 +41,8 @@ def _boot() -> str:
 class Journal:
     """Handlers that were notified and have not run yet, by id, each with its wire form and its mark.
 
-    A mark is open (its moment is None) until the change is made: a unit that starts meanwhile has read what was there
-    before. A run that was killed leaves it open; the change was then made before this run began.
+    A mark is open (its moment is None) until the change is made: a unit that starts meanwhile has read the old
+    files. A killed run leaves it open; the change was then made before the current run began.
     """
 
     def __init__(self, directory: str, read_only: bool) -> None:
@@ -58,13 +58,13 @@ class Journal:
             return {}
         if not loaded or not isinstance(loaded, dict):
             return {}
-        from encamp.agent.old_names import renamed  # sent only to a host that has something due
+        from encamp.agent.old_names import renamed  # sent only to a host with pending handlers
 
         pending: dict[str, dict[str, Any]] = renamed(loaded)
         return pending
 
     def ids(self) -> list[str]:
-        """Handlers still due, oldest notification first."""
+        """Ids of pending handlers, oldest notification first."""
         return list(self._pending)
 
     def handler(self, handler_id: str) -> tuple[Any, Mark]:
@@ -74,14 +74,14 @@ class Journal:
         return entry["resource"], Mark(boot, self._began if moment is None else moment)
 
     def notify(self, handlers: Mapping[str, Any]) -> None:
-        """Remember, on disk, that handlers (wire form by id) are due because of a change that is about to be made."""
+        """Record on disk that handlers (wire form by id) are pending because of a change that is about to be made."""
         mark = [_boot(), None]
         self._pending.update({name: {"resource": resource, "mark": mark} for name, resource in handlers.items()})
         if handlers:
             self._save()
 
-    def settle(self, handler_ids: Sequence[str]) -> None:
-        """Remember that the change is made: what starts from now on has seen it."""
+    def confirm(self, handler_ids: Sequence[str]) -> None:
+        """Record that the change is made: a unit that starts from now on reads the new files."""
         mark = mark_now()
         for handler_id in handler_ids:
             self._pending[handler_id]["mark"] = [mark.boot, mark.monotonic]
@@ -89,7 +89,7 @@ class Journal:
             self._save()
 
     def clear(self, handler_id: str) -> None:
-        """Forget a handler that has run."""
+        """Remove a handler that has run."""
         del self._pending[handler_id]
         self._save()
 
@@ -103,18 +103,18 @@ class Journal:
             files.write_atomic(self._path, json.dumps(self._pending), "", "", 0o600, None)
         else:
             files.remove(self._path)
-            files.remove(files.candidate_of(self._path))  # of a run that was killed while it wrote
+            files.remove(files.candidate_of(self._path))  # left by a run that was killed while writing
 
 
-def told(holder: dict[str, Any]) -> str:
-    """A run as people name it: what by whom."""
+def describe_holder(holder: dict[str, Any]) -> str:
+    """A run for people: ``command by user``."""
     return f"{holder.get('command', 'another run')} by {holder.get('who', 'someone')}"
 
 
 class HostLock:
     """One run at a time on a host. Hold it with :meth:`take`; it is released by the end of the process.
 
-    ``cut_off``: what is known of the run that was killed while it held the lock, if the last one was.
+    ``cut_off``: the holder's data of the last run, if it was killed while it held the lock.
     """
 
     def __init__(self, path: str) -> None:
@@ -123,7 +123,7 @@ class HostLock:
         self.cut_off: dict[str, Any] = {}
 
     def take(self, holder: dict[str, Any]) -> Optional[dict[str, Any]]:
-        """Take the lock for ``holder``. Returns None, or what is known of the run that holds it."""
+        """Take the lock for ``holder``. Returns None, or the data of the run that holds it."""
         if not os.path.isdir(os.path.dirname(self._path)):
             files.make_directory(os.path.dirname(self._path), "", "", 0o700)
         with files.explained(self._path):
@@ -131,48 +131,49 @@ class HostLock:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            found = self._read_holder(handle)
+            current = self._read_holder(handle)
             os.close(handle)
-            return found
-        if not self._is_there(handle):  # its last holder removed it just now
+            return current
+        if not self._is_current(handle):  # its last holder removed it just now
             os.close(handle)
             return self.take(holder)
         self._handle = handle
         self.cut_off = self._read_holder(handle)
-        us = {**holder, "pid": os.getpid(), "session": os.getsid(0), "since": time.time()}
+        ours = {**holder, "pid": os.getpid(), "session": os.getsid(0), "since": time.time()}
         with files.explained(self._path):
             os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(us).encode(), 0)
+            os.pwrite(handle, json.dumps(ours).encode(), 0)
         return None
 
     def wait(self, holder: dict[str, Any], seconds: float, say: Callable[[str], None]) -> Optional[dict[str, Any]]:
-        """Take the lock, asking again for at most ``seconds``. Returns None, or what is known of who still holds it.
+        """Take the lock, trying again for at most ``seconds``. Returns None, or the data of the run that still holds
+        it.
 
-        Where the last holder was killed, what it left at work is waited for. Raises Failure when that does not end.
+        Where the last holder was killed, waits for the processes it left. Raises Failure when those do not end.
         """
         deadline = time.monotonic() + seconds
-        found = self.take(holder)
-        if found is not None and seconds:
-            say(f"waiting for {told(found)} to end")
-        while found is not None and time.monotonic() < deadline:
+        current = self.take(holder)
+        if current is not None and seconds:
+            say(f"waiting for {describe_holder(current)} to finish")
+        while current is not None and time.monotonic() < deadline:
             time.sleep(0.5)
-            found = self.take(holder)
-        if found is None and self.cut_off.get("session"):
+            current = self.take(holder)
+        if current is None and self.cut_off.get("session"):
             from encamp.agent.orphans import wait_until_gone
 
             wait_until_gone(self.cut_off["session"], say)
-        return found
+        return current
 
     def release(self) -> None:
-        """Give the lock back and leave no file behind. A process that is killed leaves the file, and no lock on it."""
+        """Release the lock and remove its file. A killed process leaves the file, but no lock on it."""
         if self._handle is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
             os.close(self._handle)
             self._handle = None
 
-    def _is_there(self, handle: int) -> bool:
-        """Whether the file that was locked is still the one that others will find."""
+    def _is_current(self, handle: int) -> bool:
+        """Whether the locked file is still the one at the path."""
         try:
             return os.path.samestat(os.fstat(handle), os.stat(self._path))
         except FileNotFoundError:

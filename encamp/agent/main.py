@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from encamp.agent.audit import NAME, Audit, audit_file
 from encamp.agent.channel import Channel, ControllerGone
-from encamp.agent.journal import HostLock, Journal, lock_path, state_directory, told
+from encamp.agent.journal import HostLock, Journal, describe_holder, lock_path, state_directory
 from encamp.agent.loop import Loop, failure_event
 from encamp.agent.system import Host
 from encamp.resources.base import Failure
 from encamp.shared.secret import Redactor, Secret
+from encamp.shared.wire import DRIFTED
 
 if TYPE_CHECKING:
-    from encamp.agent.saved_plan import Guard
+    from encamp.agent.saved_plan import SavedPlanChecker
 
 
 def main(job: dict[str, Any], importer: Any) -> None:
     """Carry out ``job`` (see ``encamp.planning.job``). Ends the process; the last event is ``done``.
 
-    ``importer`` is stage 0's importer of sources: it is told how to ask the controller for modules it lacks.
+    ``importer`` is stage 0's importer of sources: it gets a way to request missing modules from the controller.
     """
     os.umask(0o022)
     _own_session()
@@ -50,13 +51,13 @@ def main(job: dict[str, Any], importer: Any) -> None:
 
 
 def _own_session() -> None:
-    """Leave the session of whoever started us: our children are then told from others, and none has a terminal."""
-    with contextlib.suppress(PermissionError):  # it is our own already
+    """Start a session: the agent's children are then distinguishable from others, and have no terminal."""
+    with contextlib.suppress(PermissionError):  # already the leader of one
         os.setsid()
 
 
 def _outcome(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """Run. What fails before the first step is told like a step. Returns the fields of the ``done`` event."""
+    """Run. A failure before the first step is reported as step ``begin``. Returns the fields of the ``done`` event."""
     try:
         return _run(job, channel)
     except Failure as failure:
@@ -65,7 +66,7 @@ def _outcome(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
 
 def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """Take the lock, unless nothing is to be changed, and work. Returns the fields of the ``done`` event."""
+    """Take the lock, unless in check mode, and run the steps. Returns the fields of the ``done`` event."""
     host = Host(channel.fetch, channel.say, job["diff"])
     state = job.get("state") or state_directory(host.is_root, host.home)
     channel.start_heartbeat()
@@ -77,59 +78,61 @@ def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         return {"outcome": "locked", "holder": holder}
     try:
         if lock.cut_off:
-            channel.say("note", f"{told(lock.cut_off)} was cut off; this run goes on from there")
+            channel.say("note", f"{describe_holder(lock.cut_off)} was interrupted; this run continues from there")
         return _work(job, channel, host, state)
     finally:
         lock.release()
 
 
 def _work(job: dict[str, Any], channel: Channel, host: Host, state: str) -> dict[str, Any]:
-    """Work through the steps. Returns the fields of the ``done`` event."""
+    """Run the steps. Returns the fields of the ``done`` event."""
     started = time.monotonic()
     audit = Audit(f"{job['state']}/{NAME}" if job.get("state") else audit_file(host.is_root, state), job["run"])
-    guard = _guard(job, host)
+    checker = _saved_plan_checker(job, host)
     result: dict[str, Any] = {"outcome": "ok"}
-    if guard and not job["check"]:
-        result = _looked_through(job, channel, state, audit, guard)
+    if checker and not job["check"]:
+        result = _precheck(job, channel, state, audit, checker)
     if result["outcome"] == "ok":
-        loop = Loop(host, Journal(state, read_only=job["check"]), audit, channel.send, job, guard)
-        result = _ended(loop, guard if job["check"] else None)
+        loop = Loop(host, Journal(state, read_only=job["check"]), audit, channel.send, job, checker)
+        result = _finish(loop, checker if job["check"] else None)
         audit.end(result["outcome"], loop.failed)
     return {**result, "seconds": round(time.monotonic() - started, 3)}
 
 
-def _ended(loop: Loop, guard: Optional[Guard]) -> dict[str, Any]:
-    """Run a loop. With a ``guard`` the host must also be as its saved plan found it."""
+def _finish(loop: Loop, checker: Optional[SavedPlanChecker]) -> dict[str, Any]:
+    """Run a loop. With a ``checker`` the host must also be as it was when the plan was saved."""
     try:
         loop.run()
     except Failure:
         return {"outcome": "failed", "counts": loop.counts}
-    moved = guard.moved() if guard else None
-    return {"outcome": "moved on", "failure": moved} if moved else {"outcome": "ok", "counts": loop.counts}
+    drift = checker.drift() if checker else None
+    return {"outcome": DRIFTED, "failure": drift} if drift else {"outcome": "ok", "counts": loop.counts}
 
 
-def _guard(job: dict[str, Any], host: Host) -> Optional[Guard]:
-    """What stands for the saved plan that a job makes, compares or applies; its module travels only then."""
+def _saved_plan_checker(job: dict[str, Any], host: Host) -> Optional[SavedPlanChecker]:
+    """The checker for the saved plan that a job makes, compares or applies; its module is sent only then."""
     if "plan" not in job:
         return None
-    from encamp.agent.saved_plan import Guard
+    from encamp.agent.saved_plan import SavedPlanChecker
 
-    return Guard(job["plan"], host)
+    return SavedPlanChecker(job["plan"], host)
 
 
-def _looked_through(job: dict[str, Any], channel: Channel, state: str, audit: Audit, guard: Guard) -> dict[str, Any]:
-    """Before a saved plan is applied: look at every step as the plan did, and tell only of one that fails."""
+def _precheck(
+    job: dict[str, Any], channel: Channel, state: str, audit: Audit, checker: SavedPlanChecker
+) -> dict[str, Any]:
+    """Before a saved plan is applied: check every step as the plan did, and report only a failed one."""
 
-    def tell(event: dict[str, Any]) -> None:
+    def report(event: dict[str, Any]) -> None:
         if event.get("status") == "failed":
             channel.send(event)
 
-    quiet = Host(channel.fetch, lambda *said: None, want_diff=True)
-    return _ended(Loop(quiet, Journal(state, read_only=True), audit, tell, {**job, "check": True}, guard), guard)
+    quiet = Host(channel.fetch, lambda *message: None, want_diff=True)
+    return _finish(Loop(quiet, Journal(state, read_only=True), audit, report, {**job, "check": True}, checker), checker)
 
 
 def secrets_in(data: Any) -> list[Secret]:
-    """Every secret value of a job, wherever it stands."""
+    """Every secret value in a job."""
     if isinstance(data, dict):
         if "$secret" in data:
             return [Secret(data["$secret"])]

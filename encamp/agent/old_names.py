@@ -1,4 +1,4 @@
-"""Kinds under the names that older versions of encamp left on hosts, in what was still due."""
+"""Old names of kinds, as older versions of encamp recorded them for pending handlers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A saved plan on the host: what each step found, as a keyed hash, and whether that is still so.
+"""A saved plan on the host: what each step found, as a keyed hash, and whether that still holds.
 
-Travels only with jobs that make or apply a saved plan. The key is that plan's own: a hash without it, of a file that
-holds a short password, would tell the password to whoever has the plan and patience.
+Sent only with jobs that make or apply a saved plan. Each plan has its own key: from a hash without a key, a short
+password in a file could be guessed by anyone who has the plan.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from encamp.resources.base import Change, Failure
 from encamp.resources.system import Reader
 from encamp.shared.record import record
 
-#: Lines of a refusal that name steps.
+#: How many steps a refusal lists.
 SHOWN = 12
 
 
 @record
-class Found:
-    """What a step found: its status, what differed, and the hash of the file that it is named after, if it is one."""
+class Observation:
+    """What a step found: its status, its changes, and the hash of the file in its id, if any."""
 
     status: str
     changes: tuple[tuple[str, str, str, str], ...] = ()
@@ -32,8 +32,8 @@ class Found:
         return {change[0] for change in self.changes}
 
 
-class Guard:
-    """Notes what the steps of a check find, and permits changes that are the planned ones.
+class SavedPlanChecker:
+    """Records what steps of a check find, and permits only the planned changes.
 
     ``data`` is ``{"key": secret, "expected": {step: [status, hash]}}``; without ``expected`` a plan is being made.
     """
@@ -42,15 +42,15 @@ class Guard:
         self._key: bytes = data["key"]["$secret"].encode()
         self._expected: Optional[Mapping[str, Sequence[str]]] = data.get("expected")
         self._host = host
-        self._seen: dict[str, Found] = {}
+        self._seen: dict[str, Observation] = {}
 
-    def found(self, step_id: str, status: str, changes: Sequence[Change]) -> str:
-        """Note what a step of a check found. Returns its keyed hash; empty unless something would change."""
-        self._seen[step_id] = seen = self._look(step_id, status, changes)
+    def observe(self, step_id: str, status: str, changes: Sequence[Change]) -> str:
+        """Record what a step of a check found. Returns its keyed hash; empty unless something would change."""
+        self._seen[step_id] = seen = self._observation(step_id, status, changes)
         return self._hash(seen)
 
-    def moved(self) -> Optional[dict[str, str]]:
-        """How the host differs from what the plan found, as the fields of a failure; None where it does not."""
+    def drift(self) -> Optional[dict[str, str]]:
+        """How the host differs from what the plan found, as the fields of a failure; None when it does not."""
         if self._expected is None:
             return None
         lines = [text for step in {**self._expected, **self._seen} for text in self._difference(step)]
@@ -59,62 +59,62 @@ class Guard:
         more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
         return {
             "step": "saved plan",
-            "reason": "the host has moved on since the plan was made; nothing was changed",
-            "cause": "another run, a person or a program changed it",
-            "fix": "make a new plan with `fab deploy --plan FILE`, review it, and apply that one",
+            "reason": "the host has changed since the plan was saved; nothing was applied",
+            "cause": "another run, a person or a program changed the host",
+            "fix": "make a new plan with `fab deploy --plan FILE`, review it, then apply it",
             "detail": "\n".join(lines[:SHOWN] + more),
         }
 
     def permit(self, step_id: str, changes: Sequence[Change], after_own: bool) -> None:
-        """Right before a step changes the host. Raises Failure unless it is the change that was planned.
+        """Called right before a step changes the host. Raises Failure unless that change was planned.
 
-        ``after_own``: this run has changed the host before. What an earlier step makes (a package its files) may read
-        otherwise then, but no aspect may differ that the plan does not name, nor the file that the step is about.
+        ``after_own``: this run has already changed the host. The details may then differ (a package brings files), but
+        the step may not change other aspects than planned, and its file must be the same.
         """
-        planned = self._seen.get(step_id, Found("not due"))
+        planned = self._seen.get(step_id, Observation("not due"))
         if planned.status == "unknown":
             return
-        now = self._look(step_id, "changed", changes)
+        now = self._observation(step_id, "changed", changes)
         if now == planned:
             return
         same_file = now.content == planned.content or not planned.content
         if planned.status == "changed" and after_own and now.aspects <= planned.aspects and same_file:
             return
         raise Failure(
-            "this is not what the plan found here, so it was left as it is: "
+            "not what the plan found on this host, so nothing was changed: "
             + "; ".join(str(change) for change in changes),
             f"the plan says: {'; '.join(map(_text, planned.changes)) or planned.status}",
-            "see who else changes this host, then make a new plan with `fab deploy --plan FILE`",
+            "find out what else changes this host, then make a new plan with `fab deploy --plan FILE`",
         )
 
-    def _look(self, step_id: str, status: str, changes: Sequence[Change]) -> Found:
+    def _observation(self, step_id: str, status: str, changes: Sequence[Change]) -> Observation:
         if status != "changed":
-            return Found(status)
-        told = tuple((change.what, change.before, change.after, change.diff) for change in changes)
-        return Found(status, told, self._content(step_id.partition(":")[2]))
+            return Observation(status)
+        shown = tuple((change.what, change.before, change.after, change.diff) for change in changes)
+        return Observation(status, shown, self._content(step_id.partition(":")[2]))
 
     def _content(self, path: str) -> str:
-        """The hash of a file; empty for what is none. Stays on the host."""
+        """The hash of a file; empty for anything else. It never leaves the host."""
         stat = self._host.stat(path) if path.startswith("/") else None
         if stat is None or stat.kind != "file":
             return ""
         return hashlib.sha256(self._host.read(path) or b"").hexdigest()
 
-    def _hash(self, seen: Found) -> str:
+    def _hash(self, seen: Observation) -> str:
         if seen.status != "changed":
             return ""
         text = json.dumps([seen.changes, seen.content], separators=(",", ":"))
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
     def _difference(self, step_id: str) -> list[str]:
-        """A line for a step that is not as planned. What was unknown may turn out to be anything."""
+        """A line for a step that is not as planned. A step that was unknown may have any result."""
         status, digest = (self._expected or {}).get(step_id, ("not due", ""))
-        now = self._seen.get(step_id, Found("not due"))
+        now = self._seen.get(step_id, Observation("not due"))
         if status == "unknown" or (status, digest) == (now.status, self._hash(now)):
             return []
         if status == now.status:
-            return [f"{step_id}: what it would change reads otherwise now"]
-        words = {"ok": "in order", "changed": "to be changed"}
+            return [f"{step_id}: its change differs from the planned one"]
+        words = {"ok": "unchanged", "changed": "to be changed"}
         return [f"{step_id}: was {words.get(status, status)}, is {words.get(now.status, now.status)}"]
 
 

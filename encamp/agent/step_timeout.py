@@ -1,22 +1,22 @@
-"""The time that one step may take."""
+"""The timeout of a step."""
 
 from __future__ import annotations
 
 import signal
 from typing import Any
 
-#: The alarm is repeated until it is heard: code that catches everything must not swallow it.
+#: The alarm repeats: code that catches every exception must not swallow it for good.
 AGAIN_SECONDS = 5.0
 
 
-class OutOfTime(BaseException):
-    """The step's time is up. Not an Exception: no resource may take it for a failure that it knows."""
+class StepTimedOut(BaseException):
+    """The step's timeout has passed. Not an Exception, so that no resource handles it."""
 
 
 def arm(seconds: float) -> None:
-    """Raise OutOfTime in the main thread after so long; 0 means never."""
+    """Raise StepTimedOut in the main thread after ``seconds``; 0 means never."""
     if seconds:
-        signal.signal(signal.SIGALRM, _ring)
+        signal.signal(signal.SIGALRM, _on_alarm)
         signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
 
 
@@ -24,5 +24,5 @@ def disarm() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _ring(*unused: Any) -> None:
-    raise OutOfTime
+def _on_alarm(*unused: Any) -> None:
+    raise StepTimedOut

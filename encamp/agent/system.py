@@ -1,4 +1,4 @@
-"""The only door to the host: everything a resource reads or changes goes through :class:`Host`."""
+"""The agent's access to the host: everything a resource reads or changes goes through :class:`Host`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import threading
 import time
 from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar, Union
 
-from encamp.agent import files
-from encamp.agent import http_client as net
+from encamp.agent import files, http_client
 from encamp.agent.commands import SYSTEM_PATH, Env, execute
 from encamp.resources.base import CommandFailed, Failure
 from encamp.resources.files.paths import expand
@@ -17,15 +16,15 @@ from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob
 
 T = TypeVar("T")
-#: Content above this is used once and not kept: an image's parts would fill the memory.
+#: Content above this many bytes is used once and not kept: the parts of an image would fill the memory.
 KEEP_BYTES = 1024 * 1024
 
 
 class Host:
     """The machine the agent runs on. Implements ``Reader`` and ``System`` of ``encamp.resources.system``.
 
-    ``fetch`` asks the controller for a blob's bytes; ``say`` sends an event (kind, text, further fields). Any change
-    drops what ``once`` remembered.
+    ``fetch`` requests a blob's bytes from the controller; ``say`` sends an event (kind, text, further fields). Any
+    change drops what ``once`` has kept.
     """
 
     def __init__(
@@ -41,19 +40,19 @@ class Host:
         self._readings: dict[str, threading.RLock] = {}
         self._blobs: dict[str, bytes] = {}
 
-    def aside(self, heard: list[Any]) -> Host:
-        """The same host for a look that may come to nothing: what it would tell is kept in ``heard``.
+    def recording(self, messages: list[Any]) -> Host:
+        """The same host for a check whose result may be dropped: its messages go into ``messages``.
 
-        Readings are shared. It may be used in another thread, as long as nothing is changed meanwhile.
+        Readings are shared. It may be used in another thread, as long as nothing changes meanwhile.
         """
-        twin = Host.__new__(Host)
-        vars(twin).update(vars(self), _say=lambda *said: heard.append(said))
-        return twin
+        copy = Host.__new__(Host)
+        vars(copy).update(vars(self), _say=lambda *message: messages.append(message))
+        return copy
 
-    def repeat(self, heard: list[Any]) -> None:
-        """Tell what :meth:`aside` kept back."""
-        for said in heard:
-            self._say(*said)
+    def replay(self, messages: list[Any]) -> None:
+        """Send messages that :meth:`recording` held back."""
+        for message in messages:
+            self._say(*message)
 
     @property
     def want_diff(self) -> bool:
@@ -111,10 +110,10 @@ class Host:
         timeout: float = 10,
         ca_file: str = "",
     ) -> HttpAnswer:
-        return net.request(method, url, body, headers or {}, timeout, expand(self, ca_file))
+        return http_client.request(method, url, body, headers or {}, timeout, expand(self, ca_file))
 
     def once(self, key: str, read: Callable[[], T]) -> T:
-        with self._readings.setdefault(key, threading.RLock()):  # others who want it wait for the one who reads
+        with self._readings.setdefault(key, threading.RLock()):  # other threads wait for the one that reads
             if key not in self._known:
                 self._known[key] = read()
             value: T = self._known[key]
@@ -141,7 +140,7 @@ class Host:
     # -- changing -----------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Drop remembered readings: the host has changed."""
+        """Drop all kept readings: the host has changed."""
         self._known.clear()
 
     def run(
@@ -180,7 +179,7 @@ class Host:
         def validate(candidate: str) -> None:
             result = self.query([candidate if word == "{}" else word for word in argv])
             if not result.ok:
-                raise Failure(f"`{' '.join(argv)}` refused the new file: nothing was replaced", detail=result.tail)
+                raise Failure(f"`{' '.join(argv)}` rejected the new file: nothing was replaced", detail=result.tail)
 
         return validate
 

@@ -17,12 +17,12 @@ from encamp.site import Site, SiteHost
 from roles.client import database as client_database
 from roles.client import modes as client_modes
 from roles.client import role as prefect_client
-from roles.client.role import Api, Goal
+from roles.client.role import Api, ProfileSpec
 from roles.network import access
 from roles.network.address_checks import check_public_url
+from roles.prefect import server_choice
+from roles.prefect.groups import CLIENTS, SERVERS
 from roles.prefect.layout import DEFAULT
-from roles.server import role as prefect_server
-from roles.worker import role as prefect_worker
 
 
 @record
@@ -78,7 +78,7 @@ def items(host: SiteHost, site: Site, options: Options, client: ClientOptions) -
     if mode == "local":
         name = client.profile or host.settings(prefect_client.Settings).profile or _named(options)
         return client_modes.local(host, site, name, client.install)
-    found = goals(host, site, options, client)
+    found = profile_specs(host, site, options, client)
     write = client_modes.in_database if mode == "database" else client_modes.hosted
     return write(host, site, found, client.install)
 
@@ -90,13 +90,13 @@ def _named(options: Options) -> str:
 def clients(options: Options) -> tuple[Site, list[SiteHost], Connector]:
     """The clients that a task is about, and how they are reached: ``-H``, or this machine."""
     if options.hosts:
-        site, selected = load_site(options, (prefect_client.GROUP,), missing="refuse")
+        site, selected = load_site(options, (CLIENTS,), missing="refuse")
         return site, selected, SshConnector(site, options.config, False, [host.name for host in selected])
-    site, this = load_this_machine(options, prefect_client.GROUP)
+    site, this = load_this_machine(options, CLIENTS)
     return site, [this], LocalConnector()
 
 
-def goals(host: SiteHost, site: Site, options: Options, client: ClientOptions) -> list[Goal]:
+def profile_specs(host: SiteHost, site: Site, options: Options, client: ClientOptions) -> list[ProfileSpec]:
     """One profile for each instance of the client's server, or for the one that is named.
 
     Raises UsageError, SettingsError.
@@ -108,9 +108,9 @@ def goals(host: SiteHost, site: Site, options: Options, client: ClientOptions) -
     if client.api_url:
         url = _normal(client.api_url)
         api = Api(url, settings=access.foreign_settings(host), ca=prefect_client.company(url, host))
-        return [Goal(given or prefect_client.profile_of(), api)]
+        return [ProfileSpec(given or prefect_client.profile_of(), api)]
     if in_database and not client_database.needs_server(host) and not _servers(host, site, client.server):
-        return [Goal(given or prefect_client.profile_of(), None, client_database.target(host, None, site))]
+        return [ProfileSpec(given or prefect_client.profile_of(), None, client_database.target(host, None, site))]
     views = _instances(server_of(host, site, client.server), options.instance or _named_server(host, client.server)[1])
     if given and len(views) > 1:
         raise UsageError(
@@ -121,7 +121,7 @@ def goals(host: SiteHost, site: Site, options: Options, client: ClientOptions) -
     for view in views:
         target = client_database.target(host, view, site) if in_database else None
         name = given or prefect_client.profile_of(view.instance)
-        found.append(Goal(name, prefect_client.api_of(view, host, site), target))
+        found.append(ProfileSpec(name, prefect_client.api_of(view, host, site), target))
     return found
 
 
@@ -152,7 +152,7 @@ def server_of(host: SiteHost, site: Site, server: str = "") -> SiteHost:
     """
     found = _servers(host, site, server)
     if len(found) != 1:
-        names = ", ".join(one.name for one in site.in_group(prefect_server.GROUP)) or "none"
+        names = ", ".join(one.name for one in site.in_group(SERVERS)) or "none"
         named, _ = _named_server(host, server)
         raise UsageError(
             f"{host.name}: which server to use is not clear; the site's servers: {names}"
@@ -164,14 +164,14 @@ def server_of(host: SiteHost, site: Site, server: str = "") -> SiteHost:
 
 def _named_server(host: SiteHost, server: str) -> tuple[str, str]:
     """The server that is named, and its instance: ``vm1/personal``; each may be empty."""
-    name, _, instance = (server or host.settings(prefect_worker.Settings).server).partition("/")
+    name, _, instance = (server or host.settings(server_choice.Settings).server).partition("/")
     return name, instance
 
 
 def _servers(host: SiteHost, site: Site, server: str) -> list[SiteHost]:
     """The servers that may be meant."""
     named, _ = _named_server(host, server)
-    known = site.in_group(prefect_server.GROUP)
+    known = site.in_group(SERVERS)
     return [one for one in known if not named or one.name == named] or _other(site, named, adhoc=not known)
 
 

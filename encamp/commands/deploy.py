@@ -15,10 +15,8 @@ from encamp.planning.rollout import waves
 from encamp.secrets.store import Missing, changing
 from encamp.site import Site, SiteHost
 from roles import conflicts, stages
-from roles.database import host as database_host
 from roles.network import access, address
-from roles.server import role as prefect_server
-from roles.worker import role as prefect_worker
+from roles.prefect.groups import is_server
 
 COMMAND = "deploy"
 
@@ -38,7 +36,7 @@ def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
 
     Raises EncampError.
     """
-    groups = (database_host.GROUP, prefect_server.GROUP, prefect_worker.GROUP)
+    groups = tuple(stage.group for stage in stages.STAGES)
     return load_site(options, groups, missing, COMMAND)
 
 
@@ -92,7 +90,7 @@ def _report_addresses(site: Site, selected: list[SiteHost], outcomes: list[Outco
     """What to do next, with the address that clients use."""
     healthy = {outcome.host for outcome in outcomes if outcome.status == "ok"}
     for host in selected:
-        if host.name in healthy and stages.is_server(host):
+        if host.name in healthy and is_server(host):
             for view in host.instances:
                 title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
                 report(f"\n  UI of {title}:   {address.public_url(view)}")

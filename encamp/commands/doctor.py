@@ -29,11 +29,10 @@ from roles.client.kinds.profile.profile import PrefectProfile
 from roles.doctor import role as doctor
 from roles.doctor.kinds.client.doctor import ClientDoctor
 from roles.network import address
+from roles.prefect.groups import CLIENTS, SERVERS, WORKERS
 from roles.prefect.kinds.known_failures import explain_client
-from roles.server import role as prefect_server
-from roles.worker import role as prefect_worker
 
-GROUPS = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+GROUPS = (SERVERS, WORKERS, CLIENTS)
 UNHEALTHY = 2
 Doctors = Mapping[str, Sequence[Resource]]
 
@@ -76,19 +75,19 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
     strict = Site(site.inventory, [host.inventory for host in selected], "refuse", templates=site.templates)
     started = time.time()
     servers = {
-        host.name: list(doctor.of_host(host, site, started, fix)) for host in selected if doctor.is_patient(host)
+        host.name: list(doctor.of_host(host, site, started, fix)) for host in selected if doctor.is_examined(host)
     }
     clients = {
         host.name: [_client(strict.host(host.name), strict, options, projects, server, fix)]
         for host in selected
-        if host.name not in servers or host.in_group(prefect_client.GROUP)
+        if host.name not in servers or host.in_group(CLIENTS)
     }
     connector = SshConnector(site, options.config, hosts=[host.name for host in selected])
     return [*found, TargetGroup(servers, connector), TargetGroup(clients, connector.with_become(False))]
 
 
 def _this_machine(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> TargetGroup:
-    site, this = load_this_machine(options, prefect_client.GROUP)
+    site, this = load_this_machine(options, CLIENTS)
     return TargetGroup({this.name: [_client(this, site, options, projects, server, fix, local=True)]}, LocalConnector())
 
 
@@ -102,26 +101,26 @@ def _client(
     local: bool = False,
 ) -> Resource:
     """The doctor of a client: what `fab configure-client` would make of it is what it is measured by."""
-    known = [address.api_url(view) for one in site.in_group(prefect_server.GROUP) for view in one.instances]
+    known = [address.api_url(view) for one in site.in_group(SERVERS) for view in one.instances]
     mode = prefect_client.mode_of(host)
     projects = tuple(str(Path(folder).resolve()) for folder in projects) if local else projects
     examined = ClientDoctor("client", others=tuple(known), mode=mode, projects=projects, local=local, fix=fix)
     try:
         client = ClientOptions(server=server)
-        goals = [] if mode == "local" else configure_client.goals(host, site, options, client)
+        specs = [] if mode == "local" else configure_client.profile_specs(host, site, options, client)
         wanted = list(doctor.resources_of(iter(configure_client.items(host, site, options, client))))
     except EncampError:
         if server:
             raise
         return examined  # no server, several, or a secret that is not here: no one API is the right one
     apis = [one for one in wanted if isinstance(one, ClientApi)]
-    profile = goals[0].profile if goals else ""
+    profile = specs[0].profile if specs else ""
     profiles = [one for one in wanted if isinstance(one, PrefectProfile) and one.name == profile]
     declared = [*(one for one in wanted if fix and isinstance(one, ClientCa)), *profiles]
     return replace(
         examined,
         api_url=apis[0].url if apis else "",
-        ca_file=client_modes.ca_path(goals[0]) if apis and apis[0].ca_file else "",
+        ca_file=client_modes.ca_path(specs[0]) if apis and apis[0].ca_file else "",
         profile=profile,
         declared=tuple(doctor.travelling(one) for one in declared),
         server=server or _server_name(host, site),

@@ -6,7 +6,7 @@ from encamp.output.terminal import report
 from encamp.secrets.rotation import Rotation
 from encamp.site import Site
 from roles import generated_secrets
-from roles.generated_secrets import Generated
+from roles.role import GeneratedSecret
 
 
 def finish_rotations(site: Site, hosts: set[str], well: bool, rotating: str = "") -> None:
@@ -31,7 +31,7 @@ def finish_rotations(site: Site, hosts: set[str], well: bool, rotating: str = ""
             report(f"\n{one.name}: a new value is prepared\n  next: fab secrets rotate {one.name}")
 
 
-def _report_done(one: Generated) -> None:
+def _report_done(one: GeneratedSecret) -> None:
     report(f"\n{one.name} has been replaced on {', '.join(one.hosts)}; the old value is deleted")
     if one.kind != "authority":
         clients = ",".join(one.clients)

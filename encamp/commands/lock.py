@@ -16,7 +16,7 @@ from encamp.locking.package_index import controller_index
 from encamp.support import atomic_file
 from encamp.support.checkout import CHECKOUT
 from roles.prefect import bounds, versions
-from roles.prefect.role import LOCKS, site_locks
+from roles.prefect.release import LOCKS, site_locks
 
 
 def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequence[str] = ()) -> int:

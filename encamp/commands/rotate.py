@@ -20,7 +20,7 @@ from encamp.secrets.store import status
 from encamp.settings.convert import Given
 from encamp.site import Site
 from roles import generated_secrets
-from roles.generated_secrets import Generated
+from roles.role import GeneratedSecret
 
 #: How an operator changes a secret at its source, and what must be done besides.
 _SOURCES = {
@@ -55,7 +55,7 @@ def rotate(options: Options, name: str) -> int:
     return _authority(there, one, rotation) if one.kind == "authority" else _value(there, one, rotation)
 
 
-def _value(options: Options, one: Generated, rotation: Rotation) -> int:
+def _value(options: Options, one: GeneratedSecret, rotation: Rotation) -> int:
     """A password: the deploy gives the new one to Postgres or the server first, then to who uses it."""
     if rotation.state() != "switched":
         rotation.prepare()
@@ -63,7 +63,7 @@ def _value(options: Options, one: Generated, rotation: Rotation) -> int:
     return _reported(deploy(options), one)
 
 
-def _authority(options: Options, one: Generated, rotation: Rotation) -> int:
+def _authority(options: Options, one: GeneratedSecret, rotation: Rotation) -> int:
     """An authority: trusted beside the old one first. Certificates change with the next call, when clients know it."""
     if rotation.state() == "none":
         rotation.prepare()
@@ -90,14 +90,14 @@ def _next(options: Options) -> Options:
     return dataclasses.replace(options, append=True)
 
 
-def _reported(code: int, one: Generated) -> int:
+def _reported(code: int, one: GeneratedSecret) -> int:
     if code:
         report(f"\n{one.name} is not replaced everywhere yet; both values are kept:")
         report(f"  next: fab deploy, or fab secrets rotate {one.name}")
     return code
 
 
-def _report_trust(one: Generated) -> None:
+def _report_trust(one: GeneratedSecret) -> None:
     report("\nevery host trusts the new authority beside the old one; certificates are still signed by the old one")
     if one.clients:
         report(
@@ -106,7 +106,7 @@ def _report_trust(one: Generated) -> None:
     report(f"  then: fab secrets rotate {one.name}   (replaces the certificates)")
 
 
-def _find(site: Site, name: str) -> Generated:
+def _find(site: Site, name: str) -> GeneratedSecret:
     """The generated secret of this name. Raises UsageError for none, and for one that is the operator's own."""
     known = {one.name: one for one in generated_secrets.find(site)}
     if name in known:

@@ -11,7 +11,6 @@ from encamp.inventory import instances
 from encamp.output.terminal import report
 from encamp.site import SiteHost
 from roles import undeploy as removal
-from roles.network import tls
 
 
 def undeploy(options: Options) -> int:
@@ -24,10 +23,7 @@ def undeploy(options: Options) -> int:
     with reporting(options, "undeploy") as reports:
         site, selected = load_site(options, ())
         names = {host.name: _instance(host, options.instance) for host in selected}
-        items = {
-            name: removal.resources(instance, _shares_address(site.host(name), instance))
-            for name, instance in names.items()
-        }
+        items = {name: removal.resources(site.host(name), instance) for name, instance in names.items()}
         prepared = single_stage("undeploy", items)
         connector = connect(options, site, list(names), reports)
         run_hosts("undeploy", options.mode, connector, prepared, reports)
@@ -36,12 +32,6 @@ def undeploy(options: Options) -> int:
         for instance in dict.fromkeys(names.values()):
             report(f"\n  {removal.kept(instance)}")
     return code
-
-
-def _shares_address(host: SiteHost, instance: str) -> bool:
-    """Whether another instance is behind the same address of the proxy."""
-    behind = [[view.instance for view in place.views] for place in tls.places(host)]
-    return any(instance in names and len(names) > 1 for names in behind)
 
 
 def _instance(host: SiteHost, named: str) -> str:

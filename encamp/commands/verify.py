@@ -13,9 +13,9 @@ from encamp.errors import UsageError
 from encamp.planning.rollout import Mode
 from encamp.resources.base import Resource
 from encamp.site import Site, SiteHost
-from roles import stages
 from roles.client import modes as client_modes
 from roles.client import role as prefect_client
+from roles.prefect.groups import CLIENTS, SERVERS, WORKERS, is_server
 from roles.server import role as prefect_server
 from roles.worker import role as prefect_worker
 
@@ -27,7 +27,7 @@ def verify(options: Options, server: str = "") -> int:
 
     Raises EncampError.
     """
-    groups = (prefect_server.GROUP, prefect_worker.GROUP, prefect_client.GROUP)
+    groups = (SERVERS, WORKERS, CLIENTS)
     with reporting(options, "verify") as reports:
         site, selected = load_site(options, groups, missing="refuse")
         as_root, as_user = proofs(site, selected, options, server)
@@ -47,15 +47,17 @@ def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) 
     """
     clients = {host.name: _of_client(host, site, options, server) for host in selected if _is_client(host, server)}
     workers = {
-        host.name: [prefect_worker.proof(view, site) for view in host.instances if prefect_worker.is_declared(view)]
+        host.name: [
+            prefect_worker.verification(view, site) for view in host.instances if prefect_worker.is_declared(view)
+        ]
         for host in selected
         if any(prefect_worker.is_declared(view) for view in host.instances)
     }
     if options.hosts or not (clients or workers):
         others = [host for host in selected if host.name not in clients and host.name not in workers]
         servers = {
-            host.name: [stages.server_proof(view, site) for view in host.instances]
-            for host in filter(stages.is_server, others)
+            host.name: [prefect_server.verification(view, site) for view in host.instances]
+            for host in filter(is_server, others)
         }
         if not (clients or workers or servers):
             names = ", ".join(host.name for host in selected)
@@ -76,17 +78,17 @@ def _of_client(host: SiteHost, site: Site, options: Options, server: str) -> Seq
                 "leave it out, or set client_mode: hosted and run configure-client",
             )
         return []
-    goals = configure_client.goals(host, site, options, configure_client.ClientOptions(server=server))
-    if any(goal.api is None for goal in goals):
+    specs = configure_client.profile_specs(host, site, options, configure_client.ClientOptions(server=server))
+    if any(spec.api is None for spec in specs):
         raise UsageError(
             f"{host.name}: no server of this site uses its database, so a flow run could not be read back",
             "leave it out, or add the server to the inventory",
         )
-    return client_modes.proofs(host, goals)
+    return client_modes.verifications(host, specs)
 
 
 def _is_client(host: SiteHost, server: str) -> bool:
     """A member of clients; and a host that the site does not list, where another one is named as the server."""
-    if host.in_group(prefect_client.GROUP):
-        return not host.in_group(prefect_server.GROUP)
+    if host.in_group(CLIENTS):
+        return not host.in_group(SERVERS)
     return host.inventory.adhoc and server not in ("", host.name)

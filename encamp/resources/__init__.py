@@ -1,1 +1,1 @@
-"""One file a resource kind: declaration, check and apply together. Ships to the host: standard library only."""
+"""One file for each kind of resource: declaration, check and apply. Ships to hosts: standard library only."""

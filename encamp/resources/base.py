@@ -30,8 +30,8 @@ K = TypeVar("K")
 class Change:
     """One difference between a host and its declaration.
 
-    ``what`` names the aspect ("mode", "content"); ``before`` and ``after`` are short texts for people. ``diff`` is a
-    unified diff where one was asked for. Never put a secret into any of them.
+    ``what`` names the aspect ("mode", "content"); ``before`` and ``after`` are short texts for the operator. ``diff``
+    is a unified diff if one was requested. Never put a secret into any of them.
     """
 
     what: str
@@ -46,9 +46,10 @@ class Change:
 
 
 class Failure(Exception):
-    """A step that failed on the host, told for a person.
+    """A step failed on the host.
 
-    ``reason`` is what happened, ``cause`` the likely cause, ``fix`` what to do, ``detail`` the last lines of output.
+    ``reason``: what happened. ``cause``: the cause, where it was checked or is likely. ``fix``: what to do. ``detail``:
+    the last lines of output.
     """
 
     def __init__(self, reason: str, cause: str = "", fix: str = "", detail: str = "") -> None:
@@ -57,11 +58,11 @@ class Failure(Exception):
 
 
 class Refused(Failure):
-    """The host cannot be what was declared, and encamp will not try."""
+    """The host cannot become what is declared, and encamp does not try."""
 
 
 class CommandFailed(Failure):
-    """A command that had to succeed did not."""
+    """A command that must succeed exited with an error."""
 
     def __init__(self, result: Result, cause: str = "", fix: str = "") -> None:
         super().__init__(f"`{' '.join(result.argv)}` exited {result.code}", cause, fix, result.tail)
@@ -70,7 +71,7 @@ class CommandFailed(Failure):
 
 @dataclass_transform(frozen_default=True)
 def kind(cls: type[K]) -> type[K]:
-    """Make a kind of a class with annotated fields: a record, whose equality and ``repr`` are :class:`Resource`'s."""
+    """Turn a class with annotated fields into a kind: a record with the equality and ``repr`` of :class:`Resource`."""
     with_fields(cls)
     return cls
 
@@ -80,12 +81,12 @@ class Resource:
 
     #: True for kinds that act only when notified (restart, reload).
     is_handler: ClassVar[bool] = False
-    #: False for kinds that wait for something or prove it: what they do is never counted as a change.
+    #: False for kinds that wait for something or verify it: they never count as a change.
     changes_host: ClassVar[bool] = True
-    #: True for kinds whose check mostly waits (for a child process, for a server): it may be begun before its turn, in
-    #: a thread, and again in its turn, on another object.
+    #: True for kinds whose check mostly waits (for a child process, for a server): it may run before its turn, in a
+    #: thread, and again in its turn, on another object.
     waits: ClassVar[bool] = False
-    #: Packages outside encamp, pure Python, whose sources travel with the kind.
+    #: Pure Python packages outside encamp whose sources are sent with the kind.
     ships: ClassVar[tuple[str, ...]] = ()
 
     def __eq__(self, other: object) -> bool:
@@ -108,7 +109,7 @@ class Resource:
         return f"{type(self).__name__}:{self.identity}"
 
     def check(self, host: Reader) -> list[Change]:
-        """What differs from the declaration; empty when nothing does. Raises Failure or Refused."""
+        """The differences from the declaration; empty when there are none. Raises Failure or Refused."""
         raise NotImplementedError
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
@@ -125,12 +126,12 @@ class Mark:
 
 
 class HandlerResource(Resource):
-    """A kind that acts when notified. ``needed`` may find that the action happened already (a unit started since)."""
+    """A kind that acts when notified, unless ``needed`` finds that it already happened (the unit started since)."""
 
     is_handler: ClassVar[bool] = True
 
     def needed(self, host: Reader, mark: Mark) -> bool:
-        """Whether the action is still due for a notification made at ``mark``."""
+        """Whether the action is still needed for a notification made at ``mark``."""
         return True
 
     def check(self, host: Reader) -> list[Change]:
@@ -138,7 +139,7 @@ class HandlerResource(Resource):
 
 
 def unified(before: str, after: str, path: str) -> str:
-    """A unified diff for people."""
+    """A unified diff of two texts of ``path``."""
     import difflib
 
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"{path} (now)", f"{path} (new)", lineterm="")
@@ -146,5 +147,5 @@ def unified(before: str, after: str, path: str) -> str:
 
 
 def octal(mode: int) -> str:
-    """A mode as people write it: 0644."""
+    """A mode in octal digits: 0644."""
     return f"{mode:04o}"

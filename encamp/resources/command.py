@@ -1,4 +1,4 @@
-"""A command, for what no other kind covers."""
+"""A command, where no other kind fits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from encamp.resources.system import Reader, System
 
 @kind
 class Command(Resource):
-    """A command that runs only while its purpose is not met.
+    """A command that runs only while its result is missing.
 
-    One of ``creates`` (a path that the command makes) and ``unless`` (a command that only reads and exits 0 when there
-    is nothing to do) is required. ``argv`` is a list; there is no shell.
+    One of ``creates`` (a path that the command creates) and ``unless`` (a command that only reads and exits 0 when
+    there is nothing to do) is required. ``argv`` is a list; there is no shell.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How far a command is that says nothing itself: looked at from beside it, every second."""
+"""Progress of a command that prints none itself: measured from outside, every second."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Callable, Iterator
 from encamp.resources.system import System
 
 EVERY_SECONDS = 1.0
-#: What is being done, how much of it is done, and of how much (0: not known).
+#: What is being done, how much of it is done, and the total (0: unknown).
 Measure = tuple[str, float, float]
 
 
 @contextlib.contextmanager
-def measured(host: System, look: Callable[[], Measure]) -> Iterator[None]:
-    """Tell what ``look`` finds whenever that is something new, as long as the context lasts.
+def report_progress(host: System, read: Callable[[], Measure]) -> Iterator[None]:
+    """Report what ``read`` returns whenever it changes, while the context lasts.
 
-    What goes wrong while looking ends the telling and nothing else.
+    An error in ``read`` ends the reporting and nothing else.
     """
     over = threading.Event()
 
     def watch() -> None:
-        told = None
+        last = None
         with contextlib.suppress(Exception):
             while not over.wait(EVERY_SECONDS):
-                found = look()
-                if found != told:
-                    told = found
-                    host.measure(*found)
+                current = read()
+                if current != last:
+                    last = current
+                    host.measure(*current)
 
-    watching = threading.Thread(target=watch, daemon=True)
-    watching.start()
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         over.set()
-        watching.join()
+        thread.join()

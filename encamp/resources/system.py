@@ -20,7 +20,8 @@ Content = Union[str, Secret, Blob]
 
 @record
 class Stat:
-    """What ``lstat`` says of a path. ``kind`` is file, directory, symlink or other; ``mode`` the permission bits."""
+    """The result of ``lstat``. ``kind`` is file, directory, symlink or other; ``mode`` is the
+    permission bits, ``mtime`` seconds since 1970."""
 
     kind: str
     mode: int
@@ -33,7 +34,7 @@ class Stat:
 
 @record
 class Result:
-    """A finished command. Output is decoded with replacement: odd bytes never end a run."""
+    """A finished command. Output is decoded with replacement, so that invalid bytes never fail a run."""
 
     argv: tuple[str, ...]
     code: int
@@ -46,14 +47,14 @@ class Result:
 
     @property
     def tail(self) -> str:
-        """The last lines a person needs: standard error, or standard output where that is empty."""
+        """The last 20 lines of standard error, or of standard output where that is empty."""
         lines = (self.err.strip() or self.out.strip()).splitlines()
         return "\n".join(lines[-20:])
 
 
 @record
 class HttpAnswer:
-    """An HTTP response. ``status`` is 0 when no server answered; ``error`` then says why."""
+    """An HTTP response. ``status`` is 0 when no server answered; ``error`` is then the reason."""
 
     status: int
     body: bytes = b""
@@ -78,11 +79,11 @@ class OsRelease:
 
 
 class Reader(Protocol):
-    """The host, to look at. Nothing here writes."""
+    """Read access to the host. No method changes it."""
 
     @property
     def want_diff(self) -> bool:
-        """Whether the operator asked for diffs (they cost time to make)."""
+        """Whether the operator requested diffs (which take time)."""
         ...
 
     @property
@@ -96,7 +97,7 @@ class Reader(Protocol):
     def os_release(self) -> OsRelease: ...
 
     def stat(self, path: str) -> Optional[Stat]:
-        """lstat of ``path``; None when nothing is there."""
+        """lstat of ``path``; None when it does not exist."""
         ...
 
     def read(self, path: str) -> Optional[bytes]:
@@ -104,11 +105,11 @@ class Reader(Protocol):
         ...
 
     def listdir(self, path: str) -> list[str]:
-        """Sorted names in a directory; empty when there is none."""
+        """Sorted names in a directory; empty when it does not exist."""
         ...
 
     def which(self, program: str) -> Optional[str]:
-        """Absolute path of a program, looked up in the system's directories (sbin too)."""
+        """Absolute path of a program, searched in the system's directories (including sbin); None when missing."""
         ...
 
     def query(
@@ -120,7 +121,7 @@ class Reader(Protocol):
         timeout: float = 60,
         cwd: str = "/",
     ) -> Result:
-        """Run a command that only reads. A missing program gives code 127, a time-out code 124. Never raises for an
+        """Run a command that only reads. A missing program gives code 127, a timeout code 124. Never raises for an
         exit code."""
         ...
 
@@ -137,28 +138,28 @@ class Reader(Protocol):
         ...
 
     def once(self, key: str, read: Callable[[], T]) -> T:
-        """Remember a costly reading under ``key`` until something on the host is changed."""
+        """Return ``read()``, kept under ``key`` until something on the host changes."""
         ...
 
     def fetch(self, blob: Blob) -> bytes:
-        """Content of a blob, asked from the controller."""
+        """Content of a blob, requested from the controller."""
         ...
 
     def text(self, content: Content) -> str:
-        """Content as text, whatever form it travelled in."""
+        """Content as text, in whatever form it was sent."""
         ...
 
     def note(self, text: str) -> None:
-        """Tell the operator something that is no change and no failure. Shown in the recap."""
+        """Report something that is neither a change nor a failure. Shown in the recap."""
         ...
 
     def finding(self, data: Mapping[str, str]) -> None:
-        """Send the controller one result of a diagnosis, for the listener that asked for it. No secrets."""
+        """Send one result of a diagnosis to the controller. Must not contain secrets."""
         ...
 
 
 class System(Reader, Protocol):
-    """The host, to change. The only door: resources never call os, shutil or subprocess themselves."""
+    """Write access to the host, the only one: resources never call os, shutil or subprocess themselves."""
 
     def run(
         self,
@@ -183,8 +184,9 @@ class System(Reader, Protocol):
         mode: int = 0o644,
         validate: Sequence[str] = (),
     ) -> None:
-        """Write beside the target with owner and mode set, validate, rename, fsync. ``{}`` in ``validate`` stands for
-        the new file's path; when it fails nothing is replaced and Failure is raised. Empty owner: leave as created."""
+        """Write a temporary file with owner and mode, validate it, rename it over ``path``, fsync. ``{}`` in
+        ``validate`` stands for the temporary file; if it fails, nothing is replaced and Failure is raised. Empty owner
+        or group: as created."""
         ...
 
     def mkdir(self, path: str, owner: str = "", group: str = "", mode: int = 0o755) -> None: ...
@@ -198,17 +200,17 @@ class System(Reader, Protocol):
     def set_mode(self, path: str, mode: int) -> None: ...
 
     def remove(self, path: str) -> None:
-        """Remove a file, link or whole directory; nothing to do when absent."""
+        """Remove a file, link or whole directory; does nothing when absent."""
         ...
 
     def rename(self, source: str, target: str) -> None: ...
 
     def progress(self, text: str) -> None:
-        """Say what a long step is doing."""
+        """Report what a long step is doing."""
         ...
 
     def measure(self, text: str, done: float, total: float = 0) -> None:
-        """Say how far a long step is, for a bar; 0: nobody knows of how much. Not told where there is no terminal."""
+        """Report how far a long step is, for a progress bar; ``total`` 0: unknown. Shown on terminals only."""
         ...
 
     def wait_for(

@@ -1,4 +1,4 @@
-"""A value that must not be seen, and the filter that keeps it out of everything that is printed."""
+"""A secret value, and the filter that removes secrets from everything that is printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the value itself. Call it only where the value leaves for its one destination."""
+        """Return the value itself. Call it only where the value is used."""
         return self._value
 
     def __repr__(self) -> str:

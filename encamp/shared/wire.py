@@ -1,8 +1,8 @@
-"""The wire format between controller and agent: JSON with tags for what JSON lacks.
+"""The wire format between controller and agent: JSON, with tags for types that JSON lacks.
 
 A resource travels as ``{"kind": "module:Class", "fields": {...}}``. Sequences arrive as tuples, so that
-frozen resources stay hashable. Content above :data:`INLINE_LIMIT` bytes travels as its sha256 only; the agent asks
-for what the host lacks, so a run that changes nothing sends hashes.
+frozen resources stay hashable. Content above :data:`INLINE_LIMIT` bytes travels as its sha256 only; the agent requests
+what the host lacks, so a run without changes sends only hashes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from encamp.shared.secret import Secret
 PROTOCOL = 1
 INLINE_LIMIT = 2048
 HEARTBEAT_SECONDS = 10
-#: Seconds after which a side that has not been heard of counts as gone.
+#: Outcome of a host that changed after its plan was saved, as JSON has it.
+DRIFTED = "moved on"
+#: Seconds without a message after which the other side counts as gone.
 SILENCE_LIMIT = HEARTBEAT_SECONDS * 3.0
-#: Bytes of a large file that travel at once.
+#: Bytes of a large file that are sent at a time.
 PART_SIZE = 8 * 1024 * 1024
 
 
@@ -34,9 +36,9 @@ class Blob:
 
 @record
 class LargeFile:
-    """A file of the controller that is read and sent in parts, and only when a host asks for them.
+    """A file on the controller that is sent in parts, and only to hosts that request them.
 
-    The parts follow one another; ``PART_SIZE`` bytes each, the last one less.
+    Each part has ``PART_SIZE`` bytes, the last one the rest.
     """
 
     path: str
@@ -44,27 +46,27 @@ class LargeFile:
 
 
 class BlobStore:
-    """The controller's side of content by hash: keeps the bytes that an agent may ask for, or where to read them."""
+    """Content by hash on the controller: the bytes that an agent may request, or where to read them."""
 
     def __init__(self) -> None:
         self._bytes: dict[str, bytes] = {}
         self._places: dict[str, tuple[str, int, int]] = {}
 
     def put(self, data: bytes, secret: bool = False) -> Blob:
-        """Keep ``data`` and return the reference that travels in its place."""
+        """Keep ``data`` and return the reference that is sent instead."""
         digest = hashlib.sha256(data).hexdigest()
         self._bytes[digest] = data
         return Blob(digest, len(data), secret)
 
     def put_file(self, file: LargeFile) -> tuple[Blob, ...]:
-        """Note where the parts of ``file`` lie and return the references that travel in its place."""
+        """Register the parts of ``file`` and return the references that are sent instead."""
         for number, part in enumerate(file.parts):
             self._places[part.sha256] = (file.path, number * PART_SIZE, part.size)
         return file.parts
 
     def get(self, sha256: str) -> bytes:
-        """Return the content of a blob. Raises KeyError for a hash that this run never put, OSError for a file that
-        is gone."""
+        """Return the content of a blob. Raises KeyError for a hash that this run never put, OSError for a
+        missing file."""
         if sha256 in self._bytes:
             return self._bytes[sha256]
         path, offset, size = self._places[sha256]

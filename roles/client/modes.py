@@ -17,10 +17,11 @@ from roles.client.kinds.environment import ClientEnvironment
 from roles.client.kinds.installed import ClientPrefect
 from roles.client.kinds.profile.profile import ACTIVE, PrefectProfile
 from roles.client.kinds.profile.undo import EVERY, UndoProfile
-from roles.client.role import GROUP, SHARE, Goal, brought, install, mode_of
-from roles.prefect import role as base
+from roles.client.role import SHARE, ProfileSpec, install, install_release, mode_of
 from roles.prefect import versions
-from roles.proof.kinds.flow_run import FlowProof
+from roles.prefect.groups import CLIENTS
+from roles.prefect.release import prefect_version
+from roles.proof.kinds.flow_run import VerificationRun
 
 T = TypeVar("T")
 #: Seconds that the API may take to answer a client: the server runs already.
@@ -38,34 +39,34 @@ OPTIONAL = (
 )
 
 
-def hosted(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> Iterator[Item]:
+def hosted(host: SiteHost, site: Site, specs: Sequence[ProfileSpec], install_prefect: bool) -> Iterator[Item]:
     """Prefect itself where asked for; then, once each API has answered from here, the profiles that point to them.
 
     In that order: a mistyped address must not replace a profile that works. The first profile becomes the active one.
     """
-    release = brought(host, goals) if wished else ""
+    release = install_release(host, specs) if install_prefect else ""
     yield from install(host, site, release)
-    for goal in goals:
-        api = _required(goal.api)
-        yield from _ca_file(goal, api.ca)
-        yield ClientApi(api.url, api.auth, _trusted(goal), PATIENCE)
-        yield _fitting(goal, release)
+    for spec in specs:
+        api = _required(spec.api)
+        yield from _ca_file(spec, api.ca)
+        yield ClientApi(api.url, api.auth, _trusted(spec), PATIENCE)
+        yield _fitting(spec, release)
         yield ClientEnvironment(
-            goal.profile, api.url, goal.profile, auth_before_key=versions.AUTH_BEFORE_KEY if api.auth else ""
+            spec.profile, api.url, spec.profile, auth_before_key=versions.AUTH_BEFORE_KEY if api.auth else ""
         )
-    for goal in goals:
-        yield _hosted_profile(goal, [one.profile for one in goals], active=goal is goals[0])
+    for spec in specs:
+        yield _hosted_profile(spec, [one.profile for one in specs], active=spec is specs[0])
 
 
-def _hosted_profile(goal: Goal, profiles: Sequence[str], active: bool) -> Resource:
+def _hosted_profile(spec: ProfileSpec, profiles: Sequence[str], active: bool) -> Resource:
     """Ephemeral mode is off, so that a missing URL is an error and not a lost flow run."""
-    api = _required(goal.api)
+    api = _required(spec.api)
     values: dict[str, str | Secret] = {"api_url": api.url, "ephemeral": "false", **api.settings}
     if api.ca:
-        values["client_tls_ca_file"] = ca_path(goal)
+        values["client_tls_ca_file"] = ca_path(spec)
     cloud = "api.prefect.cloud" in api.url
     return _profile(
-        goal.profile,
+        spec.profile,
         values,
         activate=active,
         others=tuple(profiles),
@@ -74,54 +75,54 @@ def _hosted_profile(goal: Goal, profiles: Sequence[str], active: bool) -> Resour
     )
 
 
-def in_database(host: SiteHost, site: Site, goals: Sequence[Goal], wished: bool) -> Iterator[Item]:
+def in_database(host: SiteHost, site: Site, specs: Sequence[ProfileSpec], install_prefect: bool) -> Iterator[Item]:
     """The connection URL in place of the API's, once Postgres has let this machine in."""
-    release = brought(host, goals) if wished else ""
+    release = install_release(host, specs) if install_prefect else ""
     yield from install(host, site, release)
-    for goal in goals:
-        target = _required(goal.target)
-        yield from _ca_file(goal, goal.api.ca if goal.api else "")  # the proof reads back from the API
-        yield from _ca_file(goal, target.ca, DATABASE)
-        yield _database(host, site, goal, wished)
-        yield _fitting(goal, release, same=True)
-        yield ClientEnvironment(goal.profile, profile=goal.profile, mode="database")
-    for goal in goals:
-        target = _required(goal.target)
+    for spec in specs:
+        target = _required(spec.target)
+        yield from _ca_file(spec, spec.api.ca if spec.api else "")  # the proof reads back from the API
+        yield from _ca_file(spec, target.ca, DATABASE)
+        yield _database(host, site, spec, install_prefect)
+        yield _fitting(spec, release, same=True)
+        yield ClientEnvironment(spec.profile, profile=spec.profile, mode="database")
+    for spec in specs:
+        target = _required(spec.target)
         yield _profile(
-            goal.profile,
-            client_database.settings(target, host, ca_path(goal, DATABASE) if target.ca else ""),
-            activate=goal is goals[0],
-            others=tuple(one.profile for one in goals),
-            version=goal.api.version if goal.api else host.settings(base.Settings).prefect_version,
+            spec.profile,
+            client_database.settings(target, host, ca_path(spec, DATABASE) if target.ca else ""),
+            activate=spec is specs[0],
+            others=tuple(one.profile for one in specs),
+            version=spec.api.version if spec.api else prefect_version(host),
             absent=("api_url", "client_auth"),
         )
 
 
-def _database(host: SiteHost, site: Site, goal: Goal, wished: bool) -> Resource:
+def _database(host: SiteHost, site: Site, spec: ProfileSpec, install_prefect: bool) -> Resource:
     """The look at Postgres from the client."""
-    target = _required(goal.target)
+    target = _required(spec.target)
     found, url = target.connection, target.connection.url()
     return ClientDatabase(
-        goal.profile,
+        spec.profile,
         Secret((url.reveal() if isinstance(url, Secret) else url).replace("+asyncpg", "", 1)),
         found.host,
         found.port,
         found.user,
         found.database,
         tls=target.tls,
-        ca_file=ca_path(goal, DATABASE) if target.ca else "",
+        ca_file=ca_path(spec, DATABASE) if target.ca else "",
         check_hostname=target.check_hostname,
         managed=target.managed,
-        clients=max(1, sum(mode_of(one) == "database" for one in site.in_group(GROUP))),
+        clients=max(1, sum(mode_of(one) == "database" for one in site.in_group(CLIENTS))),
         connections=host.settings(client_database.Settings).client_database_connections,
         way_in=target.way_in,
-        brings=wished,
+        brings=install_prefect,
     )
 
 
-def local(host: SiteHost, site: Site, name: str, wished: bool) -> Iterator[Item]:
+def local(host: SiteHost, site: Site, name: str, install_prefect: bool) -> Iterator[Item]:
     """Plain ephemeral again: neither API nor database in the profile ``name``, or in the one that is active."""
-    yield from install(host, site, brought(host, ()) if wished else "")
+    yield from install(host, site, install_release(host, ()) if install_prefect else "")
     values: dict[str, str | Secret] = {"ephemeral": "true"}
     yield _profile(name or ACTIVE, values, activate=True, version=versions.NEWEST, absent=("api_url", "database_url"))
     yield ClientEnvironment(name or ACTIVE, profile=name, mode="local")
@@ -132,19 +133,19 @@ def undo(name: str) -> Iterator[Item]:
     yield UndoProfile(name or EVERY)
 
 
-def proofs(host: SiteHost, goals: Sequence[Goal]) -> list[Resource]:
+def verifications(host: SiteHost, specs: Sequence[ProfileSpec]) -> list[Resource]:
     """A flow run as this user would start it, for each profile. A single one must be the active one, too."""
     found: list[Resource] = []
-    for goal in goals:
-        api = _required(goal.api)
+    for spec in specs:
+        api = _required(spec.api)
         found.append(
-            FlowProof(
-                f"client {goal.profile}",
+            VerificationRun(
+                f"client {spec.profile}",
                 api_url=api.url,
                 auth=api.auth,
-                ca_file=_trusted(goal),
-                profile=goal.profile if len(goals) > 1 else "",
-                database=goal.target is not None,
+                ca_file=_trusted(spec),
+                profile=spec.profile if len(specs) > 1 else "",
+                database=spec.target is not None,
             )
         )
     return found
@@ -153,32 +154,31 @@ def proofs(host: SiteHost, goals: Sequence[Goal]) -> list[Resource]:
 # -- what they share -------------------------------------------------------------------------------------------------
 
 
-def ca_path(goal: Goal, of: str = "api") -> str:
+def ca_path(spec: ProfileSpec, of: str = "api") -> str:
     """Where the authorities for a profile's API, or for its database, are kept in the user's home."""
-    return f"{SHARE}/ca/{goal.profile}-{of}.pem"
+    return f"{SHARE}/ca/{spec.profile}-{of}.pem"
 
 
-def _ca_file(goal: Goal, text: str, of: str = "api") -> Iterator[Item]:
+def _ca_file(spec: ProfileSpec, text: str, of: str = "api") -> Iterator[Item]:
     if text:
-        yield ClientCa(ca_path(goal, of), text)
+        yield ClientCa(ca_path(spec, of), text)
 
 
-def _trusted(goal: Goal) -> str:
+def _trusted(spec: ProfileSpec) -> str:
     """The file that proves the API to a client; empty: the system's trust store."""
-    return ca_path(goal) if _required(goal.api).ca else ""
+    return ca_path(spec) if _required(spec.api).ca else ""
 
 
-def _fitting(goal: Goal, release: str, same: bool = False) -> Resource:
+def _fitting(spec: ProfileSpec, release: str, same: bool = False) -> Resource:
     """The look at the Prefect that is installed."""
 
-    api = goal.api
+    api = spec.api
     return ClientPrefect(
-        goal.profile,
+        spec.profile,
         server_version=api.version if api else "",
         api_url=api.url if api and not same else "",
         auth=api.auth if api else None,
-        ca_file=_trusted(goal) if api else "",
-        refused=() if same else versions.CLIENTS_REFUSED,
+        ca_file=_trusted(spec) if api else "",
         auth_since=versions.since("client_auth") if api and api.auth and not same else "",
         csrf_since=versions.since("client_csrf") if api and "client_csrf" in api.settings and not same else "",
         same=same,
@@ -205,6 +205,6 @@ def _profile(name: str, values: Mapping[str, str | Secret], **options: Any) -> R
 
 
 def _required(value: T | None) -> T:
-    """What a goal of this mode has."""
+    """What a spec of this mode has."""
     assert value is not None
     return value

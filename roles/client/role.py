@@ -19,13 +19,18 @@ from encamp.settings.declare import setting
 from encamp.shared.record import factory, record, replace
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
+from roles.client import database as client_database
 from roles.client.database import Target
 from roles.network import access, address, trust
 from roles.prefect import pythons
-from roles.prefect import role as base
+from roles.prefect import role as prefect
+from roles.prefect.files import read_bundle
+from roles.prefect.groups import CLIENTS
 from roles.prefect.layout import DEFAULT, Layout
+from roles.prefect.release import Settings as PrefectSettings
+from roles.prefect.release import load_release, prefect_version
+from roles.role import Role
 
-GROUP = "clients"
 SHARE = "~/.local/share/encamp"
 ENVS = f"{SHARE}/envs"
 LINK = f"{SHARE}/prefect"
@@ -80,7 +85,7 @@ class Api:
 
 
 @record
-class Goal:
+class ProfileSpec:
     """What one profile of a client is to be. ``api`` is None where no server of the site is used."""
 
     profile: str
@@ -100,20 +105,20 @@ def profile_of(instance: str = DEFAULT) -> str:
 
 def api_of(server: SiteHost, host: SiteHost, site: Site) -> Api:
     """An instance of the site as a client uses it. Raises SettingsError."""
-    url, version = address.api_url(server), server.settings(base.Settings).prefect_version
+    url, version = address.api_url(server), prefect_version(server)
     return Api(url, version, access.client_settings(server, site), trust.roots(server, host, site))
 
 
 def company(url: str, host: SiteHost) -> str:
     """The operator's own authorities, as PEM text, where a URL is one that they may stand behind."""
-    name = host.settings(base.Settings).ca_bundle
-    return base.read_bundle("ca_bundle", name, host) if name and url.startswith("https:") else ""
+    name = host.settings(PrefectSettings).ca_bundle
+    return read_bundle("ca_bundle", name, host) if name and url.startswith("https:") else ""
 
 
-def brought(host: SiteHost, goals: Sequence[Goal]) -> str:
+def install_release(host: SiteHost, specs: Sequence[ProfileSpec]) -> str:
     """The release that --install gives a client: its server's, unless it is told another; a client may be older."""
-    known = next((goal.api.version for goal in goals if goal.api and goal.api.version), "")
-    own = host.settings(base.Settings).prefect_version
+    known = next((spec.api.version for spec in specs if spec.api and spec.api.version), "")
+    own = prefect_version(host)
     return own if host.origin("prefect_version") or not known else known
 
 
@@ -123,17 +128,32 @@ def install(host: SiteHost, site: Site, release: str) -> Iterator[Item]:
 
     if not release:
         return
-    settings = replace(host.settings(base.Settings), prefect_version=release)
-    wanted = base.release(settings, host.inventory.directory, root=ENVS)
+    settings = replace(host.settings(PrefectSettings), prefect_version=release)
+    wanted = load_release(settings, host.inventory.directory, root=ENVS)
     done = f"{wanted.path}/bin/prefect"
     yield PythonExpectation(
         f"Prefect {wanted.version}", wanted.lock.requires_python, settings.python, done, pythons.older(wanted.version)
     )
     if settings.ca_bundle:
-        text = base.read_bundle("ca_bundle", settings.ca_bundle, host)
-        yield ClientCa(base.ca_file(settings, root=False), text)  # in the home even of root: this may be a laptop
-    yield base.uv(settings, site, host, UV_ROOT)
-    yield from base.managed_python(settings, UV_ROOT, CACHE)
-    yield base.environment(settings, wanted, UV_ROOT, CACHE)
+        text = read_bundle("ca_bundle", settings.ca_bundle, host)
+        yield ClientCa(prefect.ca_file(settings, root=False), text)  # in the home even of root: this may be a laptop
+    yield prefect.uv(settings, site, host, UV_ROOT)
+    yield from prefect.managed_python(settings, UV_ROOT, CACHE)
+    yield prefect.environment(settings, wanted, UV_ROOT, CACHE)
     yield ReleaseLink(LINK, wanted.path)
     yield Symlink(PROGRAM, f"{LINK}/bin/prefect")
+
+
+def is_declared(host: SiteHost) -> bool:
+    """Whether a host is one of the site's clients."""
+    return host.in_group(CLIENTS)
+
+
+#: No stage of a deploy: `fab configure-client` writes a client's settings, without root.
+ROLE = Role(
+    "client",
+    CLIENTS,
+    settings=(Settings, client_database.Settings),
+    owners="clients",
+    applies_to=is_declared,
+)

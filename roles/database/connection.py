@@ -12,9 +12,10 @@ from roles.database import host as database_host
 from roles.database import url as database_url
 from roles.database.settings import Settings, kind, name, sqlite_file
 from roles.database.url import Connection, Tls
-from roles.prefect import role as base
 from roles.prefect import versions
+from roles.prefect.groups import DATABASES
 from roles.prefect.layout import Layout
+from roles.prefect.release import prefect_version
 
 #: Where Debian's and RHEL's Postgres listen without a network.
 SOCKET_DIRECTORY = "/var/run/postgresql"
@@ -79,8 +80,8 @@ def connection(host: SiteHost, site: Site) -> Connection:
     if what == "socket":
         port = host.settings(database_host.Settings).postgres_port
         return Connection(Layout(host.instance).user, None, SOCKET_DIRECTORY, port, name(host))
-    keeper = keeper_of(host, site)
-    where, port = database_host.address(keeper), keeper.settings(database_host.Settings).postgres_port
+    db_host = database_host_of(host, site)
+    where, port = database_host.address(db_host), db_host.settings(database_host.Settings).postgres_port
     return Connection(name(host), password(host, site), where, port, name(host))
 
 
@@ -95,17 +96,17 @@ def password_name(host: SiteHost) -> str:
     return f"{host.settings(Settings).database_host}/postgres/{name(host)}"
 
 
-def keeper_of(host: SiteHost, site: Site) -> SiteHost:
+def database_host_of(host: SiteHost, site: Site) -> SiteHost:
     """The host of the inventory that keeps the instance's Postgres; its own for a socket. Raises SettingsError."""
     wanted = host.settings(Settings).database_host or host.name
     if wanted == host.name:
         return host
-    known = {keeper.name: keeper for keeper in site.in_group(database_host.GROUP)}
+    known = {db_host.name: db_host for db_host in site.in_group(DATABASES)}
     if wanted in known:
         return known[wanted]
     listed = ", ".join(known) or "none"
     raise SettingsError(
-        f"database_host: {wanted} is no host of the group {database_host.GROUP} (it has: {listed})",
+        f"database_host: {wanted} is no host of the group {DATABASES} (it has: {listed})",
         f"put {wanted} into that group, or give the URL of a Postgres that encamp does not manage with database_url",
         host.origin("database_host"),
     )
@@ -150,7 +151,7 @@ def _external(host: SiteHost, settings: Settings) -> Connection:
 def _tls_settings(host: SiteHost) -> dict[str, str]:
     """Prefect's own settings for a checked certificate, where the release has them."""
     files, settings = tls_files(host), host.settings(Settings)
-    version = host.settings(base.Settings).prefect_version
+    version = prefect_version(host)
     if versions.setting("database_tls", version) is None:
         if not files.ca:
             raise SettingsError(
@@ -167,7 +168,7 @@ def _tls_settings(host: SiteHost) -> dict[str, str]:
 
 def _require(host: SiteHost, key: str) -> None:
     """Raises SettingsError where the host's release has no such setting."""
-    version = host.settings(base.Settings).prefect_version
+    version = prefect_version(host)
     if versions.setting(key, version) is None:
         fix = f"remove it, or use {versions.since(key)} or later"
         raise SettingsError(f"{host.name}: Prefect {version} has no {key}", fix, host.origin(key))

@@ -10,8 +10,8 @@ from encamp.errors import SettingsError
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.site import SiteHost
+from roles.prefect.groups import DATABASES
 
-GROUP = "databases"
 #: Postgres's own defaults.
 MAX_CONNECTIONS = 100
 RESERVED = 3
@@ -70,7 +70,7 @@ class Settings:
 
 def is_declared(host: SiteHost) -> bool:
     """Whether this host keeps databases for servers on other hosts."""
-    return host.in_group(GROUP)
+    return host.in_group(DATABASES)
 
 
 def address(host: SiteHost) -> str:

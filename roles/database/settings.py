@@ -13,6 +13,7 @@ from encamp.site import SiteHost
 from roles.database import url as database_url
 from roles.database.host import check_name
 from roles.database.url import Tls
+from roles.prefect import runtime
 from roles.prefect.layout import Layout
 
 #: What an instance's database is: a file, or a Postgres on its own host, on another of the inventory, or elsewhere.
@@ -162,3 +163,8 @@ def _check_together(host: SiteHost, settings: Settings) -> None:
 def _alike(host: SiteHost, key: str) -> bool:
     """Whether ``key`` is set where ``database`` is: an instance's own ``sqlite`` wins over its host's Postgres."""
     return (key in host.own) == ("database" in host.own)
+
+
+def has_postgres(host: SiteHost) -> bool:
+    """Whether the instance runs as a stack with a Postgres of its own, which nobody else uses."""
+    return runtime.is_chosen(host) and kind(host) == "socket"

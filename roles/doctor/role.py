@@ -11,37 +11,31 @@ from encamp.planning.plan import Item, Step
 from encamp.resources.base import Resource
 from encamp.shared.wire import kind_path
 from encamp.site import Site, SiteHost
-from roles import stages
 from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
 from roles.network import address
-from roles.prefect import role as base
+from roles.prefect import server_choice
+from roles.prefect.groups import is_server
 from roles.prefect.layout import Layout
+from roles.prefect.release import prefect_version
+from roles.server import role as prefect_server
 from roles.server.kinds.health import ServerHealth
 from roles.worker import role as prefect_worker
-
-SERVER_STAGE = "server"
 
 
 def of_host(host: SiteHost, site: Site, started: float, fix: bool) -> Iterator[Resource]:
     """Doctors of the host's servers, then of its workers. ``started`` is this machine's clock. Raises SettingsError."""
-    server = next(stage for stage in stages.STAGES if stage.name == SERVER_STAGE)
     for view in host.instances:
-        if server.takes(view):
-            yield from _of_server(view, server.items(view, site), started, fix)
+        if is_server(view):
+            yield from _of_server(view, prefect_server.resources(view, site), started, fix)
     for view in host.instances:
         if prefect_worker.is_declared(view):
             yield _of_worker(view, site, fix)
 
 
-def is_patient(host: SiteHost) -> bool:
+def is_examined(host: SiteHost) -> bool:
     """Whether anything on a host is for root to look at: a server or a worker."""
-    return any(
-        stage.takes(view)
-        for stage in stages.STAGES
-        for view in host.instances
-        if stage.name in (SERVER_STAGE, "worker")
-    )
+    return any(is_server(view) or prefect_worker.is_declared(view) for view in host.instances)
 
 
 def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool) -> Iterator[Resource]:
@@ -66,11 +60,11 @@ def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool)
 def _of_worker(host: SiteHost, site: Site, fix: bool) -> Resource:
     layout = Layout(host.instance)
     try:
-        server = prefect_worker.server_for(host, site)
+        server = server_choice.server_for(host, site)
         url, name = address.api_url(server), server.name
     except SettingsError:
         url, name = "", "SERVER"
-    version = host.settings(base.Settings).prefect_version
+    version = prefect_version(host)
     return WorkerDoctor(host.instance, layout.worker_user, url, version, layout.worker_home, name, fix)
 
 

@@ -18,10 +18,10 @@ from encamp.support import quoting
 from roles.network import address, firewall
 from roles.network.address_checks import is_address
 from roles.network.kinds.exposure import BOTH, WILDCARDS, Exposure, is_public
-from roles.prefect import role as base
 from roles.prefect import versions
 from roles.prefect.kinds.api_auth import ApiAuth
 from roles.prefect.layout import Layout
+from roles.prefect.release import prefect_version
 
 #: The user of an auth string that encamp makes itself.
 USER = "admin"
@@ -213,7 +213,7 @@ def _exposure(host: SiteHost) -> Exposure:
     """
     where, sources = host.settings(address.Settings), firewall.limit(host)
     bind, port = address.outside(host)
-    public = urlsplit(address.public_url(host)).hostname or ""
+    public = address.public(host).host
     given = [("public_url", public)] if where.public_url else []
     given += [("ansible_host", host.inventory.address)] if bind in (*WILDCARDS, BOTH) else []
     for key, name in [*given, ("bind", bind)]:
@@ -234,4 +234,4 @@ def _unknown(host: SiteHost, name: str, key: str) -> SettingsError:
 
 
 def _release(host: SiteHost) -> str:
-    return host.settings(base.Settings).prefect_version
+    return prefect_version(host)

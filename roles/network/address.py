@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Literal
-from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
 from encamp.settings.declare import setting
@@ -12,8 +11,9 @@ from encamp.shared.record import record
 from encamp.site import SiteHost
 from roles.network.address_checks import check_bind, check_own_url, check_port, is_address, is_loopback
 from roles.network.kinds.exposure import BOTH
-from roles.prefect import role as base
 from roles.prefect import versions
+from roles.prefect.kinds.endpoint import Endpoint
+from roles.prefect.release import prefect_version
 
 EVERYWHERE = "0.0.0.0"
 LOOPBACK = "127.0.0.1"
@@ -68,11 +68,15 @@ def public_url(host: SiteHost) -> str:
             "set public_url: http://<name or address of the server>:<port> for this host",
             host.origin("public_url") or host.origin("ansible_host"),
         )
-    address = host.client_address
-    name = f"[{address}]" if ":" in address else address
-    url = f"http://{name}:{settings.port}" if settings.tls == "off" else f"https://{name}"
+    plain = Endpoint("http", host.client_address, settings.port)
+    url = str(plain) if settings.tls == "off" else f"https://{plain.name}"
     _check_family(host, url)
     return url
+
+
+def public(host: SiteHost) -> Endpoint:
+    """:func:`public_url`, taken apart. Raises SettingsError as that does."""
+    return Endpoint.of(public_url(host))
 
 
 def tidy(url: str) -> str:
@@ -87,7 +91,7 @@ def api_url(host: SiteHost) -> str:
 
 def base_path(host: SiteHost) -> str:
     """The path below which UI and API are served, such as /flows; empty for none."""
-    return urlsplit(public_url(host)).path
+    return public(host).path
 
 
 def bind(host: SiteHost) -> str:
@@ -115,7 +119,7 @@ def outside(host: SiteHost) -> tuple[str, int]:
     settings = host.settings(Settings)
     if settings.tls == "off":
         return settings.bind, settings.port
-    return BOTH, urlsplit(public_url(host)).port or HTTPS_PORT
+    return BOTH, public(host).port
 
 
 def needs_privilege(host: SiteHost) -> bool:
@@ -125,10 +129,14 @@ def needs_privilege(host: SiteHost) -> bool:
 
 def local_url(host: SiteHost) -> str:
     """Where the server is reached from its own host, without /api."""
+    return str(local(host))
+
+
+def local(host: SiteHost) -> Endpoint:
+    """:func:`local_url`, taken apart."""
     listens = bind(host)
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listens, listens)
-    name = f"[{address}]" if ":" in address else address
-    return f"http://{name}:{host.settings(Settings).port}{base_path(host)}"
+    return Endpoint("http", address, host.settings(Settings).port, base_path(host))
 
 
 def server_settings(host: SiteHost) -> Mapping[str, str]:
@@ -140,18 +148,18 @@ def server_settings(host: SiteHost) -> Mapping[str, str]:
 
 def _check_given(host: SiteHost, url: str) -> None:
     """Raises SettingsError for a public_url that tls or the release cannot serve."""
-    settings, parts = host.settings(Settings), urlsplit(url)
-    release = host.settings(base.Settings).prefect_version
-    if settings.tls != "off" and parts.scheme != "https":
-        fix = f"write public_url: https://{parts.hostname}, or set tls: off"
+    settings, given = host.settings(Settings), Endpoint.of(url)
+    release = prefect_version(host)
+    if settings.tls != "off" and given.scheme != "https":
+        fix = f"write public_url: https://{given.name}, or set tls: off"
         raise SettingsError(
             f"{host.name}: public_url is {url}, with tls: {settings.tls}", fix, host.origin("public_url")
         )
-    if settings.tls != "off" and (parts.port or HTTPS_PORT) == settings.port:
+    if settings.tls != "off" and given.port == settings.port:
         reason = f"{host.name}: port {settings.port} is the server's own behind the proxy, and public_url's"
         raise SettingsError(reason, "leave the port out of public_url, or set another port:", host.origin("public_url"))
-    if parts.path and not all(versions.setting(key, release) for key in ("api_base_path", "ui_serve_base")):
-        reason = f"{host.name}: public_url has the path {parts.path}, and Prefect {release} cannot be served below one"
+    if given.path and not all(versions.setting(key, release) for key in ("api_base_path", "ui_serve_base")):
+        reason = f"{host.name}: public_url has the path {given.path}, and Prefect {release} cannot be served below one"
         fix = f"it can since {versions.since('api_base_path')}; or give it a name or a port of its own"
         raise SettingsError(reason, fix, host.origin("public_url"))
     _check_family(host, url)
@@ -159,8 +167,8 @@ def _check_given(host: SiteHost, url: str) -> None:
 
 def _check_family(host: SiteHost, url: str) -> None:
     """Raises SettingsError for an address of one version of IP where the server itself listens on the other alone."""
-    settings, parts = host.settings(Settings), urlsplit(url)
-    name, direct = parts.hostname or "", (parts.scheme, parts.port) == ("http", settings.port)
+    settings, given = host.settings(Settings), Endpoint.of(url)
+    name, direct = given.host, (given.scheme, given.port) == ("http", settings.port)
     if settings.tls != "off" or not direct or not is_address(name) or is_loopback(settings.bind):
         return
     if (":" in name) != (":" in settings.bind):
@@ -172,10 +180,11 @@ def _check_family(host: SiteHost, url: str) -> None:
 
 def warnings(host: SiteHost) -> Iterator[str]:
     """What may be a mistake, and may be meant: a plain address at another port than the server's."""
-    settings, url = host.settings(Settings), urlsplit(host.settings(Settings).public_url)
-    port = url.port or HTTP_PORT
-    if settings.tls == "off" and url.scheme == "http" and port != settings.port and not is_loopback(settings.bind):
+    settings = host.settings(Settings)
+    given = Endpoint.of(settings.public_url) if settings.public_url else None
+    direct = settings.tls == "off" and not is_loopback(settings.bind)
+    if given and direct and given.scheme == "http" and given.port != settings.port:
         yield (
-            f"{host.origin('public_url')}: public_url leads clients to port {port}, and the server listens on "
+            f"{host.origin('public_url')}: public_url leads clients to port {given.port}, and the server listens on "
             f"{settings.port}: that takes a proxy or a forwarded port of your own in between"
         )

@@ -15,7 +15,7 @@ from encamp.shared.secret import Secret
 LEAST = datetime.timedelta(days=1)
 
 
-class Unfit(Exception):
+class InvalidCertificate(Exception):
     """A certificate or key that cannot be used. The text is what is wrong, ``fix`` what to do."""
 
     def __init__(self, reason: str, fix: str) -> None:
@@ -24,7 +24,7 @@ class Unfit(Exception):
 
 
 def check(certificate: str, key: Secret, name: str, now: datetime.datetime) -> None:
-    """Prove that a chain (the server's certificate first) and a key can serve ``name``. Raises Unfit."""
+    """Prove that a chain (the server's certificate first) and a key can serve ``name``. Raises InvalidCertificate."""
     chain = _chain(certificate)
     _check_key(chain[0], key)
     _check_names(chain[0], name)
@@ -35,14 +35,14 @@ def check(certificate: str, key: Secret, name: str, now: datetime.datetime) -> N
 
 def _chain(text: str) -> list[x509.Certificate]:
     if "PRIVATE KEY-----" in text:
-        raise Unfit(
+        raise InvalidCertificate(
             "the file of the certificate holds a private key, too", "put the key alone into the one for the key"
         )
     try:
         return x509.load_pem_x509_certificates(text.encode())
     except ValueError:
         fix = "give PEM text: the server's certificate, then the intermediate ones (often called fullchain.pem)"
-        raise Unfit("there is no certificate in it that can be read", fix) from None
+        raise InvalidCertificate("there is no certificate in it that can be read", fix) from None
 
 
 def _check_key(leaf: x509.Certificate, key: Secret) -> None:
@@ -50,22 +50,22 @@ def _check_key(leaf: x509.Certificate, key: Secret) -> None:
         private = serialization.load_pem_private_key(key.reveal().encode(), password=None)
     except TypeError:
         fix = "Caddy takes no pass phrase: decrypt it with `openssl pkey -in KEY -out PLAIN` and give that, mode 0600"
-        raise Unfit("the key is encrypted with a pass phrase", fix) from None
+        raise InvalidCertificate("the key is encrypted with a pass phrase", fix) from None
     except Exception:  # whatever cryptography raises: no part of a key may reach a message
-        raise Unfit(
+        raise InvalidCertificate(
             "the key cannot be read", "give the private key as PEM text (-----BEGIN PRIVATE KEY-----)"
         ) from None
     der, spki = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     if private.public_key().public_bytes(der, spki) != leaf.public_key().public_bytes(der, spki):
         fix = "the server's own certificate must stand first in its file, and the key must be the one it was made for"
-        raise Unfit("certificate and key do not belong together", fix)
+        raise InvalidCertificate("certificate and key do not belong together", fix)
 
 
 def _check_names(leaf: x509.Certificate, name: str) -> None:
     try:
         found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        raise Unfit(
+        raise InvalidCertificate(
             "the certificate names no server (no subjectAltName): Python and browsers refuse it",
             f"have it issued with the name {name}",
         ) from None
@@ -73,7 +73,7 @@ def _check_names(leaf: x509.Certificate, name: str) -> None:
     addresses = [str(address) for address in found.get_values_for_type(x509.IPAddress)]
     if not (_is_in(name, addresses) if _is_address(name) else any(covers(host, name) for host in hosts)):
         listed = ", ".join([*hosts, *addresses])
-        raise Unfit(
+        raise InvalidCertificate(
             f"the certificate is for {listed}, and not for {name}",
             "set public_url to a name that it covers, or have one issued for that name",
         )
@@ -106,7 +106,7 @@ def _check_order(chain: Sequence[x509.Certificate]) -> None:
         try:
             one.verify_directly_issued_by(issuer)
         except Exception:  # ValueError, TypeError, InvalidSignature: each means that it is not
-            raise Unfit(
+            raise InvalidCertificate(
                 f"certificate {place + 1} in the file did not sign certificate {place}",
                 "put the server's certificate first, then the one that signed it, and so on; leave others out",
             ) from None
@@ -116,9 +116,11 @@ def _check_dates(one: x509.Certificate, now: datetime.datetime) -> None:
     name = one.subject.rfc4514_string()
     if one.not_valid_after_utc < now + LEAST:
         end = "ended" if one.not_valid_after_utc < now else "ends"
-        raise Unfit(f"certificate {name} {end} at {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "have it renewed")
+        raise InvalidCertificate(
+            f"certificate {name} {end} at {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "have it renewed"
+        )
     if one.not_valid_before_utc > now:
-        raise Unfit(
+        raise InvalidCertificate(
             f"certificate {name} is not valid before {one.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
             "wait, or set this machine's clock right",
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
 from encamp.planning.plan import FLUSH, Item, Step
@@ -23,9 +22,11 @@ from encamp.site import Site, SiteHost
 from roles.network import address, firewall, tls, trust
 from roles.network.address_checks import is_address
 from roles.network.kinds.proxy_probe import ProxyProbe
-from roles.network.tls import Place, Settings
-from roles.prefect import role as base
+from roles.network.tls import Settings, VirtualHost
 from roles.prefect import versions
+from roles.prefect.files import read_text
+from roles.prefect.kinds.endpoint import Endpoint
+from roles.prefect.release import prefect_version
 
 #: Seconds until the public address must answer. An ACME server looks at this host before it signs.
 PATIENCE, ACME_PATIENCE = 30, 120
@@ -38,19 +39,19 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """What must hold before anything is changed: settings that agree, Caddy to be had, its ports free or its own."""
     if not tls.is_on(host):
         return
-    found = tls.places(host)
+    found = tls.virtual_hosts(host)
     _refuse_server_ports(host, found)
-    issued = [place for place in found if place.mode == "internal"]
-    yield CaddyExpectation("caddy", {place.certificate: trust.marks(site) for place in issued})
-    for port in sorted({place.port for place in found}):
+    issued = [virtual_host for virtual_host in found if virtual_host.mode == "internal"]
+    yield CaddyExpectation("caddy", {virtual_host.certificate: trust.marks(site) for virtual_host in issued})
+    for port in sorted({virtual_host.port for virtual_host in found}):
         yield FreePort(port, caddy.UNIT, instead="give public_url another port")
     if tls.redirects(host):
         yield FreePort(address.HTTP_PORT, caddy.UNIT, instead="set tls_redirect: false")
 
 
-def _refuse_server_ports(host: SiteHost, found: Iterable[Place]) -> None:
+def _refuse_server_ports(host: SiteHost, found: Iterable[VirtualHost]) -> None:
     """Raises SettingsError where a server wants a port that is the proxy's."""
-    taken = {place.port for place in found} | ({address.HTTP_PORT} if tls.redirects(host) else set())
+    taken = {virtual_host.port for virtual_host in found} | ({address.HTTP_PORT} if tls.redirects(host) else set())
     for view in host.instances:
         port = view.settings(address.Settings).port
         if port in taken:
@@ -71,13 +72,13 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
         return
     if not tls.is_on(host):
         return
-    found = tls.places(host)
+    found = tls.virtual_hosts(host)
     yield Packages("caddy", debian=("caddy",), rhel=("caddy",))
     yield Directory(caddy.SITES)
     yield Directory(caddy.OWN, "root", caddy.GROUP, 0o750)
-    for place in found:
-        yield from _certificate(place, site, reload)
-    sites = {place.label: str(_site_text(place, site)) for place in found}
+    for virtual_host in found:
+        yield from _certificate(virtual_host, site, reload)
+    sites = {virtual_host.label: str(_site_text(virtual_host, site)) for virtual_host in found}
     yield Step(CaddySites("encamp", sites, str(_options(host, site, found))), (reload,))
     yield Service(caddy.UNIT)
     yield from trust.resources(host, host, site)
@@ -85,22 +86,21 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield _probe(host, site)
 
 
-def _site_text(place: Place, site: Site) -> str | Secret:
-    first, settings = place.views[0], place.views[0].settings(Settings)
-    words: tuple[str, ...] = (place.certificate, place.certificate)
+def _site_text(virtual_host: VirtualHost, site: Site) -> str | Secret:
+    first, settings = virtual_host.views[0], virtual_host.views[0].settings(Settings)
+    words: tuple[str, ...] = (virtual_host.certificate, virtual_host.certificate)
     options = []
-    if place.mode == "acme":
+    if virtual_host.mode == "acme":
         words = (settings.acme_email,) if settings.acme_email else ()
         options = [("ca", settings.acme_directory)] if settings.acme_directory else []
-        options += [("ca_root", place.root)] if settings.acme_ca_root else []
-    name = f"[{place.name}]" if ":" in place.name else place.name
-    only = address.base_path(first) if len(place.views) == 1 else ""
+        options += [("ca_root", virtual_host.root)] if settings.acme_ca_root else []
+    only = address.base_path(first) if len(virtual_host.views) == 1 else ""
     return site.templates.render(
         "caddy/site.caddy.j2",
-        url=f"https://{name}:{place.port}",
+        url=str(Endpoint("https", virtual_host.name, virtual_host.port)),
         tls_words=words,
         tls_options=options,
-        parts=[_part(view, alone=len(place.views) == 1) for view in place.views],
+        parts=[_part(view, alone=len(virtual_host.views) == 1) for view in virtual_host.views],
         start=f"{only}/" if only else "",
     )
 
@@ -118,55 +118,55 @@ def _part(view: SiteHost, alone: bool) -> dict[str, Any]:
         "matcher": f"prefect_{view.instance}",
         "paths": (below, f"{below}/*") if below else ("*",),
         "sources": () if alone or not sources else tuple(dict.fromkeys([*sources, *here])),
-        "upstream": urlsplit(address.local_url(view)).netloc,
+        "upstream": address.local(view).authority,
     }
 
 
-def _options(host: SiteHost, site: Site, found: Iterable[Place]) -> str | Secret:
-    addresses = [place.name for place in found if place.by_address]
+def _options(host: SiteHost, site: Site, found: Iterable[VirtualHost]) -> str | Secret:
+    addresses = [virtual_host.name for virtual_host in found if virtual_host.by_address]
     return site.templates.render(
         "caddy/options.caddy.j2", redirect=tls.redirects(host), default_name=addresses[0] if addresses else ""
     )
 
 
-def _certificate(place: Place, site: Site, reload: Reload) -> Iterator[Item]:
+def _certificate(virtual_host: VirtualHost, site: Site, reload: Reload) -> Iterator[Item]:
     """The certificate's file, with its key; for ACME the root that proves the ACME server, where one is named."""
-    if place.mode == "acme":
-        root = trust.acme_root(place.views[0])
+    if virtual_host.mode == "acme":
+        root = trust.acme_root(virtual_host.views[0])
         if root:
-            yield Step(File(place.root, root, "root", caddy.GROUP, 0o640), (reload,))
+            yield Step(File(virtual_host.root, root, "root", caddy.GROUP, 0o640), (reload,))
         return
-    if place.mode == "internal":
-        leaf = trust.authority(site).leaf(place.name, _now())
+    if virtual_host.mode == "internal":
+        leaf = trust.authority(site).leaf(virtual_host.name, _now())
         text = Secret(f"{leaf.certificate}{leaf.key.reveal()}")
     else:
-        text = _supplied(place)
-    yield Step(File(place.certificate, text, "root", caddy.GROUP, 0o640), (reload,))
+        text = _supplied(virtual_host)
+    yield Step(File(virtual_host.certificate, text, "root", caddy.GROUP, 0o640), (reload,))
 
 
-def _supplied(place: Place) -> Secret:
+def _supplied(virtual_host: VirtualHost) -> Secret:
     """The operator's chain and key in one text, checked. Raises SettingsError."""
-    from roles.network.certificate_files import Unfit, check
+    from roles.network.certificate_files import InvalidCertificate, check
 
-    host, settings = place.views[0], place.views[0].settings(Settings)
+    host, settings = virtual_host.views[0], virtual_host.views[0].settings(Settings)
     for key in ("tls_certificate", "tls_key"):
         if not getattr(settings, key):
             reason = f"{host.name}: tls: files needs {key}"
             raise SettingsError(reason, "set tls_certificate and tls_key", host.origin("tls"))
-    chain = base.read_text("tls_certificate", settings.tls_certificate, host)
+    chain = read_text("tls_certificate", settings.tls_certificate, host)
     given = settings.tls_key
-    secret = given if isinstance(given, Secret) else Secret(base.read_text("tls_key", given, host))
+    secret = given if isinstance(given, Secret) else Secret(read_text("tls_key", given, host))
     try:
-        check(chain, secret, place.name, _now())
-    except Unfit as unfit:
+        check(chain, secret, virtual_host.name, _now())
+    except InvalidCertificate as invalid:
         where = f"{host.name}: tls_certificate {settings.tls_certificate}"
-        raise SettingsError(f"{where}: {unfit}", unfit.fix, host.origin("tls_certificate")) from None
+        raise SettingsError(f"{where}: {invalid}", invalid.fix, host.origin("tls_certificate")) from None
     return Secret(f"{chain.rstrip()}\n{secret.reveal().rstrip()}\n")
 
 
 def _probe(host: SiteHost, site: Site) -> ProxyProbe:
     acme = host.settings(address.Settings).tls == "acme"
-    events = versions.able("task runs by events", host.settings(base.Settings).prefect_version)
+    events = versions.able("task runs by events", prefect_version(host))
     return ProxyProbe(
         address.public_url(host),
         sockets=SOCKETS if events else (),

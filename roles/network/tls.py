@@ -61,7 +61,7 @@ class Settings:
 
 
 @record
-class Place:
+class VirtualHost:
     """An address that the proxy of a host serves, and the instances below it."""
 
     name: str
@@ -100,53 +100,63 @@ def is_on(host: SiteHost) -> bool:
 
 def redirects(host: SiteHost) -> bool:
     """Whether port 80 is the proxy's: for redirects, and for ACME servers that ask there."""
-    for place in places(host):
-        asked = place.port == address.HTTPS_PORT or place.mode == "acme"
-        if asked and all(view.settings(Settings).tls_redirect for view in place.views):
+    for virtual_host in virtual_hosts(host):
+        asked = virtual_host.port == address.HTTPS_PORT or virtual_host.mode == "acme"
+        if asked and all(view.settings(Settings).tls_redirect for view in virtual_host.views):
             return True
     return False
 
 
-def places(host: SiteHost) -> list[Place]:
+def virtual_hosts(host: SiteHost) -> list[VirtualHost]:
     """The addresses that the host's proxy serves. Raises SettingsError where instances or settings contradict."""
     by_address: dict[tuple[str, int], list[SiteHost]] = {}
     for view in host.instances:
         if is_on(view):
             by_address.setdefault((name_of(view), address.outside(view)[1]), []).append(view)
-    found = [Place(name, port, tuple(views)) for (name, port), views in by_address.items()]
-    for place in found:
-        _check(place)
+    found = [VirtualHost(name, port, tuple(views)) for (name, port), views in by_address.items()]
+    for virtual_host in found:
+        _check(virtual_host)
     return found
 
 
 def name_of(host: SiteHost) -> str:
     """The name, or address, that the certificate of an instance must be for."""
-    return urlsplit(address.public_url(host)).hostname or ""
+    return address.public(host).host
 
 
-def _check(place: Place) -> None:
+def _check(virtual_host: VirtualHost) -> None:
     """Raises SettingsError for what the instances at one address may not have in common, or must."""
-    first, *others = place.views
+    first, *others = virtual_host.views
     for view in others:
-        if view.settings(Settings) != first.settings(Settings) or view.settings(address.Settings).tls != place.mode:
-            reason = f"{first.name}: instances {first.instance} and {view.instance} share {place.name}:{place.port}"
+        if (
+            view.settings(Settings) != first.settings(Settings)
+            or view.settings(address.Settings).tls != virtual_host.mode
+        ):
+            shared = f"{virtual_host.name}:{virtual_host.port}"
+            reason = f"{first.name}: instances {first.instance} and {view.instance} share {shared}"
             fix = "give both the same tls settings, or public_urls with different names or ports"
             raise SettingsError(f"{reason}, and differ in tls", fix, view.origin("tls"))
-    bases = [address.base_path(view) for view in place.views]
+    bases = [address.base_path(view) for view in virtual_host.views]
     if len(set(bases)) < len(bases):
         reason = f"{first.name}: two instances have the public_url {address.public_url(first)}"
         raise SettingsError(reason, "give each a name, a port or a path of its own", first.origin("public_url"))
-    if place.mode == "acme":
-        _check_acme(place)
+    if virtual_host.mode == "acme":
+        _check_acme(virtual_host)
 
 
-def _check_acme(place: Place) -> None:
-    first = place.views[0]
-    if place.by_address or "." not in place.name:
-        reason = f"{first.name}: tls: acme needs a public name, and {place.name} is none"
+def _check_acme(virtual_host: VirtualHost) -> None:
+    first = virtual_host.views[0]
+    if virtual_host.by_address or "." not in virtual_host.name:
+        reason = f"{first.name}: tls: acme needs a public name, and {virtual_host.name} is none"
         fix = "give public_url a full domain name, or use tls: internal"
         raise SettingsError(reason, fix, first.origin("public_url") or first.origin("tls"))
-    if place.port != address.HTTPS_PORT and not first.settings(Settings).tls_redirect:
+    if virtual_host.port != address.HTTPS_PORT and not first.settings(Settings).tls_redirect:
         reason = f"{first.name}: tls: acme proves the name on port 443 or 80, and this proxy has neither"
         fix = "leave the port out of public_url, or set tls_redirect: true"
         raise SettingsError(reason, fix, first.origin("tls_redirect"))
+
+
+def is_shared(host: SiteHost, instance: str) -> bool:
+    """Whether another instance is behind the same address of the proxy as ``instance``."""
+    behind = [[view.instance for view in virtual_host.views] for virtual_host in virtual_hosts(host)]
+    return any(instance in names and len(names) > 1 for names in behind)

@@ -15,9 +15,11 @@ from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles.network import address, tls
 from roles.network.kinds.system_trust import SystemTrust
-from roles.prefect import role as base
 from roles.prefect import versions
+from roles.prefect.files import read_bundle
 from roles.prefect.layout import Layout
+from roles.prefect.release import Settings as PrefectSettings
+from roles.prefect.release import prefect_version
 
 if TYPE_CHECKING:
     from roles.network.certificate_authority import Authority
@@ -59,7 +61,7 @@ def marks(site: Site) -> tuple[str, ...]:
 def acme_root(server: SiteHost) -> str:
     """The root of the operator's own ACME server, as PEM text; empty where there is none."""
     name = server.settings(tls.Settings).acme_ca_root
-    return base.read_bundle("acme_ca_root", name, server) if name else ""
+    return read_bundle("acme_ca_root", name, server) if name else ""
 
 
 def roots(server: SiteHost, host: SiteHost, site: Site) -> str:
@@ -68,8 +70,8 @@ def roots(server: SiteHost, host: SiteHost, site: Site) -> str:
         return ""
     mode = server.settings(address.Settings).tls
     own = _own(site) if mode == "internal" else acme_root(server) if mode == "acme" else ""
-    bundle = host.settings(base.Settings).ca_bundle
-    texts = [own, base.read_bundle("ca_bundle", bundle, host) if bundle else ""]
+    bundle = host.settings(PrefectSettings).ca_bundle
+    texts = [own, read_bundle("ca_bundle", bundle, host) if bundle else ""]
     return "".join(f"{text.rstrip()}\n" for text in texts if text)
 
 
@@ -106,7 +108,7 @@ def client_settings(server: SiteHost, host: SiteHost, site: Site) -> Mapping[str
 
 
 def _by_environment(host: SiteHost) -> bool:
-    return versions.setting("client_trust", host.settings(base.Settings).prefect_version) is not None
+    return versions.setting("client_trust", prefect_version(host)) is not None
 
 
 def _bundle(server: SiteHost) -> str:

@@ -12,11 +12,9 @@ from roles.client import role as prefect_client
 from roles.database import connection as database_connection
 from roles.database import host as database_host
 from roles.database import settings as database
-from roles.prefect import runtime
+from roles.prefect.groups import CLIENTS, SERVERS
 from roles.prefect.layout import Layout
 
-#: The group of the servers (prefect_server.GROUP; that module imports this one).
-SERVERS = "servers"
 #: Beside its pool a server of Prefect 3 holds one connection that listens for notifications.
 LISTENER = 1
 
@@ -57,7 +55,7 @@ def demands_of(views: Sequence[SiteHost], site: Site) -> list[Demand]:
     """What servers may open at one Postgres, and clients that write to it themselves, with one flow run each."""
     found = [Demand(_title(view), per_process(view)) for view in views]
     names = ("", *(view.name for view in views))
-    for client in site.in_group(prefect_client.GROUP):
+    for client in site.in_group(CLIENTS):
         if prefect_client.mode_of(client) == "database" and client_database.needs_server(client):
             server = client.inventory.variables.get("server")
             if str(server.data if server else "").partition("/")[0] in names:
@@ -75,19 +73,19 @@ def check(host: SiteHost, site: Site) -> None:
     """Raises SettingsError where files alone tell that the instance's Postgres cannot have all those connections."""
     if database.kind(host) not in ("socket", "network"):
         return
-    keeper, found = database_connection.keeper_of(host, site), demands(host, site)
-    in_stack, settable = runtime.has_postgres(host), database_host.usable_connections(keeper)
+    db_host, found = database_connection.database_host_of(host, site), demands(host, site)
+    in_stack, settable = database.has_postgres(host), database_host.usable_connections(db_host)
     usable = database_host.MAX_CONNECTIONS - database_host.RESERVED if in_stack else settable
     if total(found) <= usable:
         return
     wanted = total(found) + database_host.RESERVED
-    more = f"set postgres_max_connections: {wanted} or more for {keeper.name} (Postgres restarts), or "
+    more = f"set postgres_max_connections: {wanted} or more for {db_host.name} (Postgres restarts), or "
     listed = ", ".join(f"{demand.who} {demand.connections}" for demand in found)
     raise SettingsError(
-        f"Postgres on {keeper.name} has {usable} connections for clients, and Prefect's processes may open "
+        f"Postgres on {db_host.name} has {usable} connections for clients, and Prefect's processes may open "
         f"{total(found)} ({listed})",
         f"{'' if in_stack else more}lower database_pool_size and database_max_overflow",
-        (None if in_stack else keeper.origin("postgres_max_connections")) or host.origin("database_pool_size"),
+        (None if in_stack else db_host.origin("postgres_max_connections")) or host.origin("database_pool_size"),
     )
 
 
@@ -126,9 +124,9 @@ def _cluster(host: SiteHost, site: Site) -> str:
     """Which Postgres an instance uses: equal texts are one. Raises SettingsError."""
     if database.kind(host) == "external":
         return database_connection.connection(host, site).cluster
-    if runtime.has_postgres(host):
+    if database.has_postgres(host):
         return f"in the stack of {_title(host)}"
-    return f"on {database_connection.keeper_of(host, site).name}"
+    return f"on {database_connection.database_host_of(host, site).name}"
 
 
 def _cluster_or_none(host: SiteHost, site: Site) -> str | None:

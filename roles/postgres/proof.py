@@ -14,7 +14,7 @@ from roles.database.kinds.probe import DatabaseProbe
 from roles.database.kinds.sqlite import SqliteDatabase
 from roles.postgres import connection_budget
 from roles.postgres import role as postgres
-from roles.prefect import role as base
+from roles.prefect.files import read_bundle
 from roles.prefect.layout import Layout
 
 #: The least Postgres that several servers may share, as Postgres counts versions: 14.9 (Prefect's documentation).
@@ -60,7 +60,7 @@ def _probe(host: SiteHost, site: Site, layout: Layout) -> DatabaseProbe:
         as_user=layout.user,
         user=found.user,
         database=found.database,
-        keeper="" if what == "external" else database_connection.keeper_of(host, site).name,
+        database_host="" if what == "external" else database_connection.database_host_of(host, site).name,
         tls=database_connection.tls(host, site),
         ca_file=files.ca,
         cert_file=files.cert,
@@ -77,9 +77,7 @@ def files(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
     """The CA, and the instance's own certificate and key, where the site names them."""
     settings, paths = host.settings(database.Settings), database_connection.tls_files(host)
     if paths.ca:
-        yield Step(File(paths.ca, base.read_bundle("database_ca_file", settings.database_ca_file, host)), (restart,))
+        yield Step(File(paths.ca, read_bundle("database_ca_file", settings.database_ca_file, host)), (restart,))
     if paths.cert and settings.database_key is not None:
-        yield Step(
-            File(paths.cert, base.read_bundle("database_cert_file", settings.database_cert_file, host)), (restart,)
-        )
+        yield Step(File(paths.cert, read_bundle("database_cert_file", settings.database_cert_file, host)), (restart,))
         yield Step(File(paths.key, settings.database_key, "root", layout.user, 0o640), (restart,))

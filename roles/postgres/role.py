@@ -26,7 +26,8 @@ from roles.database import host as database_host
 from roles.database import settings as database
 from roles.network import firewall
 from roles.postgres import connection_budget
-from roles.prefect import runtime
+from roles.prefect.groups import DATABASES, is_server
+from roles.role import Role
 
 TRIGRAMS = "pg_trgm"
 #: asyncpg before 0.29, which Prefect up to 2.13 is locked with, asks Postgres for types by a query that Postgres would
@@ -48,7 +49,7 @@ def expectation(host: SiteHost, site: Site) -> PostgresExpectation:
     """What a Postgres that is there already must be: the port that clients are told, and enough connections."""
     settings = host.settings(database_host.Settings)
     more = () if database_host.is_declared(host) else (host,)  # a server that is in no group
-    found = [view for view in connection_budget.servers(site, *more) if _keeper(view, site) == host.name]
+    found = [view for view in connection_budget.servers(site, *more) if _database_host(view, site) == host.name]
     needed = connection_budget.total(connection_budget.demands_of(found, site))
     return PostgresExpectation("main", settings.postgres_port, needed, settings.postgres_max_connections)
 
@@ -84,7 +85,7 @@ def clients_of(host: SiteHost, site: Site) -> list[SiteHost]:
     return [
         view
         for view in connection_budget.servers(site)
-        if _keeper(view, site) == host.name and database.kind(view) == "network"
+        if _database_host(view, site) == host.name and database.kind(view) == "network"
     ]
 
 
@@ -111,14 +112,14 @@ def sources(host: SiteHost) -> list[str]:
     return [*addresses(host), *host.settings(client_database.Settings).client_database_sources]
 
 
-def _keeper(view: SiteHost, site: Site) -> str:
+def _database_host(view: SiteHost, site: Site) -> str:
     """The host that keeps a server's Postgres.
 
     Empty for SQLite, for a Postgres that is a stack's or others', and where that is not clear.
     """
     try:
-        managed = database.kind(view) in ("socket", "network") and not runtime.has_postgres(view)
-        return database_connection.keeper_of(view, site).name if managed else ""
+        managed = database.kind(view) in ("socket", "network") and not database.has_postgres(view)
+        return database_connection.database_host_of(view, site).name if managed else ""
     except SettingsError:
         return ""  # its own deploy tells
 
@@ -128,7 +129,7 @@ def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:
     port = settings.postgres_port
     yield Packages("postgres", debian=("postgresql",), rhel=("postgresql-server", "postgresql-contrib"))
     yield PostgresCluster(port=0 if port == database_host.Settings.postgres_port else port)
-    has_clients = host.in_group(database_host.GROUP) and clients_of(host, site)
+    has_clients = host.in_group(DATABASES) and clients_of(host, site)
     if has_clients or settings.postgres_max_connections:
         listen = settings.postgres_listen if has_clients else ()
         yield PostgresSettings("main", listen, settings.postgres_max_connections)
@@ -149,3 +150,25 @@ def _firewall(host: SiteHost, sources: Sequence[str]) -> Iterator[Item]:
         port = host.settings(database_host.Settings).postgres_port
         ensure = "present" if sources else "absent"
         yield FirewallPort("prefect-postgres", port, "tcp", tuple(sources), "Postgres", ensure)
+
+
+def keeps_data(host: SiteHost) -> bool:
+    """Whether servers keep their data in a Postgres on this host, of its own or in a stack."""
+    try:
+        own = is_server(host) and any(database.kind(view) == "socket" for view in host.instances)
+        return own or database_host.is_declared(host)
+    except SettingsError:
+        return True  # its own deploy reports it
+
+
+ROLE = Role(
+    "database",
+    DATABASES,
+    settings=(database_host.Settings,),
+    owners="hosts with a Postgres that encamp manages",
+    reads=keeps_data,
+    applies_to=database_host.is_declared,
+    expectations=expectations,
+    resources=for_others,
+    per_host=True,
+)

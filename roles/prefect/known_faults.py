@@ -13,8 +13,8 @@ from encamp.errors import SettingsError
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.site import SiteHost
-from roles.prefect import role as base
 from roles.prefect import versions
+from roles.prefect.release import prefect_version
 
 
 @record
@@ -150,4 +150,4 @@ def _open(host: SiteHost, facts: Iterable[str]) -> Sequence[Fault]:
 
 
 def _version(host: SiteHost) -> str:
-    return host.settings(base.Settings).prefect_version
+    return prefect_version(host)

@@ -9,7 +9,6 @@ from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost
-from roles.database import settings as database
 from roles.prefect.layout import Layout
 
 #: Debian's release in the tag: with another C library, Postgres would sort otherwise than its indexes were built.
@@ -116,8 +115,3 @@ class Stack:
 def is_chosen(host: SiteHost) -> bool:
     """Whether the instance runs as a stack."""
     return host.settings(Settings).runtime == "compose"
-
-
-def has_postgres(host: SiteHost) -> bool:
-    """Whether the instance runs as a stack with a Postgres of its own, which nobody else uses."""
-    return is_chosen(host) and database.kind(host) == "socket"

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from encamp.errors import SettingsError
+from encamp.settings.declare import setting
+from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles.server import role as prefect_server
-from roles.worker.settings import Settings
-from roles.worker.units import GROUP
+from roles.prefect.groups import SERVERS, WORKERS
+
+
+@record
+class Settings:
+    """The server that a worker or a client uses."""
+
+    server: str = setting(
+        "",
+        "Inventory name of the server to use, where the site has several. Of its instances the one with the same name "
+        "is used, or its only one; vm1/personal names another.",
+    )
 
 
 def server_for(host: SiteHost, site: Site) -> SiteHost:
     """The server's instance that a worker or client uses. Raises SettingsError when it is not clear which."""
     named, _, instance = host.settings(Settings).server.partition("/")
-    servers = [server for server in site.in_group(prefect_server.GROUP) if not named or server.name == named]
+    servers = [server for server in site.in_group(SERVERS) if not named or server.name == named]
     if len(servers) == 1:
         return _instance(host, servers[0], instance)
-    if host.adhoc and not host.in_group(GROUP):
+    if host.adhoc and not host.in_group(WORKERS):
         return host
-    known = ", ".join(server.name for server in site.in_group(prefect_server.GROUP)) or "none"
+    known = ", ".join(server.name for server in site.in_group(SERVERS)) or "none"
     reason = f"there is no server {named}" if named else "it is not clear which server to use"
     raise SettingsError(
         f"{host.name}: {reason} (servers of this site: {known})",

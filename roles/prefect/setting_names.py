@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from roles.prefect.kinds.releases import AUTH_SINCE, CSRF_SINCE
+
 CONNECT_ARGS = "PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS"
 #: For each setting, the name of its environment variable from a release on.
 NAMES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
@@ -18,8 +20,8 @@ NAMES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "ephemeral_timeout": (("3.0", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"),),
     "log_level": (("2.0", "PREFECT_LOGGING_LEVEL"),),
     "logs_to_api": (("2.0", "PREFECT_LOGGING_ORION_ENABLED"), ("2.8", "PREFECT_LOGGING_TO_API_ENABLED")),
-    "client_auth": (("3.1.8", "PREFECT_API_AUTH_STRING"),),
-    "client_csrf": (("2.16.5", "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"),),
+    "client_auth": ((AUTH_SINCE, "PREFECT_API_AUTH_STRING"),),
+    "client_csrf": ((CSRF_SINCE, "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"),),
     "client_headers": (("3.4.8", "PREFECT_CLIENT_CUSTOM_HEADERS"),),
     "client_tls_ca_file": (("2.16.5", "PREFECT_API_SSL_CERT_FILE"),),
     #: Read by every program, and by Prefect where that has no setting, or its WebSockets ignore it.
@@ -45,7 +47,7 @@ NAMES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "ui_serve_base": (("2.14.14", "PREFECT_UI_SERVE_BASE"), ("3.1", "PREFECT_SERVER_UI_SERVE_BASE")),
     "ui_static_directory": (("2.14.16", "PREFECT_UI_STATIC_DIRECTORY"), ("3.1", "PREFECT_SERVER_UI_STATIC_DIRECTORY")),
     # -- access -------------------------------------------------------------------------------------------------
-    "server_auth": (("3.1.8", "PREFECT_SERVER_API_AUTH_STRING"),),
+    "server_auth": ((AUTH_SINCE, "PREFECT_SERVER_API_AUTH_STRING"),),
     "csrf": (
         ("2.16.5", "PREFECT_SERVER_CSRF_PROTECTION_ENABLED"),
         ("3.1", "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED"),

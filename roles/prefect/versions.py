@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from encamp.errors import SettingsError
+from roles.prefect.kinds.releases import AUTH_SINCE, FLOW_RUNS, READY_SINCE, WORKERS, mismatch
+from roles.prefect.kinds.releases import NEWEST as NEWEST
 from roles.prefect.setting_names import NAMES as NAMES
 
 T = TypeVar("T")
@@ -32,13 +34,6 @@ DROPPED: Row[str] = (("PREFECT_ORION_", "2.13"),)
 ALSO_CALLED: Mapping[str, tuple[str, str]] = {"ephemeral": ("3.0.11", "PREFECT_SERVER_EPHEMERAL_ENABLED")}
 #: The profiles that Prefect brings, from a release on. The first is its default, the others know a server.
 BUILTIN_PROFILES: Row[str] = (("2.0", "default"), ("3.0", "ephemeral local test cloud"))
-#: Clients from the first release on fail with servers before the second, as the third says. Each was seen to fail; the
-#: releases are from the sources of both sides.
-CLIENTS_REFUSED: tuple[tuple[str, str, str], ...] = (
-    ("2.3", "2.3", "it answers 422 to the block types that this client registers"),
-    ("3.0", "3.0", "clients refuse a server of an older generation (`Found incompatible versions`)"),
-    ("3.1", "3.1", "it answers 422 to every flow run (extra_forbidden, labels)"),
-)
 #: Since then clients send user and password where they have a key of Prefect Cloud, too; before, the key alone.
 AUTH_BEFORE_KEY = "3.4.12"
 #: What a release can do, from a release on.
@@ -56,11 +51,11 @@ ABILITIES: Mapping[str, Row[bool]] = {
     #: SIGTERM to an agent or worker lets its flow runs end; before, the process just dies by it.
     "graceful stop": (("2.20", True),),
     #: GET /api/ready, which asks the database.
-    "ready": (("2.10.11", True),),
+    "ready": ((READY_SINCE, True),),
     "events": (("2.18", True),),
     #: Task runs travel as events over a WebSocket, not as plain requests.
     "task runs by events": (("3.0", True),),
-    "auth": (("3.1.8", True),),
+    "auth": ((AUTH_SINCE, True),),
     #: A client without an API URL can be told to fail instead of starting a server of its own.
     "ephemeral off": (("3.0", True),),
     "profile on the command line": (("2.0", True),),
@@ -107,8 +102,6 @@ IMAGE: Row[str] = (("2.0", "prefecthq/prefect:{version}-python3.10"), ("2.8", "p
 #: What must be locked besides, to build what has no wheel: pendulum 2 came out for Python 3.9 and earlier.
 BUILD: Row[tuple[str, ...]] = (("2.0", ("poetry-core", "setuptools", "wheel")), ("3.0", ()))
 SUPPORTED_SINCE = "2.0"
-#: Stands for a release that is not known: later than every one in the table.
-NEWEST = "999.0"
 
 
 def parse(version: str) -> Version:
@@ -169,12 +162,14 @@ def resolved(values: Mapping[str, str], version: str) -> dict[str, str]:
     return {path: value for key, value in values.items() for path in [_of(RESOLVED[key], version)] if path}
 
 
-def refused(client: str, server: str) -> str:
-    """What happens where a release works for a server of another; empty where it can."""
-    for first, before, symptom in CLIENTS_REFUSED:
-        if has(client, first) and not has(server, before):
-            return symptom
-    return ""
+def refused(worker: str, server: str, auth: bool = False) -> str:
+    """What happens where a worker or agent of a release works for a server of another; empty where it can.
+
+    ``auth``: the server asks for user and password. Raises SettingsError for anything that is no release number.
+    """
+    _ = parse(worker), parse(server)
+    found = mismatch(worker, server, FLOW_RUNS, WORKERS, auth=auth)
+    return found.symptom if found else ""
 
 
 def python_range(version: str, declared: str) -> str:

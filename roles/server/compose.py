@@ -26,18 +26,20 @@ from encamp.site import Site, SiteHost
 from roles.database import connection as database_connection
 from roles.database import host as database_host
 from roles.database import settings as database
+from roles.database.settings import has_postgres
 from roles.network import access, address
 from roles.postgres import connection_budget
 from roles.postgres import proof as database_proof
-from roles.prefect import role as base
+from roles.prefect import role as prefect
 from roles.prefect import versions
 from roles.prefect.kinds.container import START
 from roles.prefect.kinds.runtime_expectation import MARK, RuntimeExpectation
 from roles.prefect.layout import Layout
-from roles.prefect.runtime import Settings, Stack, has_postgres
-from roles.proof.kinds.flow_run import FlowProof
-from roles.server import compose_images
-from roles.server import role as prefect_server
+from roles.prefect.release import Settings as PrefectSettings
+from roles.prefect.release import prefect_version
+from roles.prefect.runtime import Settings, Stack
+from roles.proof.kinds.flow_run import VerificationRun
+from roles.server import compose_images, native
 from roles.server.compose_images import images
 from roles.server.kinds.stack_containers import StackContainers, StackRestart
 from roles.server.kinds.stack_database import StackDatabase
@@ -66,7 +68,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
         "host of Docker",
         families=("debian", "rhel"),
         systemd=True,
-        memory=base.MEMORY_MIB,
+        memory=prefect.MEMORY_MIB,
         disk=(("/var/lib/docker", DISK_MIB),),
         unless="/var/lib/docker",
     )
@@ -96,7 +98,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     layout = Layout(host.instance)
     stack, restart = Stack(layout), StackRestart(layout.server_unit)
     yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
-    yield from base.ca_bundle(host.settings(base.Settings), site, host)
+    yield from prefect.ca_bundle(host.settings(PrefectSettings), site, host)
     yield DockerEngine("docker", host.settings(Settings).docker_install)
     yield Service("docker.service")
     yield from compose_images.resources(host, restart)
@@ -109,14 +111,14 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield Service(layout.server_unit)
     yield FLUSH
     yield StackContainers(layout.server_unit, images(host))
-    yield dataclasses.replace(prefect_server.health(host, site, layout), container=stack.server)
+    yield dataclasses.replace(native.health(host, site, layout), container=stack.server)
     yield SystemdProbe(layout.server_unit)
 
 
-def proof(host: SiteHost, site: Site) -> Resource:
+def verification(host: SiteHost, site: Site) -> Resource:
     """A flow run from the server's own container, through the hosted API."""
     layout = Layout(host.instance)
-    return FlowProof(
+    return VerificationRun(
         f"server {layout.name}",
         python="python",
         api_url=f"{address.local_url(host)}/api",
@@ -151,7 +153,7 @@ def _data(host: SiteHost, stack: Stack) -> Iterator[Resource]:
 
 def _files(host: SiteHost, site: Site, stack: Stack) -> Iterator[Resource]:
     layout = stack.layout
-    env = site.templates.render("prefect_server/server.env.j2", settings=prefect_server.server_settings(host, site))
+    env = site.templates.render("prefect_server/server.env.j2", settings=native.server_settings(host, site))
     yield File(layout.server_env, env, "root", layout.user, 0o640)
     yield AccountNumbers(f"{stack.directory}/.env", layout.user)
     yield File(f"{stack.directory}/start.py", site.templates.render("compose/start.py.j2"))
@@ -170,7 +172,7 @@ def _unit(host: SiteHost, site: Site, stack: Stack) -> Any:
 
 def _names(host: SiteHost, stack: Stack) -> dict[str, Any]:
     """What the templates of the stack speak of."""
-    layout, version = stack.layout, host.settings(base.Settings).prefect_version
+    layout, version = stack.layout, prefect_version(host)
     ready = "ready" if versions.able("ready", version) else "health"
     chosen, tls = images(host), database_connection.tls_files(host)
     return {
@@ -181,7 +183,7 @@ def _names(host: SiteHost, stack: Stack) -> dict[str, Any]:
         "stack": stack.program,
         "start": START,
         "project": stack.project,
-        "command": ["python", START, *prefect_server.start_command(host, "")],
+        "command": ["python", START, *native.start_command(host, "")],
         "server_container": stack.server,
         "postgres_container": stack.postgres,
         "prefect_image": chosen[stack.server],

@@ -12,10 +12,11 @@ from encamp.resources.docker.image import DockerImage
 from encamp.shared.wire import LargeFile
 from encamp.site import SiteHost
 from encamp.support.paths import locate
-from roles.prefect import role as base
+from roles.database.settings import has_postgres
 from roles.prefect import versions
 from roles.prefect.layout import Layout
-from roles.prefect.runtime import Settings, Stack, has_postgres
+from roles.prefect.release import prefect_version
+from roles.prefect.runtime import Settings, Stack
 from roles.server.kinds.stack_containers import StackRestart
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def images(host: SiteHost) -> dict[str, str]:
     """The image of each container of the stack, the server's first."""
     settings, stack = host.settings(Settings), Stack(Layout(host.instance))
-    prefect = settings.prefect_image or versions.image(host.settings(base.Settings).prefect_version)
+    prefect = settings.prefect_image or versions.image(prefect_version(host))
     return {stack.server: prefect, **({stack.postgres: settings.postgres_image} if has_postgres(host) else {})}
 
 

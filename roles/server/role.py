@@ -1,176 +1,90 @@
-"""The Prefect server: an unprivileged, hardened service that is healthy before the deploy says so."""
+"""The Prefect server, however it is run: on the host or in containers, with its database, firewall, proxy and pools."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Iterator
 
-from encamp.errors import SettingsError
-from encamp.planning.plan import FLUSH, Item, Step
+from encamp.planning.plan import Item, Step
 from encamp.resources.base import Resource
-from encamp.resources.files.file import File
-from encamp.resources.probes.free_port import FreePort
-from encamp.resources.python.release_link import ReleaseLink
-from encamp.resources.systemd.probe import SystemdProbe
-from encamp.resources.systemd.restart import Restart
-from encamp.resources.systemd.service import Service
-from encamp.resources.systemd.unit import SystemdUnit
-from encamp.settings.declare import setting
-from encamp.shared.record import record
-from encamp.shared.secret import Secret
+from encamp.resources.caddy import paths as caddy
+from encamp.resources.files.absent import Absent
+from encamp.resources.firewall.port import FirewallPort
+from encamp.resources.systemd.restart import Reload
 from encamp.site import Site, SiteHost
-from roles.database import connection as database_connection
 from roles.database import settings as database
-from roles.network import access, address
-from roles.postgres import proof as database_proof
-from roles.prefect import role as base
-from roles.prefect import versions
-from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
-from roles.proof.kinds.flow_run import FlowProof
-from roles.server.kinds.health import ServerHealth
+from roles.network import access, address, firewall, proxy, tls
+from roles.postgres import role as postgres
+from roles.prefect import role as prefect
+from roles.prefect import runtime
+from roles.prefect.groups import SERVERS, is_server
+from roles.prefect.layout import Layout
+from roles.role import Role
+from roles.server import compose, native, secrets
+from roles.server.kinds.instance_units import InstanceUnitsAbsent
+from roles.server.kinds.stack_absent import StackAbsent
+from roles.server.settings import Settings
+from roles.worker import pools
 
-GROUP = "servers"
-
-
-def _prefect_names(value: Any) -> str | None:
-    wrong = [name for name in value if not name.startswith("PREFECT_")]
-    return f"{wrong[0]} is no PREFECT_* setting" if wrong else None
-
-
-@record
-class Settings:
-    """The service."""
-
-    server_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting("WARNING", "Log level of the server.")
-    server_start_timeout: int = setting(
-        180,
-        "Seconds that a server may take to be healthy after a start. Migrating a large database takes long.",
-        minimum=1,
-    )
-    server_environment: dict[str, str] = setting(
-        {},
-        "Further PREFECT_* settings for the server's environment file.",
-        check=_prefect_names,
-        example="{PREFECT_SERVER_EVENTS_RETENTION_PERIOD: P30D}",
-    )
+#: Any will do: a rule to remove is found by its name.
+SOME_PORT = 4200
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
-    """What must hold before anything is changed: the port is ours or free."""
-    yield from base.expectations(host)
-    yield from database_proof.expectations(host, site)
-    bind = address.bind(host)
-    port = host.settings(address.Settings).port
-    yield FreePort(port, Layout(host.instance).server_unit, "" if bind in ("0.0.0.0", "::") else bind)
-    yield from access.expectations(host, site)
+    """What must hold before anything is changed, in the runtime that the instance has."""
+    yield compose.runtime_expectation(host)
+    yield from (compose if runtime.is_chosen(host) else native).expectations(host, site)
+    yield from proxy.expectations(host, site)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """User, environment, settings, unit, service; then the proof that it is healthy."""
-    layout = Layout(host.instance)
-    restart = Restart(layout.server_unit)
-    yield from base.account(layout, layout.user, layout.home, "Prefect server")
-    yield from install(host, layout, restart)
-    yield from database_proof.resources(host, site, restart)
-    env = site.templates.render("prefect_server/server.env.j2", settings=server_settings(host, site))
-    yield Step(File(layout.server_env, env, "root", layout.user, 0o640), (restart,))
-    yield Step(SystemdUnit(layout.server_unit, _unit(host, site, layout)), (restart,))
-    yield Service(layout.server_unit)
-    yield FLUSH
-    yield health(host, site, layout)
-    yield SystemdProbe(layout.server_unit)
+    """The server in its runtime, and what lies before it."""
+    if runtime.is_chosen(host):
+        yield from compose.resources(host, site)
+    else:
+        yield from prefect.resources(host, site)
+        yield from postgres.resources(host, site)
+        yield from native.resources(host, site)
+    yield from firewall.resources(host, site)
+    yield from proxy.resources(host, site)
+    yield from pools.resources(host, site)
 
 
-def proof(host: SiteHost, site: Site) -> Resource:
-    """A flow run from the server's own host, through the hosted API."""
-    layout = Layout(host.instance)
-    return FlowProof(
-        f"server {layout.name}",
-        python=f"{layout.link}/bin/python",
-        api_url=f"{address.local_url(host)}/api",
-        auth=access.auth(host, site),
-        as_user=layout.user,
-        through="environment",
-    )
+def verification(host: SiteHost, site: Site) -> Resource:
+    """A flow run from a server's own host, or from its container."""
+    return compose.verification(host, site) if runtime.is_chosen(host) else native.verification(host, site)
 
 
-def install(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
-    """The release's environment, and the link that chooses it."""
-    settings = host.settings(base.Settings)
-    wanted = base.release(settings, host.inventory.directory)
-    yield Step(base.environment(settings, wanted, UV_ROOT, UV_CACHE), (restart,))
-    yield Step(ReleaseLink(layout.link, wanted.path), (restart,))
+def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
+    """Units, stack, firewall rules and the site in the proxy, unless another instance is behind the same address."""
+    layout = Layout(instance)
+    stack = runtime.Stack(layout)
+    yield InstanceUnitsAbsent(layout.name, layout.server_unit, (layout.user, layout.worker_user))
+    yield StackAbsent(stack.program, (stack.server, stack.postgres))
+    yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
+    yield FirewallPort(f"prefect-{layout.name}-http", SOME_PORT, ensure="absent")
+    if not tls.is_shared(host, instance):
+        yield Step(Absent(caddy.site_path(layout.name)), (Reload(caddy.UNIT),))
+        yield Absent(caddy.certificate_path(layout.name))
 
 
-def server_settings(host: SiteHost, site: Site) -> dict[str, str | Secret]:
-    """Every Prefect setting that the server gets, by its name in the host's release."""
-    layout = Layout(host.instance)
-    settings, version = host.settings(Settings), host.settings(base.Settings).prefect_version
-    values: dict[str, str | Secret] = {
-        "home": layout.home,
-        "ui_static_directory": layout.ui,
-        "server_log_level": settings.server_log_level,
-        **address.server_settings(host),
-        **database_connection.server_settings(host, site),
-        **access.server_settings(host, site),
-    }
-    _refuse_managed(host, values)
-    driver = database_connection.environment(host, site)
-    return {**versions.environment(values, version), **driver, **settings.server_environment}
+def warnings(host: SiteHost, site: Site) -> Iterator[str]:
+    """Addresses that clients may not be able to use."""
+    yield from address.warnings(host)
 
 
-def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
-    """Raises SettingsError where server_environment would contradict what firewall, probes and profiles use."""
-    keys = (*values, *access.MANAGED, *address.MANAGED, *database_connection.MANAGED)
-    managed = {name for key in keys for _, name in versions.NAMES[key]}
-    for name in host.settings(Settings).server_environment:
-        if name in managed:
-            raise SettingsError(
-                f"server_environment: {name} is set by encamp itself",
-                "use the setting of its own (port, bind, public_url, database, auth, csrf, cors_allowed_origins, "
-                "server_log_level, analytics)",
-                host.origin("server_environment"),
-            )
-
-
-def _unit(host: SiteHost, site: Site, layout: Layout) -> Any:
-    return site.templates.render(
-        "prefect_server/prefect-server.service.j2",
-        layout=layout,
-        public_url=address.public_url(host),
-        command=start_command(host, f"{layout.link}/bin"),
-        postgres=database.on_this_host(host),
-        needs_privilege=address.needs_privilege(host),
-    )
-
-
-def start_command(host: SiteHost, programs: str) -> list[str]:
-    """The command line that runs the server; ``programs`` is the directory of its programs, empty: on the PATH."""
-    bind, port = address.bind(host), str(host.settings(address.Settings).port)
-    level, version = host.settings(Settings).server_log_level.lower(), host.settings(base.Settings).prefect_version
-    program, *words = versions.command("server", version, bind=bind, port=port, log_level=level)
-    return [f"{programs}/{program}" if programs else program, *words]
-
-
-def health(host: SiteHost, site: Site, layout: Layout) -> ServerHealth:
-    """That the server is what its settings say, as its users see it."""
-    version, port = host.settings(base.Settings).prefect_version, host.settings(address.Settings).port
-    return ServerHealth(
-        address.local_url(host),
-        public_api_url=address.api_url(host),
-        unit=layout.server_unit,
-        timeout=host.settings(Settings).server_start_timeout,
-        expected=versions.resolved({"api_port": str(port), "home": layout.home}, version),
-        version=version,
-        database=database.scheme(host),
-        auth=access.auth(host, site),
-        ui=_has_ui(host),
-        ready=versions.able("ready", version),
-    )
-
-
-def _has_ui(host: SiteHost) -> bool:
-    """Whether the server has its UI: only server_environment switches it off."""
-    given = host.settings(Settings).server_environment
-    names = [name for _, name in versions.NAMES["ui_enabled"] if name]
-    return not any(given.get(name, "").lower() in ("false", "0", "no", "off", "f", "n") for name in names)
+ROLE = Role(
+    "server",
+    SERVERS,
+    settings=(
+        *(address.Settings, tls.Settings, database.Settings, Settings, runtime.Settings),
+        *(access.Settings, firewall.Settings, pools.Settings),
+    ),
+    owners="servers",
+    applies_to=is_server,
+    expectations=expectations,
+    resources=resources,
+    verification=verification,
+    undeploy=undeploy,
+    secrets=secrets.generated,
+    warnings=warnings,
+)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from encamp.errors import SettingsError
 from encamp.site import Site, SiteHost
-from roles.prefect import role as base
+from roles.network import access
 from roles.prefect import versions
+from roles.prefect.release import prefect_version
 from roles.prefect.server_choice import server_for
 from roles.worker import pools as work_pools
 from roles.worker.settings import Settings, Worker
@@ -14,15 +15,15 @@ from roles.worker.units import units
 
 def refuse(host: SiteHost, server: SiteHost, site: Site) -> None:
     """Raises SettingsError for workers of ``host`` that its ``server``, or another instance, cannot have."""
-    _refuse_release(host, server)
+    _refuse_release(host, server, access.auth(server, site) is not None)
     _refuse_contradiction(host, server)
     _refuse_shared_names(host, site)
 
 
-def _refuse_release(host: SiteHost, server: SiteHost) -> None:
-    """Raises SettingsError for a release that the server's older one cannot work with."""
-    own, other = (view.settings(base.Settings).prefect_version for view in (host, server))
-    symptom = versions.refused(own, other)
+def _refuse_release(host: SiteHost, server: SiteHost, auth: bool) -> None:
+    """Raises SettingsError for a release that cannot work with the server's."""
+    own, other = (prefect_version(view) for view in (host, server))
+    symptom = versions.refused(own, other, auth)
     if symptom:
         raise SettingsError(
             f"{host.name}: Prefect {own} cannot work for {server.name}, which has {other}: {symptom}",

@@ -14,9 +14,9 @@ from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from encamp.support.paths import locate
 from roles.network import access, address
-from roles.prefect import role as base
 from roles.prefect import versions
 from roles.prefect.layout import Layout
+from roles.prefect.release import prefect_version
 from roles.worker.kinds.concurrency_limit import GlobalConcurrencyLimit, TagConcurrencyLimit
 from roles.worker.kinds.pool import WorkPool
 from roles.worker.kinds.queue import WorkQueue
@@ -116,7 +116,7 @@ class Settings:
 
 def expectations(host: SiteHost) -> None:
     """Raises SettingsError for what the server's release does not have."""
-    settings, version = host.settings(Settings), host.settings(base.Settings).prefect_version
+    settings, version = host.settings(Settings), prefect_version(host)
     for key, ability in (("work_pools", "work pools"), ("global_concurrency_limits", "global concurrency limits")):
         if getattr(settings, key) and not versions.able(ability, version):
             raise SettingsError(

@@ -14,11 +14,15 @@ from encamp.resources.systemd.unit import SystemdUnit
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles.network import access, address, trust
-from roles.prefect import role as base
+from roles.prefect import role as prefect
 from roles.prefect import versions
+from roles.prefect.groups import WORKERS
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
+from roles.prefect.release import Settings as PrefectSettings
+from roles.prefect.release import load_release, prefect_version
 from roles.prefect.server_choice import server_for
-from roles.proof.kinds.flow_run import FlowProof
+from roles.proof.kinds.flow_run import VerificationRun
+from roles.role import Role
 from roles.worker import checks as worker_checks
 from roles.worker import pools as work_pools
 from roles.worker.kinds.drain import WorkerDrain
@@ -26,11 +30,11 @@ from roles.worker.kinds.online import WorkerOnline
 from roles.worker.kinds.pool import WorkPool
 from roles.worker.kinds.queue import WorkQueue
 from roles.worker.kinds.service import WorkerService
-from roles.worker.kinds.surplus import SurplusWorkers
+from roles.worker.kinds.stale import StaleWorkers
 from roles.worker.settings import AGENTS, Agent, Settings, Worker
-from roles.worker.units import DRAINING, GROUP, Unit, command, environment_of, is_declared, units
+from roles.worker.units import DRAINING, Unit, command, environment_of, is_declared, units
 
-__all__ = ["GROUP", "Settings", "expectations", "is_declared", "proof", "resources", "server_for"]
+__all__ = ["Settings", "expectations", "is_declared", "resources", "server_for", "verification"]
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
@@ -38,14 +42,14 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     server = server_for(host, site)
     worker_checks.refuse(host, server, site)
     yield from access.worker_expectations(host, server, site)
-    yield from base.expectations(host)
+    yield from prefect.expectations(host)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """User, environments, settings, units and services of workers and agents; their pools, through the API."""
     layout, found = Layout(host.instance), units(host)
     reach = _reach(host, site)
-    yield from base.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
+    yield from prefect.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
     for item in trust.resources(server_for(host, site), host, site):
         yield Step(item, _restarts(found))  # a process reads the authorities it trusts when it starts
     yield from _installed(host, site, layout, found)
@@ -66,7 +70,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
             yield WorkerOnline(key, pool=unit.spec.pool, worker=unit.own_name, unit=unit.name, **reach)
 
 
-def proof(host: SiteHost, site: Site) -> Resource:
+def verification(host: SiteHost, site: Site) -> Resource:
     """A flow run that this host's first worker takes from its pool, or agent from its queue, and completes."""
     layout, server = Layout(host.instance), server_for(host, site)
     common: dict[str, Any] = {
@@ -78,10 +82,10 @@ def proof(host: SiteHost, site: Site) -> Resource:
     }
     found = units(host)
     if not found:
-        return FlowProof(f"server {server.name} {server.instance}", **common)
+        return VerificationRun(f"server {server.name} {server.instance}", **common)
     first = next((unit for unit in found if unit.is_process), found[0])
     queue = first.spec.queues[0] if first.spec.queues else ""
-    return FlowProof(
+    return VerificationRun(
         f"{first.kind} {layout.name} {first.label}",
         work_pool=first.spec.pool,
         queue=queue,
@@ -93,7 +97,7 @@ def proof(host: SiteHost, site: Site) -> Resource:
 
 def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dict[str, str | Secret]:
     """Prefect settings of the workers, by their names in the host's release."""
-    version = host.settings(base.Settings).prefect_version
+    version = prefect_version(host)
     values: dict[str, str | Secret] = {"home": layout.worker_home, "api_url": url, "ephemeral": "false"}
     server = server_for(host, site)
     told = {**access.client_settings(server, site), **trust.client_settings(server, host, site)}
@@ -116,9 +120,9 @@ def _installed(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]
 
     Workers name their environment's own path, so the link alone restarts none of them.
     """
-    settings = host.settings(base.Settings)
-    release = base.release(settings, host.inventory.directory)
-    yield base.environment(settings, release, UV_ROOT, UV_CACHE)
+    settings = host.settings(PrefectSettings)
+    release = load_release(settings, host.inventory.directory)
+    yield prefect.environment(settings, release, UV_ROOT, UV_CACHE)
     yield ReleaseLink(layout.link, release.path)
     for unit in found:
         yield Step(environment_of(host, unit), (unit.restart,))
@@ -166,10 +170,10 @@ def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], reach: dict[
                 yield WorkQueue(key, name=queue, pool=spec.pool, exists_only=True, **reach)
 
 
-def _surplus(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> SurplusWorkers:
+def _surplus(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> StaleWorkers:
     own = [layout.runner_env(unit.kind, unit.label) for unit in found if unit.spec.environment]
     links = [layout.runner_link(unit.kind, unit.label) for unit in found if unit.spec.packages]
-    return SurplusWorkers(
+    return StaleWorkers(
         layout.name,
         user=layout.worker_user,
         keep=tuple(unit.name for unit in found),
@@ -195,3 +199,27 @@ def _unit_file(host: SiteHost, site: Site, layout: Layout, unit: Unit) -> Any:
         stop_timeout=_stop_timeout(host, unit),
         server_unit=Layout(server.instance).server_unit if server.name == host.name else "",
     )
+
+
+def stage(host: SiteHost, site: Site) -> Iterator[Item]:
+    """What every host needs, then the workers."""
+    yield from prefect.resources(host, site)
+    yield from resources(host, site)
+
+
+def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
+    """Workers and agents, after their flow runs have ended."""
+    layout = Layout(instance)
+    yield StaleWorkers(layout.name, layout.worker_user, prefixes=layout.runner_prefixes)
+
+
+ROLE = Role(
+    "worker",
+    WORKERS,
+    settings=(Settings,),
+    applies_to=is_declared,
+    expectations=expectations,
+    resources=stage,
+    verification=verification,
+    undeploy=undeploy,
+)

@@ -111,7 +111,7 @@ class Agent(Runner):
 
 @record
 class Settings:
-    """Workers and agents of a host, and the server that they work for."""
+    """Workers and agents of a host."""
 
     workers: tuple[Worker, ...] = setting(
         (),
@@ -136,11 +136,6 @@ class Settings:
         "report",
         "What becomes of flow runs that did not end within the stop time-out and were killed: the server shows them as "
         "running for ever. report names them; crash sets them to Crashed, so that they hold no concurrency slot.",
-    )
-    server: str = setting(
-        "",
-        "Inventory name of the server to use, where the site has several. Of its instances the one with the same name "
-        "is used, or its only one; vm1/personal names another.",
     )
 
     def __post_init__(self) -> None:

@@ -8,14 +8,15 @@ from encamp.errors import SettingsError
 from encamp.resources.python.environment import PythonEnv
 from encamp.shared.record import record
 from encamp.site import SiteHost
-from roles.prefect import role as base
+from roles.prefect import role as prefect
 from roles.prefect import versions
+from roles.prefect.groups import WORKERS
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
-from roles.prefect.role import Release
+from roles.prefect.release import Release, load_release, prefect_version
+from roles.prefect.release import Settings as PrefectSettings
 from roles.worker.kinds.service import WorkerRestart
 from roles.worker.settings import DEFAULT_POOL, LABEL, PROCESS, Agent, Settings, Worker
 
-GROUP = "workers"
 #: Our start of Prefect's command, which lets flow runs end when the unit is stopped.
 DRAINING = "/opt/prefect/draining.py"
 
@@ -56,13 +57,13 @@ def is_declared(host: SiteHost) -> bool:
     """Whether this host is to run workers or agents, or none from now on (``workers: []``)."""
     settings = host.settings(Settings)
     given = settings.work_pool or settings.workers or settings.agents
-    return host.in_group(GROUP) or bool(given or host.origin("workers") or host.origin("agents"))
+    return host.in_group(WORKERS) or bool(given or host.origin("workers") or host.origin("agents"))
 
 
 def has_short_form(host: SiteHost) -> bool:
     """Whether one worker is made as work_pool, worker_limit and work_pool_concurrency say."""
     given = host.origin("workers") or host.origin("agents")
-    return bool(host.settings(Settings).work_pool) or (host.in_group(GROUP) and not given)
+    return bool(host.settings(Settings).work_pool) or (host.in_group(WORKERS) and not given)
 
 
 def units(host: SiteHost) -> list[Unit]:
@@ -84,7 +85,7 @@ def _specs(host: SiteHost) -> Sequence[Worker | Agent]:
 
 def _refuse_unknown(host: SiteHost, spec: Worker | Agent) -> None:
     """Raises SettingsError for a worker or agent that the host's release of Prefect does not have."""
-    version = host.settings(base.Settings).prefect_version
+    version = prefect_version(host)
     where = host.origin("agents" if isinstance(spec, Agent) else "workers") or host.origin("work_pool")
     if isinstance(spec, Agent):
         needs = {"agent pool": bool(spec.pool), "agent limit": spec.limit > 0, "agent queues": len(spec.queues) > 1}
@@ -125,9 +126,9 @@ def _of_spec(host: SiteHost, spec: Worker | Agent) -> Iterator[Unit]:
 
 
 def _release(host: SiteHost, spec: Worker | Agent) -> Release:
-    settings = host.settings(base.Settings)
+    settings = host.settings(PrefectSettings)
     try:
-        return base.release(settings, host.inventory.directory, spec.packages)
+        return load_release(settings, host.inventory.directory, spec.packages)
     except SettingsError as error:
         where = error.where or host.origin("workers" if spec.packages else "prefect_version")
         raise SettingsError(error.message, error.fix, where) from None
@@ -151,7 +152,7 @@ def command(host: SiteHost, unit: Unit) -> list[str]:
 
     The environment's own path, not the link to it: while a unit drains, a new release must not be slipped under it.
     """
-    version = host.settings(base.Settings).prefect_version
+    version = prefect_version(host)
     words = _agent_words(version, unit.spec) if isinstance(unit.spec, Agent) else _worker_words(version, unit)
     limit = ["--limit", str(unit.spec.limit)] if unit.spec.limit else []
     return [f"{unit.release.path}/bin/python", DRAINING, *words[1:], *limit]
@@ -173,4 +174,4 @@ def _agent_words(version: str, spec: Agent) -> list[str]:
 
 def environment_of(host: SiteHost, unit: Unit) -> PythonEnv:
     """The environment that a unit runs in."""
-    return base.environment(host.settings(base.Settings), unit.release, UV_ROOT, UV_CACHE)
+    return prefect.environment(host.settings(PrefectSettings), unit.release, UV_ROOT, UV_CACHE)

@@ -12,7 +12,7 @@ from typing import Any
 from encamp.agent.journal import HostLock
 from encamp.resources.command import Command
 from encamp.resources.files.directory import Directory
-from encamp.resources.probes.audit_trail import told
+from encamp.resources.probes.audit_trail import describe_runs
 from encamp.shared.wire import BlobStore
 from encamp.transport import bundle
 from encamp.transport.agent_exec import run_agent
@@ -56,9 +56,9 @@ def test_a_trail_is_told_in_sentences() -> None:
         json.dumps({"event": "begin", **run, "id": "2"}),
         '{"event": "end", "id": "2", "outc',
     ]
-    first, second = told("\n".join(lines).encode())
+    first, second = describe_runs("\n".join(lines).encode())
     assert first.endswith("deploy by ann from ctl (encamp 0.1): failed at File:x, changed 1: User:y")
-    assert second.endswith("cut off before its end")
+    assert second.endswith("(encamp 0.1): interrupted")
 
 
 def test_a_lock_can_be_waited_for(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_lock_can_be_waited_for(tmp_path: Path) -> None:
     for event in run_agent(LocalLink(), LaunchSpec("here", become=False), bundle.pack(wanted), store, Traffic()):
         events.append(event)
         if event["event"] == "progress":
-            assert event["text"] == "waiting for deploy by ann to end"
+            assert event["text"] == "waiting for deploy by ann to finish"
             threading.Timer(0.2, os.close, (handle,)).start()
     assert events[-1]["outcome"] == "ok" and (tmp_path / "made").is_dir()
     assert not (tmp_path / "state/lock").exists(), "nothing is left of the lock"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from encamp.agent import http_client as net
+from encamp.agent import http_client
 from encamp.resources.probes.http_probe import HttpProbe
 from tests.agent.conftest import Converge, statuses
 
@@ -66,16 +66,18 @@ def test_nobody_there_is_a_failure_and_in_check_mode_unknown(converge: Converge)
 
 def test_a_body_is_sent_as_json_and_redirects_are_followed(url: str) -> None:
     Handler.ready_at = 0
-    assert net.request("POST", f"{url}/", {"a": 1}, {}, 5, "").json() == {"a": 1}
-    assert b"Basic x" in net.request("GET", f"{url}/redirect", None, {"Authorization": "Basic x"}, 5, "").body
+    assert http_client.request("POST", f"{url}/", {"a": 1}, {}, 5, "").json() == {"a": 1}
+    assert b"Basic x" in http_client.request("GET", f"{url}/redirect", None, {"Authorization": "Basic x"}, 5, "").body
 
 
 def test_credentials_do_not_follow_to_another_server(url: str) -> None:
     other = url.replace("127.0.0.1", "localhost")
-    target, headers = net._redirected(f"{url}/redirect", f"{other}/echo", {"Authorization": "Basic x", "X": "y"})
+    target, headers = http_client._redirected(
+        f"{url}/redirect", f"{other}/echo", {"Authorization": "Basic x", "X": "y"}
+    )
     assert target == f"{other}/echo" and headers == {"X": "y"}
 
 
 @pytest.mark.parametrize("bad", ["ftp://x/", "nonsense", "http://", "http://h:99999/"])
 def test_what_is_no_address_is_an_error_and_no_exception(bad: str) -> None:
-    assert net.request("GET", bad, None, {}, 1, "").status == 0
+    assert http_client.request("GET", bad, None, {}, 1, "").status == 0

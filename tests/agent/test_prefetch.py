@@ -127,7 +127,7 @@ def test_a_reading_is_made_once_by_whoever_comes_first() -> None:
         return len(made)
 
     found: list[int] = []
-    threads = [threading.Thread(target=lambda: found.append(host.aside([]).once("key", read))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(host.recording([]).once("key", read))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

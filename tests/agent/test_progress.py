@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 from encamp.agent.system import Host
-from encamp.resources import progress as measured
 from encamp.resources.files.file import File
+from encamp.resources.progress import Measure, report_progress
 from encamp.resources.python.uv_progress import installing
 from tests.agent.conftest import Converge
 
@@ -60,10 +60,10 @@ def test_an_environment_is_counted_from_beside_it(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_looked_at_does_no_harm() -> None:
-    def look() -> measured.Measure:
+    def look() -> Measure:
         looked.set()
         raise OSError("gone")
 
     looked = threading.Event()
-    with measured.measured(Host(lambda blob: b"", lambda *_: None), look):
+    with report_progress(Host(lambda blob: b"", lambda *_: None), look):
         assert looked.wait(60)

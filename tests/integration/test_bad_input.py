@@ -70,11 +70,9 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def fresh(lab: LiveLab) -> Iterator[None]:
-    """A server that nothing was deployed to, before these tests and after them."""
-    lab.recreate(SERVER)
-    yield
-    lab.recreate(SERVER)
+def started(lab: LiveLab) -> None:
+    """A server that nothing was deployed to."""
+    lab.up(SERVER)
 
 
 @pytest.fixture
@@ -159,7 +157,7 @@ def test_a_python_that_the_release_does_not_run_on(lab: LiveLab, checkout: Path)
     line = next(line for line in good.splitlines() if line.startswith("# requires-python:"))
     lock.write_text(good.replace(line, "# requires-python: >=3.12,<3.15"), "utf-8")
     before = snapshot(lab, SERVER)
-    words = ("no Python >=3.12,<3.15 on this host", "python3 (3.11", "choose a Prefect release")
+    words = ("this host has no Python >=3.12,<3.15", "python3 (3.11", "choose a Prefect release")
     refused(fab_in(checkout, lab, "-H", SERVER, "deploy"), FAILED, *words)
     named = ("--set", "python=/usr/bin/python3")
     refused(fab_in(checkout, lab, "-H", SERVER, "deploy", *named), FAILED, "/usr/bin/python3 is Python 3.11", "python:")
@@ -319,7 +317,7 @@ def test_a_port_that_another_program_has(lab: LiveLab) -> None:
     try:
         assert lab.ssh(SERVER, "for i in 1 2 3 4 5 6 7 8 9; do curl -s 127.0.0.1:4200 && break; sleep 1; done").stdout
         before = snapshot(lab, SERVER)
-        refused(lab.fab("-H", SERVER, "deploy"), FAILED, "port 4200 is already taken by python3", "stop that program")
+        refused(lab.fab("-H", SERVER, "deploy"), FAILED, "port 4200 is already in use by python3", "stop that program")
         assert snapshot(lab, SERVER) == before
     finally:
         host.check_output("systemctl stop squatter")
@@ -328,7 +326,7 @@ def test_a_port_that_another_program_has(lab: LiveLab) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("tiny1", ("no space left", "/opt", "600 MiB needed", "free ")),
+        ("tiny1", ("not enough free space", "/opt", "600 MiB required", "free ")),
         ("bare1", ("there is no python3 on the host", "apt-get install python3")),
     ],
 )

@@ -232,9 +232,9 @@ def test_an_older_client_works_and_is_refused_where_it_cannot(server: LiveLab, t
     laptop.shell("rm -rf .prefect .local/state/encamp .local/share/encamp .local/bin/prefect")
     try:
         done = laptop.configure("--install", "--set", "prefect_version=2.20.26")
-        assert "a generation older than the server" not in done.stdout
+        assert ": older than the server" not in done.stdout
         again = laptop.configure()
-        assert "a generation older than the server" in succeeded(again)
+        assert ": older than the server" in succeeded(again)
         assert "EPHEMERAL" not in profiles(laptop)[0], "2.20 stops at an unknown name"
         name = unique("older")
         run_flow(laptop, name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -100,8 +99,8 @@ def write_site(lab: LiveLab, folder: Path, default: dict[str, Any]) -> Path:
     instances = {"default": default, "lite": {"port": 4202, "public_url": f"http://{lab.address(SERVER)}:4202"}}
     instances["lite"] |= {"database": "sqlite"}
     own = {"instances": instances, "database_client_address": lab.address(SERVER)}
-    keeper = {"postgres_address": lab.address(KEEPER), "postgres_max_connections": 110}
-    lab.site(folder, host_vars={SERVER: own, KEEPER: keeper})
+    database_host = {"postgres_address": lab.address(KEEPER), "postgres_max_connections": 110}
+    lab.site(folder, host_vars={SERVER: own, KEEPER: database_host})
     hosts = yaml.safe_load((folder / "hosts.yml").read_text("utf-8"))
     spare = hosts["all"]["children"]["spare"]["hosts"]
     hosts["all"]["children"]["databases"] = {"hosts": {KEEPER: spare.pop(KEEPER)}}
@@ -119,13 +118,10 @@ def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(lab: LiveLab, site: Path) -> Iterator[Fab]:
-    """What the first deploy did. Afterwards the hosts are fresh, as other tests expect them."""
+def first(lab: LiveLab, site: Path) -> Fab:
+    """What the first deploy did."""
     lab.up(*HOSTS, STRANGER)
-    try:
-        yield lab.fab("deploy", inventory=site)
-    finally:
-        lab.recreate(*HOSTS)
+    return lab.fab("deploy", inventory=site)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -104,15 +103,12 @@ def _taken(events: Path, host: str, step: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    lab.recreate(*HOSTS, LAPTOP)
+def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    lab.up(*HOSTS, LAPTOP)
     made = Site(lab, tmp_path_factory.mktemp("rotation"))
-    try:
-        succeeded(made.fab("deploy", "--no-verify"))
-        succeeded(made.fab(*CLIENT, "--install"))
-        yield made
-    finally:
-        lab.remove(*HOSTS, LAPTOP)
+    succeeded(made.fab("deploy", "--no-verify"))
+    succeeded(made.fab(*CLIENT, "--install"))
+    return made
 
 
 def test_a_look_changes_nothing(site: Site) -> None:

@@ -89,12 +89,9 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watch(lab: LiveLab) -> Iterator[Watch]:
-    lab.recreate(*HOSTS)
-    try:
-        with Watch(lab, HOSTS) as found:
-            yield found
-    finally:
-        lab.remove(*HOSTS)
+    lab.up(*HOSTS)
+    with Watch(lab, HOSTS) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from recording import Recording, Size, record
 from shell import LabError, say
 
 SERVER, LAPTOP = "vm1", "laptop1"
-SIZE = Size(106, 34)
+SIZE = Size(110, 34)
 FRAMES = 36
 WINDOW = "1280,620"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -10,7 +10,7 @@ from encamp.resources.system import Reader, System
 
 @kind
 class Group(Resource):
-    """A group in /etc/group, with a system gid when it has to be made."""
+    """A group in /etc/group, with a system gid if it has to be created."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""The numbers of an account, for programs that do not know its name."""
+"""The uid and gid of an account, for programs that do not know its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from encamp.resources.system import Reader, System
 class AccountNumbers(Resource):
     """A file with a user's uid and gid as ENCAMP_UID and ENCAMP_GID: a container knows none of the host's names.
 
-    ``path``: the file, readable by everyone. ``user``: who must exist by then.
+    ``path``: the file, readable by everyone. ``user``: must exist by then.
     """
 
     path: str
@@ -31,5 +31,7 @@ class AccountNumbers(Resource):
     def _file(self, host: Reader) -> File:
         entry = entries(host, "/etc/passwd").get(self.user)
         if entry is None:
-            raise Failure(f"there is no user {self.user} on this host", fix="declare the user before its numbers")
+            raise Failure(
+                f"user {self.user} does not exist on this host", fix="declare the User before its AccountNumbers"
+            )
         return File(self.path, f"ENCAMP_UID={entry[2]}\nENCAMP_GID={entry[3]}\n")

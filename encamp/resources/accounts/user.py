@@ -13,8 +13,8 @@ from encamp.resources.system import Reader, System
 class User(Resource):
     """A system user with its primary group, home and shell, and no password.
 
-    The home is only recorded: a Directory resource makes it. ``groups`` are supplementary ones; further groups that
-    the user is in are left.
+    The home is only recorded: a Directory resource creates it. ``groups`` are supplementary groups; other memberships
+    of the user stay.
     """
 
     name: str
@@ -45,7 +45,7 @@ class User(Resource):
         argv = ["usermod", "--home", self.home, "--shell", self.shell]
         if self.groups:
             argv += ["--append", "--groups", ",".join(self.groups)]
-        host.run([*argv, self.name], fix="stop what runs as this user, then deploy again")
+        host.run([*argv, self.name], fix="stop the processes of this user, then deploy again")
 
     def _useradd(self) -> list[str]:
         argv = ["useradd", "--system", "--no-create-home", "--home-dir", self.home, "--shell", self.shell]

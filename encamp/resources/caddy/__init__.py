@@ -1,1 +1,1 @@
-"""Caddy: its paths, sites and what must hold before it is configured."""
+"""Caddy: its paths, sites and requirements."""

@@ -1,4 +1,4 @@
-"""What a host must offer before Caddy is put in front of anything."""
+"""Requirements of a host before Caddy is configured."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SINCE = {"debian": 12, "ubuntu": 24}
 
 @kind
 class CaddyExpectation(Resource):
-    """A host that has Caddy or whose distribution brings it, and whose certificates come from the same authority.
+    """A host with Caddy or a package of it, whose certificates come from the same authority.
 
     ``authorities`` maps a certificate's file to the first lines that it may have, which name the authority. A file that
-    names another is refused: every client that trusts the old one would be cut off.
+    names another one is refused: clients that trust the old one could no longer connect.
     """
 
     name: str
@@ -30,9 +30,9 @@ class CaddyExpectation(Resource):
         since = SINCE.get(release.id, 0)
         if host.stat(caddy.PROGRAM) is None and _number(release.version) < since:
             raise Refused(
-                f"{release.pretty} has no package of Caddy, which tls: needs",
-                f"the distribution brings it since release {since}",
-                "upgrade the host; or set tls: off, with a proxy of your own in front and its address as public_url",
+                f"{release.pretty} has no Caddy package, which tls: needs",
+                f"the distribution has it since release {since}",
+                "upgrade the host, or set tls: off, use your own proxy and set its address as public_url",
             )
         for path, wanted in self.authorities.items():
             _check_authority(host, path, wanted)
@@ -46,10 +46,10 @@ def _check_authority(host: Reader, path: str, wanted: Sequence[str]) -> None:
     first = (host.read(path) or b"").partition(b"\n")[0].decode("utf-8", "replace")
     if first.startswith(MARK) and first not in wanted:
         raise Refused(
-            f"{path} was issued by another certificate authority of encamp than this site's",
-            "the deploy before came from another machine, or the secret tls-ca was removed here; clients that trust "
-            "that authority would refuse a certificate of this one",
-            "copy the site's folder secrets/ from the machine that deployed before; if a new authority is meant, "
+            f"{path} was issued by another encamp certificate authority, not by this site's",
+            "the previous deploy ran on another machine, or the secret tls-ca was removed here; clients that trust "
+            "that authority would reject a certificate from this one",
+            "copy the site's folder secrets/ from the machine that deployed before; for a new authority, "
             f"remove {path} on the host, deploy, then configure every client again",
         )
 

@@ -1,4 +1,4 @@
-"""What Caddy serves for encamp, beside whatever its owner has it serve."""
+"""encamp's sites in Caddy, beside those of its owner."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CANDIDATE = "/etc/caddy/.encamp-candidate"
 
 @kind
 class CaddySites(Resource):
-    """Sites that the distribution's Caddy serves, each in a file of its own; all others of its owner stay as they are.
+    """Sites of the distribution's Caddy, one file each; the owner's own sites stay unchanged.
 
-    ``sites`` maps names to the texts of their files, /etc/caddy/conf.d/encamp-<name>.caddy; files of ours for other
-    names are removed, and with no sites at all the import is, too. ``options`` is Caddy's block of global options,
-    used where the main Caddyfile is not the owner's. The whole configuration is validated before any of it is put in
-    place.
+    ``sites`` maps names to the texts of their files, /etc/caddy/conf.d/encamp-<name>.caddy; encamp's files for
+    other names are removed; without any site the import is removed, too. ``options`` is Caddy's block of global
+    options, used where the main Caddyfile is not the owner's. The whole configuration is validated before anything is
+    written.
     """
 
     name: str
@@ -45,17 +45,17 @@ class CaddySites(Resource):
                 _write(host, path, text)
 
     def _wanted(self, host: Reader) -> dict[str, Optional[str]]:
-        """What each file must be, None for absent, in the order to write them: what is imported before the import."""
+        """The text of each file, None for absent, in writing order: imported files before the import."""
         main = _text(host, caddy.MAIN)
         mine = {caddy.site_path(name): text for name, text in self.sites.items()}
         stale = [f"{caddy.SITES}/{name}" for name in host.listdir(caddy.SITES) if _is_ours(name)]
-        found: dict[str, Optional[str]] = {path: None for path in stale if path not in mine}
+        removed: dict[str, Optional[str]] = {path: None for path in stale if path not in mine}
         if self.sites:
-            return {**found, caddy.OPTIONS: self.options, **mine, caddy.MAIN: caddy.with_import(host, main)}
-        return {caddy.MAIN: caddy.without_import(main), **found}
+            return {**removed, caddy.OPTIONS: self.options, **mine, caddy.MAIN: caddy.with_import(host, main)}
+        return {caddy.MAIN: caddy.without_import(main), **removed}
 
     def _try(self, host: System, main: str) -> None:
-        """Have Caddy read the whole as it will be. Raises Failure where it will not do."""
+        """Let Caddy validate the whole new configuration. Raises Failure when it is invalid."""
         text = caddy.whole(main, self.options, "\n".join(self.sites.values()))
         check = (caddy.PROGRAM, "validate", "--adapter", "caddyfile", "--config", "{}")
         try:
@@ -72,22 +72,22 @@ def _text(host: Reader, path: str) -> Optional[str]:
 
 
 def _bytes(text: str) -> bytes:
-    """An owner's file may be in any encoding: what could not be read as UTF-8 is written as it was."""
+    """The owner's file may have any encoding: bytes that are not UTF-8 are written back unchanged."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def _write(host: System, path: str, text: str) -> None:
-    """Write a file; one that is there keeps its owner and mode."""
-    found = host.stat(path)
-    if found is None:
+    """Write a file; an existing one keeps its owner and mode."""
+    stat = host.stat(path)
+    if stat is None:
         host.write(path, _bytes(text))
-    elif found.kind == "file":
-        host.write(path, _bytes(text), found.owner, found.group, found.mode)
+    elif stat.kind == "file":
+        host.write(path, _bytes(text), stat.owner, stat.group, stat.mode)
     else:
         raise Refused(
-            f"{path} is a {found.kind}, which encamp does not replace",
-            "somebody keeps that file elsewhere",
-            f"add this line to the file it leads to, then deploy again: {caddy.IMPORT}",
+            f"{path} is a {stat.kind}, which encamp does not replace",
+            "the file is managed elsewhere",
+            f"add this line to the file it points to, then deploy again: {caddy.IMPORT}",
         )
 
 
@@ -102,13 +102,13 @@ def _change(host: Reader, path: str, now: Optional[str], wanted: Optional[str]) 
 
 
 def _explained(failure: Failure) -> Failure:
-    """Caddy's refusal in plain words: its last line says why, those before it are a log."""
-    said = failure.detail
-    last = ([line for line in said.splitlines() if line.startswith("Error")] or [failure.reason])[-1]
-    cause, fix = f"{caddy.MAIN}, which has an owner, and encamp's sites do not go together", ""
+    """Caddy's rejection as a Failure: its last line is the reason, the lines before it are a log."""
+    output = failure.detail
+    last = ([line for line in output.splitlines() if line.startswith("Error")] or [failure.reason])[-1]
+    cause, fix = f"encamp's sites conflict with {caddy.MAIN}, which is not encamp's", ""
     if "ambiguous site definition" in last:
-        cause = f"{caddy.MAIN}, or a file that it imports, has a site of that address already"
+        cause = f"{caddy.MAIN}, or a file that it imports, already has a site with that address"
         fix = "remove that site, or give public_url another name or port"
-    elif "second site" in said or "unrecognized directive" in last:
-        fix = f"put braces around the sites in {caddy.MAIN}: without them it can hold only one"
-    return Failure(f"Caddy refuses the configuration, and nothing of it was changed: {last}", cause, fix, said)
+    elif "second site" in output or "unrecognized directive" in last:
+        fix = f"put braces around the sites in {caddy.MAIN}: without braces the file can hold only one site"
+    return Failure(f"Caddy rejects the configuration; nothing was changed: {last}", cause, fix, output)

@@ -1,4 +1,4 @@
-"""Certificate authorities of the operator: one file for programs that take one, and the system's trust store."""
+"""The operator's certificate authorities: one PEM file for programs, and the system's trust store."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MODE = 0o644
 
 @record
 class TrustStore:
-    """How a family of systems takes certificates: pieces in ``directory``, made into ``bundle`` by ``update``, or by
-    ``renew`` where some were taken away."""
+    """How a family of systems adds certificates: files in ``directory``, combined into ``bundle`` by ``update``, or by
+    ``renew`` after some were removed."""
 
     directory: str
     suffix: str
@@ -45,7 +45,7 @@ STORES = {
 
 
 def bundle_path(name: str, root: bool = True) -> str:
-    """Where a bundle is kept as one file. Without root that is below ``~/``, as the kinds of encamp understand it."""
+    """The path of a bundle. Without root it starts with ``~/``, which encamp's kinds expand."""
     return f"/etc/encamp/ca/{name}.pem" if root else f"~/.local/share/encamp/ca/{name}.pem"
 
 
@@ -54,8 +54,8 @@ class CaBundle(Resource):
     """The operator's certificate authorities: one PEM file and, as root, the host's trust store.
 
     The file is /etc/encamp/ca/<name>.pem (``bundle_path``); without root, ~/.local/share/encamp/ca/<name>.pem and
-    nothing else. The trust store gets only the certificates it lacks, and loses those that an earlier version of the
-    bundle brought. Debian needs the package ca-certificates. RHEL (update-ca-trust): untested.
+    nothing else. The trust store gets only the certificates it lacks; those of earlier versions of the bundle are
+    removed. Debian needs the package ca-certificates. RHEL (update-ca-trust): untested.
 
     name: letters, digits, ``-`` and ``_``.
     content: the PEM text, one certificate or many.
@@ -73,9 +73,9 @@ class CaBundle(Resource):
         changes = []
         if not same:
             changes.append(Change("bundle", "" if now is None else "other content", f"sha256 {self.sha256[:12]}"))
-        found = host.stat(path)
-        if found is not None and found.mode != MODE:
-            changes.append(Change("mode", f"{found.mode:04o}", f"{MODE:04o}"))
+        stat = host.stat(path)
+        if stat is not None and stat.mode != MODE:
+            changes.append(Change("mode", f"{stat.mode:04o}", f"{MODE:04o}"))
         store = _store(host)
         if store is not None:
             text = now.decode() if same and now is not None else host.text(self.content)
@@ -94,7 +94,7 @@ class CaBundle(Resource):
             host.write(path, text, mode=MODE)
         store = _store(host)
         if host.is_root and store is None:
-            host.note(f"{path} is in place; how this system's own trust store takes certificates is unknown to encamp")
+            host.note(f"{path} is in place; encamp does not know this system's trust store, so it was not changed")
         if store is not None and "trust store" in aspects:
             self._trust(host, store, bodies(text))
 
@@ -110,7 +110,7 @@ class CaBundle(Resource):
                 "the package ca-certificates is not installed",
                 "install ca-certificates before the CA bundle",
             )
-        # Both first: writing drops what `once` remembers of the store, and nothing may be decided half-way.
+        # Both first: writing drops the readings kept by `once`.
         missing, stale = _missing(host, store, wanted), self._stale(host, store, wanted)
         for certificate in missing:
             host.write(f"{store.directory}/{self._piece(store, certificate)}", to_pem(certificate), mode=MODE)
@@ -119,7 +119,7 @@ class CaBundle(Resource):
         host.run(store.renew if stale else store.update)
 
     def _stale(self, host: Reader, store: TrustStore, wanted: list[str]) -> list[str]:
-        """Pieces that an earlier version of this bundle brought and this one lacks."""
+        """Files of earlier versions of this bundle that the current one lacks."""
         ours = re.compile(rf"encamp-{re.escape(self.name)}-[0-9a-f]{{16}}{re.escape(store.suffix)}\Z")
         pieces = [name for name in host.listdir(store.directory) if ours.match(name)]
         current = {self._piece(store, certificate) for certificate in wanted} if pieces else set()
@@ -134,7 +134,7 @@ def _store(host: Reader) -> Optional[TrustStore]:
 
 
 def _missing(host: Reader, store: TrustStore, wanted: list[str]) -> list[str]:
-    """What the system does not trust yet, judged by the bundle that its programs read."""
+    """Certificates that the system does not trust yet, according to the bundle that its programs read."""
     trusted = host.once(
         f"trusted {store.bundle}", lambda: set(bodies((host.read(store.bundle) or b"").decode("utf-8", "replace")))
     )

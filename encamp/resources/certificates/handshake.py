@@ -1,4 +1,4 @@
-"""One HTTPS request to an address of one's choice: the name in the URL may lead elsewhere, or nowhere, on this host."""
+"""One HTTPS request to a given address: on this host the URL's name may resolve to another one, or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from encamp.shared.record import record
 
-#: Asks for a WebSocket (RFC 6455). The key is any 16 bytes; Prefect's sockets speak the subprotocol `prefect`.
+#: Requests a WebSocket (RFC 6455). The key is any 16 bytes; Prefect's sockets speak the subprotocol `prefect`.
 UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -23,7 +23,7 @@ SWITCHED = 101
 
 @record
 class Answer:
-    """What came back. ``ends`` is when the server's certificate ends, in seconds since 1970."""
+    """The response. ``ends`` is when the server's certificate expires, in seconds since 1970."""
 
     status: int
     body: bytes
@@ -31,9 +31,9 @@ class Answer:
 
 
 def ask(url: str, address: str, ca_file: str = "", headers: Mapping[str, str] = UPGRADE, timeout: float = 5) -> Answer:
-    """GET ``url`` from the server at ``address``, the certificate checked against the URL's name.
+    """GET ``url`` from the server at ``address``, verifying the certificate for the URL's name.
 
-    With the default ``headers`` a WebSocket is asked for, and closed again once it is open. Raises OSError (its
+    With the default ``headers`` it requests a WebSocket, and closes it once it is open. Raises OSError (its
     subclasses of ssl, too), ValueError and http.client.HTTPException.
     """
     import socket

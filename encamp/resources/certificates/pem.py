@@ -10,41 +10,41 @@ BEGIN = "-----BEGIN CERTIFICATE-----"
 
 
 def bodies(text: str) -> list[str]:
-    """The certificates of a PEM text as bare base64, in order, each once: quick to compare, nothing is decoded."""
+    """The certificates of a PEM text as bare base64, in order, without duplicates. Nothing is decoded."""
     blocks = (block.partition("-----END ")[0] for block in text.split(BEGIN)[1:])
     return list(dict.fromkeys("".join(block.split()) for block in blocks))
 
 
 def validate(text: str, name: str) -> int:
-    """Prove that a CA bundle can be used, before it is sent anywhere. Returns how many certificates it holds.
+    """Verify a CA bundle before it is sent to a host. Returns the number of its certificates.
 
-    ``name`` is for messages. Raises Failure when there is none, when one is damaged, or when a private key stands
-    among them.
+    ``name`` is for messages. Raises Failure when there is none, when one is damaged, or when it contains a private
+    key.
     """
     import ssl
 
     if "PRIVATE KEY-----" in text:
         raise Failure(
-            f"{name} holds a private key",
+            f"{name} contains a private key",
             "a CA bundle is readable by every user",
-            "give only the certificates, and consider that key known to whoever could read the file",
+            "keep only the certificates in the file, and replace that key: others may have read it",
         )
     if text.count("-----BEGIN ") != text.count("-----END "):
-        raise Failure(f"{name} is cut off: a certificate begins and does not end", fix="copy the file again")
-    found = bodies(text)
-    if not found:
+        raise Failure(f"{name} is truncated: a certificate has no END line", fix="copy the file again")
+    certificates = bodies(text)
+    if not certificates:
         raise Failure(
-            f"{name} holds no certificate",
+            f"{name} contains no certificate",
             "it is empty or in another format",
-            "give PEM text (-----BEGIN CERTIFICATE-----); from DER: openssl x509 -inform der -in FILE",
+            "use PEM text (-----BEGIN CERTIFICATE-----); from DER: openssl x509 -inform der -in FILE",
         )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for number, body in enumerate(found, 1):
+    for number, body in enumerate(certificates, 1):
         try:
             context.load_verify_locations(cadata=base64.b64decode(body, validate=True))
         except (ValueError, ssl.SSLError) as error:
             raise Failure(f"{name}: certificate {number} is damaged", str(error), "export it again") from None
-    return len(found)
+    return len(certificates)
 
 
 def fingerprint(body: str) -> str:

@@ -1,4 +1,4 @@
-"""The Docker engine's own API, over its socket: what `docker inspect` shows, without a process and in any version."""
+"""The Docker engine's API over its socket: what `docker inspect` shows, without a process, for any version."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def call(
     content_type: str = "application/json",
     timeout: float = SECONDS,
 ) -> tuple[int, bytes]:
-    """One request: status and body. ``timeout`` is for each wait on the engine, in seconds.
+    """One request: status and body. ``timeout`` is for each read or write, in seconds.
 
-    Raises Failure where no engine answers.
+    Raises Failure when the engine does not answer.
     """
     connection = _Connection("docker", timeout=timeout)
     try:
@@ -53,7 +53,7 @@ def call(
 
 
 def answers(host: Reader) -> bool:
-    """Whether an engine is there. A socket that systemd holds for it counts: to ask starts the engine."""
+    """Whether an engine answers. With socket activation the request starts it."""
     if host.stat(SOCKET) is None:
         return False
     try:
@@ -63,9 +63,9 @@ def answers(host: Reader) -> bool:
 
 
 def inspect(host: Reader, what: str, name: str) -> Optional[Mapping[str, Any]]:
-    """What the engine knows of one of its containers, images or volumes; None where it has none of that name.
+    """The engine's data of a container, image or volume (``what``: containers, images, volumes); None if it has none.
 
-    Read once until something on the host changes. Raises Failure where the engine does not answer.
+    Kept until something on the host changes. Raises Failure when the engine does not answer.
     """
     path = f"/{what}/{quote(name, safe='/:@')}" + ("" if what == "volumes" else "/json")
 
@@ -73,24 +73,24 @@ def inspect(host: Reader, what: str, name: str) -> Optional[Mapping[str, Any]]:
         status, body = call("GET", path)
         if status == 404:
             return None
-        found = json.loads(body or b"{}")
+        answer = json.loads(body or b"{}")
         if status != 200:
-            raise Failure(f"Docker answers {status} about {what} {name}", str(found.get("message", "")))
-        return found if isinstance(found, dict) else {}
+            raise Failure(f"Docker answers {status} about {what} {name}", str(answer.get("message", "")))
+        return answer if isinstance(answer, dict) else {}
 
     return host.once(f"docker {path}", read)
 
 
 def container_id(host: Reader, name: str) -> str:
-    """The id of a container that runs; empty without one, or without an engine."""
+    """The id of a running container; empty if there is none, or no engine."""
     if host.stat(SOCKET) is None:
         return ""
-    found = inspect(host, "containers", name) or {}
-    return str(found.get("Id", "")) if (found.get("State") or {}).get("Running") else ""
+    container = inspect(host, "containers", name) or {}
+    return str(container.get("Id", "")) if (container.get("State") or {}).get("Running") else ""
 
 
 def container_pids(host: Reader, name: str) -> list[int]:
-    """The processes of a container, as the host numbers them: their control group names the container."""
+    """The host's process ids of a container, whose id is in their control group."""
     wanted = container_id(host, name).encode()
     if not wanted:
         return []

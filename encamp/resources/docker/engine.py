@@ -1,4 +1,4 @@
-"""A Docker engine with Compose, from the distribution where the host has none."""
+"""A Docker engine with Compose, installed from the distribution if missing."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ PLUGINS = (
     "/usr/local/lib/docker/cli-plugins/docker-compose",
     "/usr/local/libexec/docker/cli-plugins/docker-compose",
 )
-#: The first Debian whose docker.io leaves the command out.
+#: The first Debian release whose docker.io does not include the docker command.
 SPLIT_SINCE = 13
 BY_HAND = "install Docker Engine with the Compose plug-in (https://docs.docker.com/engine/install/), then deploy again"
 
 
 @kind
 class DockerEngine(Resource):
-    """A Docker engine that answers, with its command and Compose (v2, or v1 where the host has just that).
+    """A Docker engine that answers, with the docker command and Compose (v2, or v1 if the host has only that).
 
-    ``name`` is what it is called in reports. ``install``: what is missing is installed from the packages of Debian or
-    Ubuntu (docker.io, docker-compose); otherwise, and on other systems, a host without it is refused. A Docker that is
-    there already, whatever its origin, is left as it is.
+    ``name``: its name in reports. ``install``: install missing parts from the packages of Debian or Ubuntu (docker.io,
+    docker-compose); if false, and on other systems, a host without them is refused. An existing Docker of any origin
+    stays unchanged.
     """
 
     name: str
@@ -57,8 +57,8 @@ class DockerEngine(Resource):
 
 
 def _missing(host: Reader) -> list[str]:
-    found = {"docker": host.which("docker"), "docker engine": host.which("dockerd"), "compose": _compose(host)}
-    return [what for what, path in found.items() if not path]
+    parts = {"docker": host.which("docker"), "docker engine": host.which("dockerd"), "compose": _compose(host)}
+    return [what for what, path in parts.items() if not path]
 
 
 def _compose(host: Reader) -> Optional[str]:
@@ -69,7 +69,7 @@ def _compose(host: Reader) -> Optional[str]:
 
 
 def _packages(host: Reader) -> Sequence[tuple[str, str]]:
-    """What each missing part is called by the distribution; empty where it is not known."""
+    """The distribution's package for each part; empty if unknown."""
     release = host.os_release()
     if release.family != "debian":
         return ()

@@ -1,4 +1,4 @@
-"""An image that the host's Docker has: pulled, or loaded from an archive of the controller's."""
+"""An image of the host's Docker: pulled, or loaded from an archive on the controller."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from encamp.shared.wire import Blob, LargeFile
 
 PULL_SECONDS = 1800.0
 LOAD_SECONDS = 600.0
-#: Every how many parts progress is told.
-TOLD = 8
-#: Holds a registry's password while an image is pulled, in memory and for root alone.
+#: Progress is reported every so many parts.
+PROGRESS_EVERY = 8
+#: Contains a registry's password while an image is pulled: in memory, readable by root only.
 LOGIN = "/run/encamp-docker-login"
 
 
 @kind
 class DockerImage(Resource):
-    """An image that Docker has, by tag or digest. One that is there is never pulled again.
+    """An image by tag or digest. An existing one is never pulled again.
 
-    ``archive`` is a file of ``docker save`` on the controller, sent in parts and loaded; ``ids`` are the ids that the
-    image may have when it was loaded from there, so that a new archive under an old tag is noticed. Without an archive
-    the image is pulled, as ``user`` with ``password`` at ``registry`` where the registry asks for a login; the login
-    does not stay on the host.
+    ``archive`` is a file of ``docker save`` on the controller, sent in parts and loaded; ``ids`` are the ids that its
+    image may have, so that a new archive with an old tag is detected. Without an archive the image is pulled; for a
+    private registry as ``user`` with ``password`` at ``registry``. The login does not stay on the host.
     """
 
     reference: str
@@ -38,10 +37,10 @@ class DockerImage(Resource):
     def check(self, host: Reader) -> list[Change]:
         if host.stat(docker_api.SOCKET) is None:
             return [Change("image", "absent", "present")]
-        found = docker_api.inspect(host, "images", self.reference)
-        if found is None:
+        image = docker_api.inspect(host, "images", self.reference)
+        if image is None:
             return [Change("image", "absent", "present")]
-        present = str(found.get("Id", ""))
+        present = str(image.get("Id", ""))
         if self.ids and present not in self.ids:
             return [Change("image", _short(present), f"{_short(self.ids[0])} (of the archive)")]
         return []
@@ -53,22 +52,22 @@ class DockerImage(Resource):
             self._pull(host)
 
     def _load(self, host: System) -> None:
-        """Stream the archive into the engine: it needs no room on a disk but the engine's own."""
+        """Stream the archive into the engine: it needs disk space only in the engine's own storage."""
         host.progress(f"loading {self.reference} from the archive")
         status, answer = docker_api.call(
             "POST", "/images/load?quiet=1", self._parts(host), "application/x-tar", LOAD_SECONDS
         )
-        said = answer.decode("utf-8", "replace").strip()
-        if status != 200 or '"error"' in said:
+        output = answer.decode("utf-8", "replace").strip()
+        if status != 200 or '"error"' in output:
             reason = f"Docker could not load the archive for {self.reference}"
-            raise Failure(reason, "the disk is full, or the archive is damaged", "see `df -h /var/lib/docker`", said)
+            raise Failure(reason, "the disk is full, or the archive is damaged", "see `df -h /var/lib/docker`", output)
 
     def _parts(self, host: System) -> Iterator[bytes]:
         assert not isinstance(self.archive, LargeFile)
         for number, part in enumerate(self.archive, 1):
             yield host.fetch(part)
             host.measure(f"loading {self.reference}", number, len(self.archive))
-            if number % TOLD == 0:
+            if number % PROGRESS_EVERY == 0:
                 host.progress(f"loading {self.reference}: part {number} of {len(self.archive)}")
 
     def _pull(self, host: System) -> None:
@@ -88,18 +87,19 @@ class DockerImage(Resource):
             )
 
 
-def _cause(said: str) -> str:
-    if "unauthorized" in said or "no basic auth" in said or "denied" in said:
-        return "the registry wants a login, or has no such image"
-    if "not found" in said or "manifest unknown" in said:
-        return "the registry has no such image"
-    return "this host does not reach the registry"
+def _cause(output: str) -> str:
+    if "unauthorized" in output or "no basic auth" in output or "denied" in output:
+        return "the registry requires a login, or does not have that image"
+    if "not found" in output or "manifest unknown" in output:
+        return "the registry does not have that image"
+    return "this host cannot reach the registry"
 
 
 def _fix(reference: str) -> str:
     return (
-        f"correct the name, set registry_user and registry_password, or bring the image along: "
-        f"`docker save {reference} | gzip > images.tar.gz` where there is a network, then image_archive: images.tar.gz"
+        f"correct the name, set registry_user and registry_password, or use an archive: run "
+        f"`docker save {reference} | gzip > images.tar.gz` on a machine that can pull it, then set "
+        "image_archive: images.tar.gz"
     )
 
 

@@ -1,4 +1,4 @@
-"""A named volume of Docker, made outside any stack so that no stack's end takes it along."""
+"""A named Docker volume, created outside any stack so that removing a stack keeps it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from encamp.resources.system import Reader, System
 class DockerVolume(Resource):
     """A named volume on the host's own disk, with the owner and mode of its top directory.
 
-    Never removed, and what is in it is left alone. Empty ``owner``: left as the container makes it, as is ``mode``.
+    Never removed; its contents stay unchanged. Empty ``owner``: owner and mode stay as the container sets them.
     """
 
     name: str
@@ -27,8 +27,8 @@ class DockerVolume(Resource):
         place = mountpoint(host, self.name)
         if not place:
             return [Change("volume", "absent", "present")]
-        found = host.stat(place)
-        return attribute_changes(found, self.owner, self.group, self.mode) if found and self.owner else []
+        stat = host.stat(place)
+        return attribute_changes(stat, self.owner, self.group, self.mode) if stat and self.owner else []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         if not mountpoint(host, self.name):
@@ -38,7 +38,7 @@ class DockerVolume(Resource):
 
 
 def mountpoint(host: Reader, name: str) -> str:
-    """Where a volume lies on the host; empty where there is none, or no engine."""
+    """The directory of a volume on the host; empty if there is none, or no engine."""
     if host.stat(docker_api.SOCKET) is None:
         return ""
     return str((docker_api.inspect(host, "volumes", name) or {}).get("Mountpoint", ""))
@@ -48,5 +48,5 @@ def _create(host: System, name: str) -> None:
     body = json.dumps({"Name": name, "Labels": {"org.encamp": "keep"}}).encode()
     status, answer = docker_api.call("POST", "/volumes/create", body)
     if status not in (200, 201):
-        raise Failure(f"Docker did not make the volume {name}: HTTP {status}", answer.decode("utf-8", "replace"))
+        raise Failure(f"Docker could not create the volume {name}: HTTP {status}", answer.decode("utf-8", "replace"))
     host.wait_for(lambda: bool(mountpoint(host, name)), 5)

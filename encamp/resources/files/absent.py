@@ -1,4 +1,4 @@
-"""A path with nothing there."""
+"""A path that does not exist."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from encamp.resources.system import Reader, System
 
 @kind
 class Absent(Resource):
-    """A path with nothing there: a file, a link or a directory with all that is in it is removed.
+    """A path that does not exist: a file, a link or a directory with its contents is removed.
 
-    ``path``: absolute. A link is removed, what it points to is left.
+    ``path``: absolute. Of a link only the link is removed, not its target.
     """
 
     path: str
 
     def check(self, host: Reader) -> list[Change]:
-        found = host.stat(self.path)
-        return [Change(found.kind, "present", "absent")] if found else []
+        stat = host.stat(self.path)
+        return [Change(stat.kind, "present", "absent")] if stat else []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.remove(self.path)

@@ -11,7 +11,7 @@ from encamp.resources.system import Reader, System
 
 @kind
 class Directory(Resource):
-    """A directory with exact owner, group and mode. What is in it is left alone."""
+    """A directory with exact owner, group and mode. Its contents stay unchanged."""
 
     path: str
     owner: str = "root"
@@ -19,12 +19,12 @@ class Directory(Resource):
     mode: int = 0o755
 
     def check(self, host: Reader) -> list[Change]:
-        found = host.stat(self.path)
-        if found is None:
+        stat = host.stat(self.path)
+        if stat is None:
             return [Change("directory", "absent", "present")]
-        if found.kind != "directory":
-            raise Refused(f"{self.path} is a {found.kind}, not a directory", fix="move it out of the way, then deploy")
-        return attribute_changes(found, self.owner, self.group, self.mode)
+        if stat.kind != "directory":
+            raise Refused(f"{self.path} is a {stat.kind}, not a directory", fix="move it away, then deploy again")
+        return attribute_changes(stat, self.owner, self.group, self.mode)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.mkdir(self.path, self.owner, self.group, self.mode)

@@ -15,8 +15,8 @@ from encamp.shared.wire import Blob
 class File(Resource):
     """A file with exact content, owner, group and mode.
 
-    ``content`` may be a Secret: its diff is then withheld. ``validate`` is a command that must accept the new file
-    (``{}`` stands for its path) before it replaces the old one. An empty ``owner`` or ``group`` means: leave as it is.
+    ``content`` may be a Secret: its diff is then not shown. ``validate`` is a command that must accept the new file
+    (``{}`` stands for its path) before it replaces the old one. An empty ``owner`` or ``group`` stays unchanged.
     """
 
     path: str
@@ -27,10 +27,10 @@ class File(Resource):
     validate: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
-        found = host.stat(self.path)
-        if found is None or found.kind != "file":
-            return [Change("file", found.kind if found else "absent", "present", self._diff(host, b""))]
-        changes = attribute_changes(found, self.owner, self.group, self.mode)
+        stat = host.stat(self.path)
+        if stat is None or stat.kind != "file":
+            return [Change("file", stat.kind if stat else "absent", "present", self._diff(host, b""))]
+        changes = attribute_changes(stat, self.owner, self.group, self.mode)
         present = host.read(self.path) or b""
         if hashlib.sha256(present).hexdigest() != self._digest():
             changes.insert(0, Change("content", "differs", "as declared", self._diff(host, present)))
@@ -54,17 +54,17 @@ class File(Resource):
         if not host.want_diff:
             return ""
         if secret:
-            return f"{self.path}: content holds a secret, diff withheld"
+            return f"{self.path}: content contains a secret, diff not shown"
         return unified(present.decode("utf-8", "replace"), host.text(self.content), self.path)
 
 
-def attribute_changes(found: Stat, owner: str, group: str, mode: int) -> list[Change]:
-    """What differs in owner, group and mode. Empty names mean: leave."""
+def attribute_changes(stat: Stat, owner: str, group: str, mode: int) -> list[Change]:
+    """Differences in owner, group and mode. Empty names are not compared."""
     changes = []
-    if owner and found.owner != owner:
-        changes.append(Change("owner", found.owner, owner))
-    if group and found.group != group:
-        changes.append(Change("group", found.group, group))
-    if found.mode != mode:
-        changes.append(Change("mode", octal(found.mode), octal(mode)))
+    if owner and stat.owner != owner:
+        changes.append(Change("owner", stat.owner, owner))
+    if group and stat.group != group:
+        changes.append(Change("group", stat.group, group))
+    if stat.mode != mode:
+        changes.append(Change("mode", octal(stat.mode), octal(mode)))
     return changes

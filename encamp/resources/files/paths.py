@@ -13,5 +13,5 @@ def expand(host: Reader, path: str) -> str:
 
 
 def is_series(python: str) -> bool:
-    """Whether ``python`` names no interpreter, but a series of them, such as ``3.11``."""
+    """Whether ``python`` is a series such as ``3.11``, not the path of an interpreter."""
     return re.match(r"\d+\.\d+\Z", python) is not None

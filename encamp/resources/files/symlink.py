@@ -1,4 +1,4 @@
-"""A symbolic link that points where it should."""
+"""A symbolic link to a given target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from encamp.resources.system import Reader, System
 
 @kind
 class Symlink(Resource):
-    """A symbolic link that points at ``target``, switched atomically. A file or directory in its place is refused.
+    """A symbolic link that points at ``target``, switched atomically. A file or directory at ``path`` is refused.
 
     Both paths may begin with ``~/``, the home of the user the agent runs as.
     """
@@ -21,12 +21,12 @@ class Symlink(Resource):
 
     def check(self, host: Reader) -> list[Change]:
         path, target = expand(host, self.path), expand(host, self.target)
-        found = host.stat(path)
-        if found is None:
+        stat = host.stat(path)
+        if stat is None:
             return [Change("link", "absent", target)]
-        if found.kind != "symlink":
-            raise Refused(f"{path} is a {found.kind}, not a link", fix="move it out of the way, then deploy")
-        return [] if found.target == target else [Change("target", found.target, target)]
+        if stat.kind != "symlink":
+            raise Refused(f"{path} is a {stat.kind}, not a link", fix="move it away, then deploy again")
+        return [] if stat.target == target else [Change("target", stat.target, target)]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         path = expand(host, self.path)

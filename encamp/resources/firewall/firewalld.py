@@ -1,4 +1,4 @@
-"""firewalld: its rules carry no comments, so a record on the host tells which of them are ours."""
+"""firewalld: its rules have no comments, so a file on the host records which of them are encamp's."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ ASK = ("busctl", "--system", "--auto-start=no", "--json=short", "call", BUS, "/o
 
 @record
 class Rule:
-    """A port or a rich rule in a zone. ``text`` is as firewall-cmd takes it: 4200/tcp, or the rich rule."""
+    """A port or a rich rule in a zone. ``text`` is in firewall-cmd's syntax: 4200/tcp, or the rich rule."""
 
     zone: str
     kind: str
     text: str
 
     def option(self, verb: str) -> str:
-        """What makes firewall-cmd add or remove this rule in its zone."""
+        """The option of firewall-cmd that adds or removes this rule. ``verb``: add or remove."""
         return f"--{verb}-{self.kind}={self.text}"
 
 
 class Firewalld:
-    """The back end for firewalld: the default zone, now and after a reload.
+    """The back end for firewalld: rules in the default zone, permanent and running.
 
     The permanent configuration is read from its files, the running one over D-Bus: firewall-cmd takes half a second a
-    call, so it runs only to change something. Nothing is reloaded, for that would drop rules the owner added by hand.
+    call, so it runs only for changes. Never reloads firewalld: that would drop rules the owner added at run time.
     """
 
     manages_nftables = True
@@ -58,10 +58,10 @@ class Firewalld:
         stale, wanted, owned = _stale(host, opening), _wanted(host, opening), _owned(host, opening)
         permanent, active = _permanent(host), self.active(host, opening)
         running = _running(host) if active else set()
-        # What the owner opened stays the owner's. The record comes first, so a killed run leaves nothing unknown.
+        # Rules of the owner stay the owner's. The record is written first, so that a killed run leaves no unknown rule.
         ours = [rule for rule in wanted if rule in owned or rule not in permanent]
         _record(host, opening, [*stale, *ours])
-        # Removing what is gone already is only a warning to firewalld.
+        # Removing a missing rule is only a warning in firewalld.
         permanently = ["firewall-cmd", "--permanent"] if active else ["firewall-offline-cmd"]
         _change(host, permanently, "remove", stale)
         _change(host, permanently, "add", [rule for rule in wanted if rule not in permanent])
@@ -91,16 +91,16 @@ def _stale(host: Reader, opening: Opening) -> list[Rule]:
 
 
 def _change(host: System, program: list[str], verb: str, rules: list[Rule]) -> None:
-    """Add or remove rules, with one call a zone: each costs half a second."""
+    """Add or remove rules, with one call for each zone: a call takes half a second."""
     for zone in dict.fromkeys(rule.zone for rule in rules):
         host.run([*program, f"--zone={zone}", *(rule.option(verb) for rule in rules if rule.zone == zone)])
 
 
-# -- the record of what is ours -------------------------------------------------------------------------------------
+# -- the record of encamp's rules -----------------------------------------------------------------------------------
 
 
 def _owned(host: Reader, opening: Opening) -> list[Rule]:
-    """Rules that we added under this name."""
+    """Rules that encamp added under this name."""
     text = host.read(f"{RECORDS}/{opening.name}.json")
     return [Rule(*entry) for entry in json.loads(text)["rules"]] if text else []
 
@@ -119,7 +119,7 @@ def _record(host: System, opening: Opening, rules: list[Rule]) -> None:
     host.write(path, json.dumps({"about": about, "purpose": opening.purpose, "rules": entries}, indent=2) + "\n")
 
 
-# -- what firewalld has ---------------------------------------------------------------------------------------------
+# -- firewalld's own rules -------------------------------------------------------------------------------------------
 
 
 def _default_zone(host: Reader) -> str:
@@ -131,7 +131,7 @@ def _default_zone(host: Reader) -> str:
 
 
 def _permanent(host: Reader) -> set[Rule]:
-    """Ports and rich rules of our shape in the zone files of the permanent configuration."""
+    """Ports and rich rules that accept one port, from the zone files of the permanent configuration."""
 
     def read() -> set[Rule]:
         zone = _default_zone(host)
@@ -145,11 +145,11 @@ def _permanent(host: Reader) -> set[Rule]:
 
 
 def parse_zone(zone: str, text: bytes) -> set[Rule]:
-    """Read a zone file: its ports, and the rich rules that do nothing but accept one port. Raises Failure."""
+    """Parse a zone file: its ports, and the rich rules that only accept one port. Raises Failure."""
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        fix = "see what firewall-cmd --check-config says"
+        fix = "run `firewall-cmd --check-config`"
         raise Failure(f"firewalld's file for zone {zone} is not XML: {error}", fix=fix) from error
     ports = {Rule(zone, "port", f"{port.get('port')}/{port.get('protocol')}") for port in root.findall("port")}
     rich = (_rich_rule(element) for element in root.findall("rule"))
@@ -178,7 +178,7 @@ def _running(host: Reader) -> set[Rule]:
         zone = _default_zone(host)
         result = host.query([*ASK, f"{BUS}.zone", "getZoneSettings2", "s", zone])
         if not result.ok:
-            fix = "systemctl restart firewalld"
+            fix = "run `systemctl restart firewalld`"
             raise Failure("firewalld runs but does not answer over D-Bus", fix=fix, detail=result.tail)
         settings = json.loads(result.out)["data"][0]
         ports = settings.get("ports", {}).get("data", [])

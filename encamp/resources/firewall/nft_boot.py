@@ -1,4 +1,4 @@
-"""What makes an opening in a plain nftables ruleset last: a loader, and what runs it after the owner's rules."""
+"""Makes openings in a plain nftables ruleset permanent: a loader, and units that run it after the owner's rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Union
 
 from encamp.resources.base import Change
 from encamp.resources.files.file import File
-from encamp.resources.firewall import nft_loader as loader
+from encamp.resources.firewall import nft_loader
 from encamp.resources.firewall.opening import Opening, address
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.service import Service
@@ -20,15 +20,15 @@ DIRECTORY = "/usr/local/lib/encamp"
 PROGRAM = f"{DIRECTORY}/firewall_nft_loader.py"
 UNIT = "encamp-nftables.service"
 UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-# What loads an owner's rules at boot: nftables itself, and the services that restore saved iptables rules.
+# Services that load the owner's rules at boot: nftables itself, and those that restore saved iptables rules.
 OWNERS = ("nftables.service", "netfilter-persistent.service", "iptables.service", "ip6tables.service")
-# "-": whatever becomes of us, the owner's service has started.
+# "-": the owner's service starts even if the loader fails.
 DROP_IN = """\
 # Written by encamp: puts its openings back whenever this service has loaded the owner's rules.
 [Service]
 ExecStartPost=-{command}
 """
-# Only nftables.service has a reload of its own; the others must not seem to get one.
+# Only nftables.service supports reload; the others must not get one.
 DROP_IN_RELOAD = "ExecReload=-{command}\n"
 UNIT_TEXT = """\
 # Written by encamp: for rules that no service of the distribution loads.
@@ -47,7 +47,7 @@ Part = Union[File, SystemdUnit, Service]
 
 
 def described(opening: Opening) -> dict[str, Any]:
-    """The opening as the loader reads it."""
+    """The opening in the loader's format."""
     return {
         "name": opening.name,
         "purpose": opening.purpose,
@@ -58,18 +58,18 @@ def described(opening: Opening) -> dict[str, Any]:
 
 
 def installed(host: Reader, opening: Opening) -> bool:
-    """Whether the host keeps an opening of this name."""
+    """Whether the host has an opening with this name on disk."""
     return host.stat(_file(opening)) is not None
 
 
 def check(host: Reader, opening: Opening) -> list[Change]:
-    """What keeps the opening from lasting."""
+    """What is missing for the opening to survive a reboot."""
     changes = [change for part in _parts(host, opening) for change in part.check(host)]
     return changes or [Change("loaded by systemd", "no", "yes")] if changes or _unread(host) else []
 
 
 def install(host: System, opening: Opening) -> None:
-    """Write what :func:`check` misses, then load all openings."""
+    """Write what :func:`check` found missing, then load all openings."""
     for directory in (OPENINGS, DIRECTORY, *(_parent(_drop_in(owner)) for owner in _owners(host))):
         if not host.stat(directory):
             host.mkdir(directory)
@@ -83,7 +83,7 @@ def install(host: System, opening: Opening) -> None:
 
 
 def remove(host: System, opening: Opening) -> None:
-    """Remove one opening from disk and kernel; with the last one, everything of ours goes."""
+    """Remove one opening from disk and kernel; with the last one also the loader and its units."""
     host.remove(_file(opening))
     if host.stat(PROGRAM):
         host.run(_command(host))
@@ -98,12 +98,12 @@ def remove(host: System, opening: Opening) -> None:
         _remove_if_empty(host, _parent(path))
     for directory in (OPENINGS, _parent(OPENINGS)):
         _remove_if_empty(host, directory)
-    # Last, for it makes systemd read that the drop-ins are gone.
+    # Last: it also makes systemd reload, without the drop-ins.
     unit.apply(host, unit.check(host))
 
 
 def _command(host: Reader) -> list[str]:
-    """What loads the openings, at boot as in a deploy."""
+    """The command that loads the openings, at boot and in a deploy."""
     return [host.which("python3") or "/usr/bin/python3", "-I", PROGRAM, OPENINGS]
 
 
@@ -112,7 +112,7 @@ def _file(opening: Opening) -> str:
 
 
 def _owners(host: Reader) -> list[str]:
-    """Those services of this host that may load rules of its owner."""
+    """The host's services that may load the owner's rules."""
     return [name for name in OWNERS if any(host.stat(f"{path}/{name}") for path in UNITS)]
 
 
@@ -121,27 +121,27 @@ def _drop_in(owner: str) -> str:
 
 
 def _unread(host: Reader) -> bool:
-    """Whether systemd has yet to read a drop-in of ours."""
+    """Whether systemd has not read one of encamp's drop-ins yet."""
     return any(unit_state(host, owner).needs_reload for owner in _owners(host))
 
 
 def _parts(host: Reader, opening: Opening) -> list[Part]:
     command = " ".join(_command(host))
     parts: list[Part] = [
-        # Its own text: it came over the wire and stands in no file (its "#!" keeps it whole on the way).
-        File(PROGRAM, _source(loader), mode=0o755),
+        # The module's source as it was sent: it is in no file on the host ("#!" keeps it unstripped).
+        File(PROGRAM, _source(nft_loader), mode=0o755),
         File(_file(opening), json.dumps(described(opening), indent=2) + "\n"),
     ]
     for owner in _owners(host):
         text = DROP_IN + (DROP_IN_RELOAD if owner == "nftables.service" else "")
         parts.append(File(_drop_in(owner), text.format(command=command)))
     unit = UNIT_TEXT.format(command=command, owners=" ".join(OWNERS))
-    # A unit that runs for a moment at boot is not running now.
+    # A oneshot unit is not running after boot.
     return [*parts, SystemdUnit(UNIT, unit), Service(UNIT, running=False)]
 
 
 def _source(module: ModuleType) -> str:
-    """The text of a module, from whatever loaded it: on a host it stands in no file."""
+    """The source of a module, from its loader: on a host it is in no file."""
     spec: Any = module.__spec__
     text: str = spec.loader.get_source(module.__name__)
     return text

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Puts encamp's openings into the nftables chains that filter a host's input. A program of its own.
+"""Adds encamp's openings to the nftables chains that filter a host's input. A standalone program.
 
-The deploy installs this file on hosts with a plain nftables ruleset; systemd runs it whenever the owner's rules have
-been loaded (boot, start, restart, reload), and the deploy runs it the same way. An accept in a table of our own
-would not help: any other chain on the hook can still drop the packet. So the rule has to stand in the owner's chain:
-behind the owner's specific blocks, which win, and before the first rule that drops everybody's packets.
+The deploy installs this file on hosts with a plain nftables ruleset; systemd runs it whenever the owner's rules are
+loaded (boot, start, restart, reload), and the deploy runs it the same way. An accept rule in a separate table does not
+help: any other chain on the hook can still drop the packet. So the rule goes into the owner's chain: after the owner's
+specific blocks, which win, and before the first rule that drops packets from every source.
 
 Usage: firewall_nft_loader.py DIRECTORY. Python standard library only; imports nothing of encamp.
 """
@@ -20,14 +20,14 @@ from typing import Any, Iterator
 LIST = ("nft", "-j", "-t", "list", "ruleset")
 MARK = "encamp:"
 FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
-# Statements that do not decide about a packet, nor whether the rule goes on.
+# Statements that neither decide about a packet nor end the rule.
 NEUTRAL = {"counter", "log", "mangle", "notrack", "meter", "flow"}
 Rule = dict[str, Any]
 Opening = dict[str, Any]
 
 
 class Chain:
-    """A chain on the input hook: ``path`` is family, table and name; ``rules`` in their order."""
+    """A chain on the input hook. ``path``: family, table and name. ``rules``: in their order."""
 
     def __init__(self, declared: dict[str, Any], rules: list[Rule]) -> None:
         self.family: str = declared["family"]
@@ -36,12 +36,12 @@ class Chain:
         self.rules = rules
 
     def ours(self, name: str) -> list[tuple[int, Rule]]:
-        """Rules that carry the mark of ``name``, with their positions."""
+        """Rules with the comment for ``name``, and their positions."""
         return [(place, rule) for place, rule in enumerate(self.rules) if rule.get("comment") == MARK + name]
 
 
 class Ruleset:
-    """What ``nft -j list ruleset`` says."""
+    """The output of ``nft -j list ruleset``."""
 
     def __init__(self, listing: dict[str, Any]) -> None:
         self._rules: dict[tuple[str, str, str], list[Rule]] = {}
@@ -59,14 +59,14 @@ class Ruleset:
         ]
 
     def blocker(self, chain: Chain, opening: Opening) -> int:
-        """Position of the first rule in ``chain`` that drops the opening's packets whoever sent them, or -1."""
+        """Position of the first rule in ``chain`` that drops the opening's packets from every source, or -1."""
         for place, rule in enumerate(chain.rules):
             if self._blocks(rule, opening, 0):
                 return place
         return -1
 
     def filters(self, chain: Chain, opening: Opening) -> bool:
-        """Whether ``chain`` would drop the opening's packets, were it not for us."""
+        """Whether ``chain`` would drop the opening's packets without encamp's rule."""
         return chain.drops_by_default or self.blocker(chain, opening) >= 0
 
     def _blocks(self, rule: Rule, opening: Opening, depth: int) -> bool:
@@ -79,7 +79,8 @@ class Ruleset:
             elif kind == "vmap":
                 return self._map_blocks(rule, body, opening, depth)
             elif kind == "xt" and place == len(statements) - 1:
-                # A rule of iptables whose target nft cannot read, such as REJECT. To stand before it is never wrong.
+                # An iptables rule with a target that nft cannot read, such as REJECT. Inserting before it is always
+                # safe.
                 return True
             elif kind not in NEUTRAL:
                 return self._verdict_blocks(rule, statement, opening, depth)
@@ -104,9 +105,9 @@ class Ruleset:
 
 
 def covers(left: Any, operator: str, right: Any, opening: Opening) -> bool:
-    """Whether a match holds for the opening's packets from anyone: new connections, on a real network interface.
+    """Whether a match holds for the opening's packets from any source: new connections, on a real interface.
 
-    Matches that single out packets (addresses, sets, flags, limits) do not: a drop behind those is the owner's intent.
+    Matches on specific packets (addresses, sets, flags, limits) do not: the owner intends a drop after those.
     """
     if not isinstance(left, dict):
         return False
@@ -115,16 +116,16 @@ def covers(left: Any, operator: str, right: Any, opening: Opening) -> bool:
     )
     protocol: str = left.get("payload", {}).get("protocol", "")
     if field in ("l4proto", "protocol", "nexthdr") and protocol in ("", "ip", "ip6"):
-        found = contains(right, opening["protocol"])
+        included = contains(right, opening["protocol"])
     elif field == "dport" and protocol in (opening["protocol"], "th"):
-        found = contains(right, opening["port"])
+        included = contains(right, opening["port"])
     elif field == "state":
-        found = contains(right, "new")
+        included = contains(right, "new")
     elif field in ("iif", "iifname", "iiftype"):
         return operator == "!=" or not (contains(right, "lo") or contains(right, "loopback"))
     else:
         return field == "nfproto"
-    return found != (operator == "!=")
+    return included != (operator == "!=")
 
 
 def contains(right: Any, value: Any) -> bool:
@@ -140,7 +141,7 @@ def contains(right: Any, value: Any) -> bool:
 
 
 def wanted_rules(opening: Opening, family: str) -> list[str]:
-    """The rules for an opening in a table of ``family``, as nft takes them, without the comment."""
+    """The rules for an opening in a table of ``family``, in nft's syntax, without the comment."""
     versions = FAMILIES[family]
     sources = [source for source in opening["sources"] if (6 if ":" in source else 4) in versions]
     port = f"{opening['protocol']} dport {opening['port']} accept"
@@ -157,7 +158,7 @@ def _source_match(source: str, family: str) -> str:
 
 
 def describe(rule: Rule) -> str:
-    """A listed rule in the words of :func:`wanted_rules`; anything else gives a text that equals none of those."""
+    """A listed rule in the syntax of :func:`wanted_rules`; other rules give a text that equals none of those."""
     words = []
     for statement in rule.get("expr", []):
         if "accept" in statement:
@@ -178,9 +179,9 @@ def _describe_match(left: dict[str, Any], right: Any) -> str:
 
 
 def commands(listing: dict[str, Any], openings: list[Opening]) -> list[str]:
-    """The nft commands that bring the rules marked as ours in line with ``openings``; none when they are.
+    """The nft commands that bring encamp's rules in line with ``openings``; none when they are.
 
-    Rules with our mark and a name that is not among ``openings`` go; rules without it are never touched.
+    encamp's rules with a name that is not in ``openings`` are removed; other rules are never changed.
     """
     ruleset = Ruleset(listing)
     names = {MARK + opening["name"] for opening in openings}
@@ -194,7 +195,7 @@ def commands(listing: dict[str, Any], openings: list[Opening]) -> list[str]:
 
 
 def differences(listing: dict[str, Any], opening: Opening) -> list[str]:
-    """As :func:`commands`, for one opening, leaving all others alone."""
+    """Like :func:`commands`, but for one opening only."""
     ruleset = Ruleset(listing)
     return [command for chain in ruleset.chains for command in _converge(ruleset, chain, opening)]
 
@@ -222,17 +223,17 @@ def _delete(chain: Chain, rule: Rule) -> str:
 
 
 def read_openings(directory: str) -> list[Opening]:
-    """The openings that the deploy left in ``directory``, one JSON file each."""
-    found = []
+    """The openings in ``directory``, one JSON file each."""
+    openings = []
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
         if name.endswith(".json"):
             with open(os.path.join(directory, name), encoding="utf-8") as handle:
-                found.append(json.load(handle))
-    return found
+                openings.append(json.load(handle))
+    return openings
 
 
 def main(arguments: list[str]) -> int:
-    """Bring the loaded rules in line with the openings in a directory; the exit status of nft."""
+    """Bring the loaded rules in line with the openings in a directory. Returns nft's exit status."""
     (directory,) = arguments
     listed = subprocess.run(LIST, stdout=subprocess.PIPE)
     if listed.returncode:
@@ -240,7 +241,7 @@ def main(arguments: list[str]) -> int:
     batch = commands(json.loads(listed.stdout), read_openings(directory))
     for command in batch:
         print(command)
-    # One transaction: all of it or nothing.
+    # One transaction.
     return subprocess.run(("nft", "-f", "-"), input="\n".join([*batch, ""]).encode()).returncode if batch else 0
 
 

@@ -1,4 +1,4 @@
-"""What a firewall is asked to let in, in terms that every back end understands."""
+"""An opening in a firewall, in terms that every back end understands."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ EVERYWHERE: tuple[Network, ...] = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress
 
 @record
 class Opening:
-    """One port for some sources. ``name`` marks our rules, so that later runs find those and no others.
+    """One port for some sources. ``name`` marks encamp's rules, so that later runs find those and no others.
 
-    ``networks`` never overlap; all of IPv4 and all of IPv6 together mean: from anywhere. Empty means: nothing.
+    ``networks`` never overlap; all of IPv4 and IPv6 together mean anywhere. Empty means closed.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Opening:
 
     @property
     def comment(self) -> str:
-        """The mark on rules of ours."""
+        """The comment on encamp's rules."""
         return f"encamp:{self.name}"
 
     @property
@@ -51,9 +51,9 @@ class Opening:
 
 
 class Firewall(Protocol):
-    """A back end. ``check`` also finds what is left of us in a firewall that is not active.
+    """A back end. ``check`` also finds encamp's rules in a firewall that is not active.
 
-    ``manages_nftables``: it loads its own rules into nftables, which are then its to change.
+    ``manages_nftables``: it loads its rules into nftables, where only it changes them.
     """
 
     manages_nftables: bool
@@ -66,9 +66,9 @@ class Firewall(Protocol):
 
 
 def parse_sources(sources: Sequence[str]) -> tuple[Network, ...]:
-    """Networks from texts such as 10.0.0.0/8, 10.1.2.3 or fd00::/8, merged where they overlap; none means everywhere.
+    """Networks from texts such as 10.0.0.0/8, 10.1.2.3 or fd00::/8, merged where they overlap; none means anywhere.
 
-    Raises ValueError for a text that is no network.
+    Raises ValueError for a text that is not a network.
     """
     if not sources:
         return EVERYWHERE
@@ -84,7 +84,7 @@ def address(network: Network) -> str:
 
 
 def nftables_listing(host: Reader) -> Result:
-    """The rules in the kernel, as ``nft -j`` tells them."""
+    """The rules in the kernel, as ``nft -j`` lists them."""
     return host.once("nftables:listing", lambda: host.query(NFT_LIST))
 
 
@@ -94,7 +94,7 @@ def nftables_may_filter(host: Reader) -> bool:
 
 
 def unmanaged(host: Reader) -> str:
-    """What filters on this host out of encamp's reach; empty when nothing does."""
+    """A packet filter on this host that encamp cannot manage; empty if there is none."""
     if b"filter" in (host.read("/proc/net/ip_tables_names") or b""):
         return "iptables-legacy"
     if not host.which("nft") and host.which("iptables"):

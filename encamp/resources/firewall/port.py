@@ -1,4 +1,4 @@
-"""A port open on whatever firewall the host has."""
+"""A port open in the host's firewall, of whichever kind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SSH_PORT = 22
 
 @kind
 class FirewallPort(Resource):
-    """A port open on the host's active firewall: ufw or firewalld (both, if both are active), else nftables.
+    """A port open in the host's active firewall: ufw or firewalld (both, if both are active), else nftables.
 
-    ``name`` marks our rules (letters, digits, ``.``, ``_``, ``-``), so that a change of port or sources replaces them
-    and leaves all others alone. ``port``: 1 to 65535, never ssh's 22. ``protocol``: tcp or udp. ``sources``: addresses
-    or networks, IPv4 and IPv6; none means anywhere. ``purpose``: what the port is for, told to people. ``ensure``:
-    present or absent. Without an active firewall nothing is opened, and a note says so. Untested on RHEL.
+    ``name`` marks encamp's rules (letters, digits, ``.``, ``_``, ``-``), so that a change of port or sources replaces
+    only those. ``port``: 1 to 65535, not 22 (ssh). ``protocol``: tcp or udp. ``sources``: addresses or networks, IPv4
+    and IPv6; none means anywhere. ``purpose``: what the port is for, as a text. ``ensure``: present or absent. Without
+    an active firewall nothing is opened, and a note reports that. Untested on RHEL.
     """
 
     waits: ClassVar[bool] = True
@@ -35,7 +35,7 @@ class FirewallPort(Resource):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
             raise ValueError(f"firewall rule name {self.name!r}: letters, digits, '.', '_' and '-' only, 64 at most")
         if not 1 <= self.port <= 65535 or self.port == SSH_PORT:
-            raise ValueError(f"port {self.port}: must be 1 to 65535 and not {SSH_PORT}, which is ssh's")
+            raise ValueError(f"port {self.port}: must be 1 to 65535, and not {SSH_PORT} (ssh)")
         if self.protocol not in ("tcp", "udp"):
             raise ValueError(f"protocol {self.protocol!r}: must be tcp or udp")
         if self.ensure not in ("present", "absent"):
@@ -48,8 +48,12 @@ class FirewallPort(Resource):
             from encamp.resources.firewall.opening import unmanaged
 
             beyond = unmanaged(host)
-            found = f"encamp does not manage {beyond}; open it by hand" if beyond else "no active firewall on this host"
-            host.note(f"{found}: nothing opened for {self._opening}{self._in_vain}")
+            reason = (
+                f"encamp does not manage {beyond}; open the port by hand"
+                if beyond
+                else "no active firewall on this host"
+            )
+            host.note(f"{reason}: nothing opened for {self._opening}{self._exposure}")
         return [change for firewall in firewalls for change in firewall.check(host, self._opening)]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
@@ -58,14 +62,14 @@ class FirewallPort(Resource):
                 firewall.apply(host, self._opening)
 
     def enforced(self, host: Reader) -> bool:
-        """Whether a firewall that encamp manages is at work on this host: without one, sources are no limit."""
+        """Whether a firewall that encamp manages is active on this host: without one, sources are not enforced."""
         return bool(self._firewalls(host))
 
     @property
-    def _in_vain(self) -> str:
-        """What is to be said of sources that nothing enforces."""
-        everywhere = self.ensure == "absent" or self._opening.anywhere
-        return "" if everywhere else "; without a firewall that is no limit: whoever reaches this host reaches the port"
+    def _exposure(self) -> str:
+        """The warning about sources that nothing enforces."""
+        unlimited = self.ensure == "absent" or self._opening.anywhere
+        return "" if unlimited else "; without a firewall the sources are not enforced: every host can reach the port"
 
     @property
     def _opening(self) -> Opening:
@@ -73,32 +77,32 @@ class FirewallPort(Resource):
         return Opening(self.name, self.port, self.protocol, networks, self.purpose)
 
     def _firewalls(self, host: Reader) -> list[Firewall]:
-        """Where the port must be open; to close it, wherever a rule of ours may have been left."""
+        """The firewalls in which to open the port; to close it, all that may have one of encamp's rules."""
         installed = _installed(host, thorough=self.ensure == "absent")
         if self.ensure == "absent":
             return installed
         active = [firewall for firewall in installed if firewall.active(host, self._opening)]
-        # ufw and firewalld load rules into nftables themselves: those are theirs to change.
+        # ufw and firewalld load their rules into nftables themselves: only they change those.
         managers = [firewall for firewall in active if firewall.manages_nftables]
         return managers or active
 
 
 def _installed(host: Reader, thorough: bool) -> list[Firewall]:
-    """The back ends whose program is on the host. Imported here: a host has one of them, if any.
+    """The back ends whose program is installed. Imported here: most hosts have at most one.
 
-    Plain nftables is left out where its rules filter nothing, unless ``thorough``.
+    Plain nftables is skipped where its rules filter nothing, unless ``thorough``.
     """
-    found: list[Firewall] = []
+    firewalls: list[Firewall] = []
     if host.which("ufw"):
         from encamp.resources.firewall.ufw import Ufw
 
-        found.append(Ufw())
+        firewalls.append(Ufw())
     if host.which("firewall-cmd"):
         from encamp.resources.firewall.firewalld import Firewalld
 
-        found.append(Firewalld())
+        firewalls.append(Firewalld())
     if host.which("nft") and (thorough or nftables_may_filter(host)):
         from encamp.resources.firewall.nftables import Nftables
 
-        found.append(Nftables())
-    return found
+        firewalls.append(Nftables())
+    return firewalls

@@ -1,4 +1,4 @@
-"""ufw: rules are told apart by their comment, which ufw keeps in its rules files."""
+"""ufw: encamp's rules have a comment, which ufw keeps in its rules files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANY = {4: "0.0.0.0/0", 6: "::/0"}
 
 @record
 class Tuple:
-    """A rule as its ``### tuple ###`` line in a rules file tells it, without its comment."""
+    """A rule as in its ``### tuple ###`` line in a rules file, without the comment."""
 
     version: int
     action: str
@@ -30,7 +30,7 @@ class Tuple:
 
 
 class Ufw:
-    """The back end for ufw. The rules files are read; ufw itself (Python, slow) runs only to change something."""
+    """The back end for ufw. It reads the rules files; ufw itself (Python, slow) runs only for changes."""
 
     manages_nftables = True
 
@@ -52,23 +52,23 @@ class Ufw:
             host.run(["ufw", "delete", *_words(rule)])
         missing = _missing(host, opening)
         if opening.anywhere and missing == _wanted(host, opening):
-            # One rule for both IP versions. Never where one of them is the owner's: its comment would change.
+            # One rule for both IP versions, unless one of them is the owner's: its comment would change.
             missing = [replace(missing[0], source="any")]
         for rule in missing:
             host.run(["ufw", *_words(rule), "comment", opening.comment])
         for program, arguments in list(_not_loaded(host, opening)):
-            # Exactly what ufw would load; `ufw reload` would throw away what the owner loaded by hand.
+            # Exactly what ufw would load; `ufw reload` would drop rules that the owner loaded by hand.
             host.run([program, "-w", "-A", *arguments])
 
 
 def _setting(host: Reader, path: str, name: str) -> str:
     text = (host.read(path) or b"").decode("utf-8", "replace")
-    found = re.search(rf"^\s*{name}\s*=\s*[\"']?(\w+)", text, re.MULTILINE)
-    return found.group(1).lower() if found else ""
+    match = re.search(rf"^\s*{name}\s*=\s*[\"']?(\w+)", text, re.MULTILINE)
+    return match.group(1).lower() if match else ""
 
 
 def parse_rules(text: str, version: int) -> Iterator[tuple[Tuple, str]]:
-    """The rules of a rules file with their comments. Those for application profiles and forwarding are left out."""
+    """The rules of a rules file with their comments. Skips those for application profiles and forwarding."""
     for line in text.splitlines():
         words = line.split()
         if words[:3] != ["###", "tuple", "###"]:
@@ -89,7 +89,7 @@ def _comment(word: str) -> str:
 def _rules(host: Reader) -> list[tuple[Tuple, str]]:
     def read() -> list[tuple[Tuple, str]]:
         files = ((version, (host.read(path) or b"").decode("utf-8", "replace")) for version, path in RULES.items())
-        return [found for version, text in files for found in parse_rules(text, version)]
+        return [rule for version, text in files for rule in parse_rules(text, version)]
 
     return host.once("ufw:rules", read)
 
@@ -105,13 +105,13 @@ def _tuple(opening: Opening, network: Network) -> Tuple:
 
 
 def _missing(host: Reader, opening: Opening) -> list[Tuple]:
-    """Wanted rules that nobody's rule gives yet. One of the owner's serves as well, and stays the owner's."""
+    """Wanted rules that do not exist yet. An equal rule of the owner counts, and stays the owner's."""
     present = {rule for rule, _ in _rules(host)}
     return [rule for rule in _wanted(host, opening) if rule not in present]
 
 
 def _stale(host: Reader, opening: Opening) -> list[Tuple]:
-    """Rules of ours that are wanted no more."""
+    """encamp's rules that are no longer wanted."""
     wanted = _wanted(host, opening)
     return [rule for rule, comment in _rules(host) if comment == opening.comment and rule not in wanted]
 
@@ -121,7 +121,7 @@ def _words(rule: Tuple) -> list[str]:
 
 
 def _not_loaded(host: Reader, opening: Opening) -> Iterator[tuple[str, list[str]]]:
-    """Wanted rules that the kernel lacks although the files have them, as (program, arguments after -A)."""
+    """Wanted rules that are in the files but not in the kernel, as (program, arguments after -A)."""
     for rule in _wanted(host, opening):
         program, chain = CHAINS[rule.version]
         loaded = host.once(f"ufw:{chain}", lambda p=program, c=chain: host.query([p, "-w", "-S", c]))  # type: ignore[misc]
@@ -129,7 +129,7 @@ def _not_loaded(host: Reader, opening: Opening) -> Iterator[tuple[str, list[str]
         source = [] if rule.source == ANY[rule.version] else ["-s", _with_length(rule.source, length)]
         match = ["-p", rule.protocol, "-m", rule.protocol, "--dport", rule.port, "-j", "ACCEPT"]
         arguments = [chain, *source, *match]
-        # Where ufw has no chain loaded, it filters nothing now.
+        # Without a loaded chain ufw filters nothing.
         if loaded.ok and " ".join(["-A", *arguments]) not in loaded.out.splitlines():
             yield program, arguments
 

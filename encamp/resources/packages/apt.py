@@ -1,4 +1,4 @@
-"""dpkg and apt: what is installed, and how to install without a person at the keyboard."""
+"""dpkg and apt: what is installed, and how to install without prompts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LOCK_SECONDS = 300
 INSTALL_SECONDS = 1800
 DETAIL_LINES = 15
 
-#: No question is ever asked. needrestart only lists what it would restart: other services are not ours to touch.
+#: No prompts. needrestart only lists what it would restart: other services are not restarted.
 ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBIAN_PRIORITY": "critical",
     "APT_LISTCHANGES_FRONTEND": "none",
     "NEEDRESTART_MODE": "l",
 }
-#: A configuration file that the operator edited stays.
+#: Configuration files edited by the operator stay.
 KEEP_CONFIG = ("--force-confdef", "--force-confold")
 APT = (
     "apt-get",
@@ -38,11 +38,11 @@ APT = (
     "Acquire::Retries=3",
     *(word for option in KEEP_CONFIG for word in ("-o", f"DPkg::Options::={option}")),
 )
-#: --no-remove: apt would otherwise drop conflicting packages of the operator's without a word.
+#: --no-remove: apt would otherwise silently remove conflicting packages.
 INSTALL = ("install", "--no-install-recommends", "--no-remove")
 
 LOCKED = re.compile(r"Could not get lock|Unable to acquire the dpkg|Unable to lock|was locked by another process")
-#: What fresh lists may cure: a name they lack, a version that the mirror no longer has.
+#: Errors that new package lists may fix: an unknown name, a version that the mirror no longer has.
 OUTDATED = re.compile(r"Unable to locate package|no installation candidate|Couldn't find any package|404 +Not Found")
 BROKEN = re.compile(r"--fix-broken|-f install")
 
@@ -52,7 +52,7 @@ _STANZA_FIELDS = re.compile(rb"^(Package|Status|Provides): (.*)$", re.MULTILINE)
 def parse_status(data: bytes) -> dict[str, str]:
     """Read dpkg's status file: package name to state, such as installed or half-configured.
 
-    A name that an installed package provides counts as installed. Of several architectures the installed one counts.
+    Names provided by installed packages count as installed, and so does a package installed for any architecture.
     """
     states: dict[str, str] = {}
     provided: list[str] = []
@@ -78,21 +78,21 @@ def _provided_names(field: bytes) -> list[str]:
 
 
 def states(host: Reader) -> Mapping[str, str]:
-    """Every package dpkg knows of, and its state. Read once for all Packages on a host, without a process."""
+    """Every package known to dpkg, and its state. Read once for all Packages on a host, without a process."""
     return host.once("dpkg status", lambda: parse_status(host.read(f"{DPKG}/status") or b""))
 
 
 def interrupted(host: Reader) -> bool:
-    """Whether dpkg was cut off while it worked (or works right now): apt refuses to do anything then."""
+    """Whether dpkg was interrupted (or is running now): apt then refuses to do anything."""
     return any(name.isdigit() for name in host.listdir(f"{DPKG}/updates"))
 
 
 def install(host: System, names: Sequence[str]) -> None:
-    """Install ``names`` in one go, after repairing what an interrupted run left. Raises Failure."""
+    """Install ``names`` with one command, after repairing an interrupted installation. Raises Failure."""
     known = states(host)
     if interrupted(host) or any(known.get(name, ABSENT) != ABSENT for name in names):
         host.progress("finishing an interrupted package installation")
-        _patiently(host, ["dpkg", *KEEP_CONFIG, "--configure", "-a"], may_fail=True)
+        _run_unlocked(host, ["dpkg", *KEEP_CONFIG, "--configure", "-a"], may_fail=True)
     updated = _lists_are_old(host)
     if updated:
         _update(host)
@@ -104,7 +104,7 @@ def install(host: System, names: Sequence[str]) -> None:
         argv.append("--reinstall")
     try:
         with unpacking(host, names):
-            _patiently(host, [*argv, *names])
+            _run_unlocked(host, [*argv, *names])
     except CommandFailed as error:
         output = error.result.out + error.result.err
         if OUTDATED.search(output) and not updated:
@@ -113,13 +113,13 @@ def install(host: System, names: Sequence[str]) -> None:
             argv.append("--fix-broken")
         else:
             raise
-        _patiently(host, [*argv, *names])
+        _run_unlocked(host, [*argv, *names])
 
 
 def _lists_are_old(host: Reader) -> bool:
     """Whether there are no package lists, or they were fetched more than a day ago.
 
-    The lists carry the mirror's time stamps; the directories that apt downloads through tell when it last did.
+    The lists have the mirror's timestamps; apt's download directories show when it last fetched.
     """
     if not any("_Packages" in name for name in host.listdir(LISTS)):
         return True
@@ -128,19 +128,19 @@ def _lists_are_old(host: Reader) -> bool:
 
 
 def _mtimes(host: Reader, paths: Iterable[str]) -> list[float]:
-    return [found.mtime for found in map(host.stat, paths) if found]
+    return [stat.mtime for stat in map(host.stat, paths) if stat]
 
 
 def _update(host: System) -> None:
-    """Fetch the package lists. A source that fails is no end: the install tells whether it mattered."""
+    """Fetch the package lists. Failing sources are ignored: the installation fails if they matter."""
     host.progress("fetching the package lists")
-    _patiently(host, [*APT, "update"], may_fail=True)
+    _run_unlocked(host, [*APT, "update"], may_fail=True)
 
 
-def _patiently(host: System, argv: Sequence[str], may_fail: bool = False) -> None:
+def _run_unlocked(host: System, argv: Sequence[str], may_fail: bool = False) -> None:
     """Run a package command; while another package manager holds a lock, try again for five minutes.
 
-    Not every lock of apt and dpkg knows how to wait. Raises CommandFailed, unless ``may_fail`` and it was no lock.
+    apt can wait for some of its locks only. Raises CommandFailed; with ``may_fail`` only for a lock.
     """
 
     def attempt() -> Optional[CommandFailed]:
@@ -161,7 +161,7 @@ def _is_locked(failed: Optional[CommandFailed]) -> bool:
     return failed is not None and bool(LOCKED.search(failed.result.err))
 
 
-#: Output, likely cause, what to do. The first that matches is told.
+#: Output, likely cause, fix. The first match is reported.
 EXPLANATIONS = (
     (
         r"No space left on device|enough free space|needs? \d+\w+ (?:more )?(?:space )?on the",
@@ -171,11 +171,11 @@ EXPLANATIONS = (
     (
         LOCKED.pattern,
         "another package manager has held its lock for five minutes (unattended upgrades?)",
-        "see what `ps -e | grep -E 'apt|dpkg|unattended'` shows, let it finish, then deploy again",
+        "find it with `ps -e | grep -E 'apt|dpkg|unattended'`, let it finish, then deploy again",
     ),
     (
         OUTDATED.pattern.replace("|404 +Not Found", "") + "|Unable to find a match|No match for argument",
-        "no configured package source has a package of that name",
+        "no configured package source has a package with that name",
         "check the name and the sources (`apt-cache policy NAME`, `dnf info NAME`)",
     ),
     (
@@ -185,8 +185,8 @@ EXPLANATIONS = (
     ),
     (
         r"unmet dependencies|held broken packages|nothing provides",
-        "its dependencies cannot be met: a mix of releases, a held package, or a source that is missing",
-        "see the lines below; `apt-mark showhold` and `apt-cache policy` help",
+        "its dependencies cannot be met: mixed releases, a held package, or a missing source",
+        "check the lines below, `apt-mark showhold` and `apt-cache policy`",
     ),
     (
         r"NO_PUBKEY|not signed|authenticat|GPG check FAILED|is expired",
@@ -203,10 +203,10 @@ EXPLANATIONS = (
 
 
 def explained(error: CommandFailed, names: Sequence[str]) -> Failure:
-    """Tell in plain words why installing failed."""
+    """A failed installation as a Failure with cause and fix."""
     output = error.result.out + error.result.err
     reason, detail = f"could not install {', '.join(names)}", "\n".join(output.splitlines()[-DETAIL_LINES:])
     for pattern, cause, fix in EXPLANATIONS:
         if re.search(pattern, output):
             return Failure(reason, cause, fix, detail)
-    return Failure(reason, error.reason, "see the lines below", detail)
+    return Failure(reason, error.reason, "check the lines below", detail)

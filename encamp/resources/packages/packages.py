@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Sequence
 
 from encamp.resources.base import Change, CommandFailed, Failure, Refused, Resource, kind
-from encamp.resources.packages import apt as package_apt
+from encamp.resources.packages import apt
 from encamp.resources.packages.apt import ABSENT, INSTALLED
 from encamp.resources.system import Reader, System
 
 
 @kind
 class Packages(Resource):
-    """Distribution packages that are installed, by the names each family gives them.
+    """Installed distribution packages, by their names in each family.
 
-    ``name`` is what the set is called in reports. ``debian`` are package names for apt, ``rhel`` for dnf (untested);
-    an empty tuple means that this family needs none. Nothing is ever removed, upgraded on its own, or recommended in.
+    ``name``: the set's name in reports. ``debian``: package names for apt; ``rhel``: for dnf (untested); an empty
+    tuple: this family needs none. Packages are never removed or upgraded; recommended ones are not installed.
     """
 
     name: str
@@ -28,11 +28,11 @@ class Packages(Resource):
             return []
         if host.os_release().family == "rhel":
             return [Change(name, ABSENT, INSTALLED) for name in _missing_rpms(host, names)]
-        known = package_apt.states(host)
+        known = apt.states(host)
         changes = [
             Change(name, known.get(name, ABSENT), INSTALLED) for name in names if known.get(name, ABSENT) != INSTALLED
         ]
-        if changes and package_apt.interrupted(host):
+        if changes and apt.interrupted(host):
             changes.append(Change("dpkg", "interrupted", "finished"))
         return changes
 
@@ -43,32 +43,32 @@ class Packages(Resource):
             if host.os_release().family == "rhel":
                 _dnf_install(host, names)
             else:
-                package_apt.install(host, names)
+                apt.install(host, names)
         except CommandFailed as error:
-            raise package_apt.explained(error, names) from error
+            raise apt.explained(error, names) from error
 
     def _names(self, host: Reader) -> tuple[str, ...]:
         family = host.os_release().family
         if family not in ("debian", "rhel"):
             raise Refused(
                 f"this host runs {host.os_release().pretty}; encamp installs packages on the Debian and RHEL families",
-                fix="use such a host",
+                fix="use a host of one of these families",
             )
         return self.debian if family == "debian" else self.rhel
 
 
 def _missing_rpms(host: Reader, names: Sequence[str]) -> list[str]:
-    """Which of ``names`` no installed RPM is or provides. One process for all names."""
+    """Those of ``names`` that no installed RPM provides. One process for all names."""
     argv = ["rpm", "--query", "--whatprovides", "--queryformat", "ok\\n", *names]
     answer = host.once(f"rpm {' '.join(names)}", lambda: host.query(argv))
     if answer.code == 127:
-        raise Failure("there is no rpm on this host", "its package manager is damaged", "install rpm")
-    # One line a name, in order; a missing one is told on standard output, too. A name that several packages
-    # provide has several lines, so only the words of rpm's complaint are safe to read.
+        raise Failure("this host has no rpm command", fix="install rpm")
+    # rpm prints one line a name, and several for a name that several packages provide; errors may go to standard
+    # output. So only its error message is reliable.
     return [name for name in names if f"no package provides {name}\n" in answer.out + answer.err]
 
 
 def _dnf_install(host: System, names: Sequence[str]) -> None:
     host.progress(f"installing {', '.join(names)}")
     argv = ["dnf", "-y", "--setopt=install_weak_deps=False", "--setopt=retries=3", "install", *names]
-    host.run(argv, timeout=package_apt.INSTALL_SECONDS)
+    host.run(argv, timeout=apt.INSTALL_SECONDS)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Refused, Resource, kind
-from encamp.resources.postgres import initdb as setup
-from encamp.resources.postgres import layout, unfinished
+from encamp.resources.postgres import initdb, layout, unfinished
 from encamp.resources.postgres.layout import Cluster
 from encamp.resources.postgres.state import read_state
 from encamp.resources.system import Reader, System
@@ -14,11 +13,11 @@ from encamp.resources.system import Reader, System
 
 @kind
 class PostgresCluster(Resource):
-    """A cluster that runs and starts at boot, of the major version that the distribution brings.
+    """A cluster that runs and starts at boot, of the distribution's major version.
 
-    An existing one is used, whatever its version (the one on port 5432 where there are several); only where there is
-    none one is made. Nothing is ever dropped. ``listen_addresses`` (None: leave; empty: the Unix socket only) and
-    ``port`` (0: leave) are set with ALTER SYSTEM and cost a restart. On RHEL (untested) the name must be main.
+    An existing cluster of any version is used (of several, the one on port 5432); a new one is created only if there is
+    none. Nothing is ever dropped. ``listen_addresses`` (None: unchanged; empty: Unix socket only) and ``port`` (0:
+    unchanged) are set with ALTER SYSTEM and require a restart. On RHEL (untested) the name must be main.
     """
 
     name: str = "main"
@@ -31,56 +30,56 @@ class PostgresCluster(Resource):
             self._require_none(host)
             return [Change("cluster", "absent", "running")]
         if unfinished.is_unfinished(host, cluster):
-            return [Change("cluster", "left unfinished", "running")]
+            return [Change("cluster", "incomplete", "running")]
         changes = []
         if not cluster.running:
             changes.append(Change("service", cluster.status, "running"))
-        if not setup.starts_at_boot(host, cluster):
+        if not initdb.starts_at_boot(host, cluster):
             changes.append(Change("boot", "disabled", "enabled"))
         return changes + (self._settings(host) if cluster.running else [])
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         self._bring_up(host)
-        if unfinished.is_unfinished(host, self._found(host)):
-            self._bring_up(host)  # only a running server tells that it is hollow
+        if unfinished.is_unfinished(host, self._require_cluster(host)):
+            self._bring_up(host)  # shows only in a running server
         self._apply_settings(host)
 
     def _bring_up(self, host: System) -> None:
-        """Make the cluster where there is no whole one, and start it."""
+        """Create the cluster unless a complete one exists, and start it."""
         cluster = layout.find(host, self.name)
         if cluster is not None and unfinished.is_unfinished(host, cluster):
             unfinished.move_aside(host, cluster)
             cluster = None
         if cluster is None:
-            setup.create(host, self.name)
-            cluster = self._found(host)
-        setup.enable(host, cluster)
+            initdb.create(host, self.name)
+            cluster = self._require_cluster(host)
+        initdb.enable(host, cluster)
         if not cluster.running:
             from encamp.resources.postgres import restart
 
             restart.start(host, cluster)
 
-    def _found(self, host: Reader) -> Cluster:
+    def _require_cluster(self, host: Reader) -> Cluster:
         cluster = layout.find(host, self.name)
         if cluster is None:
-            raise Failure(f"the Postgres cluster {self.name} was made and cannot be found", "this is a bug of encamp")
+            raise Failure(f"the Postgres cluster {self.name} was created but cannot be found", "a bug in encamp")
         return cluster
 
     def _require_none(self, host: Reader) -> None:
-        """Raise Refused where making a cluster would put a second one beside the site's own."""
+        """Raise Refused if the host has another cluster already."""
         others = layout.clusters(host)
         if others:
             labels = ", ".join(other.label for other in others)
             raise Refused(
-                f"this host has the Postgres cluster {labels} but none called {self.name}",
-                "encamp makes no second cluster beside an existing one",
-                f"declare that one (name: {others[-1].name}), or make {self.name} by hand with pg_createcluster",
+                f"this host has the Postgres cluster {labels}, but not {self.name}",
+                "encamp does not create a second cluster beside an existing one",
+                f"declare that one (name: {others[-1].name}), or create {self.name} yourself with pg_createcluster",
             )
 
     # -- settings -----------------------------------------------------------------------------------------------
 
     def _settings(self, host: Reader) -> list[Change]:
-        """The declared settings that the running server does not have."""
+        """The declared settings that the running server lacks."""
         if self.listen_addresses is None and not self.port:
             return []
         state = read_state(host, self.name)
@@ -105,4 +104,6 @@ class PostgresCluster(Resource):
     def _require_free_port(self, host: Reader) -> None:
         for other in layout.clusters(host):
             if other.name != self.name and other.port == self.port:
-                raise Refused(f"the Postgres cluster {other.label} has port {self.port}", fix="choose another port")
+                raise Refused(
+                    f"the Postgres cluster {other.label} already uses port {self.port}", fix="choose another port"
+                )

@@ -12,10 +12,10 @@ from encamp.resources.system import Reader, System
 
 @kind
 class PostgresDatabase(Resource):
-    """A database that exists and belongs to ``owner``. It is never dropped.
+    """A database owned by ``owner``. It is never dropped.
 
-    A new one has the cluster's locale where that fits ``encoding``, else C.UTF-8 (C for other encodings). The encoding
-    of a database that exists cannot be changed: a different one is refused.
+    A new one gets the cluster's locale if that fits ``encoding``, else C.UTF-8 (C for other encodings). An existing
+    database with another encoding is refused: Postgres cannot change it.
     """
 
     name: str
@@ -35,8 +35,8 @@ class PostgresDatabase(Resource):
         if _plain(database.encoding) != _plain(self.encoding):
             raise Refused(
                 f"the database {self.name} has the encoding {database.encoding}, not {self.encoding}",
-                "it was made before encamp came, in a cluster with another locale",
-                f"dump it, rename it, let encamp make a new {self.name}, and restore the dump into that",
+                "it was created without encamp, in a cluster with another locale",
+                f"dump it, rename it, let encamp create a new {self.name}, and restore the dump into it",
             )
         return [] if database.owner == self.owner else [Change("owner", database.owner, self.owner)]
 
@@ -50,7 +50,7 @@ class PostgresDatabase(Resource):
         execute(host, self.cluster, statement, fix=f"declare the role {self.owner} before this database")
 
     def _locale(self, host: Reader) -> str:
-        """The locale clause for a new database: empty where the cluster's own locale goes with the encoding."""
+        """The locale clause for a new database: empty if the cluster's own locale fits the encoding."""
         state = read_state(host, self.cluster)
         template = state.databases.get("template0") if state else None
         if template is not None and _plain(template.encoding) == _plain(self.encoding):
@@ -60,5 +60,5 @@ class PostgresDatabase(Resource):
 
 
 def _plain(encoding: str) -> str:
-    """An encoding's name without case and punctuation: Postgres takes utf-8 for UTF8."""
+    """An encoding's name without case and punctuation: Postgres accepts utf-8 for UTF8."""
     return "".join(char for char in encoding.lower() if char.isalnum())

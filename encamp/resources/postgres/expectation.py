@@ -1,4 +1,4 @@
-"""What a Postgres that is there already must be, before anything on its host is changed."""
+"""Requirements of an existing Postgres, checked before anything on its host changes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from encamp.resources.system import Reader, System
 
 @kind
 class PostgresExpectation(Resource):
-    """An existing cluster has the port that its clients are told, and room for their connections. Changes nothing.
+    """An existing cluster has the port that its clients use, and enough connections for them. Changes nothing.
 
-    ``cluster`` names it; where there is none yet, nothing is expected. ``port`` is the one that clients use (0: any).
-    ``connections`` is how many they may hold at once, at most; ``raised_to`` is the max_connections that the deploy is
-    going to set (0: it leaves it). Raises Refused.
+    ``cluster``: its name; a missing cluster satisfies all. ``port``: the clients' port (0: any). ``connections``: the
+    most connections they may open at once. ``raised_to``: the max_connections that the deploy is going to set (0:
+    unchanged). Raises Refused.
     """
 
     waits: ClassVar[bool] = True
@@ -32,8 +32,8 @@ class PostgresExpectation(Resource):
             return []
         if self.port and cluster.port != self.port:
             raise Refused(
-                f"the Postgres cluster {cluster.label} has port {cluster.port}, and its clients are told {self.port}",
-                "it was there before, or somebody moved it",
+                f"the Postgres cluster {cluster.label} has port {cluster.port}, but its clients use {self.port}",
+                "it existed before encamp, or its port was changed",
                 f"set postgres_port: {cluster.port} for this host",
             )
         state = read_state(host, self.cluster) if cluster.running else None
@@ -50,7 +50,7 @@ class PostgresExpectation(Resource):
         if self.connections > limit - kept:
             raise Refused(
                 f"max_connections = {limit} of the Postgres cluster {state.cluster.label}, of which {kept} are for "
-                f"superusers only, does not give the {self.connections} connections that Prefect's processes may open",
+                f"superusers only, is too low for the {self.connections} connections that Prefect's processes may open",
                 "each process may open its whole pool and its overflow",
                 f"set postgres_max_connections: {self.connections + kept} or more for this host (Postgres restarts), "
                 "or lower database_pool_size and database_max_overflow",

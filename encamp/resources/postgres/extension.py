@@ -12,9 +12,9 @@ from encamp.resources.system import Reader, System
 
 @kind
 class PostgresExtension(Resource):
-    """An extension created in ``database`` by the superuser, in the schema ``schema``.
+    """An extension in ``database`` and ``schema``, created by the superuser.
 
-    Its files must be on the host: on Debian those of contrib come with the server, on RHEL (untested) with the package
+    Its files must be on the host: on Debian the server's package includes contrib, on RHEL (untested) they are in
     postgresql-contrib. It is never dropped or updated.
     """
 
@@ -42,19 +42,19 @@ class PostgresExtension(Resource):
         return []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        # The session's search_path is pg_catalog; an extension goes into the first schema of it.
+        # The session's search_path is pg_catalog; an extension is created in its first schema.
         sql = f"SET search_path = {identifier(self.schema)};\nCREATE EXTENSION IF NOT EXISTS {identifier(self.name)};\n"
         execute(
             host,
             self.cluster,
             sql,
             self.database,
-            cause="its files are not on this host, or the database is missing",
-            fix=f"install the package that brings {self.name} (contrib, or postgresql-<version>-{self.name})",
+            cause="its files are not on this host, or the database does not exist",
+            fix=f"install the package of {self.name} (contrib, or postgresql-<version>-{self.name})",
         )
 
     def _installed(self, host: Reader, state: State) -> list[str]:
-        """Names of the extensions in the database: one psql for each database, whatever the number of extensions."""
+        """Names of the extensions in the database: one psql for each database."""
         sql = "SELECT json_agg(extname) FROM pg_extension;"
         key = f"postgres {self.cluster} extensions of {self.database}"
         names: list[str] = host.once(key, lambda: ask(host, state.cluster, sql, self.database) or [])

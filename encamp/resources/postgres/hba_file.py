@@ -1,4 +1,4 @@
-"""pg_hba.conf as text and as rows: our marked block in it, and which rule a connection meets. Touches no host."""
+"""pg_hba.conf as text and as rows: encamp's marked block, and which rule applies to a connection. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = b"# rule "
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 DATABASE_WORDS = ("all", "sameuser", "samerole", "samegroup", "replication")
 USER_WORDS = ("all",)
-#: What each connection type lets in.
+#: The transports that each connection type matches.
 _TRANSPORTS = {
     "local": {"socket"},
     "host": {"plain", "ssl", "gss"},
@@ -42,7 +42,7 @@ class Rule:
 
 @record
 class Block:
-    """Our block: the line each rule's name has, the number of that line (from 1), and the file without the block."""
+    """encamp's block: each rule's line by its name, that line's number (from 1), and the file without the block."""
 
     rules: Mapping[str, bytes]
     numbers: Mapping[str, int]
@@ -50,7 +50,7 @@ class Block:
 
 
 def token(word: str, keywords: Sequence[str] = ()) -> str:
-    """A database or user name as pg_hba.conf wants it. ``keywords`` keep their meaning; a group is ``+name``."""
+    """A database or user name in pg_hba.conf's syntax. ``keywords`` keep their meaning; a group is ``+name``."""
     if word in keywords:
         return word
     if word.startswith("+"):
@@ -61,7 +61,7 @@ def token(word: str, keywords: Sequence[str] = ()) -> str:
 
 
 def parse(data: bytes) -> Block:
-    """Find our block in a file. Raises ValueError when somebody damaged it."""
+    """Find encamp's block in a file. Raises ValueError when the block was edited."""
     lines = data.split(b"\n")
     if BEGIN not in lines:
         return Block({}, {}, tuple(lines))
@@ -73,27 +73,29 @@ def parse(data: bytes) -> Block:
         rules[name], numbers[name] = lines[at + 1], at + 2
         at += 2
     if at >= len(lines) or lines[at] != END:
-        raise ValueError(f"line {at + 1}: encamp did not write this line of the block that starts in line {start + 1}")
+        raise ValueError(
+            f"line {at + 1}: this line is not encamp's, but is inside its block, which starts in line {start + 1}"
+        )
     return Block(rules, numbers, tuple(lines[:start] + lines[at + 1 :]))
 
 
 def with_rule(data: bytes, name: str, line: str) -> bytes:
-    """The file with ``line`` in our block under ``name``, and the block before the first foreign rule.
+    """The file with ``line`` in encamp's block under ``name``, and the block before the first foreign rule.
 
-    Foreign lines stay byte for byte. Raises ValueError as :func:`parse`.
+    Foreign lines stay unchanged. Raises ValueError like :func:`parse`.
     """
     block = parse(data)
     return _with_block(block.foreign, {**block.rules, name: line.encode()})
 
 
 def without_rules(data: bytes, names: Sequence[str]) -> bytes:
-    """The file without the rules of ours that are called ``names``. Raises ValueError as :func:`parse`."""
+    """The file without encamp's rules ``names``. Raises ValueError like :func:`parse`."""
     block = parse(data)
     return _with_block(block.foreign, {name: line for name, line in block.rules.items() if name not in names})
 
 
 def _with_block(foreign: Sequence[bytes], rules: Mapping[str, bytes]) -> bytes:
-    """The file with our block of ``rules`` before the first foreign one; no block where there are none."""
+    """The file with a block of ``rules`` before the first foreign rule; no block without rules."""
     ours = [line for name, rule in rules.items() for line in (_NAME + name.encode(), rule)]
     block = [BEGIN, *ours, END] if ours else []
     at = _first_rule(foreign)
@@ -101,7 +103,7 @@ def _with_block(foreign: Sequence[bytes], rules: Mapping[str, bytes]) -> bytes:
 
 
 def _first_rule(lines: Sequence[bytes]) -> int:
-    """Where the first rule begins, with the comment that stands directly above it."""
+    """Where the first rule begins, with the comment directly above it."""
     continued = False
     at = next_line = 0
     for at, line in enumerate(lines):
@@ -115,7 +117,7 @@ def _first_rule(lines: Sequence[bytes]) -> int:
 
 
 def rule_from_row(row: Row) -> Optional[Rule]:
-    """A row of ``pg_hba_file_rules`` as a rule; None for a line that Postgres could not read."""
+    """A row of ``pg_hba_file_rules`` as a rule; None for a line that Postgres could not parse."""
     if row["type"] is None:
         return None
     return Rule(
@@ -139,9 +141,9 @@ def network(address: str, netmask: str = "") -> Address:
 
 
 def in_effect(wanted: Rule, rules: Sequence[Rule]) -> bool:
-    """Whether ``rules``, in their order, already treat every connection of ``wanted`` as it says.
+    """Whether ``rules``, in their order, already have the effect of ``wanted``.
 
-    The first rule that meets any of them decides; it must meet all of them, with the same method and options.
+    The first rule that matches any of its connections decides; it must match all, with the same method and options.
     """
     for rule in rules:
         if overlaps(rule, wanted):
@@ -150,12 +152,12 @@ def in_effect(wanted: Rule, rules: Sequence[Rule]) -> bool:
 
 
 def in_the_way(wanted: Rule, earlier: Sequence[Rule]) -> bool:
-    """Whether a rule in ``earlier`` catches connections of ``wanted`` and treats them differently."""
+    """Whether a rule in ``earlier`` matches connections of ``wanted``, with another effect."""
     return any(overlaps(rule, wanted) and not same_effect(rule, wanted) for rule in earlier)
 
 
 def same_effect(rule: Rule, wanted: Rule) -> bool:
-    """Whether ``rule`` meets all that ``wanted`` meets, with the same method and options."""
+    """Whether ``rule`` matches all that ``wanted`` matches, with the same method and options."""
     covers = (
         _TRANSPORTS[rule.connection] >= _TRANSPORTS[wanted.connection]
         and all(_covers_name(name, _databases(rule, wanted)) for name in wanted.databases)
@@ -166,7 +168,7 @@ def same_effect(rule: Rule, wanted: Rule) -> bool:
 
 
 def overlaps(rule: Rule, wanted: Rule) -> bool:
-    """Whether some connection may meet both. Says yes where only a running server could tell."""
+    """Whether a connection may match both. True where only a running server could decide."""
     return (
         bool(_TRANSPORTS[rule.connection] & _TRANSPORTS[wanted.connection])
         and any(_may_meet(name, other) for name in wanted.databases for other in _databases(rule, wanted))
@@ -176,7 +178,7 @@ def overlaps(rule: Rule, wanted: Rule) -> bool:
 
 
 def _databases(rule: Rule, wanted: Rule) -> frozenset[str]:
-    """The databases of ``rule`` that count for ``wanted``: the word replication is a world of its own, not in all."""
+    """The databases of ``rule`` that count for ``wanted``: replication is separate and not included in all."""
     if "replication" in wanted.databases:
         return rule.databases & {"replication"}
     return rule.databases - {"replication"}
@@ -187,7 +189,7 @@ def _covers_name(name: str, names: frozenset[str]) -> bool:
 
 
 def _may_meet(name: str, other: str) -> bool:
-    """Whether two names of databases or users may mean the same one. Words, groups and patterns may mean any."""
+    """Whether two names of databases or users may mean the same one. Keywords, groups and patterns may mean any."""
     return name == other or any(word in DATABASE_WORDS or word.startswith(("+", "/")) for word in (name, other))
 
 

@@ -1,11 +1,11 @@
-"""No rules of ours in pg_hba.conf but those that are still declared."""
+"""Removes encamp's rules from pg_hba.conf that are no longer declared."""
 
 from __future__ import annotations
 
 from typing import Sequence
 
 from encamp.resources.base import Change, Resource, kind
-from encamp.resources.postgres import hba_file as hba
+from encamp.resources.postgres import hba_file
 from encamp.resources.postgres.hba_rule import load, locate, replace, waits_for_reload
 from encamp.resources.postgres.state import read_state
 from encamp.resources.system import Reader, System
@@ -13,10 +13,10 @@ from encamp.resources.system import Reader, System
 
 @kind
 class PostgresHbaOnly(Resource):
-    """Of the rules in our block of pg_hba.conf whose names begin with ``prefix``, only those in ``names`` stay.
+    """Of the rules in encamp's block of pg_hba.conf whose names begin with ``prefix``, only those in ``names`` stay.
 
-    So a client that left the inventory loses its way in. Connections that are open stay open. Rules of others, and
-    ours of another prefix, are left. ``cluster`` names the cluster.
+    So a client that left the inventory loses access; its open connections stay open. Foreign rules, and encamp's with
+    another prefix, stay. ``cluster``: the cluster's name.
     """
 
     prefix: str
@@ -41,7 +41,7 @@ class PostgresHbaOnly(Resource):
         if state is None:
             return
         path, data, block = locate(host, state)
-        after = hba.without_rules(data, [name for name in block.rules if self._is_stale(name)])
+        after = hba_file.without_rules(data, [name for name in block.rules if self._is_stale(name)])
         if after != data:
             replace(host, path, after)
         load(host, self.cluster, path)

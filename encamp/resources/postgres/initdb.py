@@ -1,4 +1,4 @@
-"""Making a Postgres cluster with the distribution's own tools, and having it start at boot."""
+"""Creating a Postgres cluster with the distribution's tools, and enabling it at boot."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LOG_LINES = 15
 
 
 def create(host: System, name: str) -> None:
-    """Make the cluster ``name`` of the newest installed version, in UTF-8.
+    """Create the cluster ``name`` with the newest installed version, in UTF-8.
 
-    Raises Failure where no server is installed.
+    Raises Failure when no server is installed.
     """
     host.progress("creating a Postgres cluster")
     if host.os_release().family == "rhel":
         if name != "main":
-            raise Refused(f"a RHEL host has one Postgres cluster, main; not {name}", fix="leave the name out")
+            raise Refused(f"a RHEL host has only the Postgres cluster main, not {name}", fix="remove the name")
         options = {"PGSETUP_INITDB_OPTIONS": f"--encoding=UTF8 --locale={LOCALE}"}
         host.run(["postgresql-setup", "--initdb"], env=options, fix="install postgresql-server")
         return
@@ -28,7 +28,7 @@ def create(host: System, name: str) -> None:
     if not installed:
         raise Failure(
             "no Postgres server is installed on this host",
-            "the packages of the role do not bring one",
+            "the role's packages do not include one",
             "declare Packages with `postgresql` before the cluster",
         )
     argv = ["pg_createcluster", "--encoding", "UTF8", "--locale", LOCALE, "--start-conf", "auto", installed[-1], name]
@@ -45,7 +45,7 @@ def starts_at_boot(host: Reader, cluster: Cluster) -> bool:
 
 
 def enable(host: System, cluster: Cluster) -> None:
-    """Have systemd start the cluster at boot, the distribution's way: on Debian start.conf and postgresql.service."""
+    """Enable the cluster at boot, as the distribution does: on Debian with start.conf and postgresql.service."""
     if starts_at_boot(host, cluster):
         return
     if host.os_release().family == "rhel":
@@ -59,24 +59,24 @@ def enable(host: System, cluster: Cluster) -> None:
 
 
 def _start_conf(host: Reader, cluster: Cluster) -> str:
-    """The word in Debian's start.conf: auto, manual or disabled; auto where there is no file."""
+    """The word in Debian's start.conf: auto, manual or disabled; auto without a file."""
     text = (host.read(f"{cluster.config}/start.conf") or b"auto").decode("utf-8", "replace")
     words = [line.partition("#")[0].strip() for line in text.splitlines()]
     return next((word for word in words if word), "auto")
 
 
 def last_log_lines(host: Reader, cluster: Cluster) -> str:
-    """The end of the server's log, or of the unit's journal where there is none."""
+    """The end of the server's log, or of the unit's journal without one."""
     log = cluster.log
     names = [name for name in host.listdir(log) if name.endswith(".log")]
     if names:
         log = max((f"{log}/{name}" for name in names), key=lambda path: _mtime(host, path))
-    found = host.stat(log)
-    if found is not None and found.kind == "file":
+    stat = host.stat(log)
+    if stat is not None and stat.kind == "file":
         return "\n".join(host.query(["tail", "-n", str(LOG_LINES), log]).out.splitlines())
     return host.query(["journalctl", "-q", "--no-pager", "-n", str(LOG_LINES), "-u", cluster.unit]).out.strip()
 
 
 def _mtime(host: Reader, path: str) -> float:
-    found = host.stat(path)
-    return found.mtime if found else 0.0
+    stat = host.stat(path)
+    return stat.mtime if stat else 0.0

@@ -1,4 +1,4 @@
-"""Where a host keeps its Postgres clusters, read from files alone: no process, and right when the server is down."""
+"""The Postgres clusters of a host, from files only: no process, and valid when the server is down."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Cluster:
 
     ``config``, ``data`` and ``programs`` are directories, ``log`` is a file or directory, ``unit`` its systemd unit.
     ``status`` is down, starting or ready; ``socket`` the directory of its Unix socket, empty while it is down;
-    ``owner`` the operating system user (and superuser role) that it belongs to.
+    ``owner`` its operating system user (and superuser role).
     """
 
     name: str
@@ -40,7 +40,7 @@ class Cluster:
 
     @property
     def label(self) -> str:
-        """The name people know it by: 15/main."""
+        """Version and name: 15/main."""
         return f"{self.version}/{self.name}"
 
     @property
@@ -49,20 +49,20 @@ class Cluster:
 
 
 def clusters(host: Reader) -> list[Cluster]:
-    """Every cluster whose server programs are installed, oldest version first."""
+    """All clusters whose server programs are installed, oldest version first."""
 
     def read() -> list[Cluster]:
-        found = _rhel(host) if host.os_release().family == "rhel" else _debian(host)
-        return sorted(found, key=lambda cluster: (float(cluster.version), cluster.name))
+        present = _rhel(host) if host.os_release().family == "rhel" else _debian(host)
+        return sorted(present, key=lambda cluster: (float(cluster.version), cluster.name))
 
     return host.once("postgres clusters", read)
 
 
 def find(host: Reader, name: str) -> Optional[Cluster]:
-    """The cluster called ``name`` (on RHEL, where clusters have no names: main); None where there is none.
+    """The cluster called ``name`` (on RHEL, where clusters have no names: main); None if there is none.
 
-    Of several versions the one on port 5432 counts, otherwise the newest: after a release upgrade Debian puts a new,
-    empty cluster on another port beside the one that holds the data.
+    Of several versions the one on port 5432, otherwise the newest: after a release upgrade Debian creates a new, empty
+    cluster on another port beside the one with the data.
     """
     named = [cluster for cluster in clusters(host) if cluster.name == name]
     standard = [cluster for cluster in named if cluster.port == DEFAULT_PORT]
@@ -93,7 +93,7 @@ def _debian_cluster(host: Reader, version: str, name: str) -> Cluster:
 
 
 def _without_config(host: Reader, name: str) -> Optional[Cluster]:
-    """A cluster of which there is only a data directory in Debian's place: its making was cut off, or worse."""
+    """A cluster with only a data directory, in Debian's place: its creation was interrupted, or its files are lost."""
     for version in reversed(versions(host)):
         if host.listdir(f"{DEBIAN_DATA}/{version}/{name}"):
             return _debian_cluster(host, version, name)
@@ -114,7 +114,7 @@ def _rhel(host: Reader) -> Iterator[Cluster]:
 
 
 def _cluster(host: Reader, cluster: Cluster) -> Cluster:
-    """Fill in what the data directory tells: owner, port and whether the server runs."""
+    """Add what the data directory shows: owner, port and status."""
     owner = host.stat(cluster.data)
     altered = _settings(host, f"{cluster.data}/postgresql.auto.conf")
     cluster = replace(cluster, owner=owner.owner if owner else "postgres", port=_port(altered, cluster.port))
@@ -125,21 +125,21 @@ def _cluster(host: Reader, cluster: Cluster) -> Cluster:
         return replace(cluster, status="starting")
     port, socket = int(lines[3]), lines[4].strip()
     if socket and not host.stat(f"{socket}/.s.PGSQL.{port}"):
-        return cluster  # somebody removed the socket: only a restart brings it back
+        return cluster  # the socket was removed: only a restart creates it again
     return replace(cluster, status="ready", port=port, socket=socket)
 
 
 def _is_server(host: Reader, pid: str) -> bool:
-    """Whether a process id belongs to a living Postgres server: after a crash the file may name another program's."""
+    """Whether a process id is a running Postgres server's: after a crash the file may contain another program's."""
     words = (host.read(f"/proc/{pid}/stat") or b"").split() if pid.isdigit() else []
     return len(words) > 2 and words[1] in (b"(postgres)", b"(postmaster)") and words[2] != b"Z"
 
 
 def _settings(host: Reader, path: str) -> dict[str, str]:
-    """The settings of a configuration file, as written; the last of equal names counts."""
+    """The settings of a configuration file, unparsed; of equal names the last counts."""
     text = (host.read(path) or b"").decode("utf-8", "replace")
-    found = _SETTING.findall(text)
-    return {name.lower(): value[1:-1].replace("''", "'") if value[0] == "'" else value for name, value in found}
+    pairs = _SETTING.findall(text)
+    return {name.lower(): value[1:-1].replace("''", "'") if value[0] == "'" else value for name, value in pairs}
 
 
 def _port(settings: dict[str, str], otherwise: int = DEFAULT_PORT) -> int:

@@ -1,18 +1,17 @@
-"""Starting a Postgres server, and giving it settings that only a restart brings into effect."""
+"""Starting a Postgres server, and changing settings that require a restart."""
 
 from __future__ import annotations
 
 from typing import Sequence
 
 from encamp.resources.base import Change, CommandFailed, Failure
-from encamp.resources.postgres import initdb as setup
-from encamp.resources.postgres import layout
+from encamp.resources.postgres import initdb, layout
 from encamp.resources.postgres.layout import Cluster
 from encamp.resources.postgres.sql import literal
 from encamp.resources.postgres.state import execute
 from encamp.resources.system import Reader, System
 
-START_SECONDS = 300  # recovery after a crash takes its time
+START_SECONDS = 300  # recovery after a crash takes time
 
 
 def start(host: System, cluster: Cluster) -> None:
@@ -29,43 +28,43 @@ def start(host: System, cluster: Cluster) -> None:
 
 
 def alter(host: System, name: str, changes: Sequence[Change]) -> None:
-    """Give the running cluster ``name`` the settings in ``changes`` (``what`` is a setting, ``after`` its value).
+    """Set the settings in ``changes`` (``what`` is a setting, ``after`` its value) in the running cluster ``name``.
 
-    Written with ALTER SYSTEM, then the server is restarted. One that does not start gets its old settings back, and is
-    started with them. Raises Failure.
+    Written with ALTER SYSTEM, then the server is restarted. If it does not start, the old settings are restored and it
+    is started with them. Raises Failure.
     """
     cluster = layout.find(host, name)
     if cluster is None:
-        raise Failure(f"there is no Postgres cluster {name} on this host")
+        raise Failure(f"Postgres cluster {name} does not exist on this host")
     file = f"{cluster.data}/postgresql.auto.conf"
-    before, found = host.read(file), host.stat(file)
+    before, stat = host.read(file), host.stat(file)
     for change in changes:
         execute(host, name, f"ALTER SYSTEM SET {change.what} = {literal(change.after)};")
     try:
         start(host, cluster)
     except Failure as failure:
-        if before is None or found is None:
+        if before is None or stat is None:
             raise
-        host.write(file, before, found.owner, found.group, found.mode)
+        host.write(file, before, stat.owner, stat.group, stat.mode)
         start(host, cluster)
         wanted = ", ".join(f"{change.what} = {change.after!r}" for change in changes)
         raise Failure(
-            f"Postgres {cluster.label} does not start with {wanted}; it runs with its old settings again",
-            "its log tells; often an address or port that this host does not have to give",
+            f"Postgres {cluster.label} does not start with {wanted}; the old settings are restored and it runs again",
+            "often an address that this host does not have, or a port in use; see the log below",
             "correct the setting",
             failure.detail,
         ) from None
 
 
 def _status(host: Reader, cluster: Cluster) -> str:
-    found = layout.find(host, cluster.name)
-    return found.status if found else "down"
+    current = layout.find(host, cluster.name)
+    return current.status if current else "down"
 
 
 def _did_not_start(host: Reader, cluster: Cluster) -> Failure:
     return Failure(
         f"Postgres {cluster.label} does not start",
-        "its log tells; often a full disk, a port that is taken, or a mistake in postgresql.conf",
-        f"repair that, try `systemctl restart {cluster.unit}`, then deploy again",
-        setup.last_log_lines(host, cluster),
+        "often a full disk, a port in use, or an error in postgresql.conf; see the log below",
+        f"fix that, try `systemctl restart {cluster.unit}`, then deploy again",
+        initdb.last_log_lines(host, cluster),
     )

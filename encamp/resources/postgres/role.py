@@ -12,7 +12,7 @@ from encamp.resources.system import Reader, System
 from encamp.shared.record import factory
 from encamp.shared.secret import Secret
 
-#: Not even the verifier goes to the server's log, whatever the site logs.
+#: Keeps even the verifier out of the server's log, whatever the log settings.
 _QUIET = """\\set VERBOSITY terse
 SET LOCAL log_statement = 'none';
 SET LOCAL log_min_duration_statement = -1;
@@ -22,11 +22,11 @@ SET LOCAL log_min_error_statement = 'panic';
 
 @kind
 class PostgresRole(Resource):
-    """A role that exists, may log in or not, and has the given password and settings.
+    """A role with or without login, with the given password and settings.
 
-    Without ``password`` the role's password, if it has one, is left (peer authentication needs none). The password is
-    kept as a SCRAM-SHA-256 verifier, and only that reaches the server. ``settings`` are what the role's new sessions
-    begin with (``ALTER ROLE ... SET``). A role is never dropped; privileges and settings that it has besides are left.
+    Without ``password`` an existing password stays (peer authentication needs none). Only a SCRAM-SHA-256 verifier of
+    the password is sent to the server. ``settings`` apply to the role's new sessions (``ALTER ROLE ... SET``). A role
+    is never dropped; its other privileges and settings stay.
     """
 
     name: str
@@ -40,7 +40,7 @@ class PostgresRole(Resource):
         if self.password is not None and self.password.reveal() == "":
             raise ValueError(f"the password of the Postgres role {self.name} is empty")
         if self.password is not None and "\0" in self.password.reveal():
-            raise ValueError(f"the password of the Postgres role {self.name} has a NUL character in it")
+            raise ValueError(f"the password of the Postgres role {self.name} contains a NUL character")
 
     def check(self, host: Reader) -> list[Change]:
         state = read_state(host, self.cluster)
@@ -67,14 +67,14 @@ class PostgresRole(Resource):
     def _verifier(self, host: Reader, password: Secret) -> str:
         state = read_state(host, self.cluster)
         if state is None:
-            raise Failure(f"there is no Postgres cluster {self.cluster} on this host")
-        from encamp.resources.postgres import scram as postgres_scram
+            raise Failure(f"Postgres cluster {self.cluster} does not exist on this host")
+        from encamp.resources.postgres import scram
 
-        salt = secrets.token_bytes(postgres_scram.SALT_BYTES)
-        return postgres_scram.verifier(password.reveal(), salt, scram_iterations(state))
+        salt = secrets.token_bytes(scram.SALT_BYTES)
+        return scram.verifier(password.reveal(), salt, scram_iterations(state))
 
 
 def _has_password(verifier: Optional[Secret], password: Secret) -> bool:
-    from encamp.resources.postgres import scram as postgres_scram
+    from encamp.resources.postgres import scram
 
-    return verifier is not None and postgres_scram.matches(verifier.reveal(), password.reveal())
+    return verifier is not None and scram.matches(verifier.reveal(), password.reveal())

@@ -1,6 +1,6 @@
-"""SCRAM-SHA-256 verifiers: what Postgres stores in place of a password (RFC 5803, RFC 7677).
+"""SCRAM-SHA-256 verifiers: what Postgres stores instead of a password (RFC 5803, RFC 7677).
 
-They are computed here, so that the server never sees the password itself and cannot log it.
+They are computed here, so that the server never gets the password and cannot log it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def verifier(password: str, salt: bytes, iterations: int = ITERATIONS) -> str:
 
 
 def matches(stored: str, password: str) -> bool:
-    """Whether ``stored`` is a SCRAM verifier of ``password``. False for md5 ones: those are to be replaced."""
+    """Whether ``stored`` is a SCRAM verifier of ``password``. False for md5 hashes, which must be replaced."""
     parts = _VERIFIER.fullmatch(stored)
     if parts is None:
         return False
@@ -49,7 +49,7 @@ def matches(stored: str, password: str) -> bool:
 
 
 def normalized(password: str) -> str:
-    """SASLprep (RFC 4013), as clients and server do it: a password that it does not allow is used as it is."""
+    """SASLprep (RFC 4013), as in clients and server: a password that it does not allow is used unchanged."""
     if password.isascii():
         return password
     spaced = "".join(" " if stringprep.in_table_c12(char) else char for char in password)

@@ -1,4 +1,4 @@
-"""What a Postgres server must offer to clients on other hosts."""
+"""Settings of a Postgres server that serves clients on other hosts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ EVERYWHERE = "*"
 
 @kind
 class PostgresSettings(Resource):
-    """Addresses that a cluster listens on and connections that it takes, raised where they are too few, never lowered.
+    """Listen addresses and max_connections of a cluster: added or raised if too few, never removed or lowered.
 
-    ``cluster`` names it. ``listen`` are addresses to listen on besides those that it has (``*``: every one).
-    ``max_connections`` is the least number (0: leave). Both are set with ALTER SYSTEM and cost a restart of the server,
-    which all its databases feel; one that does not start with them gets its old settings back.
+    ``cluster``: its name. ``listen``: additional addresses to listen on (``*``: all). ``max_connections``: the minimum
+    (0: unchanged). Both are set with ALTER SYSTEM and require a restart of the server, with all its databases. If it
+    does not start, the old settings are restored.
     """
 
     cluster: str = "main"
@@ -33,10 +33,10 @@ class PostgresSettings(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         state = read_state(host, self.cluster)
         if state is None:
-            raise Failure(f"there is no Postgres cluster {self.cluster} on this host")
-        from encamp.resources.postgres import restart as postgres_restart
+            raise Failure(f"Postgres cluster {self.cluster} does not exist on this host")
+        from encamp.resources.postgres import restart
 
-        postgres_restart.alter(host, self.cluster, self._differing(state))
+        restart.alter(host, self.cluster, self._differing(state))
 
     def _differing(self, state: State) -> list[Change]:
         changes = []

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-NAME_BYTES = 63  # Postgres cuts longer names off without an error
+NAME_BYTES = 63  # Postgres truncates longer names without an error
 
 
 def identifier(name: str) -> str:
-    """A name as SQL: quoted, so that any character but NUL may stand in it."""
+    """A name as a quoted SQL identifier; it may contain any character but NUL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text as an SQL string, whatever ``standard_conforming_strings`` says."""
+    """A text as an SQL string literal, for any value of ``standard_conforming_strings``."""
     quoted = "'" + text.replace("'", "''") + "'"
     return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
 def conninfo(**parameters: object) -> str:
-    """A libpq connection string. A bare database name would be parsed by libpq when it holds ``=`` or ``://``."""
+    """A libpq connection string. libpq would parse a bare database name with ``=`` or ``://`` in it."""
     quoted = {name: str(value).replace("\\", "\\\\").replace("'", "\\'") for name, value in parameters.items()}
     return " ".join(f"{name}='{value}'" for name, value in quoted.items())
 
 
 def require_name(what: str, name: str) -> None:
-    """Raise ValueError unless Postgres can hold ``name`` as it is. ``what`` says what it names."""
+    """Raise ValueError unless Postgres accepts ``name`` unchanged. ``what``: its kind, for the message."""
     if not name:
         raise ValueError(f"a Postgres {what} needs a name")
     if "\0" in name:

@@ -1,4 +1,4 @@
-"""Talking to a host's Postgres: one psql process reads all that the Postgres kinds compare."""
+"""The state of a host's Postgres: one psql process reads all that the Postgres kinds compare."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from typing import Any, Mapping, Optional, Union
 
 from encamp.resources.base import CommandFailed, Failure
-from encamp.resources.postgres import layout as postgres_layout
+from encamp.resources.postgres import layout
 from encamp.resources.postgres.layout import Cluster
 from encamp.resources.postgres.sql import conninfo
 from encamp.resources.system import Reader, Result, System
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
-#: Functions and operators that a database's owner planted elsewhere are not called.
+#: search_path: functions and operators of the databases' owners are never called.
 _ENVIRONMENT = {
     "PGCLIENTENCODING": "UTF8",
     "PGAPPNAME": "encamp",
@@ -37,8 +37,8 @@ _READ = f"""SELECT json_build_object(
 
 @record
 class Role:
-    """A role: whether it may log in, its stored password verifier (None: no password), and the settings that its
-    sessions begin with, each as ``name=value``."""
+    """A role: whether it may log in, its stored password verifier (None: no password), and the settings of its
+    sessions, each as ``name=value``."""
 
     login: bool
     verifier: Optional[Secret]
@@ -55,7 +55,7 @@ class Database:
 
 @record
 class State:
-    """What one psql said of a running cluster.
+    """The state of a running cluster, from one psql.
 
     ``hba`` are the rows of ``pg_hba_file_rules``, in the file's order. ``loaded`` is when the server last read its
     configuration, ``now`` its clock (both seconds since 1970).
@@ -71,9 +71,9 @@ class State:
 
 
 def read_state(host: Reader, cluster: str) -> Optional[State]:
-    """What the cluster called ``cluster`` holds; None where no such cluster exists yet.
+    """The state of the cluster ``cluster``; None if it does not exist yet.
 
-    Asked once for all resources. Raises Failure when the cluster exists and does not answer.
+    Read once for all resources. Raises Failure when the cluster exists but does not answer.
     """
     return host.once(f"postgres {cluster}", lambda: _read_state(host, cluster))
 
@@ -84,7 +84,7 @@ def _role(fields: Mapping[str, Any]) -> Role:
 
 
 def _read_state(host: Reader, name: str) -> Optional[State]:
-    cluster = postgres_layout.find(host, name)
+    cluster = layout.find(host, name)
     if cluster is None:
         return None
     data = ask(host, cluster, _READ)
@@ -95,40 +95,40 @@ def _read_state(host: Reader, name: str) -> Optional[State]:
 
 
 def ask(host: Reader, cluster: Cluster, sql: str, database: str = "postgres") -> Any:
-    """Run a query that gives one JSON value; None for NULL. Raises Failure."""
+    """Run a query that returns one JSON value; None for NULL. Raises Failure."""
     answer = host.query(_psql(cluster, database), stdin=sql, env=_ENVIRONMENT, as_user=cluster.owner)
     if not answer.ok:
         raise _unanswered(cluster, answer)
     try:
         return json.loads(answer.out.strip() or "null")
     except ValueError:
-        raise Failure(f"the Postgres cluster {cluster.label} gave an answer that is not JSON") from None
+        raise Failure(f"the Postgres cluster {cluster.label} sent an answer that is not JSON") from None
 
 
 def execute(
     host: System, cluster_name: str, sql: Union[str, Secret], database: str = "postgres", cause: str = "", fix: str = ""
 ) -> None:
-    """Run statements that change something. Raises Failure, also when there is no such cluster."""
-    cluster = postgres_layout.find(host, cluster_name)
+    """Run statements that change something. Raises Failure, also when the cluster does not exist."""
+    cluster = layout.find(host, cluster_name)
     if cluster is None:
         raise Failure(
-            f"there is no Postgres cluster {cluster_name} on this host",
-            "no earlier resource of the role made one",
-            "declare a PostgresCluster before what it is to hold",
+            f"Postgres cluster {cluster_name} does not exist on this host",
+            "no earlier resource of the role creates it",
+            "declare a PostgresCluster before its roles and databases",
         )
     argv = _psql(cluster, database)
     try:
         host.run(argv, stdin=sql, env=_ENVIRONMENT, as_user=cluster.owner)
     except CommandFailed as error:
-        if error.result.code != 3:  # 3: the server answered, and refused a statement
+        if error.result.code != 3:  # 3: the server rejected a statement
             raise _unanswered(cluster, error.result) from None
         complaint = error.result.err.strip().partition("ERROR:")[2].strip() or error.result.tail
-        reason = f"Postgres refused: {complaint.splitlines()[0] if complaint else 'no reason given'}"
+        reason = f"Postgres rejected a statement: {complaint.splitlines()[0] if complaint else 'no reason given'}"
         raise Failure(reason, cause, fix, error.result.tail) from None
 
 
 def scram_iterations(state: State) -> int:
-    """How often a new password is hashed: the server's setting from version 16 on, its fixed 4096 before."""
+    """Hash iterations for a new password: the server's setting from version 16 on, 4096 before."""
     return int(state.settings["scram_iterations"] or 4096)
 
 
@@ -141,20 +141,20 @@ def _psql(cluster: Cluster, database: str) -> list[str]:
         doing = "is still starting" if cluster.status == "starting" else "is not running"
         raise Failure(
             f"the Postgres cluster {cluster.label} {doing}",
-            fix=f"see `systemctl status {cluster.unit}` and {cluster.log}",
+            fix=f"check `systemctl status {cluster.unit}` and {cluster.log}",
         )
     target = conninfo(host=cluster.socket, port=cluster.port, user=cluster.owner, dbname=database, connect_timeout=10)
     return [f"{cluster.programs}/psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-d", target]
 
 
 def _unanswered(cluster: Cluster, answer: Result) -> Failure:
-    """Say why psql got no answer."""
+    """The failure of a psql without an answer, with its cause."""
     cause = fix = ""
     if answer.code == 127:
-        cause, fix = "the Postgres client programs are missing", "install them (postgresql-client)"
+        cause, fix = "psql is missing", "install the Postgres client programs (postgresql-client)"
     elif "authentication failed" in answer.err or "pg_hba.conf" in answer.err:
-        cause = f"pg_hba.conf does not let the user {cluster.owner} in over the Unix socket"
+        cause = f"pg_hba.conf does not allow the user {cluster.owner} over the Unix socket"
         fix = f"put `local all {cluster.owner} peer` first in its pg_hba.conf and reload it"
     elif "too many clients" in answer.err or "remaining connection slots" in answer.err:
-        cause, fix = "all its connections are taken", "close some, or raise max_connections"
+        cause, fix = "all its connections are in use", "close some, or raise max_connections"
     return Failure(f"the Postgres cluster {cluster.label} does not answer", cause, fix, answer.tail)

@@ -1,7 +1,7 @@
-"""Clusters whose making was cut off: how to know them, and how to put them out of the way without dropping anything.
+"""Clusters whose creation was interrupted: how to detect them, and how to move them away without dropping anything.
 
-When a kill or a power cut stops initdb, Debian's package scripts adopt what it left on the next occasion and may even
-start it: a server without the database ``postgres``, or with half a catalogue.
+After a kill or a power cut during initdb, Debian's package scripts later adopt the result and may even start it: a
+server without the database ``postgres``, or with an incomplete catalogue.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from encamp.resources.postgres.layout import DEBIAN_CONFIG, Cluster
 from encamp.resources.postgres.state import ask, read_state
 from encamp.resources.system import Reader, System
 
-FIRST_USER_OID = 16384  # what people make has numbers from here on
+FIRST_USER_OID = 16384  # objects created by users have oids from here on
 FIRST_DATABASES = 3  # template1, template0 and postgres: initdb's last step
 _USED = f"""SELECT json_build_object(
   'whole', EXISTS (SELECT FROM pg_database WHERE datname = 'postgres'),
@@ -21,10 +21,10 @@ _USED = f"""SELECT json_build_object(
 
 
 def is_unfinished(host: Reader, cluster: Cluster) -> bool:
-    """Whether the cluster was never made to the end and holds no data.
+    """Whether the cluster's creation was interrupted and it contains no data.
 
-    Raises Refused where that cannot be told from data that lost its configuration, or its file system; Failure where
-    the server runs and does not answer. On RHEL (untested) always False.
+    Raises Refused if it may be data without its configuration, or a missing file system; Failure if the server runs but
+    does not answer. On RHEL (untested) always False.
     """
     if host.os_release().family == "rhel":
         return False
@@ -40,16 +40,16 @@ def is_unfinished(host: Reader, cluster: Cluster) -> bool:
     if not _holds_data(host, cluster):
         return True
     if host.stat(f"{cluster.config}/postgresql.conf"):
-        return False  # whether it can run is for the start to tell
+        return False  # starting it will show whether it works
     raise Refused(
-        f"{cluster.data} holds data, but there is no {cluster.config}/postgresql.conf",
-        "somebody removed the configuration of that Postgres cluster",
-        f"restore it from a backup, or let Debian make a new one: pg_createcluster {cluster.version} {cluster.name}",
+        f"{cluster.data} contains data, but {cluster.config}/postgresql.conf does not exist",
+        "the configuration of that Postgres cluster was removed",
+        f"restore it from a backup, or create a new one: pg_createcluster {cluster.version} {cluster.name}",
     )
 
 
 def move_aside(host: System, cluster: Cluster) -> None:
-    """Keep what an unfinished cluster left under other names, so that a whole one can be made."""
+    """Rename the files of an unfinished cluster, so that a complete one can be created."""
     if cluster.status != "down":
         host.run(["systemctl", "stop", cluster.unit])
     number = 1
@@ -59,21 +59,21 @@ def move_aside(host: System, cluster: Cluster) -> None:
     if host.stat(cluster.config):
         host.mkdir(f"{DEBIAN_CONFIG}/.unfinished", mode=0o755)
         config = f"{DEBIAN_CONFIG}/.unfinished/{cluster.version}-{cluster.name}-{number}"
-        host.remove(config)  # left by a run that was cut off right here
+        host.remove(config)  # left by a run that was interrupted right here
         host.rename(cluster.config, config)
     if host.stat(cluster.data):
         host.rename(cluster.data, data)
     kept = " and ".join(path for path in (data, config) if path and host.stat(path))
-    host.note(f"the making of Postgres {cluster.label} had been cut off; what it left is in {kept}")
+    host.note(f"the creation of Postgres {cluster.label} had been interrupted; its files are now in {kept}")
 
 
 def _is_configured(host: Reader, cluster: Cluster) -> bool:
-    """Whether pg_createcluster came to its end: the file ``environment`` is the last that it writes."""
+    """Whether pg_createcluster completed: the file ``environment`` is the last it writes."""
     return all(host.stat(f"{cluster.config}/{name}") for name in ("postgresql.conf", "environment"))
 
 
 def _is_made(host: Reader, cluster: Cluster) -> bool:
-    """Whether initdb made all that it makes, as far as files tell."""
+    """Whether initdb completed, as far as files show."""
     return (
         host.stat(f"{cluster.data}/global/pg_control") is not None and len(_numbers(host, cluster)) >= FIRST_DATABASES
     )
@@ -85,7 +85,7 @@ def _numbers(host: Reader, cluster: Cluster) -> list[int]:
 
 
 def _holds_data(host: Reader, cluster: Cluster) -> bool:
-    """Whether files speak for data: a whole cluster that was started, a user's database, or a backup put there."""
+    """Whether files suggest data: a complete cluster that was started, a user's database, or a restored backup."""
     if any(host.stat(f"{cluster.data}/{trace}") for trace in ("backup_label", "standby.signal", "recovery.signal")):
         return True
     if any(number >= FIRST_USER_OID for number in _numbers(host, cluster)) or host.listdir(f"{cluster.data}/pg_tblspc"):
@@ -94,14 +94,14 @@ def _holds_data(host: Reader, cluster: Cluster) -> bool:
 
 
 def _is_hollow(host: Reader, cluster: Cluster) -> bool:
-    """Whether a server runs on what initdb left before it had made the database postgres, and nobody used it."""
+    """Whether a server runs on an interrupted initdb, without the database postgres, and was never used."""
     try:
         read_state(host, cluster.name)
     except Failure as failure:
         if 'database "postgres" does not exist' not in failure.detail:
             raise
-        found = ask(host, cluster, _USED, "template1")
-        if found["whole"] or found["used"]:
+        contents = ask(host, cluster, _USED, "template1")
+        if contents["whole"] or contents["used"]:
             raise
         return True
     return False

@@ -1,4 +1,4 @@
-"""What encamp has changed on a host so far, told."""
+"""What encamp has changed on a host so far."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from encamp.resources.system import Reader, System
 
 @kind
 class AuditTrail(Resource):
-    """The audit trail of the host, told as notes: who changed what, from where, when, and how it ended.
+    """The audit trail of the host as notes: who changed what, from where, when, and how it ended.
 
-    ``path``: the file. ``last``: how many runs to tell at most, the latest.
+    ``path``: the file. ``last``: the number of runs to show, the latest.
     """
 
     path: str = "/var/log/encamp/audit.jsonl"
     last: int = 20
 
     def check(self, host: Reader) -> list[Change]:
-        runs = told((host.read(f"{self.path}.1") or b"") + (host.read(self.path) or b""))
+        runs = describe_runs((host.read(f"{self.path}.1") or b"") + (host.read(self.path) or b""))
         for line in runs[-self.last :]:
             host.note(line)
         if not runs:
-            host.note("nothing was changed here by encamp so far")
+            host.note("encamp has not changed this host yet")
         return []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        raise NotImplementedError("a trail is only read")
+        raise NotImplementedError("an audit trail is only read")
 
 
-def told(raw: bytes) -> list[str]:
-    """The runs of a trail in words, oldest first. A line that is cut short is passed over."""
+def describe_runs(raw: bytes) -> list[str]:
+    """The runs of a trail in words, oldest first. Truncated lines are skipped."""
     begun: dict[str, dict[str, Any]] = {}
     ended: dict[str, dict[str, Any]] = {}
     for line in raw.decode("utf-8", "replace").splitlines():
@@ -50,7 +50,7 @@ def _sentence(run: dict[str, Any], end: dict[str, Any] | None) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(run.get("time", 0)))
     who = f"{run.get('command')} by {run.get('who')} from {run.get('from')} (encamp {run.get('version')})"
     if end is None:
-        return f"{when}  {who}: cut off before its end"
+        return f"{when}  {who}: interrupted"
     failed = f" at {end['failed']}" if end.get("failed") else ""
     changed = end.get("changed", [])
     return f"{when}  {who}: {end.get('outcome')}{failed}, changed {len(changed)}: {', '.join(changed)}".rstrip(": ")

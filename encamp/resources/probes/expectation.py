@@ -1,4 +1,4 @@
-"""What a host must offer before anything on it is changed."""
+"""Requirements of a host, checked before anything on it changes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MEBIBYTE = 1024 * 1024
 
 @kind
 class Expectation(Resource):
-    """What a host must offer: distribution family, systemd, memory, disk. Never changes anything.
+    """Requirements of a host: distribution family, systemd, memory, disk. Never changes anything.
 
-    ``memory`` and the numbers in ``disk`` (pairs of path and need) are MiB. A need on a path that is not there yet
-    counts for the nearest parent. ``unless`` is a path whose presence means that the disk was used already.
+    ``memory`` and the sizes in ``disk`` (pairs of path and size) are MiB. For a path that does not exist yet the
+    nearest parent counts. ``unless``: a path; if it exists, disk space is not checked.
     """
 
     name: str
@@ -41,7 +41,10 @@ class Expectation(Resource):
         release = host.os_release()
         if self.families and release.family not in self.families:
             known = " and ".join(self.families)
-            raise Refused(f"this host runs {release.pretty}; encamp knows the {known} families", fix="use such a host")
+            raise Refused(
+                f"this host runs {release.pretty}; encamp supports the {known} families",
+                fix="use a host of one of these families",
+            )
         if self.systemd and host.stat("/run/systemd/system") is None:
             raise Refused("systemd does not run on this host", fix="deploy to a host that was booted with systemd")
 
@@ -51,7 +54,9 @@ class Expectation(Resource):
         words = (host.read("/proc/meminfo") or b"MemTotal: 0").split()
         total = int(words[1]) // 1024
         if words[0] == b"MemTotal:" and total < self.memory:
-            raise Refused(f"this host has {total} MiB of memory; {self.memory} are needed", fix="use a larger host")
+            raise Refused(
+                f"this host has {total} MiB of memory; {self.memory} MiB are required", fix="use a larger host"
+            )
 
 
 def _check_disk(path: str, need: int) -> None:
@@ -59,10 +64,10 @@ def _check_disk(path: str, need: int) -> None:
     place = path
     while not os.path.exists(place):
         place = os.path.dirname(place)
-    found = os.statvfs(place)
-    free = found.f_bavail * found.f_frsize // MEBIBYTE
+    usage = os.statvfs(place)
+    free = usage.f_bavail * usage.f_frsize // MEBIBYTE
     if free < need:
         raise Refused(
-            f"no space left: {free} MiB free for {path} (on the file system of {place}), {need} MiB needed",
+            f"not enough free space: {free} MiB free for {path} (on the file system of {place}), {need} MiB required",
             fix=f"free {need - free} MiB there, or mount a larger file system",
         )

@@ -1,4 +1,4 @@
-"""A TCP port that nobody else listens on."""
+"""A TCP port that no other program listens on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LISTEN = "0A"
 
 @kind
 class FreePort(Resource):
-    """A TCP port that is free, or held by the service ``unit`` of ours. Refuses, with the holder's name, otherwise.
+    """A TCP port that is free, or used by encamp's own service ``unit``. Otherwise refused, with the program's name.
 
-    ``bind`` is the address to listen on; one that is not the host's is refused, too. Empty: any. ``instead`` is what an
-    operator can do other than to stop the holder; empty: to set another ``port:``. ``container`` is one of
-    Docker's that is ours as well.
+    ``bind``: the address to listen on; one that is not the host's is refused, too. Empty: any. ``instead``: what the
+    operator can do other than stop the program; empty: set another ``port:``. ``container``: a Docker container that
+    may use the port.
     """
 
     port: int
@@ -29,7 +29,7 @@ class FreePort(Resource):
     def check(self, host: Reader) -> list[Change]:
         if self.bind and not is_here(self.bind):
             raise Refused(
-                f"{self.bind} is no address of this host", fix="set bind: to 0.0.0.0 or an address of the host"
+                f"{self.bind} is not an address of this host", fix="set bind: to 0.0.0.0 or an address of the host"
             )
         sockets = _listening_sockets(host, self.port)
         if not sockets:
@@ -52,17 +52,17 @@ class FreePort(Resource):
 
     def _taken(self, holder: str) -> Refused:
         return Refused(
-            f"port {self.port} is already taken by {holder}",
+            f"port {self.port} is already in use by {holder}",
             fix=f"stop that program, or {self.instead or 'set another port: in the inventory'} "
             f"(`ss -ltnp sport = :{self.port}` shows it)",
         )
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        raise NotImplementedError("a port is never freed by encamp")
+        raise NotImplementedError("encamp never frees a port")
 
 
 def is_here(address: str) -> bool:
-    """Whether a socket could be bound to the address. Nothing listens, and the port is any."""
+    """Whether a socket can be bound to the address, with any free port."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -89,8 +89,8 @@ def _listening_sockets(host: Reader, port: int) -> set[str]:
 
 def _owns(host: Reader, pid: str, inodes: set[str]) -> bool:
     for descriptor in _descriptors(host, pid):
-        found = host.stat(f"/proc/{pid}/fd/{descriptor}")
-        if found and found.target.startswith("socket:[") and found.target[8:-1] in inodes:
+        stat = host.stat(f"/proc/{pid}/fd/{descriptor}")
+        if stat and stat.target.startswith("socket:[") and stat.target[8:-1] in inodes:
             return True
     return False
 

@@ -1,4 +1,4 @@
-"""Proof that an HTTP address answers as it should."""
+"""Verification of an HTTP address's answer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from encamp.resources.system import HttpAnswer, Reader, System
 
 @kind
 class HttpProbe(Resource):
-    """An HTTP address that answers with ``status`` and, where given, with ``contains`` in its body.
+    """An HTTP address that answers with ``status`` and, if given, with ``contains`` in its body.
 
-    ``method`` and ``body`` (sent as JSON) make the request. ``timeout`` is how many seconds it may take until the
-    answer is right; ``unit`` is the service behind it, whose last journal lines a failure shows. ``ca_file`` proves an
-    https address; empty: the system's trust store.
+    ``method`` and ``body`` (sent as JSON): the request. ``timeout``: seconds to wait for the right answer. ``unit``:
+    the service behind it, whose last journal lines a failure shows. ``ca_file``: CA certificates for an https address;
+    empty: the system's trust store.
     """
 
     changes_host: ClassVar[bool] = False
@@ -43,7 +43,7 @@ class HttpProbe(Resource):
         """What is wrong with the answer; empty when nothing is."""
         answer = host.http(self.method, self.url, self.body, ca_file=self.ca_file)
         if answer.status != self.status:
-            return _told(answer)
+            return _describe(answer)
         if self.contains and self.contains not in answer.body.decode("utf-8", "replace"):
             return f"HTTP {answer.status} without {self.contains!r}"
         return ""
@@ -52,9 +52,9 @@ class HttpProbe(Resource):
         from encamp.resources.systemd.unit_state import journal_tail
 
         detail = journal_tail(host, self.unit) if self.unit else ""
-        reason = f"{self.method} {self.url}: {problem}, and not HTTP {self.status} within {self.timeout:g} s"
-        return Failure(reason, "the service does not run, or listens elsewhere", detail=detail)
+        reason = f"{self.method} {self.url}: {problem}; expected HTTP {self.status} within {self.timeout:g} s"
+        return Failure(reason, "the service is not running, or listens on another address", detail=detail)
 
 
-def _told(answer: HttpAnswer) -> str:
+def _describe(answer: HttpAnswer) -> str:
     return f"HTTP {answer.status}" if answer.status else answer.error or "no answer"

@@ -1,4 +1,4 @@
-"""A Python environment made by uv from a lock with hashes."""
+"""A Python environment, created by uv from a lock with hashes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ MARKER = ".encamp.json"
 
 @kind
 class PythonEnv(Resource):
-    """A virtual environment with exactly the packages of a lock, each proven by hash, readable by every user.
+    """A virtual environment with exactly the packages of a lock, each verified by hash, readable by every user.
 
-    path: where it goes, such as /opt/prefect/envs/3.9.1-1f0c9a4b2d3e; ``~/`` is the user's home. One path holds one
-        lock for good: the hash is part of the name.
+    path: its directory, such as /opt/prefect/envs/3.9.1-1f0c9a4b2d3e; ``~/`` is the user's home. A path always belongs
+        to one lock: the hash is part of the name.
     lock: requirements with hashes for every package.
     lock_sha256: sha256 of the lock's text.
     uv: path of the uv program (see UvTool).
-    python: interpreter on the host, or a series such as 3.11 (the host's, or the one that uv brought to ``pythons``);
-        empty for the system's python3, or the newest python3.N where that does not fit.
+    python: interpreter on the host, or a series such as 3.11 (the host's, or one that uv installed in ``pythons``);
+        empty for the system's python3, or the newest python3.N if that does not fit.
     requires_python: range the release supports, such as ``>=3.10,<3.15``.
-    index_url: package index; a Secret when it holds credentials. Empty: uv's default.
-    ca_file: PEM file on the host that proves the index; empty for the system's trust store.
-    cache_dir: uv's cache. On the file system of ``path`` it costs no extra space (hard links).
-    pythons: directory of the interpreters that uv brought (see ManagedPython).
-    build: packages of the lock that others, which have no wheel for this host, are built with.
+    index_url: package index; a Secret if it contains credentials. Empty: uv's default.
+    ca_file: PEM file on the host with the index's CA; empty for the system's trust store.
+    cache_dir: uv's cache. On the file system of ``path`` it needs no extra space (hard links).
+    pythons: directory of the interpreters that uv installs (see ManagedPython).
+    build: packages of the lock that are needed to build others without a wheel for this host.
     """
 
     path: str
@@ -48,30 +48,30 @@ class PythonEnv(Resource):
     build: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
-        """Cheap: reads the completion mark, which is written last, and follows the link to the base interpreter."""
+        """Cheap: reads the marker, which is written last, and follows the link to the base interpreter."""
         path = expand(host, self.path)
         if host.stat(path) is None:
-            return [Change("environment", "", "to be made")]
+            return [Change("environment", "", "to be created")]
         mark = _read_mark(host, path)
         if mark is None:
-            return [Change("environment", "incomplete", "to be made again")]
+            return [Change("environment", "incomplete", "to be recreated")]
         if mark.get("lock") != self.lock_sha256:
-            return [Change("environment", "made from another lock", "to be made again")]
+            return [Change("environment", "created from another lock", "to be recreated")]
         base = _base(host, f"{path}/bin/python")
         if base != mark.get("base"):
-            return [Change("environment", f"its Python is gone ({mark.get('base')})", "to be made again")]
+            return [Change("environment", f"its Python {mark.get('base')} was removed", "to be recreated")]
         if self.python not in ("", mark.get("asked")) and not self._is_asked(host, base, str(mark.get("python", ""))):
-            return [Change("environment", f"made with {base}", f"to be made again with {self.python}")]
+            return [Change("environment", f"created with {base}", f"to be recreated with {self.python}")]
         return []
 
     def _is_asked(self, host: Reader, base: str, version: str) -> bool:
-        """Whether an environment made with ``base`` is on the interpreter that is asked for now."""
+        """Whether an environment with ``base`` has the interpreter that is now declared."""
         if is_series(self.python):
             return version.startswith(f"{self.python}.")
         return _base(host, expand(host, self.python)) == base
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        """Make it anew: nothing is repaired in place. What a failed attempt left is removed, since disks get full."""
+        """Recreate it: nothing is repaired in place. A failed attempt is removed, to free its disk space."""
         path = expand(host, self.path)
         from encamp.resources.python.interpreters import choose
 
@@ -87,7 +87,7 @@ class PythonEnv(Resource):
             raise
 
     def _fill(self, host: System, path: str, python: str, version: str) -> None:
-        host.progress(f"making the environment with Python {version}")
+        host.progress(f"creating the environment with Python {version}")
         self._uv(host, ["venv", "--no-project", "--python", python, path])
         host.progress("downloading and installing the packages of the lock")
         text = host.text(self.lock)
@@ -97,7 +97,7 @@ class PythonEnv(Resource):
             if self.build:
                 self._uv(host, self._install(path), stdin=only(text, self.build))
             self._uv(host, [*self._install(path), *(["--no-build-isolation"] if self.build else [])], stdin=text)
-        # Wheels may bring files of mode 0600, and a service must be able to read but never to change its environment.
+        # Wheels may contain files with mode 0600; a service must be able to read its environment, but not change it.
         host.run(["chmod", "-R", "u+rwX,go+rX,go-w", path])
         _flush(host, path)
         base = _base(host, f"{path}/bin/python")
@@ -106,7 +106,7 @@ class PythonEnv(Resource):
 
     @staticmethod
     def _clear(host: System, path: str) -> None:
-        """The mark goes first: a removal that is killed half-way must not look complete."""
+        """Removes the marker first: after an interrupted removal the environment must not look complete."""
         host.remove(f"{path}/{MARKER}")
         host.remove(path)
 
@@ -116,14 +116,14 @@ class PythonEnv(Resource):
                 host.mkdir(directory, mode=mode)
 
     def _install(self, path: str) -> list[str]:
-        # --no-deps: the lock is complete, so nothing is resolved here. Bytecode now, since the service cannot write it.
+        # --no-deps: the lock is complete. Bytecode is compiled now, since the service cannot write it.
         return [
             *("pip", "install", "--python", f"{path}/bin/python", "--require-hashes", "--no-deps"),
             *("--strict", "--compile-bytecode", "-r", "-"),
         ]
 
     def _uv(self, host: System, arguments: Sequence[str], stdin: str = "") -> None:
-        """Run uv. Raises Failure in plain words."""
+        """Run uv. Raises Failure with cause and fix."""
         known = uv_run.environment(host, expand(host, self.cache_dir), self.ca_file)
         if self.index_url:
             known["UV_DEFAULT_INDEX"] = self.index_url
@@ -135,12 +135,12 @@ class PythonEnv(Resource):
             raise explain(failed.result, self._space(host)) from None
 
     def _space(self, host: Reader) -> str:
-        """What is free where uv writes."""
+        """Free disk space where uv writes."""
         return host.query(["df", "-Ph", expand(host, self.path), expand(host, self.cache_dir)]).out.strip()
 
 
 def only(lock: str, names: Sequence[str]) -> str:
-    """The part of a lock that pins these packages, with their hashes."""
+    """The part of a lock for these packages, with their hashes."""
     blocks = re.split(r"\n(?=[A-Za-z0-9])", lock)
     return "\n".join(block for block in blocks if re.split(r"[=\s\[]", block, maxsplit=1)[0] in names) + "\n"
 
@@ -154,18 +154,18 @@ def _read_mark(host: Reader, path: str) -> Optional[dict[str, Any]]:
 
 
 def _base(host: Reader, path: str) -> str:
-    """Where a link ends, name by name; empty when it ends nowhere. ``python3 -> python3.11`` tells the version."""
+    """A link's final target; empty if missing. Followed by name, since ``python3 -> python3.11`` has the version."""
     for _ in range(16):
-        found = host.stat(path)
-        if found is None:
+        stat = host.stat(path)
+        if stat is None:
             return ""
-        if found.kind != "symlink":
+        if stat.kind != "symlink":
             return path
-        path = found.target if found.target.startswith("/") else f"{path.rpartition('/')[0]}/{found.target}"
+        path = stat.target if stat.target.startswith("/") else f"{path.rpartition('/')[0]}/{stat.target}"
     return ""
 
 
 def _flush(host: System, path: str) -> None:
-    """Bring the files to the disk before the mark says they are there: power may fail."""
+    """Flush the files to disk before the marker is written: power may fail."""
     if not host.query(["sync", "-f", path]).ok:
         host.run(["sync"])

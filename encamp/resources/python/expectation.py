@@ -1,4 +1,4 @@
-"""A Python on the host that a release supports, looked for before anything is changed."""
+"""A Python on the host that a release supports, checked before anything changes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from encamp.resources.system import Reader, System
 class PythonExpectation(Resource):
     """An interpreter within ``requires`` (such as ``>=3.10,<3.15``). Never changes anything.
 
-    ``python`` names one; empty: any on the host. A series such as 3.11 is brought by uv where the host has none.
-    ``unless``: a path whose presence means that it was found before. ``older``: releases for hosts with older Pythons.
+    ``python``: its path; empty: any on the host. A series such as 3.11 is installed by uv if the host lacks it.
+    ``unless``: a path; if it exists, nothing is checked. ``older``: releases for hosts with older Pythons.
     """
 
     name: str

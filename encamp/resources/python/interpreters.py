@@ -1,4 +1,4 @@
-"""Python interpreters on the host, and which of them a release supports."""
+"""Python interpreters on the host, and those that a release supports."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ ASK = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
 
 
 def choose(host: Reader, python: str, requires: str, managed: str = "") -> tuple[str, str]:
-    """Path and version of the interpreter to build on. Raises Refused when none fits.
+    """Path and version of the interpreter for an environment. Raises Refused when none fits.
 
-    ``python`` names one, or a series such as 3.11, of which uv may have brought one to the directory ``managed``; empty
-    means the system's python3 where it fits ``requires`` (such as ``>=3.10,<3.15``), else the newest python3.N found
-    that does.
+    ``python``: a path, or a series such as 3.11, which uv may have installed in the directory ``managed``; empty: the
+    system's python3 if it fits ``requires`` (such as ``>=3.10,<3.15``), else the newest python3.N that does.
     """
     candidates = _candidates(host, python, managed)
-    found = [(path, version) for path in candidates for version in [version_of(host, path)] if version]
-    for path, version in found:
+    working = [(path, version) for path in candidates for version in [version_of(host, path)] if version]
+    for path, version in working:
         if fits(version, requires):
             return path, version
-    listed = ", ".join(f"{path} ({version})" for path, version in found) or "none"
+    listed = ", ".join(f"{path} ({version})" for path, version in working) or "none"
     if python:
-        reason = f"{python} is Python {found[0][1]}, and {requires} is needed" if found else f"{python} does not run"
+        reason = (
+            f"{python} is Python {working[0][1]}, but {requires} is required" if working else f"{python} does not run"
+        )
         raise Refused(
-            reason, fix="set python: to another interpreter on this host, to a series such as '3.11', or leave it out"
+            reason, fix="set python: to another interpreter on this host or to a series such as '3.11', or remove it"
         )
     raise Refused(
-        f"no Python {requires} on this host",
+        f"this host has no Python {requires}",
         f"found: {listed}",
-        "set python: to a series within that, such as '3.11', and uv brings it; or to the path of one that you "
+        "set python: to a series in that range, such as '3.11', which uv installs; or to the path of one that you "
         "install; or choose a Prefect release that supports this host's Python",
     )
 
 
 def named(host: Reader, series: str, managed: str) -> str:
-    """The interpreter of a series: the host's own, or the newest that uv brought to ``managed``; empty without one."""
+    """The interpreter of a series: the host's own, or the newest that uv installed in ``managed``; empty if none."""
     return next(iter(_candidates(host, series, managed)), "")
 
 
@@ -51,14 +52,14 @@ def version_of(host: Reader, path: str) -> str:
 
 
 def fits(version: str, requires: str) -> bool:
-    """Whether ``3.11.2`` is in a range such as ``>=3.10,<3.15`` or ``>=3.9,!=3.9.7``. Empty admits all."""
+    """Whether ``3.11.2`` is in a range such as ``>=3.10,<3.15`` or ``>=3.9,!=3.9.7``. An empty range accepts all."""
     return all(_clause(_numbers(version), clause.strip()) for clause in requires.split(",") if clause.strip())
 
 
 def _clause(version: tuple[int, ...], clause: str) -> bool:
     match = re.match(r"(>=|<=|==|!=|>|<)\s*(\d+(?:\.\d+)*)\Z", clause)
     if match is None:
-        raise Refused(f"requires_python: cannot read {clause!r}", fix="write it as in >=3.10,<3.15")
+        raise Refused(f"requires_python: cannot parse {clause!r}", fix="write it like >=3.10,<3.15")
     return _compare(match[1], version, _numbers(match[2]))
 
 
@@ -103,7 +104,7 @@ def _installed(host: Reader) -> list[str]:
 
 
 def _directories(host: Reader) -> list[str]:
-    """Where interpreters live. Those in a home are for that user only: root's environments must serve other users."""
+    """Directories of interpreters. Those in a home are used without root only: others could not run them."""
     if host.is_root:
         return list(DIRECTORIES)
     roots = (f"{host.home}/.pyenv/versions", f"{host.home}/.local/share/uv/python")

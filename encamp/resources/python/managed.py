@@ -1,4 +1,4 @@
-"""A Python that uv brings, for a release that the host's own Pythons are too new or too old for."""
+"""A Python installed by uv, for releases that do not support the host's own Pythons."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from encamp.resources.system import Reader, System
 
 @kind
 class ManagedPython(Resource):
-    """A Python of one series: the host's own where it has it, else one downloaded by uv, beside the environments.
+    """A Python of one series: the host's own if it has one, else one that uv downloads.
 
     series: such as ``3.11``.
-    root: directory of the interpreters that uv brings; ``~/`` is the user's home.
+    root: directory of the interpreters that uv installs; ``~/`` is the user's home.
     uv: path of the uv program (see UvTool).
-    mirror: where uv downloads from, laid out as the releases of python-build-standalone; empty for uv's own default,
-        which is GitHub.
-    ca_file: PEM file on the host that proves it; empty for the system's trust store.
+    mirror: where uv downloads from, with the layout of python-build-standalone's releases; empty for uv's default,
+        GitHub.
+    ca_file: PEM file on the host with the mirror's CA; empty for the system's trust store.
     cache_dir: uv's cache.
     """
 
@@ -49,12 +49,12 @@ class ManagedPython(Resource):
             uv_run.run(host, self.uv, ["python", "install", "--no-bin", self.series], known)
         except CommandFailed as failed:
             raise Failure(
-                f"uv could not bring Python {self.series} to this host",
-                "the place it downloads from is out of reach, or has no such Python for this machine",
+                f"uv could not install Python {self.series} on this host",
+                "the download server cannot be reached, or has no such Python for this platform",
                 f"install python{self.series} on the host, or set python_mirror: to a copy of the releases of "
                 "python-build-standalone that the host can reach",
                 failed.result.tail,
             ) from None
         host.run(["chmod", "-R", "u+rwX,go+rX,go-w", root])
         if not version_of(host, named(host, self.series, root) or root):
-            raise Failure(f"uv brought no Python {self.series} that runs on this host", detail=root)
+            raise Failure(f"the Python {self.series} that uv installed does not run on this host", detail=root)

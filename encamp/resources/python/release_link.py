@@ -1,4 +1,4 @@
-"""The link that chooses among the environments beside each other, and the removal of old ones."""
+"""The link to the environment in use, and the removal of old environments."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SHOWN = 4
 
 @kind
 class ReleaseLink(Resource):
-    """A symlink to the environment in use, switched in one step; old environments beside it are removed.
+    """A symlink to the environment in use, switched atomically; old environments beside it are removed.
 
     path: the link, such as /opt/prefect/default; ``~/`` is the user's home.
     target: the environment, such as /opt/prefect/envs/3.9.1-1f0c9a4b2d3e.
-    keep: how many complete environments to keep for rollback, the one in use included. What another link in the
-        directory of ``path`` points to (another instance's release) stays in any case and is not counted.
+    keep: how many complete environments to keep for rollback, including the one in use. Targets of other links in the
+        directory of ``path`` (releases of other instances) always stay and are not counted.
     """
 
     path: str
@@ -28,16 +28,16 @@ class ReleaseLink(Resource):
 
     def check(self, host: Reader) -> list[Change]:
         path, target = expand(host, self.path), expand(host, self.target)
-        found = host.stat(path)
+        stat = host.stat(path)
         changes = []
-        if found is not None and found.kind != "symlink":
+        if stat is not None and stat.kind != "symlink":
             raise Failure(
-                f"{path} is a {found.kind}, not a link to a release",
-                "encamp did not make it",
+                f"{path} is a {stat.kind}, not a link to a release",
+                "encamp did not create it",
                 "move it away, then deploy again",
             )
-        if found is None or found.target != target:
-            changes.append(Change("release", found.target if found else "", target))
+        if stat is None or stat.target != target:
+            changes.append(Change("release", stat.target if stat else "", target))
         old = self._old(host)
         if old:
             more = f" and {len(old) - SHOWN} more" if len(old) > SHOWN else ""
@@ -47,15 +47,15 @@ class ReleaseLink(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         target = expand(host, self.target)
         if host.stat(f"{target}/{MARKER}") is None:
-            raise Failure(f"{target} is not a complete environment", "it was not made yet, or was damaged")
+            raise Failure(f"{target} is not a complete environment", "it was not created yet, or was damaged")
         host.symlink(expand(host, self.path), target)
         for name in self._old(host):
             environment = f"{_parent(target)}/{name}"
-            host.remove(f"{environment}/{MARKER}")  # first: a removal that is killed must not look complete
+            host.remove(f"{environment}/{MARKER}")  # first: an interrupted removal must not look complete
             host.remove(environment)
 
     def _old(self, host: Reader) -> list[str]:
-        """Names of the environments to remove: all but the newest ``keep``, and leftovers of interrupted runs."""
+        """Names of the environments to remove: all but the newest ``keep``, and incomplete ones."""
         target = expand(host, self.target)
         envs, current = _parent(target), target.rsplit("/", 1)[1]
         linked = _linked(host, _parent(expand(host, self.path)), envs) - {current}
@@ -71,8 +71,8 @@ class ReleaseLink(Resource):
 
 def _linked(host: Reader, directory: str, envs: str) -> set[str]:
     """Names in ``envs`` that a link in ``directory`` points to."""
-    found = (host.stat(f"{directory}/{name}") for name in host.listdir(directory))
-    return {link.target.rsplit("/", 1)[1] for link in found if link and _parent(link.target) == envs}
+    stats = (host.stat(f"{directory}/{name}") for name in host.listdir(directory))
+    return {link.target.rsplit("/", 1)[1] for link in stats if link and _parent(link.target) == envs}
 
 
 def _parent(path: str) -> str:

@@ -1,4 +1,4 @@
-"""One file from a Python package index, with the standard library alone (PEP 503 pages, PEP 691 JSON)."""
+"""One file from a Python package index, with the standard library only (PEP 503 pages, PEP 691 JSON)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from encamp.shared.secret import Secret
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 TRIES = 3
-CA_FIX = "set ca_bundle: to the certificate authority that your network or index uses"
+CA_FIX = "set ca_bundle: to the certificate authority of your network or index"
 
 
 def fetch(
     host: Reader, index_url: Union[str, Secret], project: str, filename: str, sha256: str, ca_file: str = ""
 ) -> bytes:
-    """Fetch one file of a project and prove its hash. Raises Failure when it cannot be had, or is not what was pinned.
+    """Fetch one file of a project and verify its hash. Raises Failure when that fails.
 
     ``index_url`` is the simple index's address; a user and password in it are sent as basic authentication, to that
     server only.
@@ -27,22 +27,22 @@ def fetch(
 
     base, credentials = split_credentials(index_url.reveal() if isinstance(index_url, Secret) else index_url)
     page = f"{base.rstrip('/')}/{project}/"
-    found = _listed(host, page, {"Accept": ACCEPT, **credentials}, ca_file)
-    if filename not in found:
-        raise Failure(f"{page} does not offer {filename}", "the index lacks that release", "use an index that has it")
-    url = found[filename]
+    files = _listed(host, page, {"Accept": ACCEPT, **credentials}, ca_file)
+    if filename not in files:
+        raise Failure(f"{page} does not have {filename}", "the index lacks that release", "use an index that has it")
+    url = files[filename]
     data = _get(host, url, credentials if _server(url) == _server(base) else {}, ca_file).body
     if hashlib.sha256(data).hexdigest() != sha256:
         raise Failure(
-            f"{url}: the content does not have the pinned hash",
-            "a proxy or mirror serves something else",
-            "find out what altered the file; encamp does not install it",
+            f"{url}: the content does not match the pinned hash",
+            "a proxy or mirror sends another file",
+            "find out what changed the file; encamp does not install it",
         )
     return data
 
 
 def _listed(host: Reader, page: str, headers: dict[str, str], ca_file: str) -> dict[str, str]:
-    """The links of a page, asked for again when what came cannot be read: proxies hand out empty and cut answers."""
+    """The links of a page, requested again if it cannot be parsed: proxies may send empty or truncated answers."""
     for attempt in range(TRIES):
         answer = _get(host, page, headers, ca_file)
         content_type = next((value for name, value in answer.headers.items() if name.lower() == "content-type"), "")
@@ -55,18 +55,16 @@ def _listed(host: Reader, page: str, headers: dict[str, str], ca_file: str) -> d
 
 
 def ca_path(host: Reader, ca_file: str) -> str:
-    """Where the file is that proves the index; empty for none. Raises Failure when it is missing: tools differ in what
-    they then trust."""
+    """Path of the index's CA file; empty for none. Raises Failure when it is missing: tools would then differ in what
+    they trust."""
     path = expand(host, ca_file)
     if path and host.stat(path) is None:
-        raise Failure(
-            f"{path}: there is no such CA file", "the CA bundle was not installed before it is needed", CA_FIX
-        )
+        raise Failure(f"{path}: this CA file does not exist", "the CA bundle is not installed yet", CA_FIX)
     return path
 
 
 def links(body: bytes, content_type: str, page: str) -> dict[str, str]:
-    """The files a simple page offers: name to absolute address without the fragment."""
+    """The files of a simple page: name to absolute URL without the fragment."""
     from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
     if "json" in content_type:
@@ -78,7 +76,7 @@ def links(body: bytes, content_type: str, page: str) -> dict[str, str]:
 
 
 def split_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """Part an address from its user and password; the second is the header that carries them, empty without any."""
+    """Split a URL into the URL without user and password, and the header with them, empty if there are none."""
     import base64
     from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -93,15 +91,15 @@ def split_credentials(url: str) -> tuple[str, dict[str, str]]:
 def _anchors(text: str) -> list[str]:
     from html.parser import HTMLParser
 
-    found: list[str] = []
+    addresses: list[str] = []
 
     class Anchors(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, Optional[str]]]) -> None:
             if tag == "a":
-                found.extend(value for name, value in attrs if name == "href" and value)
+                addresses.extend(value for name, value in attrs if name == "href" and value)
 
     Anchors().feed(text)
-    return found
+    return addresses
 
 
 def _server(url: str) -> tuple[str, str]:
@@ -111,7 +109,7 @@ def _server(url: str) -> tuple[str, str]:
 
 
 def _get(host: Reader, url: str, headers: dict[str, str], ca_file: str) -> HttpAnswer:
-    """GET with a few tries. Raises Failure with the reason and, where there is one, what to set."""
+    """GET with retries. Raises Failure with cause and fix."""
     for attempt in range(TRIES):
         answer = host.http("GET", url, headers=headers, timeout=120, ca_file=ca_file)
         if answer.status == 200:
@@ -120,8 +118,12 @@ def _get(host: Reader, url: str, headers: dict[str, str], ca_file: str) -> HttpA
             break
         time.sleep(2**attempt)
     if answer.status in (401, 403):
-        raise Failure(f"{url}: HTTP {answer.status}", "the index wants other credentials", "set index_url: with them")
+        raise Failure(
+            f"{url}: HTTP {answer.status}", "the index requires credentials, or other ones", "add them to index_url:"
+        )
     if "CERTIFICATE" in answer.error.upper():
         raise Failure(f"{url}: {answer.error}", "this host does not trust the server's certificate", CA_FIX)
     reason = answer.error or f"HTTP {answer.status}"
-    raise Failure(f"{url}: {reason}", "this host cannot reach the package index", "set index_url: to one it can reach")
+    raise Failure(
+        f"{url}: {reason}", "this host cannot reach the package index", "set index_url: to an index that it can reach"
+    )

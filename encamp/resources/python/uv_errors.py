@@ -1,4 +1,4 @@
-"""What uv says when it fails, told for an operator."""
+"""uv's errors as failures with cause and fix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from encamp.shared.record import record
 
 @record
 class _Symptom:
-    """Texts of uv that tell one failure from another (any of ``texts``, case ignored), and what to say of it."""
+    """An error of uv: recognized by any of ``texts`` in its output (case ignored), with the failure to report."""
 
     name: str
     texts: tuple[str, ...]
@@ -23,35 +23,35 @@ class _Symptom:
 
 NETWORK = "network"
 SPACE = "space"
-# The first that matches counts: a TLS failure also reads "error sending request", and a full disk may break anything.
+# The first match counts: a TLS failure also prints "error sending request", and a full disk may cause any error.
 SYMPTOMS = (
     _Symptom(
         SPACE,
         ("no space left on device", "os error 28)", "disk quota exceeded"),
         "no space left on this host",
-        "an environment takes about 300 MB at its place, and as much again in the cache if that is another file system",
+        "an environment needs about 300 MB, and the same again in the cache if that is on another file system",
         "free some space, then deploy again",
     ),
     _Symptom(
         "hash",
         ("hash mismatch",),
-        "a downloaded package does not have the hash that the lock proves it by",
-        "a proxy or mirror serves something else, or the file on the index was replaced",
-        "find out what altered the package; encamp does not install it",
+        "a downloaded package does not match its hash in the lock",
+        "a proxy or mirror sends another file, or the file on the index was replaced",
+        "find out what changed the package; encamp does not install it",
     ),
     _Symptom(
         "tls",
         ("invalid peer certificate", "unknownissuer", "unknown issuer", "certificate verify failed", "badsignature"),
         "this host does not trust the package index's certificate",
-        "the network or the index uses a certificate authority of its own",
+        "the network or the index uses a private certificate authority",
         CA_FIX,
     ),
     _Symptom(
         "credentials",
         ("401 unauthorized", "403 forbidden", "status code 401", "status code 403"),
         "the package index refuses access",
-        "it wants credentials, or other ones",
-        "set index_url: with them",
+        "it requires credentials, or other ones",
+        "add them to index_url:",
     ),
     _Symptom(
         "build",
@@ -75,34 +75,34 @@ SYMPTOMS = (
             "unexpected eof",
         ),
         "this host cannot fetch from the package index",
-        "no route, no name resolution, or an index that is down",
+        "no route, no name resolution, or the index is down",
         "set index_url: to an index that this host can reach, then deploy again",
     ),
     _Symptom(
         "missing",
         ("no solution found", "not found in the package registry", "no matching"),
-        "the package index does not offer what the lock names",
-        "the index is a partial mirror, or has nothing for this host's Python",
+        "the package index lacks packages of the lock",
+        "the index is a partial mirror, or has no files for this host's Python",
         "set index_url: to a complete index",
     ),
 )
 
 
 def is_network(result: Result) -> bool:
-    """Whether trying again may help."""
-    found = _match(result)
-    return found is not None and found.name == NETWORK
+    """Whether a retry may help."""
+    symptom = _match(result)
+    return symptom is not None and symptom.name == NETWORK
 
 
 def explain(result: Result, space: str) -> Failure:
-    """The failure to raise for a uv that failed. ``space`` says what was free, and is told where that matters."""
-    found = _match(result)
-    if found is None:
+    """The failure for a failed uv. ``space``: free disk space, shown where it matters."""
+    symptom = _match(result)
+    if symptom is None:
         return CommandFailed(result)
-    detail = f"{result.tail}\n{space}" if found.name == SPACE else result.tail
-    return Failure(found.reason, found.cause, found.fix, detail)
+    detail = f"{result.tail}\n{space}" if symptom.name == SPACE else result.tail
+    return Failure(symptom.reason, symptom.cause, symptom.fix, detail)
 
 
 def _match(result: Result) -> Optional[_Symptom]:
-    said = (result.err + result.out).lower()
-    return next((symptom for symptom in SYMPTOMS if any(text in said for text in symptom.texts)), None)
+    output = (result.err + result.out).lower()
+    return next((symptom for symptom in SYMPTOMS if any(text in output for text in symptom.texts)), None)

@@ -1,4 +1,4 @@
-"""Running uv on the host: nothing of its users' configuration comes into play, and the network gets three chances."""
+"""Running uv on the host: without users' configuration, and with retries for network errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Environment = Mapping[str, Union[str, Secret]]
 
 
 def environment(host: Reader, cache: str, ca_file: str = "") -> dict[str, Union[str, Secret]]:
-    """All that uv may know. ``cache`` is its cache directory, ``ca_file`` as in PythonEnv."""
+    """uv's environment variables. ``cache``: its cache directory. ``ca_file``: as in PythonEnv."""
     chosen: dict[str, Union[str, Secret]] = {
         "HOME": cache,
         "UV_CACHE_DIR": cache,
@@ -33,7 +33,7 @@ def environment(host: Reader, cache: str, ca_file: str = "") -> dict[str, Union[
 
 
 def run(host: System, uv: str, arguments: Sequence[str], known: Environment, stdin: str = "") -> None:
-    """Run uv; again when the network failed. Raises CommandFailed with uv's own words."""
+    """Run uv, again after network errors. Raises CommandFailed with uv's output."""
     from encamp.resources.python.uv_errors import is_network
 
     argv = [*_dies_with_us(host), expand(host, uv), *arguments, "--no-config", "--no-progress", "--color", "never"]
@@ -44,12 +44,12 @@ def run(host: System, uv: str, arguments: Sequence[str], known: Environment, std
         except CommandFailed as failed:
             if attempt == TRIES or not is_network(failed.result):
                 raise
-        host.progress(f"the network did not answer; try {attempt + 1} of {TRIES}")
+        host.progress(f"network error; try {attempt + 1} of {TRIES}")
         time.sleep(3 * attempt)
     raise Failure("uv was not tried")
 
 
 def _dies_with_us(host: Reader) -> tuple[str, ...]:
-    """A prefix that ends uv with the agent: a uv left over would write into what the next run makes anew."""
+    """A command prefix that kills uv when the agent dies: it would otherwise write into the next run's environment."""
     setpriv = host.which("setpriv")
     return (setpriv, "--pdeathsig", "KILL") if setpriv else ()

@@ -1,4 +1,4 @@
-"""The uv program at a path of its own, pinned by hash. Neither pip nor python3-venv is needed on the host."""
+"""The uv program, pinned by hash. The host needs neither pip nor python3-venv."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MODE = 0o755
 
 @kind
 class UvTool(Resource):
-    """The uv binary of one pinned version, taken from its wheel and proven by hash.
+    """The uv binary of one pinned version, from its wheel, verified by hash.
 
-    path: where the binary goes, such as /opt/encamp/uv/0.13.9/uv; ``~/`` is the user's home.
+    path: of the binary, such as /opt/encamp/uv/0.13.9/uv; ``~/`` is the user's home.
     version: the uv release.
     wheels: (platform, wheel file name, sha256) for each platform; a platform is machine-system, such as
         x86_64-linux-gnu, aarch64-linux-gnu, x86_64-darwin, aarch64-darwin.
-    index_url: simple index to fetch the wheel from; a Secret when it holds credentials.
-    ca_file: PEM file on the host that proves the index; empty for the system's trust store.
+    index_url: simple index to fetch the wheel from; a Secret if it contains credentials.
+    ca_file: PEM file on the host with the index's CA; empty for the system's trust store.
     wheel: the wheel for the host's platform, sent by the controller instead of fetched from the index.
     """
 
@@ -34,15 +34,15 @@ class UvTool(Resource):
     wheel: Optional[Union[Blob, bytes]] = None
 
     def check(self, host: Reader) -> list[Change]:
-        """Cheap: the size and the wheel's hash stand in a file beside the binary; 50 MB are not hashed at each run."""
+        """Cheap: size and wheel's hash are in a file beside the binary, so that 50 MB are not hashed in each run."""
         path = expand(host, self.path)
-        found = host.stat(path)
-        if found is None:
+        stat = host.stat(path)
+        if stat is None:
             return [Change("uv", "", self.version)]
-        if found.kind != "file" or self._recorded(host, path) != found.size:
+        if stat.kind != "file" or self._recorded(host, path) != stat.size:
             return [Change("uv", "unknown content", self.version)]
-        if found.mode != MODE:
-            return [Change("mode", f"{found.mode:04o}", f"{MODE:04o}")]
+        if stat.mode != MODE:
+            return [Change("mode", f"{stat.mode:04o}", f"{MODE:04o}")]
         return []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
@@ -57,11 +57,15 @@ class UvTool(Resource):
         if host.stat(parent) is None:
             host.mkdir(parent)
         host.write(path, binary, mode=MODE)
-        host.run([path, "--version"], cause="the binary does not run here", fix="is the path on a noexec mount?")
+        host.run(
+            [path, "--version"],
+            cause="the binary does not run on this host",
+            fix="check that the path is not on a noexec mount",
+        )
         host.write(_marker(path), f"{sha256} {len(binary)}\n")
 
     def _recorded(self, host: Reader, path: str) -> int:
-        """Size of the binary as written by us from one of the pinned wheels; -1 where that is not on record."""
+        """Recorded size of a binary that was written from one of the pinned wheels; -1 if there is none."""
         words = (host.read(_marker(path)) or b"").decode("utf-8", "replace").split()
         pinned = {sha256 for _, _, sha256 in self.wheels}
         return int(words[1]) if len(words) == 2 and words[0] in pinned and words[1].isdigit() else -1
@@ -82,8 +86,8 @@ class UvTool(Resource):
             return fetch(host, self.index_url, "uv", filename, sha256, ca_path(host, self.ca_file))
         assert isinstance(self.wheel, Blob), "bytes travel as a blob"
         if self.wheel.sha256 != sha256:
-            raise Failure(f"the wheel sent is not {filename}", "the controller sent another platform's wheel")
-        host.progress(f"taking uv {self.version} from the controller")
+            raise Failure(f"the received wheel is not {filename}", "the controller sent another platform's wheel")
+        host.progress(f"receiving uv {self.version} from the controller")
         return host.fetch(self.wheel)
 
 
@@ -92,7 +96,7 @@ def _marker(path: str) -> str:
 
 
 def _platform(host: Reader) -> str:
-    """machine-system of the host, in the words of ``UvTool.wheels``."""
+    """The host's platform, as in ``UvTool.wheels``."""
     system, _, machine = host.query(["uname", "-sm"]).out.strip().partition(" ")
     machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(machine, machine)
     return f"{machine}-{ {'Linux': 'linux-gnu', 'Darwin': 'darwin'}.get(system, system.lower()) }"
@@ -107,4 +111,4 @@ def _binary(wheel: bytes, filename: str) -> bytes:
         for member in archive.namelist():
             if member.endswith(".data/scripts/uv"):
                 return archive.read(member)
-    raise Failure(f"{filename} holds no uv program", "uv changed the layout of its wheels", "report it")
+    raise Failure(f"{filename} contains no uv program", "uv changed the layout of its wheels", "report it")

@@ -1,4 +1,4 @@
-"""Proof that a systemd unit stays up."""
+"""Verification that a systemd unit stays active."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from encamp.resources.systemd.unit_state import UnitState, unit_failure, unit_na
 class SystemdProbe(Resource):
     """A systemd unit has been active for a while without a restart.
 
-    ``unit``: its name. ``stable_seconds``: how long it must have been up. ``timeout``: seconds to wait for that before
-    the deploy fails with the unit's last journal lines.
+    ``unit``: its name. ``stable_seconds``: how long it must have been active. ``timeout``: seconds to wait for that
+    before the deploy fails with the unit's last journal lines.
     """
 
     changes_host: ClassVar[bool] = False
@@ -35,23 +35,23 @@ class SystemdProbe(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         name = unit_name(self.unit)
         first = unit_state(host, name).restarts
-        host.progress(f"waiting until {name} has been up for {self.stable_seconds:g} s")
+        host.progress(f"waiting until {name} has been active for {self.stable_seconds:g} s")
         state = host.wait_for(lambda: unit_state(host, name), self.timeout, self._decided)
         if not self._stable(state):
-            raise unit_failure(host, name, f"{name} does not stay up: {self._story(state, first)}")
+            raise unit_failure(host, name, f"{name} does not stay active: {self._history(state, first)}")
 
     def _stable(self, state: UnitState) -> bool:
         # systemd's times and Python's monotonic clock are both CLOCK_MONOTONIC.
         return state.active and _up(state) >= self.stable_seconds
 
     def _decided(self, state: UnitState) -> bool:
-        """Stable, or in a state that systemd will not leave by itself: waiting longer would teach nothing."""
+        """Stable, or in a state that systemd does not leave by itself: no need to wait longer."""
         return self._stable(state) or state.stopped
 
-    def _story(self, state: UnitState, first: int) -> str:
+    def _history(self, state: UnitState, first: int) -> str:
         restarts = max(state.restarts - first, 0)
-        again = f", after {restarts} restarts within {self.timeout:g} s" if restarts else ""
-        return f"{state}{again}"
+        suffix = f", after {restarts} restarts within {self.timeout:g} s" if restarts else ""
+        return f"{state}{suffix}"
 
 
 def _up(state: UnitState) -> float:

@@ -1,4 +1,4 @@
-"""Restart or reload a systemd unit when something it reads has changed."""
+"""Restarting or reloading a systemd unit when something it reads has changed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from encamp.resources.systemd.unit_state import boot_id, change_state, unit_stat
 
 @kind
 class Restart(HandlerResource):
-    """Restarts a systemd unit, unless it was started after the change already.
+    """Restarts a systemd unit, unless it was already started after the change.
 
-    ``unit``: the unit's name. A unit that is stopped is left to its Service; one that failed or is in a crash loop is
-    restarted, for the change may be the cure.
+    ``unit``: the unit's name. A stopped unit is left to its Service; one that failed or is in a crash loop is
+    restarted, since the change may be the fix.
     """
 
     unit: str
 
     def needed(self, host: Reader, mark: Mark) -> bool:
-        return _due(host, self.unit, mark)
+        return _is_needed(host, self.unit, mark)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         change_state(host, "restart", self.unit)
@@ -28,7 +28,7 @@ class Restart(HandlerResource):
 
 @kind
 class Reload(HandlerResource):
-    """Makes a systemd unit read its configuration again, unless it was started after the change already.
+    """Reloads a systemd unit, unless it was already started after the change.
 
     ``unit``: the unit's name; it must have an ExecReload. A unit that failed or is in a crash loop is restarted.
     """
@@ -36,19 +36,19 @@ class Reload(HandlerResource):
     unit: str
 
     def needed(self, host: Reader, mark: Mark) -> bool:
-        return _due(host, self.unit, mark)
+        return _is_needed(host, self.unit, mark)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         change_state(host, "reload" if unit_state(host, self.unit).active else "restart", self.unit)
 
 
-def _due(host: Reader, unit: str, mark: Mark) -> bool:
+def _is_needed(host: Reader, unit: str, mark: Mark) -> bool:
     """Whether ``unit`` still runs with what it read before ``mark``."""
     state = unit_state(host, unit)
     if state.broken:
         return True
     if state.stopped or boot_id(host) != mark.boot:
-        # Stopped: its Service starts it. Another boot: whatever runs now was started after the mark.
+        # Stopped: its Service starts it. Another boot: everything was started after the mark.
         return False
     # A unit that is just starting may have read the old settings, too.
     # When the start began, not when it ended: settings are read in between.

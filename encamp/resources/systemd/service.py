@@ -1,4 +1,4 @@
-"""A systemd unit's run state and start at boot."""
+"""Whether a systemd unit runs, and starts at boot."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Service(Resource):
         if state.load == "masked" and (self.running or self.enabled):
             raise Refused(
                 f"{self.name} is masked on this host",
-                "somebody forbade this unit to start",
-                f"if it may run: systemctl unmask {self.name}",
+                "an administrator masked it, so it cannot start",
+                f"to allow it: systemctl unmask {self.name}",
             )
         changes = []
         if state.enabled != self.enabled:
@@ -40,7 +40,9 @@ class Service(Resource):
         name = unit_name(self.name)
         state = unit_state(host, name)
         if not state.exists:
-            raise Failure(f"there is no unit {name} on this host", fix="declare its SystemdUnit or Package before it")
+            raise Failure(
+                f"unit {name} does not exist on this host", fix="declare its SystemdUnit or Packages before it"
+            )
         differs = {change.what for change in changes}
         if "enabled" in differs:
             self._enable(host, name, state)
@@ -52,7 +54,7 @@ class Service(Resource):
             raise Failure(
                 f"{name} cannot be enabled",
                 "its unit file has no [Install] section, so nothing can start it at boot",
-                "give it one (WantedBy=multi-user.target), or declare enabled: false",
+                "add one (WantedBy=multi-user.target), or declare enabled: false",
             )
         host.run(["systemctl", "enable" if self.enabled else "disable", "--", name])
 

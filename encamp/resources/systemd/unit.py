@@ -1,4 +1,4 @@
-"""A unit file of systemd, verified before it replaces the old one."""
+"""A systemd unit file, verified before it replaces the old one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from encamp.resources.systemd.unit_state import unit_state
 DIRECTORY = "/etc/systemd/system"
 LOADED = "loaded by systemd"
 VERIFY = ("systemd-analyze", "verify", "--man=no")
-# Older versions colour their lines even where no terminal reads them.
+# Older versions colour their output even without a terminal.
 PLAIN = {"SYSTEMD_LOG_COLOR": "0"}
 
 
@@ -21,8 +21,8 @@ PLAIN = {"SYSTEMD_LOG_COLOR": "0"}
 class SystemdUnit(Resource):
     """A unit file in /etc/systemd/system, verified before it replaces the old one and loaded by systemd.
 
-    ``name``: the unit's full name, such as prefect-server.service. ``content``: the whole file; the programs and users
-    it names must exist by then. ``ensure``: present, or absent (stop the unit with a Service first).
+    ``name``: the unit's full name, such as prefect-server.service. ``content``: the whole file; its programs and users
+    must already exist. ``ensure``: present, or absent (stop the unit with a Service first).
     """
 
     name: str
@@ -30,14 +30,14 @@ class SystemdUnit(Resource):
     ensure: str = "present"
 
     def check(self, host: Reader) -> list[Change]:
-        found = host.stat(self._path)
+        stat = host.stat(self._path)
         if self.ensure == "absent":
-            return [Change("file", "present", "absent")] if found else []
-        if found and found.kind == "symlink" and found.target == "/dev/null":
+            return [Change("file", "present", "absent")] if stat else []
+        if stat and stat.kind == "symlink" and stat.target == "/dev/null":
             raise Refused(
                 f"{self.name} is masked on this host",
-                "somebody forbade this unit to start",
-                f"if it may run: systemctl unmask {self.name}",
+                "an administrator masked it, so it cannot start",
+                f"to allow it: systemctl unmask {self.name}",
             )
         changes = self._file.check(host)
         if not changes and not _is_loaded(host, self.name):
@@ -69,7 +69,7 @@ class SystemdUnit(Resource):
 
 
 def _is_loaded(host: Reader, name: str) -> bool:
-    """Whether systemd knows the file as it is. A killed run may have left a new file that systemd never read."""
+    """Whether systemd has loaded the current file. A killed run may have left a new one that it never read."""
     if "@." in name:
         # A template is read when an instance starts; systemd does not show it.
         return True
@@ -78,9 +78,9 @@ def _is_loaded(host: Reader, name: str) -> bool:
 
 
 def verify_unit(host: System, name: str, text: str) -> None:
-    """Let ``systemd-analyze verify`` read the unit before it is installed. Raises Failure with its complaints.
+    """Run ``systemd-analyze verify`` on the unit before it is installed. Raises Failure with its messages.
 
-    systemd knows a unit by its file's name, so the candidate gets that name in a directory of its own.
+    systemd identifies a unit by its file's name, so the candidate has that name, in a temporary directory.
     """
     directory = f"/run/encamp-verify-{name}"
     candidate = f"{directory}/{name}"
@@ -93,52 +93,52 @@ def verify_unit(host: System, name: str, text: str) -> None:
         host.remove(directory)
     if complaints:
         raise Failure(
-            f"systemd refuses the new {name}: the old one stays",
+            f"systemd rejects the new {name}; the old one stays",
             complaints[0],
-            "correct the unit's template or settings; every program it names must be installed first",
+            "correct the unit's template or settings; its programs must be installed first",
             "\n".join(complaints),
         )
 
 
 def _complaints(host: Reader, name: str, candidate: str) -> list[str]:
-    """What systemd has against this unit itself. Mistakes in units that it pulls in are no reason to refuse it."""
+    """The messages about this unit itself. Errors in other units that it pulls in are ignored."""
     result = host.query([*VERIFY, "--recursive-errors=no", candidate], env=PLAIN)
     if "unrecognized option" in result.err:
-        # Before systemd 250 (Debian 11) it speaks of all units that it read.
+        # Before systemd 250 (Debian 11) the output covers all units that were read.
         result = host.query([*VERIFY, candidate], env=PLAIN)
     elif result.ok:
         return []
     lines = complaints_about(name, candidate, result.err)
     if not lines and not result.ok and name not in result.err:
         last = result.tail.rpartition("\n")[2]
-        host.note(f"systemd-analyze could not verify {name} ({last}): its start will tell")
+        host.note(f"systemd-analyze could not verify {name} ({last}); starting it will show whether it works")
     return lines
 
 
-def complaints_about(name: str, candidate: str, said: str) -> list[str]:
+def complaints_about(name: str, candidate: str, output: str) -> list[str]:
     """Those lines of ``systemd-analyze verify`` that concern the unit ``name``, whose new file is ``candidate``."""
-    # A template is verified as an instance of systemd's choosing: its name goes on after the @.
+    # A template is verified as an instance that systemd chooses: text follows the @.
     prefix = name.partition("@")[0] + "@" if "@." in name else f"{name}:"
-    lines = [line for line in said.splitlines() if line.startswith((candidate, prefix, f"Unit {name} "))]
+    lines = [line for line in output.splitlines() if line.startswith((candidate, prefix, f"Unit {name} "))]
     # "Failed to create x.service/start" is about a unit that x requires.
     return [line.replace(candidate, name) for line in lines if ": Failed to create " not in line]
 
 
 def check_accounts(host: Reader, name: str, text: str) -> None:
-    """``verify`` accepts users and groups that do not exist, and the start then fails. Raises Failure for those."""
+    """Raise Failure for users and groups that do not exist: ``verify`` accepts them, but the start would fail."""
     if re.search(r"^DynamicUser\s*=\s*(yes|true|on|1)\s*$", text, re.MULTILINE | re.IGNORECASE):
         return
     for database, account in _accounts(text):
         if host.query(["getent", database, account]).code == 2:
             kind = "user" if database == "passwd" else "group"
             raise Failure(
-                f"{name} names the {kind} {account}, who does not exist on this host: the old unit stays",
+                f"{name} uses the {kind} {account}, which does not exist on this host; the old unit stays",
                 fix=f"declare the {kind} before the unit",
             )
 
 
 def _accounts(text: str) -> Iterator[tuple[str, str]]:
-    """Users and groups named in a unit, as (getent database, name); specifiers such as %i are systemd's to fill in."""
+    """A unit's users and groups, as (getent database, name), without those with specifiers such as %i."""
     databases = {"User": "passwd", "Group": "group", "SupplementaryGroups": "group"}
     for key, value in re.findall(r"^(User|Group|SupplementaryGroups)\s*=\s*(.*?)\s*$", text, re.MULTILINE):
         yield from ((databases[key], word) for word in value.split() if "%" not in word)

@@ -1,4 +1,4 @@
-"""What systemd says of a unit, and the last lines of its journal: shared by all kinds that deal with units."""
+"""A unit's state and the last lines of its journal: shared by all kinds that manage units."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROPERTIES = (
     "ExecMainStatus",
 )
 SUFFIXES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice", "scope", "device")
-# What systemd.exec(5) means by the exit statuses it sets itself, for those an operator meets.
+# Exit statuses set by systemd itself, from systemd.exec(5).
 EXIT_STATUS = {
     200: "its working directory is missing or not accessible",
     203: "its program is missing or cannot be executed",
@@ -29,16 +29,16 @@ EXIT_STATUS = {
     209: "its standard output could not be set up",
     217: "its user does not exist",
     216: "its group does not exist",
-    226: "its sandbox could not be set up: a path that the unit names does not exist",
+    226: "its sandbox could not be set up: a path in the unit does not exist",
     238: "its state directory could not be set up",
 }
 RESULTS = {
-    "timeout": "it was not ready, or had not ended, within its time limit",
+    "timeout": "it did not start, or did not stop, within its timeout",
     "watchdog": "it stopped answering systemd's watchdog",
     "oom-kill": "the host ran out of memory and killed it",
-    "start-limit-hit": "it failed too often in a short time, so systemd gave up",
-    "resources": "systemd could not set it up: often an EnvironmentFile that is missing",
-    "protocol": "it exited without telling systemd that it was ready",
+    "start-limit-hit": "it failed too often in a short time, so systemd stopped restarting it",
+    "resources": "systemd could not set it up: often a missing EnvironmentFile",
+    "protocol": "it exited without notifying systemd that it was ready",
     "signal": "a signal killed it",
     "core-dump": "it crashed with a core dump",
 }
@@ -46,7 +46,7 @@ RESULTS = {
 
 @record
 class UnitState:
-    """A unit as ``systemctl show`` tells it.
+    """A unit's state from ``systemctl show``.
 
     ``begun`` and ``active_since`` are CLOCK_MONOTONIC seconds: when the last start began, and when the unit became
     active (0 when it never did). ``restarts`` counts automatic restarts only.
@@ -75,17 +75,17 @@ class UnitState:
 
     @property
     def stopped(self) -> bool:
-        """At rest. A unit that waits for its next automatic restart is neither active nor stopped."""
+        """Whether it is inactive or failed. A unit waiting for an automatic restart is neither active nor stopped."""
         return self.active_state in ("inactive", "failed")
 
     @property
     def broken(self) -> bool:
-        """Failed, or waiting to be restarted after a failure (a crash loop)."""
+        """Whether it failed, or waits to be restarted after a failure (a crash loop)."""
         return self.active_state == "failed" or "auto-restart" in self.sub_state
 
     @property
     def enabled(self) -> bool:
-        """Whether the unit starts at boot by links of its own (a generator's, as Debian's Postgres has, count)."""
+        """Whether the unit starts at boot through its own links (including a generator's, as for Debian's Postgres)."""
         return self.file_state in ("enabled", "enabled-runtime", "alias", "generated", "indirect")
 
     def __str__(self) -> str:
@@ -96,22 +96,22 @@ class UnitState:
         return self.active_state
 
     def why(self) -> str:
-        """The likely cause of a failure in plain words; empty when systemd knows none."""
+        """The cause of a failure according to systemd; empty if unknown."""
         if self.load_error:
             return self.load_error
         if self.result == "exit-code":
             known = EXIT_STATUS.get(self.exit_status)
-            return known or f"its program ended with exit status {self.exit_status}"
+            return known or f"its program exited with status {self.exit_status}"
         return RESULTS.get(self.result, "")
 
 
 def unit_name(unit: str) -> str:
-    """The full name of a unit: as systemctl does, a name without a known suffix is a service's."""
+    """The full name of a unit: a name without a known suffix is a service's, as for systemctl."""
     return unit if unit.rpartition(".")[2] in SUFFIXES else f"{unit}.service"
 
 
 def unit_state(host: Reader, unit: str) -> UnitState:
-    """Ask systemd about ``unit``, once a unit until something changes. Raises Failure where systemd does not answer."""
+    """The state of ``unit``, kept until something changes. Raises Failure when systemd does not answer."""
     name = unit_name(unit)
     return host.once(f"systemd:{name}", lambda: _show(host, name))
 
@@ -129,37 +129,37 @@ def _show(host: Reader, name: str) -> UnitState:
 
 
 def parse_show(text: str) -> UnitState:
-    """Read the ``Name=value`` lines of ``systemctl show``. What this systemd does not know counts as empty."""
-    found = dict(line.partition("=")[::2] for line in text.splitlines())
+    """Parse the ``Name=value`` lines of ``systemctl show``. Properties that this systemd lacks are empty."""
+    properties = dict(line.partition("=")[::2] for line in text.splitlines())
 
     def number(name: str) -> int:
-        value = found.get(name, "")
+        value = properties.get(name, "")
         return int(value) if value.isdigit() else 0
 
     return UnitState(
-        load=found.get("LoadState", ""),
-        file_state=found.get("UnitFileState", ""),
-        active_state=found.get("ActiveState", "inactive"),
-        sub_state=found.get("SubState", ""),
-        needs_reload=found.get("NeedDaemonReload") == "yes",
+        load=properties.get("LoadState", ""),
+        file_state=properties.get("UnitFileState", ""),
+        active_state=properties.get("ActiveState", "inactive"),
+        sub_state=properties.get("SubState", ""),
+        needs_reload=properties.get("NeedDaemonReload") == "yes",
         restarts=number("NRestarts"),
         begun=number("InactiveExitTimestampMonotonic") / 1e6,
         active_since=number("ActiveEnterTimestampMonotonic") / 1e6,
         main_pid=number("MainPID"),
-        result=found.get("Result", ""),
+        result=properties.get("Result", ""),
         exit_status=number("ExecMainStatus"),
         # A bus error's name, then its message.
-        load_error=found.get("LoadError", "").partition(" ")[2].strip('" '),
+        load_error=properties.get("LoadError", "").partition(" ")[2].strip('" '),
     )
 
 
 def boot_id(host: Reader) -> str:
-    """The kernel's name for this boot."""
+    """The kernel's id of this boot."""
     return (host.read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()
 
 
 def journal_tail(host: Reader, unit: str, lines: int = 20) -> str:
-    """The last ``lines`` lines that ``unit``, or systemd about it, logged; empty where they cannot be read."""
+    """The last ``lines`` lines that ``unit``, or systemd about it, logged; empty if they cannot be read."""
     result = host.query(["journalctl", "-u", unit_name(unit), "-n", str(lines), "--no-pager", "-q", "-o", "cat"])
     return result.out.strip() if result.ok else ""
 
@@ -167,7 +167,7 @@ def journal_tail(host: Reader, unit: str, lines: int = 20) -> str:
 def change_state(host: System, verb: str, unit: str) -> None:
     """Run ``systemctl verb unit`` (start, stop, restart, reload). Raises Failure with the unit's journal.
 
-    A unit that failed before gets a clean slate first: its start limit would refuse the new start.
+    The failed state of a unit is reset first: its start limit would prevent the new start.
     """
     name = unit_name(unit)
     if verb != "stop" and unit_state(host, name).broken:
@@ -177,22 +177,22 @@ def change_state(host: System, verb: str, unit: str) -> None:
     except CommandFailed as failed:
         raise unit_failure(host, name, f"{name} did not {verb}", failed.result.tail) from failed
     if verb != "stop" and unit_state(host, name).broken:
-        # For most types of unit systemctl is content once the process exists.
-        raise unit_failure(host, name, f"{name} failed as soon as it was started")
+        # For most types of unit systemctl succeeds once the process exists.
+        raise unit_failure(host, name, f"{name} failed right after it started")
 
 
 def clear_failure(host: System, unit: str) -> None:
-    """Forget that a unit failed, so that its start limit starts anew."""
+    """Reset a unit's failed state and its start limit."""
     try:
         host.run(["systemctl", "reset-failed", "--", unit])
     except CommandFailed:
-        # The unit left the failed state, or memory, in the meantime: there is nothing to forget.
+        # The unit is no longer failed, or no longer loaded.
         return
 
 
-def unit_failure(host: Reader, unit: str, reason: str, said: str = "") -> Failure:
-    """A Failure about ``unit`` with the likely cause and its last journal lines; ``said`` is systemctl's own output."""
+def unit_failure(host: Reader, unit: str, reason: str, output: str = "") -> Failure:
+    """A Failure about ``unit`` with the likely cause and its last journal lines; ``output`` is systemctl's own."""
     journal = journal_tail(host, unit)
-    cause = _show(host, unit).why() or said.partition("\n")[0]
-    fix = f"read its journal; more than stands here: journalctl -u {unit} -e"
-    return Failure(reason, cause, fix, journal or said)
+    cause = _show(host, unit).why() or output.partition("\n")[0]
+    fix = f"read the rest of its journal: journalctl -u {unit} -e"
+    return Failure(reason, cause, fix, journal or output)

@@ -10,7 +10,7 @@ from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
 from roles.prefect.kinds.installs import Installed, installed
 from roles.prefect.kinds.memory import note_once
-from roles.prefect.kinds.releases import version_key
+from roles.prefect.kinds.releases import DEPLOYMENTS, FLOW_RUNS, TASK_RUNS, mismatch, older, version_key
 
 #: Seconds that the question for the server's release may take.
 TIMEOUT = 5.0
@@ -21,10 +21,9 @@ class ClientPrefect(Resource):
     """Tells which Prefect this user has and whether it fits the server; refuses where none can work. Changes nothing.
 
     ``server_version`` is the server's release; where it is empty, ``api_url`` is asked (with ``auth``, ``ca_file``).
-    ``refused``: (client from, server before, what happens) for each pair that was seen to fail. ``auth_since`` is the
-    first release whose client can send user and password, ``csrf_since`` the first that sends CSRF tokens, where the
-    server asks for them. ``same`` says that the releases must be equal: clients that write to the server's own
-    database. ``brings`` is the release that encamp installs for this user before this step.
+    ``auth_since`` is the first release whose client can send user and password, ``csrf_since`` the first that sends
+    CSRF tokens, where the server asks for them. ``same`` says that the releases must be equal: clients that write to
+    the server's own database. ``brings`` is the release that encamp installs for this user before this step.
     """
 
     name: str
@@ -32,7 +31,6 @@ class ClientPrefect(Resource):
     api_url: str = ""
     auth: Optional[Secret] = None
     ca_file: str = ""
-    refused: tuple[tuple[str, str, str], ...] = ()
     auth_since: str = ""
     csrf_since: str = ""
     same: bool = False
@@ -55,6 +53,11 @@ class ClientPrefect(Resource):
             note_once(self, host, f"Prefect {one.version} in {one.path}{verdict}")
         return []
 
+    @property
+    def _asks(self) -> bool:
+        """Whether the server asks for user and password."""
+        return self.auth is not None
+
     def _asked(self, host: Reader) -> str:
         """The server's release by its own word; empty where it does not say."""
         api = Api(self.api_url, self.auth, self.ca_file)
@@ -66,24 +69,24 @@ class ClientPrefect(Resource):
 
     def _problem(self, client: str, server: str) -> str:
         """Why a client of this release cannot work with the server; empty where it can."""
-        if self.auth_since and _older(client, self.auth_since):
+        if self.auth_since and older(client, self.auth_since):
             return f"it asks for user and password, which clients before {self.auth_since} cannot send"
-        if self.csrf_since and _older(client, self.csrf_since):
+        if self.csrf_since and older(client, self.csrf_since):
             return f"it asks for CSRF tokens, which clients before {self.csrf_since} do not send"
         if self.same and server and version_key(client) != version_key(server):
             return f"it has {server}, and those who write to one database must have the same release"
-        for since, before, symptom in self.refused if server else ():
-            if not _older(client, since) and _older(server, before):
-                return f"it has {server}: {symptom}"
-        return ""
+        found = mismatch(client, server, FLOW_RUNS, auth=self._asks) if server else None
+        return f"it has {server}: {found.symptom}" if found else ""
 
     def _remark(self, client: str, server: str) -> str:
         if not server or version_key(client) == version_key(server):
             return ""
-        if _older(server, client):
+        found = mismatch(client, server, TASK_RUNS, DEPLOYMENTS, auth=self._asks)
+        if found:
+            age = "newer" if older(server, client) else "older"
+            return f": {age} than the server ({server}): {found}"
+        if older(server, client):
             return f": newer than the server ({server}); upgrade the server first, a newer client may be refused (422)"
-        if version_key(client)[0] < version_key(server)[0]:
-            return f": a generation older than the server ({server}); its flows run, upgrade it when you can"
         return ""
 
     def _refused(self, one: Installed, problem: str, server: str) -> Refused:
@@ -92,9 +95,5 @@ class ClientPrefect(Resource):
             f"Prefect {one.version} in {one.path} cannot work with this server: {problem}",
             "",
             f"install {release} for this user (`fab configure-client --install` does it beside what is there)"
-            + ("" if self.same or not _older(server or "0", one.version) else ", or upgrade the server first"),
+            + ("" if self.same or not older(server or "0", one.version) else ", or upgrade the server first"),
         )
-
-
-def _older(one: str, other: str) -> bool:
-    return version_key(one) < version_key(other)

@@ -13,19 +13,23 @@ if TYPE_CHECKING:
 
 @record
 class Target:
-    """What was asked. ``place`` is host and port for people; ``keeper`` the inventory's name of the host that keeps the
-    database (empty: encamp does not manage it)."""
+    """What was asked. ``place`` is host and port for people; ``database_host`` the inventory's name of the host that
+    keeps the database (empty: encamp does not manage it)."""
 
     place: str
     user: str
     database: str
     tls: str
-    keeper: str = ""
+    database_host: str = ""
 
     @property
     def deploy(self) -> str:
         """What makes the database right where encamp keeps it; empty where it does not."""
-        return f"run `fab -H {self.keeper} deploy` (or `fab deploy`), which sets that up" if self.keeper else ""
+        return (
+            f"run `fab -H {self.database_host} deploy` (or `fab deploy`), which sets that up"
+            if self.database_host
+            else ""
+        )
 
 
 @record
@@ -72,7 +76,7 @@ def _name(report: Report, target: Target) -> Fault:
         f"this host cannot resolve the database's name {host}",
         "the name is wrong, or this host's name servers do not know it",
         f"try `getent hosts {host}` here; give an address in its place"
-        + (f" (postgres_address of {target.keeper})" if target.keeper else ""),
+        + (f" (postgres_address of {target.database_host})" if target.database_host else ""),
     )
 
 
@@ -86,7 +90,7 @@ def _port(report: Report, target: Target) -> Fault:
     reason = f"no answer from {target.place}: {report.text or report.kind}"
     cause = "a firewall on the way drops the packets, or the address is wrong"
     return Fault(
-        reason, cause, "" if target.keeper else "let this host through to that port (firewall, security group)"
+        reason, cause, "" if target.database_host else "let this host through to that port (firewall, security group)"
     )
 
 
@@ -119,8 +123,8 @@ def _no_entry(report: Report, target: Target) -> Fault:
     seen = re.search(r'for host "([^"]+)"', report.text)
     address = seen[1] if seen else "this host"
     reason = f"Postgres at {target.place} lets nobody in from {address} as {target.user} to {target.database}"
-    if target.keeper:
-        fix = f"set database_client_address: {address} for this server, then deploy {target.keeper} and it"
+    if target.database_host:
+        fix = f"set database_client_address: {address} for this server, then deploy {target.database_host} and it"
         return Fault(reason, "its pg_hba.conf has no entry for that address", fix)
     cause = "its pg_hba.conf has no entry for that address"
     if target.tls == "off":

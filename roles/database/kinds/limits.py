@@ -65,7 +65,11 @@ def _budget(facts: Mapping[str, Any], target: Target, connections: int) -> Optio
     limit, what = _limit(facts)
     if connections <= limit:
         return None
-    raise_it = f"set postgres_max_connections for {target.keeper}" if target.keeper else f"raise {what.split(' = ')[0]}"
+    raise_it = (
+        f"set postgres_max_connections for {target.database_host}"
+        if target.database_host
+        else f"raise {what.split(' = ')[0]}"
+    )
     return Fault(
         f"Prefect's processes may open {connections} connections at {target.place}, and {what} leaves them {limit}",
         "each process may open its whole pool and its overflow",

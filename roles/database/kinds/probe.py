@@ -22,8 +22,8 @@ class DatabaseProbe(Resource):
 
     ``url`` is the connection URL as the server gets it, ``dsn`` the same for its driver alone; ``host`` (empty: no one
     address) and ``port`` are in it. ``python`` is the interpreter of Prefect's environment, ``as_user`` the service's
-    user. ``user`` and ``database`` are told to people; ``keeper`` is the host of the inventory that keeps the database
-    (empty: encamp does not manage it). ``tls`` is off, prefer, require or verify, with ``ca_file``,
+    user. ``user`` and ``database`` are for texts; ``database_host`` is the host of the inventory that keeps the
+    database (empty: encamp does not manage it). ``tls`` is off, prefer, require or verify, with ``ca_file``,
     ``cert_file``, ``key_file`` and ``check_hostname``. ``connections`` is how many may be open at once by all processes
     that share the server; ``version`` the least one as Postgres counts them (140009; 0: any).
 
@@ -41,7 +41,7 @@ class DatabaseProbe(Resource):
     as_user: str = ""
     user: str = ""
     database: str = ""
-    keeper: str = ""
+    database_host: str = ""
     tls: str = "prefer"
     ca_file: str = ""
     cert_file: str = ""
@@ -62,7 +62,7 @@ class DatabaseProbe(Resource):
 
         host.progress(f"asking the database at {self._place}")
         report = self._ask(host)
-        target = faults.Target(self._place, self.user, self.database, self.tls, self.keeper)
+        target = faults.Target(self._place, self.user, self.database, self.tls, self.database_host)
         fault = faults.fault_of(report, target)
         if fault:
             raise Failure(fault.reason, fault.cause, fault.fix, f"{report.code} {report.kind}: {report.text}".strip())

@@ -1,53 +1,57 @@
-"""The looks at a server through its API, with the client's own credentials: auth, version, CSRF, UI, service."""
+"""The checks at a server through its API, with the client's own credentials: auth, version, CSRF, UI, service."""
 
 from __future__ import annotations
 
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-from roles.doctor.kinds.api_target import LISTENED_ON, OWN, TIMEOUT, Case, clock_ahead, json_of
-from roles.doctor.kinds.findings import Finding, Look, fail, failed, ok, warn
-from roles.doctor.kinds.route import see_name, see_path, see_port
-from roles.doctor.kinds.skew import KNOWS_CSRF, skew
-from roles.doctor.kinds.tls import see_tls
-from roles.doctor.kinds.websocket import see_events_in, see_events_out
+from roles.doctor.kinds.api_target import LISTENED_ON, OWN, TIMEOUT, ApiTarget, clock_ahead, json_of
+from roles.doctor.kinds.findings import Check, Finding, fail, failed, ok, warn
+from roles.doctor.kinds.late_runs import causes
+from roles.doctor.kinds.paused_deployments import paused_note
+from roles.doctor.kinds.route import check_name, check_path, check_port
+from roles.doctor.kinds.tls import check_tls
+from roles.doctor.kinds.websocket import check_events_in, check_events_out
 from roles.prefect.kinds.api import Problem, problem_of
-from roles.prefect.kinds.releases import READY_SINCE, version_key
+from roles.prefect.kinds.releases import CSRF_SINCE, DEPLOYMENTS, READY_SINCE, TASK_RUNS, WORKERS, mismatch, older
 
 #: Seconds that the clocks of client and server may differ.
 CLOCK_WARN, CLOCK_FAIL = 5.0, 60.0
 CLOCK_CAUSE = "one of the two is not synchronized: runs look early or late, logs are out of order, certificates invalid"
 #: Seconds after which a due run that is not even marked late shows that the background services stand still.
 STALLED = 180
+NEWER = "the client is newer than the server; a server must be at least as new as every client"
+OLDER = "this client is too old for what the server asks of it"
+UPGRADE = "upgrade the server (prefect_version, then `fab deploy`), or give this client the server's release"
 
 
-def see_auth(case: Case) -> Optional[Finding]:
+def check_auth(target: ApiTarget) -> Optional[Finding]:
     """The server lets this client in."""
-    answer = case.call("GET", "admin/version")
+    answer = target.call("GET", "admin/version")
     if answer.status == 200:
-        case.server_version = str(json_of(answer))
-        asks = case.call("GET", "admin/version", bare=True).status == 401
+        target.server_version = str(json_of(answer))
+        asks = target.call("GET", "admin/version", bare=True).status == 401
         if asks:
             return ok("user and password are accepted")
-        return ok("the server asks for no user and password" + (", this client sends some" if case.headers() else ""))
+        return ok("the server asks for no user and password" + (", this client sends some" if target.headers() else ""))
     if answer.status == 401:
-        return fail("the server answers 401 Unauthorized", *_unauthorized(case))
-    return failed(problem_of(answer, "GET", f"{case.url.rstrip('/')}/admin/version") or Problem("no answer"))
+        return fail("the server answers 401 Unauthorized", *_unauthorized(target))
+    return failed(problem_of(answer, "GET", f"{target.url.rstrip('/')}/admin/version") or Problem("no answer"))
 
 
-def _unauthorized(case: Case) -> tuple[str, str]:
+def _unauthorized(target: ApiTarget) -> tuple[str, str]:
     """Why, and what to do: missing, wrong, a key of Prefect Cloud, or a client that cannot."""
-    if not case.can_authenticate:
+    if not target.can_authenticate:
         return (
-            f"Prefect {case.version} clients cannot authenticate at all; it came with 3.1.8",
+            f"Prefect {target.version} clients cannot authenticate at all; it came with 3.1.8",
             "upgrade this client, or let the server be without auth (auth: off) behind allowed_sources",
         )
-    if case.headers().get("Authorization", "").startswith("Bearer"):
+    if target.headers().get("Authorization", "").startswith("Bearer"):
         return (
-            f"a key of Prefect Cloud is sent instead of user and password: PREFECT_API_KEY, set by {case.key_where}",
-            "remove PREFECT_API_KEY there" + ("" if case.auth else ", and set PREFECT_API_AUTH_STRING"),
+            f"a key of Prefect Cloud is sent instead of user and password: PREFECT_API_KEY, set by {target.key_where}",
+            "remove PREFECT_API_KEY there" + ("" if target.auth else ", and set PREFECT_API_AUTH_STRING"),
         )
-    if case.auth is None:
+    if target.auth is None:
         return (
             "this client has no user and password: PREFECT_API_AUTH_STRING is not set",
             "run `fab configure-client`, or give the profile the server's PREFECT_SERVER_API_AUTH_STRING",
@@ -58,29 +62,33 @@ def _unauthorized(case: Case) -> tuple[str, str]:
     )
 
 
-def see_version(case: Case) -> Optional[Finding]:
+def check_version(target: ApiTarget) -> Optional[Finding]:
     """The server is at least as new as the client."""
-    if not case.version:
-        return ok(f"the server is Prefect {case.server_version}; no client is installed here")
-    found = skew(case.version, case.server_version)
-    text = f"client {case.version}, server {case.server_version}"
-    if found.refused:
-        return fail(f"{text}: {found.symptom}", found.cause, found.fix)
-    return warn(text, found.cause, found.fix) if found.cause else ok(text)
+    if not target.version:
+        return ok(f"the server is Prefect {target.server_version}; no client is installed here")
+    text = f"client {target.version}, server {target.server_version}"
+    newer = older(target.server_version, target.version)
+    cause, fix = (NEWER, UPGRADE) if newer else (OLDER, f"install {target.server_version} for this client")
+    others = (TASK_RUNS,) if WORKERS in target.work else (TASK_RUNS, DEPLOYMENTS)
+    for work, say in ((target.work, fail), (others, warn)):
+        found = mismatch(target.version, target.server_version, *work, auth=target.auth is not None)
+        if found:
+            return say(f"{text}: {found}", cause, fix)
+    return warn(text, cause, fix) if newer else ok(text)
 
 
-def see_csrf(case: Case) -> Optional[Finding]:
+def check_csrf(target: ApiTarget) -> Optional[Finding]:
     """Where the server asks for CSRF tokens, the client sends them."""
-    answer = case.call("POST", "flow_runs/filter", {"limit": 1})
+    answer = target.call("POST", "flow_runs/filter", {"limit": 1})
     if answer.status != 403 or b"CSRF" not in answer.body:
         return None
-    if case.version and version_key(case.version) < KNOWS_CSRF:
+    if target.version and older(target.version, CSRF_SINCE):
         return fail(
             "the server asks for CSRF tokens: 403 Missing CSRF token",
-            f"Prefect {case.version} clients know none; they came with 2.16.5",
+            f"Prefect {target.version} clients know none; they came with {CSRF_SINCE}",
             "upgrade this client, or turn CSRF protection off at the server",
         )
-    if case.csrf_off:
+    if target.csrf_off:
         return fail(
             "the server asks for CSRF tokens: 403 Missing CSRF token",
             "this client was told not to send them: PREFECT_CLIENT_CSRF_SUPPORT_ENABLED is false",
@@ -89,67 +97,70 @@ def see_csrf(case: Case) -> Optional[Finding]:
     return ok("the server asks for CSRF tokens, this client sends them")
 
 
-def see_ui(case: Case) -> Optional[Finding]:
+def check_ui(target: ApiTarget) -> Optional[Finding]:
     """The UI tells browsers an address of the API that can be used from here."""
-    answer = case.host.http("GET", f"{case.base}/ui-settings", None, {}, TIMEOUT, case.ca_file)
+    answer = target.host.http("GET", f"{target.base}/ui-settings", None, {}, TIMEOUT, target.ca_file)
     found = json_of(answer)
     if answer.status != 200 or not isinstance(found, dict):
         return None  # this server has no UI
     told = str(found.get("api_url") or "")
-    if told.startswith("/") or told.rstrip("/") == case.url.rstrip("/"):
+    if told.startswith("/") or told.rstrip("/") == target.url.rstrip("/"):
         return ok(f"the UI tells browsers to use {told}")
     name = urlsplit(told).hostname or ""
     said = f"the UI tells browsers to use {told or 'no address'}"
-    fix = f"set public_url for the server, then `fab -H {case.server} deploy` (it sets PREFECT_UI_API_URL)"
-    if name in LISTENED_ON or (name in OWN and not case.near):
+    fix = f"set public_url for the server, then `fab -H {target.server} deploy` (it sets PREFECT_UI_API_URL)"
+    if name in LISTENED_ON or (name in OWN and not target.near):
         return fail(said, f"{name} is no address that a browser elsewhere can reach: the UI stays empty", fix)
-    if not case.healthy(told):
+    if not target.healthy(told):
         return fail(said, "that address does not answer here: the UI says `Can't connect to Server API`", fix)
     return ok(said)
 
 
-def see_service(case: Case) -> Optional[Finding]:
+def check_service(target: ApiTarget) -> Optional[Finding]:
     """The database behind it answers, and a real POST works: health is true on servers where every POST fails."""
-    ready = case.call("GET", "ready")
-    known = version_key(case.server_version) >= READY_SINCE
-    problem = problem_of(ready, "GET", f"{case.url}/ready") if known or ready.status != 404 else None
+    ready = target.call("GET", "ready")
+    known = not older(target.server_version, READY_SINCE)
+    problem = problem_of(ready, "GET", f"{target.url}/ready") if known or ready.status != 404 else None
     if problem is None:
-        answer = case.api.call(case.host, "POST", "flow_runs/filter", {"limit": 1}, timeout=TIMEOUT)
-        problem = problem_of(answer, "POST", f"{case.url}/flow_runs/filter")
+        answer = target.api.call(target.host, "POST", "flow_runs/filter", {"limit": 1}, timeout=TIMEOUT)
+        problem = problem_of(answer, "POST", f"{target.url}/flow_runs/filter")
     return failed(problem) if problem else ok("ready, and a query is answered")
 
 
-def see_schedules(case: Case) -> Optional[Finding]:
+def check_schedules(target: ApiTarget) -> Optional[Finding]:
     """The background services do their work: what is due is marked late within seconds, if nobody takes it."""
-    stalled = _count(case, "Scheduled", STALLED)
+    stalled = _count(target, "Scheduled", STALLED)
     if stalled:
         return fail(
             f"{stalled} flow runs are due since {STALLED // 60} minutes, and were not even marked late",
             "the server's background services do not run (--no-services, or they hang)",
             "start `prefect server services start`, or restart the server",
         )
-    late = _count(case, "Late", 0)
-    if late:
-        return warn(f"{late} flow runs are late", "no worker takes them", "look at the workers of their work pool")
-    return ok("nothing is late") if late is not None else None
+    late = _count(target, "Late", 0)
+    if late is None:
+        return None
+    text = "; ".join(filter(None, (f"{late} flow runs are late" if late else "nothing is late", paused_note(target))))
+    if not late:
+        return ok(text)
+    found = causes(target)
+    return warn(text, "; ".join(why for why, _ in found), "; ".join(fix for _, fix in found))
 
 
-def _count(case: Case, state: str, age: int) -> Optional[int]:
+def _count(target: ApiTarget, state: str, age: int) -> Optional[int]:
     """How many runs are in a state by its name, and due since ``age`` seconds; None where it cannot be asked."""
     import datetime
 
-    before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=age + clock_ahead(case))
+    before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=age + clock_ahead(target))
     chosen: dict[str, Any] = {"state": {"name": {"any_": [state]}}}
     if age:
         chosen["next_scheduled_start_time"] = {"before_": before.isoformat()}
-    answer = case.api.call(case.host, "POST", "flow_runs/count", {"flow_runs": chosen}, timeout=TIMEOUT)
-    found = json_of(answer)
-    return found if answer.status == 200 and isinstance(found, int) else None
+    found = target.ask("POST", "flow_runs/count", {"flow_runs": chosen})
+    return found if isinstance(found, int) else None
 
 
-def see_clock(case: Case) -> Optional[Finding]:
+def check_clock(target: ApiTarget) -> Optional[Finding]:
     """The clocks of this machine and the server agree, by the Date header of an answer."""
-    ahead = clock_ahead(case)
+    ahead = clock_ahead(target)
     if abs(ahead) < CLOCK_WARN:
         return ok("agrees with the server's")
     text = f"this machine is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server"
@@ -158,18 +169,18 @@ def see_clock(case: Case) -> Optional[Finding]:
 
 
 #: From the name to the clock. A look whose needs failed is told as not reached.
-LOOKS: tuple[Look[Case], ...] = (
-    Look("name", see_name),
-    Look("port", see_port, ("name",)),
-    Look("TLS", see_tls, ("port",)),
-    Look("path", see_path, ("port", "TLS")),
-    Look("auth", see_auth, ("path",)),
-    Look("version", see_version, ("auth",)),
-    Look("CSRF", see_csrf, ("auth",)),
-    Look("events in", see_events_in, ("auth",)),
-    Look("events out", see_events_out, ("auth",)),
-    Look("UI", see_ui, ("path",)),
-    Look("service", see_service, ("auth", "CSRF")),
-    Look("schedules", see_schedules, ("service",)),
-    Look("clock", see_clock, ("path",)),
+CHECKS: tuple[Check[ApiTarget], ...] = (
+    Check("name", check_name),
+    Check("port", check_port, ("name",)),
+    Check("TLS", check_tls, ("port",)),
+    Check("path", check_path, ("port", "TLS")),
+    Check("auth", check_auth, ("path",)),
+    Check("version", check_version, ("auth",)),
+    Check("CSRF", check_csrf, ("auth",)),
+    Check("events in", check_events_in, ("auth",)),
+    Check("events out", check_events_out, ("auth",)),
+    Check("UI", check_ui, ("path",)),
+    Check("service", check_service, ("auth", "CSRF")),
+    Check("schedules", check_schedules, ("service",)),
+    Check("clock", check_clock, ("path",)),
 )

@@ -8,11 +8,10 @@ from typing import Any, Mapping, Optional
 
 from encamp.resources.system import HttpAnswer, Reader
 from encamp.shared.secret import Secret
-from roles.doctor.kinds.network import Endpoint
-from roles.doctor.kinds.precedence import SENT_FIRST, since
-from roles.doctor.kinds.skew import KNOWS_AUTH
+from roles.doctor.kinds.precedence import SENT_FIRST
 from roles.prefect.kinds.api import Api
-from roles.prefect.kinds.releases import version_key
+from roles.prefect.kinds.endpoint import Endpoint
+from roles.prefect.kinds.releases import AUTH_SINCE, FLOW_RUNS, older, since
 
 TIMEOUT = 6.0
 #: Hosts in URLs that stand for every address, and for the machine itself.
@@ -21,13 +20,13 @@ OWN = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclasses.dataclass
-class Case:
+class ApiTarget:
     """A client and its way to the server.
 
     ``where`` says what set ``url``, ``version`` is the client's release. ``auth`` and ``key`` are its own auth string
     and Cloud key (``key_where``: what set it). ``ca_file`` is the file its HTTP client trusts; ``insecure``: it checks
     no certificates. ``csrf_off``: it was told not to send CSRF tokens. ``near``: it is on the server's own machine.
-    ``server_version`` is found out on the way.
+    ``work`` is what it is there for, by the names in ``releases``. ``server_version`` is found out on the way.
     """
 
     host: Reader
@@ -42,6 +41,7 @@ class Case:
     csrf_off: bool = False
     near: bool = False
     server: str = "SERVER"
+    work: tuple[str, ...] = (FLOW_RUNS,)
     server_version: str = ""
 
     @property
@@ -56,7 +56,7 @@ class Case:
     @property
     def can_authenticate(self) -> bool:
         """Whether a client of this release can send an auth string at all."""
-        return not self.version or version_key(self.version) >= KNOWS_AUTH
+        return not self.version or not older(self.version, AUTH_SINCE)
 
     def headers(self) -> Mapping[str, str]:
         """The credentials as the client sends them: one of the two, by its release."""
@@ -80,22 +80,27 @@ class Case:
         headers = {} if bare else self.headers()
         return self.host.http(method, f"{self.url.rstrip('/')}/{path}", body, headers, TIMEOUT, self.ca_file)
 
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON that the API answers; None where it refuses, or does not know what was asked."""
+        answer = self.api.call(self.host, method, path, body, timeout=TIMEOUT)
+        return json_of(answer) if answer.status in (200, 201) else None
 
-def clock_ahead(case: Case) -> float:
+
+def clock_ahead(target: ApiTarget) -> float:
     """Seconds that this machine's clock is ahead of the server's; 0 where that is not to be had. Kept."""
 
     def read() -> float:
         from email.utils import parsedate_to_datetime
 
         before = time.time()
-        answer = case.call("GET", "health")
+        answer = target.call("GET", "health")
         now = (before + time.time()) / 2
         try:
             return now - parsedate_to_datetime(answer.headers["Date"]).timestamp() - 0.5
         except (KeyError, ValueError, TypeError):
             return 0.0
 
-    return case.host.once(f"doctor-clock {case.url}", read)
+    return target.host.once(f"doctor-clock {target.url}", read)
 
 
 def json_of(answer: HttpAnswer) -> Any:

@@ -12,7 +12,7 @@ MEBIBYTE = 1024 * 1024
 FULL, FILLING = 64, 512
 
 
-def see_disk(paths: Sequence[str]) -> Optional[Finding]:
+def check_disk(paths: Sequence[str]) -> Optional[Finding]:
     """The file systems of ``paths`` have room; a path that is not there yet counts for the nearest parent."""
     found = sorted({_room(path) for path in paths})
     worst, place = found[0]

@@ -6,7 +6,7 @@ from typing import Sequence
 
 from encamp.resources.base import Change, Resource
 from encamp.resources.system import Reader, System
-from roles.doctor.kinds.findings import Finding, Remedy
+from roles.doctor.kinds.findings import Finding, Fix
 from roles.prefect.kinds.memory import memory_of
 
 #: One mending may show what stood behind it; more than this many in a row is no diagnosis any more.
@@ -41,22 +41,22 @@ class Doctor(Resource):
                 host.progress(remedy.what)
                 remedy.apply(host)
                 made.add(remedy.what)
-                host.finding({"patient": self.patient, "fixed": remedy.what})
+                host.finding({"patient": self.subject, "fixed": remedy.what})
             if not due:
                 return
             memory["remedies"] = remedies(self.examine(host))
 
     @property
-    def patient(self) -> str:
+    def subject(self) -> str:
         """What is examined, as its host's report calls it; empty where the host is all."""
         return ""
 
 
-def remedies(found: Found) -> list[Remedy]:
+def remedies(found: Found) -> list[Fix]:
     """What may be done about the findings, in their order."""
     return [finding.remedy for _, finding in found if finding.remedy]
 
 
-def begin(host: Reader, patient: str, verdict: str) -> None:
-    """Begin a report: what was told of this patient before is outdated."""
-    host.finding({"patient": patient, "verdict": verdict})
+def start_report(host: Reader, subject: str, verdict: str) -> None:
+    """Begin a report: what was told of this subject before is outdated."""
+    host.finding({"patient": subject, "verdict": verdict})

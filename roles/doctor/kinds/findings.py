@@ -1,4 +1,4 @@
-"""A diagnosis: looks in an order, each told as it is made, and what a failed one makes impossible to tell.
+"""A diagnosis: checks in an order, each told as it is made, and what a failed one makes impossible to tell.
 
 The words of a finding: ``ok``, ``warn`` (works, but will not for long, or surprises), ``FAIL`` (the answer to "why does
 it not work"), and ``-`` for what cannot be told because something before it failed.
@@ -13,12 +13,12 @@ from encamp.resources.system import Reader, System
 from encamp.shared.record import record, replace
 from roles.prefect.kinds.api import Problem
 
-OK, WARN, FAIL, UNTOLD = "ok", "warn", "FAIL", "-"
+OK, WARN, FAIL, SKIPPED = "ok", "warn", "FAIL", "-"
 P = TypeVar("P")
 
 
 @record
-class Remedy:
+class Fix:
     """A mending that is safe to make unasked: what it does, and how. ``apply`` raises Failure."""
 
     what: str
@@ -34,7 +34,7 @@ class Finding:
     cause: str = ""
     fix: str = ""
     detail: str = ""
-    remedy: Optional[Remedy] = None
+    remedy: Optional[Fix] = None
 
 
 def ok(text: str) -> Finding:
@@ -47,56 +47,56 @@ def warn(text: str, cause: str = "", fix: str = "") -> Finding:
     return Finding(WARN, text, cause, fix)
 
 
-def fail(text: str, cause: str = "", fix: str = "", detail: str = "", remedy: Optional[Remedy] = None) -> Finding:
+def fail(text: str, cause: str = "", fix: str = "", detail: str = "", remedy: Optional[Fix] = None) -> Finding:
     """It does not work."""
     return Finding(FAIL, text, cause, fix, detail, remedy)
 
 
-def failed(problem: Problem, detail: str = "", remedy: Optional[Remedy] = None) -> Finding:
+def failed(problem: Problem, detail: str = "", remedy: Optional[Fix] = None) -> Finding:
     """A problem of the API as a finding."""
     return fail(problem.reason, problem.cause, problem.fix, detail, remedy)
 
 
 @record
-class Look(Generic[P]):
-    """One look at a patient, by name. It is not made where one of ``needs`` failed or was not made itself.
+class Check(Generic[P]):
+    """One look at a subject, by name. It is not made where one of ``needs`` failed or was not made itself.
 
-    ``see`` returns None where there is nothing to look at (no TLS in a plain URL).
+    ``run`` returns None where there is nothing to look at (no TLS in a plain URL).
     """
 
     name: str
-    see: Callable[[P], Optional[Finding]]
+    run: Callable[[P], Optional[Finding]]
     needs: tuple[str, ...] = ()
 
 
 def examine(
     host: Reader,
-    patient: P,
+    subject: P,
     who: str,
-    looks: Sequence[Look[P]],
-    remedy: Callable[[P, str, Finding], Optional[Remedy]],
+    checks: Sequence[Check[P]],
+    remedy: Callable[[P, str, Finding], Optional[Fix]],
 ) -> list[tuple[str, Finding]]:
-    """Make every look that can be made, and tell the controller of each. ``who`` names the patient on its host.
+    """Make every look that can be made, and tell the controller of each. ``who`` names the subject on its host.
 
     ``remedy`` says what may be done about a finding.
     """
     found: list[tuple[str, Finding]] = []
     closed: set[str] = set()
-    for look in looks:
-        blocked = [need for need in look.needs if need in closed]
-        finding = Finding(UNTOLD, "not reached") if blocked else _seen(look, patient)
+    for check in checks:
+        blocked = [need for need in check.needs if need in closed]
+        finding = Finding(SKIPPED, "not reached") if blocked else _result(check, subject)
         if finding is None:
             continue
-        if finding.status in (FAIL, UNTOLD):
-            closed.add(look.name)
+        if finding.status in (FAIL, SKIPPED):
+            closed.add(check.name)
         if finding.status in (FAIL, WARN) and finding.remedy is None:
-            finding = replace(finding, remedy=remedy(patient, look.name, finding))
-        found.append((look.name, finding))
-        tell(host, who, look.name, finding)
+            finding = replace(finding, remedy=remedy(subject, check.name, finding))
+        found.append((check.name, finding))
+        report(host, who, check.name, finding)
     return found
 
 
-def tell(host: Reader, who: str, name: str, finding: Finding) -> None:
+def report(host: Reader, who: str, name: str, finding: Finding) -> None:
     """Send a finding to the controller."""
     data = {"patient": who, "name": name, "status": finding.status, "text": finding.text}
     data.update(cause=finding.cause, fix=finding.fix, detail=finding.detail)
@@ -104,10 +104,10 @@ def tell(host: Reader, who: str, name: str, finding: Finding) -> None:
     host.finding({key: value for key, value in data.items() if value})
 
 
-def _seen(look: Look[P], patient: P) -> Optional[Finding]:
+def _result(check: Check[P], subject: P) -> Optional[Finding]:
     """What a look sees; one that could not be made is told, and never ends the diagnosis."""
     try:
-        return look.see(patient)
+        return check.run(subject)
     except Failure as failure:
         return fail(failure.reason, failure.cause, failure.fix, failure.detail)
     except OSError as error:

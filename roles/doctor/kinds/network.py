@@ -18,6 +18,7 @@ from typing import Any, Iterator, Mapping, Optional
 from urllib.parse import urlsplit
 
 from encamp.shared.record import record, replace
+from roles.prefect.kinds.endpoint import Endpoint
 
 CONNECT_SECONDS = 4.0
 ANSWER_SECONDS = 6.0
@@ -27,26 +28,9 @@ TEXT, CLOSE, PING = 1, 8, 9
 KEY_BYTES = 16
 
 
-@record
-class Endpoint:
-    """Where a URL leads: scheme, name and port."""
-
-    scheme: str
-    name: str
-    port: int
-
-    @classmethod
-    def of(cls, url: str) -> Endpoint:
-        """Raises ValueError for what is no http(s) URL."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no http:// or https:// address")
-        return cls(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
-
-
 def addresses(endpoint: Endpoint) -> list[str]:
     """The addresses of a name, the preferred first. Raises OSError."""
-    found = socket.getaddrinfo(endpoint.name, endpoint.port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
@@ -70,8 +54,7 @@ def same_server(one: str, other: str) -> bool:
         return True
     try:
         first, second = Endpoint.of(one), Endpoint.of(other)
-        paths = [url.rstrip("/").partition("://")[2].partition("/")[2] for url in (one, other)]
-        alike = (first.scheme, first.port) == (second.scheme, second.port) and len(set(paths)) == 1
+        alike = replace(first, host="") == replace(second, host="")
         return alike and bool(set(addresses(first)) & set(addresses(second)))
     except (OSError, ValueError):
         return False
@@ -79,7 +62,7 @@ def same_server(one: str, other: str) -> bool:
 
 def connect(endpoint: Endpoint, seconds: float = CONNECT_SECONDS) -> socket.socket:
     """A TCP connection. Raises OSError; TimeoutError where packets vanish."""
-    return socket.create_connection((endpoint.name, endpoint.port), timeout=seconds)
+    return socket.create_connection((endpoint.host, endpoint.port), timeout=seconds)
 
 
 @record
@@ -94,7 +77,7 @@ class Certificate:
 def certificate(endpoint: Endpoint, ca_file: str) -> Certificate:
     """The certificate, checked against ``ca_file`` ("": the system's authorities). Raises OSError (ssl.SSLError)."""
     context = ssl.create_default_context(cafile=ca_file or None)
-    with connect(endpoint) as plain, context.wrap_socket(plain, server_hostname=endpoint.name) as secured:
+    with connect(endpoint) as plain, context.wrap_socket(plain, server_hostname=endpoint.host) as secured:
         found: dict[str, Any] = secured.getpeercert() or {}
     issuer = {key: value for part in found.get("issuer", ()) for key, value in part}
     begins, expires = (ssl.cert_time_to_seconds(str(found[key])) for key in ("notBefore", "notAfter"))
@@ -153,7 +136,7 @@ def _stream(endpoint: Endpoint, ca_file: str) -> Iterator[socket.socket]:
             yield plain
             return
         context = ssl.create_default_context(cafile=ca_file or None)
-        with context.wrap_socket(plain, server_hostname=endpoint.name) as secured:
+        with context.wrap_socket(plain, server_hostname=endpoint.host) as secured:
             yield secured
 
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 import os
 import re
 from functools import cached_property
-from typing import Iterator, Mapping, Optional, Sequence, TypeVar
+from typing import Iterator, Mapping, Optional, Sequence
 
 from encamp.resources.system import Reader
 from encamp.shared.record import record, replace
 from roles.client.kinds.environment import toml_settings
 from roles.client.kinds.profile import edit as profile_edit
 from roles.client.kinds.profile.edit import InvalidToml
-from roles.prefect.kinds.releases import version_key
+from roles.prefect.kinds.releases import since
 from roles.prefect.kinds.user_environment import SESSION, Variable, assignments, exists, text_of
 
-T = TypeVar("T")
 ENVIRONMENT, DOTENV, OWN_TOML, PROJECT_TOML, PROFILE = (
     "environment",
     ".env",
@@ -27,8 +26,6 @@ ENVIRONMENT, DOTENV, OWN_TOML, PROJECT_TOML, PROFILE = (
     "pyproject.toml",
     "profile",
 )
-#: Stands for a release that is not known: later than every one in the tables.
-NEWEST = "999.0"
 #: What a client reads a setting from, the strongest first, from a release on.
 SOURCES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("2.0", (ENVIRONMENT, PROFILE)),
@@ -53,15 +50,6 @@ UNKNOWN_NAME_BREAKS: tuple[tuple[str, bool], ...] = (("2.0", True), ("3.0", Fals
 SENT_FIRST: tuple[tuple[str, str], ...] = (("2.0", "PREFECT_API_KEY"), ("3.4", "PREFECT_API_AUTH_STRING"))
 EPHEMERAL = ("PREFECT_SERVER_EPHEMERAL_ENABLED", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE")
 DEFAULT = "default"
-
-
-def since(table: Sequence[tuple[str, T]], version: str) -> T:
-    """The row of a table that counts for a release; the first where it is older than all."""
-    found = table[0][1]
-    for first, value in table:
-        if version_key(version or NEWEST) >= version_key(first):
-            found = value
-    return found
 
 
 @record
@@ -106,7 +94,7 @@ class ClientSettings:
 
     @cached_property
     def profiles_path(self) -> str:
-        """Where this client looks for profiles."""
+        """Where this client checks for profiles."""
         placed = next(iter(self._from(since(PLACES, self.version), ("PREFECT_PROFILES_PATH",))), None)
         if placed and placed.value:
             return self._path(placed.value)

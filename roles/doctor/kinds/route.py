@@ -1,4 +1,4 @@
-"""The looks on the way from a client to its server: name, port, path."""
+"""The checks on the way from a client to its server: name, port, path."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import time
 from typing import Optional
 from urllib.parse import urlsplit
 
-from roles.doctor.kinds.api_target import LISTENED_ON, OWN, Case
+from roles.doctor.kinds.api_target import LISTENED_ON, OWN, ApiTarget
 from roles.doctor.kinds.findings import Finding, fail, failed, ok
 from roles.doctor.kinds.network import addresses, connect
 from roles.prefect.kinds.api import Problem, explain_network, problem_of, without_password
 
 
-def see_name(case: Case) -> Optional[Finding]:
+def check_name(target: ApiTarget) -> Optional[Finding]:
     """The name in the URL leads to an address."""
-    name = case.endpoint.name
+    name = target.endpoint.host
     if name in LISTENED_ON:
         return fail(
             f"{name} is an address to listen on, not one to go to",
             "someone copied the address that the server listens on into the client's URL",
-            f"use the server's name or address in PREFECT_API_URL ({case.where})",
+            f"use the server's name or address in PREFECT_API_URL ({target.where})",
         )
     try:
-        found = addresses(case.endpoint)
+        found = addresses(target.endpoint)
     except (OSError, UnicodeError) as error:
         cause, fix = explain_network(f"getaddrinfo {error}")
         return fail(f"{name} cannot be resolved: {getattr(error, 'strerror', None) or error}", cause, fix)
@@ -31,20 +31,20 @@ def see_name(case: Case) -> Optional[Finding]:
     return ok(name if found[0] == name else f"{name} is {', '.join(found)}")
 
 
-def see_port(case: Case) -> Optional[Finding]:
+def check_port(target: ApiTarget) -> Optional[Finding]:
     """Something accepts connections there."""
-    endpoint, started = case.endpoint, time.monotonic()
+    endpoint, started = target.endpoint, time.monotonic()
     try:
         connect(endpoint).close()
     except OSError as error:
-        return _no_connection(case, error)
+        return _no_connection(target, error)
     return ok(f"{endpoint.port} accepts connections ({(time.monotonic() - started) * 1000:.0f} ms)")
 
 
-def _no_connection(case: Case, error: OSError) -> Finding:
+def _no_connection(target: ApiTarget, error: OSError) -> Finding:
     """Refused, filtered or no way there: the three have different cures."""
-    place, said = f"{case.endpoint.name}:{case.endpoint.port}", str(error)
-    look = f"`fab -H {case.server} doctor` looks at the server itself"
+    place, said = f"{target.endpoint.authority}", str(error)
+    look = f"`fab -H {target.server} doctor` checks at the server itself"
     if "refused" in said:
         return fail(
             f"{place} refuses connections",
@@ -55,37 +55,37 @@ def _no_connection(case: Case, error: OSError) -> Finding:
         return fail(
             f"{place} does not answer at all (filtered)",
             "packets vanish: a firewall on the way drops them, a VPN is off, or the address is not in use",
-            f"open port {case.endpoint.port} from here to the server (allowed_sources, then `fab deploy`); {look}",
+            f"open port {target.endpoint.port} from here to the server (allowed_sources, then `fab deploy`); {look}",
         )
     cause, fix = explain_network(said)
     return fail(f"{place}: {error.strerror or said}", cause, fix or look)
 
 
-def see_path(case: Case) -> Optional[Finding]:
+def check_path(target: ApiTarget) -> Optional[Finding]:
     """GET <URL>/health answers ``true``; else which address does."""
-    answer = case.call("GET", "health")
+    answer = target.call("GET", "health")
     if answer.status == 200 and answer.body.strip() == b"true":
-        return ok(f"{without_password(case.url)}/health is true".replace("//health", "/health"))
-    if case.endpoint.scheme == "http" and answer.status == 400 and b"HTTPS" in answer.body:
+        return ok(f"{without_password(target.url)}/health is true".replace("//health", "/health"))
+    if target.endpoint.scheme == "http" and answer.status == 400 and b"HTTPS" in answer.body:
         return fail(
-            f"{case.endpoint.name}:{case.endpoint.port} speaks https, and was asked in plain http",
+            f"{target.endpoint.authority} speaks https, and was asked in plain http",
             "a proxy with TLS stands before the server",
-            f"write https:// in PREFECT_API_URL ({case.where})",
+            f"write https:// in PREFECT_API_URL ({target.where})",
         )
-    working = next((other for other in alternatives(case.url) if case.healthy(other)), "")
+    working = next((other for other in alternatives(target.url) if target.healthy(other)), "")
     if working:
-        lacks = working.startswith(case.url.rstrip("/"))
+        lacks = working.startswith(target.url.rstrip("/"))
         return fail(
-            f"{without_password(case.url)} is not the API; {without_password(working)} is",
+            f"{without_password(target.url)} is not the API; {without_password(working)} is",
             "/api is missing in the URL: the UI, or nothing, answers there"
             if lacks
             else "the path in the URL is wrong",
-            f"set PREFECT_API_URL to {without_password(working)} ({case.where})",
+            f"set PREFECT_API_URL to {without_password(working)} ({target.where})",
         )
-    problem = problem_of(answer, "GET", f"{case.url.rstrip('/')}/health") or Problem(
-        f"{without_password(case.url)}/health answers, but not `true`",
+    problem = problem_of(answer, "GET", f"{target.url.rstrip('/')}/health") or Problem(
+        f"{without_password(target.url)}/health answers, but not `true`",
         "another program answers on that port, not a Prefect server",
-        f"see what listens there; {case.where} sets the URL",
+        f"see what listens there; {target.where} sets the URL",
     )
     return failed(problem)
 

@@ -6,8 +6,8 @@ import re
 import ssl
 from typing import Optional
 
-from roles.doctor.kinds.api_target import Case
-from roles.doctor.kinds.findings import UNTOLD, Finding, fail, ok, warn
+from roles.doctor.kinds.api_target import ApiTarget
+from roles.doctor.kinds.findings import SKIPPED, Finding, fail, ok, warn
 from roles.doctor.kinds.network import certificate
 from roles.prefect.kinds.api import explain_network
 
@@ -37,46 +37,46 @@ TLS_ERRORS = (
 UNTRUSTED = r"self[- ]signed|unable to get (?:local )?issuer|CERTIFICATE_VERIFY_FAILED"
 
 
-def see_tls(case: Case) -> Optional[Finding]:
+def check_tls(target: ApiTarget) -> Optional[Finding]:
     """The certificate is valid, for this name, and signed by an authority that the client trusts."""
-    if case.endpoint.scheme != "https":
+    if target.endpoint.scheme != "https":
         return None
     try:
-        found = certificate(case.endpoint, case.ca_file)
+        found = certificate(target.endpoint, target.ca_file)
     except OSError as error:
-        if case.insecure:
+        if target.insecure:
             told = "not checked by this client (PREFECT_API_TLS_INSECURE_SKIP_VERIFY)"
-            return Finding(UNTOLD, f"{told}; it would fail: {_short(str(error))}")
-        return _refused(case, str(error))
+            return Finding(SKIPPED, f"{told}; it would fail: {_short(str(error))}")
+        return _refused(target, str(error))
     text = f"certificate by {found.issuer}, valid for {found.days:.0f} days"
     if found.days >= min(EXPIRES_SOON, found.lasts * LAST_PART):
         return ok(text)
     if found.issuer.startswith(INTERNAL):
-        return warn(text, "it expires soon, and a deploy renews it", f"`fab -H {case.server} deploy`")
+        return warn(text, "it expires soon, and a deploy renews it", f"`fab -H {target.server} deploy`")
     return warn(text, "it expires soon, and nothing has renewed it", "see why it is not renewed")
 
 
-def _refused(case: Case, said: str) -> Finding:
+def _refused(target: ApiTarget, said: str) -> Finding:
     for pattern, cause, fix in TLS_ERRORS:
         if re.search(pattern, said):
             return fail(_short(said), cause, fix)
     if re.search(UNTRUSTED, said):
-        return _untrusted(case, said)
+        return _untrusted(target, said)
     cause, fix = explain_network(said)
     return fail(_short(said), cause or "the TLS handshake fails", fix)
 
 
-def _untrusted(case: Case, said: str) -> Finding:
-    """Trusted by the system and not by the client is a case of its own: Prefect brings its own list."""
+def _untrusted(target: ApiTarget, said: str) -> Finding:
+    """Trusted by the system and not by the client is a target of its own: Prefect brings its own list."""
     cause = "the certificate is signed by an authority that this client does not know"
     system = ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile
-    if case.ca_file and case.ca_file != system:
+    if target.ca_file and target.ca_file != system:
         try:
-            certificate(case.endpoint, "")
+            certificate(target.endpoint, "")
         except OSError:
             pass  # not trusted by the system either
         else:
-            cause = f"this machine trusts the certificate, but Prefect asks another list: {case.ca_file}"
+            cause = f"this machine trusts the certificate, but Prefect asks another list: {target.ca_file}"
             return fail(_short(said), cause, f"set PREFECT_API_SSL_CERT_FILE={system} in the profile")
     fix = "set ca_bundle: to the authority that signed it and run `fab configure-client`, or set "
     return fail(_short(said), cause, fix + "PREFECT_API_SSL_CERT_FILE to its file")

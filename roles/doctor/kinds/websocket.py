@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Optional
 
-from roles.doctor.kinds.api_target import Case
+from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.findings import Finding, fail, ok
 from roles.doctor.kinds.network import Upgrade, websocket
 from roles.prefect.kinds.releases import version_key
@@ -18,23 +18,23 @@ PROXY_FIX = (
 )
 
 
-def see_events_in(case: Case) -> Optional[Finding]:
+def check_events_in(target: ApiTarget) -> Optional[Finding]:
     """/events/in opens: task runs arrive."""
-    return _see(case, "events/in", "flow runs arrive, task runs and events do not")
+    return _see(target, "events/in", "flow runs arrive, task runs and events do not")
 
 
-def see_events_out(case: Case) -> Optional[Finding]:
+def check_events_out(target: ApiTarget) -> Optional[Finding]:
     """/events/out opens: clients and the UI hear of events."""
-    return _see(case, "events/out", "clients that wait for events hear nothing")
+    return _see(target, "events/out", "clients that wait for events hear nothing")
 
 
-def _see(case: Case, path: str, loss: str) -> Optional[Finding]:
-    releases = [version for version in (case.version, case.server_version) if version]
+def _see(target: ApiTarget, path: str, loss: str) -> Optional[Finding]:
+    releases = [version for version in (target.version, target.server_version) if version]
     if any(version_key(version) < EVENTS_SINCE for version in releases):
         return None
-    token = case.auth.reveal() if case.auth is not None and case.can_authenticate else None
+    token = target.auth.reveal() if target.auth is not None and target.can_authenticate else None
     try:
-        answer = websocket(f"{case.url.rstrip('/')}/{path}", {}, token, case.ca_file)
+        answer = websocket(f"{target.url.rstrip('/')}/{path}", {}, token, target.ca_file)
     except OSError as error:
         return fail(f"/{path}: {error or 'no answer'}", f"a proxy between cuts WebSockets off: {loss}", PROXY_FIX)
     return _judge(answer, path, loss)

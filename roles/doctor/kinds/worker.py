@@ -13,14 +13,16 @@ from encamp.resources.systemd.environment_file import environment_of
 from encamp.resources.systemd.unit_state import UnitState, change_state, journal_tail, unit_state
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
-from roles.doctor.kinds.api_checks import LOOKS
-from roles.doctor.kinds.api_target import Case, json_of
-from roles.doctor.kinds.disk import see_disk
-from roles.doctor.kinds.doctor import Doctor, Found, begin
-from roles.doctor.kinds.findings import Finding, Look, Remedy, examine, fail, ok, tell, warn
-from roles.doctor.kinds.network import Endpoint, is_near, same_server
+from roles.doctor.kinds.api_checks import CHECKS
+from roles.doctor.kinds.api_target import ApiTarget, json_of
+from roles.doctor.kinds.disk import check_disk
+from roles.doctor.kinds.doctor import Doctor, Found, start_report
+from roles.doctor.kinds.findings import Check, Finding, Fix, examine, fail, ok, report, warn
+from roles.doctor.kinds.network import is_near, same_server
 from roles.prefect.kinds.api import without_password
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.known_failures import explain_client
+from roles.prefect.kinds.releases import FLOW_RUNS, WORKERS
 from roles.prefect.kinds.user_environment import names_in, text_of
 
 DIRECTORY = "/etc/systemd/system"
@@ -49,15 +51,21 @@ class WorkerDoctor(Doctor):
         units = [name for name in names_in(host, DIRECTORY) if NAME.fullmatch(name) and self._is_ours(host, name)]
         found: list[tuple[str, Finding]] = []
         for unit in units:
-            patient = WorkerPatient(host, self, unit)
+            subject = WorkerSubject(host, self, unit)
             who = unit.removeprefix("prefect-").removesuffix(".service")
-            begin(host, who, _verdict(patient))
-            looks = [LOOK_UNIT, LOOK_API, *(_of_api(look, patient.case) for look in LOOKS), LOOK_ONLINE, LOOK_DISK]
-            found += examine(host, patient, who, looks, lambda patient, name, finding: None)
+            start_report(host, who, _verdict(subject))
+            checks = [
+                CHECK_UNIT,
+                CHECK_API,
+                *(_of_api(check, subject.target) for check in CHECKS),
+                CHECK_ONLINE,
+                CHECK_DISK,
+            ]
+            found += examine(host, subject, who, checks, lambda subject, name, finding: None)
         if not units:
-            begin(host, f"worker {self.name}", "has no worker")
+            start_report(host, f"worker {self.name}", "has no worker")
             nothing = fail("no worker is installed here", "nothing was deployed", "run `fab deploy` for this host")
-            tell(host, f"worker {self.name}", "unit", nothing)
+            report(host, f"worker {self.name}", "unit", nothing)
         return found
 
     def _is_ours(self, host: Reader, unit: str) -> bool:
@@ -65,7 +73,7 @@ class WorkerDoctor(Doctor):
 
 
 @record
-class WorkerPatient:
+class WorkerSubject:
     """One unit of a worker or agent."""
 
     host: Reader
@@ -100,7 +108,7 @@ class WorkerPatient:
         return next((value for name, value in pairs if name in names), "")
 
     @cached_property
-    def case(self) -> Optional[Case]:
+    def target(self) -> Optional[ApiTarget]:
         """The way to the server as this worker goes it."""
         url = self.environment.get("PREFECT_API_URL", "")
         try:
@@ -108,7 +116,7 @@ class WorkerPatient:
         except ValueError:
             return None
         auth = self.environment.get("PREFECT_API_AUTH_STRING", "")
-        return Case(
+        return ApiTarget(
             self.host,
             url,
             where=f"the settings file of {self.unit}",
@@ -117,50 +125,51 @@ class WorkerPatient:
             ca_file=self.environment.get("PREFECT_API_SSL_CERT_FILE") or self.environment.get("SSL_CERT_FILE", ""),
             near=near,
             server=self.kind.server,
+            work=(FLOW_RUNS, WORKERS),
         )
 
 
-def _verdict(patient: WorkerPatient) -> str:
-    url = without_password(patient.environment.get("PREFECT_API_URL", "")) or "no API"
-    return f"uses {url}, set by {patient.unit}" + ("" if patient.state.active else f", which is {patient.state}")
+def _verdict(subject: WorkerSubject) -> str:
+    url = without_password(subject.environment.get("PREFECT_API_URL", "")) or "no API"
+    return f"uses {url}, set by {subject.unit}" + ("" if subject.state.active else f", which is {subject.state}")
 
 
-def _of_api(look: Look[Case], case: Optional[Case]) -> Look[WorkerPatient]:
-    def see(patient: WorkerPatient) -> Optional[Finding]:
-        return look.see(case) if case else None
+def _of_api(check: Check[ApiTarget], target: Optional[ApiTarget]) -> Check[WorkerSubject]:
+    def run(subject: WorkerSubject) -> Optional[Finding]:
+        return check.run(target) if target else None
 
-    return Look(look.name, see, look.needs or ("API",))
+    return Check(check.name, run, check.needs or ("API",))
 
 
-def _see_unit(patient: WorkerPatient) -> Optional[Finding]:
+def _check_unit(subject: WorkerSubject) -> Optional[Finding]:
     """The unit runs."""
-    state, again = patient.state, f", restarted {patient.state.restarts} times" if patient.state.restarts else ""
+    state, again = subject.state, f", restarted {subject.state.restarts} times" if subject.state.restarts else ""
     if state.active:
-        return ok(f"{patient.unit} runs{again}")
+        return ok(f"{subject.unit} runs{again}")
     if state.broken:
-        log = journal_tail(patient.host, patient.unit, JOURNAL_LINES)
+        log = journal_tail(subject.host, subject.unit, JOURNAL_LINES)
         known = explain_client(log)
-        cause, fix = (known.cause, known.fix) if known else (state.why(), f"journalctl -u {patient.unit} -e")
-        remedy = _start(patient.unit, "restart") if state.active_state == "failed" else None
+        cause, fix = (known.cause, known.fix) if known else (state.why(), f"journalctl -u {subject.unit} -e")
+        remedy = _start(subject.unit, "restart") if state.active_state == "failed" else None
         shown = "\n".join(log.splitlines()[-SHOWN_LINES:])
-        return fail(f"{patient.unit} is {state}{again}", cause, fix, shown, remedy)
-    cause, fix = "someone stopped it", f"systemctl start {patient.unit}, or `fab doctor --fix`"
-    return fail(f"{patient.unit} is {state}", cause, fix, remedy=_start(patient.unit, "start"))
+        return fail(f"{subject.unit} is {state}{again}", cause, fix, shown, remedy)
+    cause, fix = "someone stopped it", f"systemctl start {subject.unit}, or `fab doctor --fix`"
+    return fail(f"{subject.unit} is {state}", cause, fix, remedy=_start(subject.unit, "start"))
 
 
-def _start(unit: str, verb: str) -> Remedy:
+def _start(unit: str, verb: str) -> Fix:
     def apply(host: System) -> None:
         change_state(host, verb, unit)
 
-    return Remedy(f"{verb}s {unit}", apply)
+    return Fix(f"{verb}s {unit}", apply)
 
 
-def _see_api(patient: WorkerPatient) -> Optional[Finding]:
+def _check_api(subject: WorkerSubject) -> Optional[Finding]:
     """The worker's URL is the one that the site wants."""
-    url, wanted = patient.environment.get("PREFECT_API_URL", ""), patient.kind.api_url
+    url, wanted = subject.environment.get("PREFECT_API_URL", ""), subject.kind.api_url
     deploy = "run `fab deploy` for this host"
-    if patient.case is None:
-        return fail(f"{patient.unit} has no usable API URL", "its settings file was changed or is missing", deploy)
+    if subject.target is None:
+        return fail(f"{subject.unit} has no usable API URL", "its settings file was changed or is missing", deploy)
     if wanted and not same_server(url, wanted):
         return fail(
             f"{without_password(url)} is not {wanted}", "the site changed since this worker was deployed", deploy
@@ -168,13 +177,13 @@ def _see_api(patient: WorkerPatient) -> Optional[Finding]:
     return ok(without_password(url))
 
 
-def _see_online(patient: WorkerPatient) -> Optional[Finding]:
+def _check_online(subject: WorkerSubject) -> Optional[Finding]:
     """The server counts the worker as online in its pool."""
-    pool, name = patient.option("--pool", "-p"), patient.option("--name", "-n")
-    if patient.case is None or not pool or not patient.unit.startswith("prefect-worker-"):
+    pool, name = subject.option("--pool", "-p"), subject.option("--name", "-n")
+    if subject.target is None or not pool or not subject.unit.startswith("prefect-worker-"):
         return None
-    api = patient.case.api
-    answer = api.call(patient.host, "POST", f"work_pools/{pool}/workers/filter", {"limit": 200})
+    api = subject.target.api
+    answer = api.call(subject.host, "POST", f"work_pools/{pool}/workers/filter", {"limit": 200})
     workers: Any = json_of(answer)
     if answer.status == 404:
         return fail(f"there is no work pool {pool}", "it was removed", "run `fab deploy` for this host")
@@ -184,14 +193,14 @@ def _see_online(patient: WorkerPatient) -> Optional[Finding]:
     if any(str(worker.get("status", "ONLINE")) == "ONLINE" for worker in found):
         return ok(f"polls {pool}, and the server sees it")
     text = f"the server does not see {name or 'it'} in pool {pool}" + (" as online" if found else "")
-    return fail(text, "the worker hangs, or talks to another server", f"systemctl restart {patient.unit}")
+    return fail(text, "the worker hangs, or talks to another server", f"systemctl restart {subject.unit}")
 
 
-def _see_room(patient: WorkerPatient) -> Optional[Finding]:
-    return see_disk([path for path in ("/", patient.kind.home, "/tmp") if path])
+def _check_room(subject: WorkerSubject) -> Optional[Finding]:
+    return check_disk([path for path in ("/", subject.kind.home, "/tmp") if path])
 
 
-LOOK_UNIT: Look[WorkerPatient] = Look("unit", _see_unit)
-LOOK_API: Look[WorkerPatient] = Look("API", _see_api)
-LOOK_ONLINE: Look[WorkerPatient] = Look("worker", _see_online, ("unit", "auth"))
-LOOK_DISK: Look[WorkerPatient] = Look("disk", _see_room)
+CHECK_UNIT: Check[WorkerSubject] = Check("unit", _check_unit)
+CHECK_API: Check[WorkerSubject] = Check("API", _check_api)
+CHECK_ONLINE: Check[WorkerSubject] = Check("worker", _check_online, ("unit", "auth"))
+CHECK_DISK: Check[WorkerSubject] = Check("disk", _check_room)

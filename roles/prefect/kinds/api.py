@@ -49,7 +49,7 @@ class Api:
             answer = host.http(method, self.address(path), body, headers, timeout, self.ca_file)
         return answer
 
-    def patient(self, host: Reader, method: str, path: str, body: Any = None) -> HttpAnswer:
+    def persistent(self, host: Reader, method: str, path: str, body: Any = None) -> HttpAnswer:
         """A call, tried again as Prefect's own client does: a server on SQLite says 503 while its file is locked."""
         answer = self.call(host, method, path, body)
         for pause in PAUSES:
@@ -61,7 +61,7 @@ class Api:
 
     def must(self, host: Reader, method: str, path: str, body: Any = None) -> Any:
         """A patient call that has to succeed; its JSON (None where the body is empty). Raises Failure."""
-        answer = self.patient(host, method, path, body)
+        answer = self.persistent(host, method, path, body)
         problem = problem_of(answer, method, self.address(path))
         if problem:
             raise problem.failure()

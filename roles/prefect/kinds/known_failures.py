@@ -157,9 +157,16 @@ KNOWN_CLIENT = (
         "bring both to one major version; the server must be at least as new",
     ),
     Known(
-        r"extra_forbidden",
-        "the client is newer than the server",
-        "upgrade the server: it must be at least as new as every client",
+        r"extra_forbidden|extra fields not permitted",
+        "the server does not know a field that this client sends: their releases do not fit (most often the client is "
+        "newer; a client of Prefect 2 cannot make deployments on a server of Prefect 3)",
+        "`fab doctor` names both releases; give this client the server's, or upgrade the server",
+    ),
+    Known(
+        r"Unable to authenticate to the event stream",
+        "the server closed the WebSocket for events as this client logged in: the server is older than 3.6.14 and the "
+        "client is not, or user and password are wrong; task runs are lost",
+        "`fab doctor` names both releases and tries the password",
     ),
     Known(
         r"401 Unauthorized|\b401\b.*Unauthorized",

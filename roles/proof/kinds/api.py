@@ -116,7 +116,7 @@ def remove_stale(host: Reader, api: Api) -> None:
 
 def delete(host: Reader, api: Api, path: str) -> None:
     """Delete something of the API that may be gone already. Raises Failure."""
-    answer = api.patient(host, "DELETE", path)
+    answer = api.persistent(host, "DELETE", path)
     if answer.status not in (200, 204, 404):
         raise Failure(f"DELETE {path}: HTTP {answer.status} {answer.error}".rstrip())
 

@@ -25,7 +25,7 @@ STALE_SECONDS = proof_api.STALE_HOURS * 3600
 
 
 @kind
-class FlowProof(Resource):
+class VerificationRun(Resource):
     """A throw-away flow with a task and a log line ran, and flow run, task run and log came back from the server.
 
     ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.

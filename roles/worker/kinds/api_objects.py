@@ -15,7 +15,7 @@ def read(host: Reader, api: Api, path: str) -> Optional[dict[str, Any]]:
 
     A 404 for a path that the server does not know at all is a failure: another program answers, or /api is missing.
     """
-    answer = api.patient(host, "GET", path)
+    answer = api.persistent(host, "GET", path)
     if answer.status == 404 and b"not found" in answer.body.lower() and b'"Not Found"' not in answer.body:
         return None
     problem = problem_of(answer, "GET", api.address(path))

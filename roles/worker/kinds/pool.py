@@ -63,7 +63,7 @@ class WorkPool(Resource):
 
     def _create(self, host: System) -> None:
         body = {"name": self.name, "type": self.type, "base_job_template": self._template(host), **self._wanted()}
-        answer = self._api.patient(host, "POST", "work_pools/", body)
+        answer = self._api.persistent(host, "POST", "work_pools/", body)
         problem = problem_of(answer, "POST", self._api.address("work_pools/"))
         if answer.status == 409:  # someone else, a worker perhaps, made it meanwhile
             if not self.exists_only:

@@ -47,7 +47,7 @@ class WorkQueue(Resource):
             self._api.must(host, "PATCH", f"{self._below}/{quote(self.name, safe='')}", self._wanted())
             return
         body = {"name": self.name, **self._wanted()}
-        answer = self._api.patient(host, "POST", f"{self._below}/", body)
+        answer = self._api.persistent(host, "POST", f"{self._below}/", body)
         problem = problem_of(answer, "POST", self._api.address(self._below))
         if problem and answer.status != 409:  # 409: an agent made it meanwhile; the second check sees what it lacks
             raise problem.failure()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import CHECKOUT
+from tests.unit import warm_fab
 
 FAB = Path(sys.executable).with_name("fab")
 TASKS = ("deploy", "configure-client", "verify", "lock")
@@ -21,17 +22,10 @@ TASKS = ("deploy", "configure-client", "verify", "lock")
 GROUPED = ("encrypt", "rotate", "secrets-list", "list")
 
 
-def fab(*arguments: str, site: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run fab in the checkout, as an operator would; ``env`` is added to the environment."""
-    return subprocess.run(
-        [str(FAB), *arguments],
-        cwd=CHECKOUT,
-        env={**os.environ, "ENCAMP_INVENTORY": str(site or CHECKOUT / "inventory" / "lab"), "COLUMNS": "80", **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def fab(*arguments: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run fab in the checkout, as an operator would."""
+    inventory = str(site or CHECKOUT / "inventory" / "lab")
+    return warm_fab.fab(*arguments, env={**os.environ, "ENCAMP_INVENTORY": inventory, "COLUMNS": "80"})
 
 
 @pytest.fixture
@@ -244,7 +238,8 @@ def test_mistakes_with_saved_plans(
 @pytest.mark.parametrize(("forbidden", "kept"), [("", True), ("1", False)])
 def test_a_run_keeps_its_bytecode_for_the_next(tmp_path: Path, forbidden: str, kept: bool) -> None:
     """Fabric forbids Python to; compiling encamp would be a third of each run. The user's own word counts."""
-    fab("--list", PYTHONPYCACHEPREFIX=str(tmp_path), PYTHONDONTWRITEBYTECODE=forbidden)
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": forbidden}
+    subprocess.run([FAB, "--list"], cwd=CHECKOUT, env=environment, capture_output=True, check=True)
     assert any(tmp_path.rglob("encamp/cli/options.*.pyc")) is kept
 
 

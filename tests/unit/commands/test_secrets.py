@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import CHECKOUT
+from tests.unit import warm_fab
 
-FAB, ANSIBLE, VAULT = (Path(sys.executable).with_name(name) for name in ("fab", "ansible", "ansible-vault"))
+ANSIBLE, VAULT = (Path(sys.executable).with_name(name) for name in ("ansible", "ansible-vault"))
 VALUE = "geheim:'\"%{}$x\\ wörd"
 HOSTS = """
 all:
@@ -44,15 +44,7 @@ def site(tmp_path: Path) -> Path:
 
 def fab(site: Path, *words: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if "VAULT" not in name}
-    return subprocess.run(
-        [str(FAB), *words],
-        cwd=CHECKOUT,
-        env={**kept, "ENCAMP_INVENTORY": str(site), "COLUMNS": "200", **environment},
-        input=text,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    return warm_fab.fab(*words, env={**kept, "ENCAMP_INVENTORY": str(site), "COLUMNS": "200", **environment}, text=text)
 
 
 def rows(output: str) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from encamp.cli.options import Options
 from encamp.commands import verify
 from encamp.commands.load_site import load_site
 from encamp.errors import UsageError
-from roles.proof.kinds.flow_run import FlowProof
+from roles.proof.kinds.flow_run import VerificationRun
 
 SITE = """
 all:
@@ -32,7 +32,7 @@ def as_root(tmp_path: Path, hosts: str) -> dict[str, list[tuple[str, str]]]:
     options = Options(fabric.Config(), hosts=hosts, inventory=str(tmp_path))
     proofs, _ = verify.proofs(*load_site(options, ()), options, "")
     return {
-        name: [(one.python, one.container) for one in found if isinstance(one, FlowProof)]
+        name: [(one.python, one.container) for one in found if isinstance(one, VerificationRun)]
         for name, found in proofs.items()
     }
 

@@ -22,6 +22,7 @@ from encamp.site import Site
 from roles.network import address
 from roles.prefect import uv_release
 from roles.server.kinds.health import ServerHealth
+from roles.stages import SETTINGS
 from tests.checkout import CHECKOUT
 
 GOLDEN = CHECKOUT / "tests" / "golden"
@@ -142,6 +143,15 @@ def test_a_release_without_a_lock_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(EncampError) as caught:
         planned(tmp_path, {"vm1": "{ansible_host: h, prefect_version: '3.8.7'}"})
     assert "fab lock --prefect 3.8.7" in caught.value.fix
+
+
+def test_no_class_of_settings_is_left_out_of_the_registry() -> None:
+    declared = {
+        ".".join(path.relative_to(CHECKOUT).with_suffix("").parts)
+        for path in (CHECKOUT / "roles").rglob("*.py")
+        if "\nclass Settings:" in path.read_text()
+    }
+    assert declared == {cls.__module__ for cls in SETTINGS}
 
 
 def test_the_references_are_up_to_date() -> None:

@@ -174,7 +174,7 @@ def test_a_host_that_takes_nothing_more_is_unreachable(tmp_path: Path, monkeypat
         raise TimeoutError
 
     done = '{"event": "done", "outcome": "ok", "counts": {"ok": 1}, "seconds": 0.1}'
-    alive = script(tmp_path, "alive", f"echo READY 1 3.11.0; echo '{done}'; exec sleep 60")
+    alive = script(tmp_path, "alive", f"echo READY 1 3.11.0; echo '{done}'; exec cat > /dev/null")
     monkeypatch.setattr(LocalChannel, "sendall", stalled)
     outcome = converge({"alive": alive})["alive"]
     assert outcome.status == "unreachable" and "stopped reading" in outcome.failure.reason

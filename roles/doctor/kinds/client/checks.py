@@ -1,4 +1,4 @@
-"""The looks at a client before and after the way to its server: installation, profiles, API URL, projects, disk."""
+"""The checks at a client before and after the way to its server: installation, profiles, API URL, projects, disk."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 from typing import Callable, Optional, Sequence
 from urllib.parse import urlsplit
 
-from roles.doctor.kinds.client.subject import Patient
-from roles.doctor.kinds.disk import see_disk
-from roles.doctor.kinds.findings import Finding, Look, fail, ok, warn
-from roles.doctor.kinds.network import Endpoint, connect, same_server
+from roles.doctor.kinds.client.subject import ClientSubject
+from roles.doctor.kinds.disk import check_disk
+from roles.doctor.kinds.findings import Check, Finding, fail, ok, warn
+from roles.doctor.kinds.network import connect, same_server
 from roles.doctor.kinds.precedence import DEFAULT, ClientSettings, unknown_names
 from roles.doctor.kinds.shell import other_variables, systemd_variables
 from roles.prefect.kinds.api import explain_network, without_password
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.user_environment import SESSION, Variable, profiles_path, text_of
 
 CONFIGURE = "run `fab configure-client` for this user"
@@ -21,71 +22,71 @@ DATABASE_URL = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_
 URL, PROFILE, KEY = "PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_API_KEY"
 
 
-def see_prefect(patient: Patient) -> Optional[Finding]:
+def check_prefect(subject: ClientSubject) -> Optional[Finding]:
     """A Prefect is installed for this user."""
-    if not patient.installed:
+    if not subject.installed:
         fix = "`fab configure-client --install` gives this user one of the server's release"
         return warn("no Prefect found for this user", "", fix)
-    first, *others = patient.installed
+    first, *others = subject.installed
     also = f"; also {', '.join(f'{one.version} in {one.path}' for one in others)}" if others else ""
     return ok(f"{first.version} in {first.path}{also}")
 
 
-def see_profiles(patient: Patient) -> Optional[Finding]:
+def check_profiles(subject: ClientSubject) -> Optional[Finding]:
     """The profiles file can be read, and the profile that is chosen is there."""
-    settings = patient.settings
+    settings = subject.settings
     chosen, path = settings.profile, settings.profiles_path
     if chosen.error:
         return fail(
             chosen.error, "the profiles file is not valid TOML; Prefect stops at it", "correct that line by hand"
         )
-    unknown = unknown_names(patient.host, settings, patient.packages)
+    unknown = unknown_names(subject.host, settings, subject.packages)
     if unknown:
         what = f"{unknown[0].name} in {unknown[0].source} is unknown to Prefect {settings.version}"
         cause = "in this release an unknown name in the active profile breaks every import of Prefect"
         return fail(what, cause, "remove that line, or upgrade this Prefect (`prefect profile use` crashes, too)")
     if chosen.missing:
-        return _missing(patient)
+        return _missing(subject)
     if chosen.source == DEFAULT:
         return ok(f"none is chosen in {path}: Prefect's built-in {chosen.name} counts")
     return ok(f"{chosen.name} is active, by {_chooser(chosen.source)}")
 
 
-def _missing(patient: Patient) -> Finding:
+def _missing(subject: ClientSubject) -> Finding:
     """The chosen profile is not there: Prefect warns, and goes on with its built-in one."""
-    settings = patient.settings
+    settings = subject.settings
     chosen = settings.profile
     by_variable = not chosen.source.startswith(settings.profiles_path + ":")
     setter = f"{PROFILE} ({_chooser(chosen.source)})" if by_variable else f"`active` in {chosen.source}"
     text = f"{setter} names the profile {chosen.missing}, and {settings.profiles_path} has none of that name"
     cause = f"Prefect falls back on its built-in profile {chosen.name}" + (
-        ", which starts a temporary server for each flow" if settings.ephemeral and not patient.url else ""
+        ", which starts a temporary server for each flow" if settings.ephemeral and not subject.url else ""
     )
     fix = f"remove {PROFILE} there" if by_variable else f"{CONFIGURE}, or `prefect profile use` one that exists"
-    return warn(text, cause, fix) if patient.url else fail(text, cause, fix)
+    return warn(text, cause, fix) if subject.url else fail(text, cause, fix)
 
 
-def see_api(patient: Patient) -> Optional[Finding]:
+def check_api(subject: ClientSubject) -> Optional[Finding]:
     """The URL in force, and whether it is the one that the site wants."""
-    url = patient.url
+    url = subject.url
     if url is None:
-        return _no_url(patient)
+        return _no_url(subject)
     try:
         Endpoint.of(url.value)
     except ValueError as error:
-        fix = f"write it as http://HOST:4200/api ({patient.where(url)})"
+        fix = f"write it as http://HOST:4200/api ({subject.where(url)})"
         return fail(str(error).replace(url.value, without_password(url.value)), "it lacks its scheme or its host", fix)
-    weaker = patient.settings.all(URL)[1:]
-    wins = f"; it wins over {patient.where(weaker[0])} ({without_password(weaker[0].value)})" if weaker else ""
-    text = f"{without_password(url.value)}, by {patient.where(url)}{wins}"
-    wanted = [one for one in (patient.kind.api_url, *patient.kind.others) if one]
-    if patient.kind.mode in ("local", "database"):
+    weaker = subject.settings.all(URL)[1:]
+    wins = f"; it wins over {subject.where(weaker[0])} ({without_password(weaker[0].value)})" if weaker else ""
+    text = f"{without_password(url.value)}, by {subject.where(url)}{wins}"
+    wanted = [one for one in (subject.kind.api_url, *subject.kind.others) if one]
+    if subject.kind.mode in ("local", "database"):
         return warn(
-            text, f"the site wants this client to be in the mode {patient.kind.mode}, without an API", CONFIGURE
+            text, f"the site wants this client to be in the mode {subject.kind.mode}, without an API", CONFIGURE
         )
     if not wanted or any(same_server(url.value, one) or _only_path_differs(url.value, one) for one in wanted):
         return ok(text)
-    return fail(f"{text}: that is not this site's API", *_elsewhere(patient, url))
+    return fail(f"{text}: that is not this site's API", *_elsewhere(subject, url))
 
 
 def _only_path_differs(one: str, other: str) -> bool:
@@ -94,46 +95,46 @@ def _only_path_differs(one: str, other: str) -> bool:
     return root == plain or same_server(root, plain)
 
 
-def _elsewhere(patient: Patient, url: Variable) -> tuple[str, str]:
+def _elsewhere(subject: ClientSubject, url: Variable) -> tuple[str, str]:
     """Why flow runs go to another API, and what to do."""
-    wanted = patient.kind.api_url
+    wanted = subject.kind.api_url
     if "prefect.cloud" in (urlsplit(url.value).hostname or ""):
         cause = f"flow runs go to Prefect Cloud, not to {wanted}"
     else:
         cause = f"flow runs go there, and {wanted} never hears of them"
-    if patient.settings.profile.values.get(URL) is url:
-        return cause, f"{CONFIGURE}, or `prefect profile use {patient.kind.profile or 'hosted'}`"
-    return cause, _removal(patient, url)
+    if subject.settings.profile.values.get(URL) is url:
+        return cause, f"{CONFIGURE}, or `prefect profile use {subject.kind.profile or 'hosted'}`"
+    return cause, _removal(subject, url)
 
 
-def _removal(patient: Patient, variable: Variable) -> str:
+def _removal(subject: ClientSubject, variable: Variable) -> str:
     """How to get rid of a value in a place of the user's own: the exact line."""
     if variable.source == SESSION:
         return f"`unset {variable.name}` in this shell, and see what sets it there"
     return f"remove {variable.name} in {variable.source}" + (
-        ", then log in again" if patient.where(variable).startswith("/") and "/." in variable.source else ""
+        ", then log in again" if subject.where(variable).startswith("/") and "/." in variable.source else ""
     )
 
 
-def _no_url(patient: Patient) -> Finding:
+def _no_url(subject: ClientSubject) -> Finding:
     """No API URL: ephemeral, or nothing at all."""
-    settings = patient.settings
-    if patient.kind.mode == "local":
+    settings = subject.settings
+    if subject.kind.mode == "local":
         return ok("none, as the site wants it: each flow starts a temporary server of its own")
-    if patient.kind.mode == "database":
-        return _database(patient)
-    if not patient.installed and (patient.kind.local or not patient.kind.api_url):
+    if subject.kind.mode == "database":
+        return _database(subject)
+    if not subject.installed and (subject.kind.local or not subject.kind.api_url):
         return warn("no API URL is set", "", "nothing is wrong where no flows are started")
     if settings.ephemeral:
         text = "no API URL is set: each flow run goes to a temporary server and its SQLite file, and ends there"
     else:
         text = "no API URL is set, and ephemeral mode is off: flows end with `No Prefect API URL provided`"
-    return fail(text, *_why_none(patient, settings))
+    return fail(text, *_why_none(subject, settings))
 
 
-def _database(patient: Patient) -> Finding:
+def _database(subject: ClientSubject) -> Finding:
     """In the mode database the flows' own temporary servers write to the one database of the site."""
-    url = patient.settings.value(*DATABASE_URL)
+    url = subject.settings.value(*DATABASE_URL)
     if url is None or url.value.startswith("sqlite"):
         text = "no API, and no Postgres either: flow runs stay in this machine's SQLite file"
         return fail(text, "the site wants this client to write to the database itself", CONFIGURE)
@@ -144,26 +145,26 @@ def _database(patient: Patient) -> Finding:
             connect(Endpoint("http", parts.hostname, parts.port or 5432)).close()
     except OSError as error:
         return fail(f"the database at {place} does not answer: {error}", *explain_network(str(error)))
-    return ok(f"none, as the site wants it: flows write to the database at {place} (by {patient.where(url)})")
+    return ok(f"none, as the site wants it: flows write to the database at {place} (by {subject.where(url)})")
 
 
-def _why_none(patient: Patient, settings: ClientSettings) -> tuple[str, str]:
+def _why_none(subject: ClientSubject, settings: ClientSettings) -> tuple[str, str]:
     """What stands in the way of a URL that is there, or that there is none at all."""
     empty = settings.value(URL)
     if empty:
-        return f"{patient.where(empty)} sets {URL} to nothing, and wins", _removal(patient, empty)
+        return f"{subject.where(empty)} sets {URL} to nothing, and wins", _removal(subject, empty)
     ignored = settings.ignored(URL)
     if ignored:
         cause = f"{ignored[0].source} sets it, but Prefect {settings.version} does not read that file"
         return cause, CONFIGURE
     path = settings.profiles_path
-    if patient.kind.profile and f"[profiles.{patient.kind.profile}]" in text_of(patient.host, path):
+    if subject.kind.profile and f"[profiles.{subject.kind.profile}]" in text_of(subject.host, path):
         cause = (
             f"the profile in force is {settings.profile.name} ({_chooser(settings.profile.source)}), which has no URL"
         )
-        return cause, f"`prefect profile use {patient.kind.profile}`"
-    other = profiles_path(patient.host)
-    if other != path and text_of(patient.host, other):
+        return cause, f"`prefect profile use {subject.kind.profile}`"
+    other = profiles_path(subject.host)
+    if other != path and text_of(subject.host, other):
         return f"Prefect reads {path}; the profiles are in {other}", "correct PREFECT_HOME or PREFECT_PROFILES_PATH"
     return (
         f"neither a variable, nor a file in {settings.folder}, nor the profile {settings.profile.name} sets it",
@@ -175,74 +176,74 @@ def _chooser(source: str) -> str:
     return {SESSION: f"the variable {PROFILE} of this session", DEFAULT: "Prefect's default"}.get(source, source)
 
 
-def see_key(patient: Patient) -> Optional[Finding]:
+def check_key(subject: ClientSubject) -> Optional[Finding]:
     """A Cloud key beside the URL of a server of one's own does nothing good."""
-    key = patient.settings.value(KEY)
-    if not key or not key.value or patient.url is None or "prefect.cloud" in patient.url.value:
+    key = subject.settings.value(KEY)
+    if not key or not key.value or subject.url is None or "prefect.cloud" in subject.url.value:
         return None
     cause = "it is a key of Prefect Cloud; where the server asks for user and password it may be sent instead"
-    return warn(f"{KEY} is set by {patient.where(key)}", cause, _removal(patient, key))
+    return warn(f"{KEY} is set by {subject.where(key)}", cause, _removal(subject, key))
 
 
-def see_proxy(patient: Patient) -> Optional[Finding]:
+def check_proxy(subject: ClientSubject) -> Optional[Finding]:
     """Prefect's client obeys proxy variables, and a proxy that does not know the server loses its requests."""
-    if patient.url is None:
+    if subject.url is None:
         return None
-    others, parts = other_variables(patient.host), urlsplit(patient.url.value)
+    others, parts = other_variables(subject.host), urlsplit(subject.url.value)
     proxy = others.get(f"{parts.scheme.upper()}_PROXY") or others.get("ALL_PROXY")
     exempt = [one.strip().lstrip(".") for one in others.get("NO_PROXY", "").split(",") if one.strip()]
     name = parts.hostname or ""
     if not proxy or "*" in exempt or any(name == one or name.endswith(f".{one}") for one in exempt):
         return None
     text = f"requests to {name} go through the proxy {without_password(proxy)}"
-    return warn(text, "the session's proxy variables; the looks below go there directly", f"add {name} to NO_PROXY")
+    return warn(text, "the session's proxy variables; the checks below go there directly", f"add {name} to NO_PROXY")
 
 
-def see_systemd(patient: Patient) -> Optional[Finding]:
+def check_systemd(subject: ClientSubject) -> Optional[Finding]:
     """What systemd starts for this user gets the same API URL."""
-    variables = systemd_variables(patient.host)
+    variables = systemd_variables(subject.host)
     if URL not in variables and PROFILE not in variables:
         return None
     own = {name: [variable] for name, variable in variables.items()}
-    settings = ClientSettings(patient.host, patient.settings.version, patient.host.home, own)
-    return _compared(patient, settings, "what systemd starts for this user")
+    settings = ClientSettings(subject.host, subject.settings.version, subject.host.home, own)
+    return _compared(subject, settings, "what systemd starts for this user")
 
 
-def see_project(folder: str) -> Callable[[Patient], Optional[Finding]]:
+def check_project(folder: str) -> Callable[[ClientSubject], Optional[Finding]]:
     """A look at another directory that flows are started in."""
 
-    def see(patient: Patient) -> Optional[Finding]:
-        return _compared(patient, patient.settings.in_folder(folder), f"what is started in {folder}")
+    def run(subject: ClientSubject) -> Optional[Finding]:
+        return _compared(subject, subject.settings.in_folder(folder), f"what is started in {folder}")
 
-    return see
+    return run
 
 
-def _compared(patient: Patient, settings: ClientSettings, what: str) -> Finding:
+def _compared(subject: ClientSubject, settings: ClientSettings, what: str) -> Finding:
     """Whether the same URL is in force elsewhere."""
-    url, usual = settings.value(URL), patient.url
+    url, usual = settings.value(URL), subject.url
     if (url.value if url else "") == (usual.value if usual else ""):
         return ok(f"{what} uses the same API")
     found = f"{without_password(url.value)}, by {url.source}" if url and url.value else "no API URL"
     return warn(f"{what} uses {found}", "its flow runs are found there, and only there", "see that this is meant")
 
 
-def see_room(patient: Patient) -> Optional[Finding]:
+def check_room(subject: ClientSubject) -> Optional[Finding]:
     """The home, where Prefect keeps results and its own files, has room."""
-    home = patient.settings.value("PREFECT_HOME")
-    return see_disk([patient.host.home, *([home.value] if home and home.value.startswith("/") else [])])
+    home = subject.settings.value("PREFECT_HOME")
+    return check_disk([subject.host.home, *([home.value] if home and home.value.startswith("/") else [])])
 
 
-#: The looks at the client itself, before the way to the server.
-BEFORE: tuple[Look[Patient], ...] = (
-    Look("Prefect", see_prefect),
-    Look("profiles", see_profiles),
-    Look("API", see_api, ("profiles",)),
-    Look("Cloud key", see_key, ("profiles",)),
-    Look("proxy", see_proxy, ("profiles",)),
+#: The checks at the client itself, before the way to the server.
+BEFORE: tuple[Check[ClientSubject], ...] = (
+    Check("Prefect", check_prefect),
+    Check("profiles", check_profiles),
+    Check("API", check_api, ("profiles",)),
+    Check("Cloud key", check_key, ("profiles",)),
+    Check("proxy", check_proxy, ("profiles",)),
 )
 
 
-def after(projects: Sequence[str]) -> list[Look[Patient]]:
-    """The looks behind it: other contexts of the same user, and the disk."""
-    others = [Look(f"in {os.path.basename(folder.rstrip('/'))}", see_project(folder)) for folder in projects[1:]]
-    return [Look("systemd", see_systemd, ("profiles",)), *others, Look("disk", see_room)]
+def after(projects: Sequence[str]) -> list[Check[ClientSubject]]:
+    """The checks behind it: other contexts of the same user, and the disk."""
+    others = [Check(f"in {os.path.basename(folder.rstrip('/'))}", check_project(folder)) for folder in projects[1:]]
+    return [Check("systemd", check_systemd, ("profiles",)), *others, Check("disk", check_room)]

@@ -7,14 +7,14 @@ from typing import ClassVar, Optional
 
 from encamp.resources.base import kind
 from encamp.resources.system import Reader
-from roles.doctor.kinds.api_checks import LOOKS
-from roles.doctor.kinds.api_target import Case
+from roles.doctor.kinds.api_checks import CHECKS
+from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.client.checks import BEFORE, DATABASE_URL, after
 from roles.doctor.kinds.client.fields import ClientFields
-from roles.doctor.kinds.client.fixes import remedy_for
-from roles.doctor.kinds.client.subject import Patient, case_of
-from roles.doctor.kinds.doctor import Doctor, Found, begin
-from roles.doctor.kinds.findings import Finding, Look, examine
+from roles.doctor.kinds.client.fixes import fix_for
+from roles.doctor.kinds.client.subject import ClientSubject, target_of
+from roles.doctor.kinds.doctor import Doctor, Found, start_report
+from roles.doctor.kinds.findings import Check, Finding, examine
 from roles.doctor.kinds.precedence import ClientSettings, where_of
 from roles.doctor.kinds.shell import login_variables
 from roles.prefect.kinds.api import without_password
@@ -32,43 +32,43 @@ class ClientDoctor(Doctor, ClientFields):
     ships: ClassVar[tuple[str, ...]] = ("tomlkit",)
 
     def examine(self, host: Reader) -> Found:
-        patient = self._patient(host)
-        begin(host, self.patient, _verdict(patient))
-        case = case_of(patient)
-        looks: list[Look[Patient]] = [
+        subject = self._subject(host)
+        start_report(host, self.subject, _verdict(subject))
+        target = target_of(subject)
+        checks: list[Check[ClientSubject]] = [
             *BEFORE,
-            *(_of_api(look, case) for look in LOOKS),
+            *(_of_api(check, target) for check in CHECKS),
             *after([_absolute(folder, host.home) for folder in self.projects]),
         ]
-        return examine(host, patient, self.patient, looks, remedy_for)
+        return examine(host, subject, self.subject, checks, fix_for)
 
-    def _patient(self, host: Reader) -> Patient:
+    def _subject(self, host: Reader) -> ClientSubject:
         found = installed(host)
         here = session(host).get("PWD") if self.local else ""
         folders = [_absolute(folder, host.home) for folder in self.projects] or [here or host.home]
         version = found[0].version if found else ""
         environment = login_variables(host, self.local)
-        return Patient(host, self, tuple(found), ClientSettings(host, version, folders[0], environment))
+        return ClientSubject(host, self, tuple(found), ClientSettings(host, version, folders[0], environment))
 
 
-def _of_api(look: Look[Case], case: Optional[Case]) -> Look[Patient]:
+def _of_api(check: Check[ApiTarget], target: Optional[ApiTarget]) -> Check[ClientSubject]:
     """A look at the API, made only where there is one to look at."""
 
-    def see(patient: Patient) -> Optional[Finding]:
-        return look.see(case) if case else None
+    def run(subject: ClientSubject) -> Optional[Finding]:
+        return check.run(target) if target else None
 
-    return Look(look.name, see, look.needs or ("API",))
+    return Check(check.name, run, check.needs or ("API",))
 
 
-def _verdict(patient: Patient) -> str:
+def _verdict(subject: ClientSubject) -> str:
     """The one line that answers: which API, and what set it."""
-    settings, home = patient.settings, patient.host.home
+    settings, home = subject.settings, subject.host.home
     url = settings.value("PREFECT_API_URL")
     if url and url.value:
         text = f"uses {without_password(url.value)}, set by {where_of(url, settings.profile)}"
-    elif not patient.installed and (patient.kind.local or not patient.kind.api_url):
+    elif not subject.installed and (subject.kind.local or not subject.kind.api_url):
         text = "has no Prefect, and no API URL is set"
-    elif patient.kind.mode == "database" and settings.value(*DATABASE_URL):
+    elif subject.kind.mode == "database" and settings.value(*DATABASE_URL):
         text = "uses no API: its flows write to the database themselves"
     elif settings.ephemeral:
         text = "uses no hosted API: each flow starts a temporary (ephemeral) server of its own"

@@ -10,8 +10,8 @@ from encamp.resources.system import System
 from encamp.shared.record import replace
 from roles.client.kinds.profile.profile import PrefectProfile
 from roles.client.kinds.profile.record import load
-from roles.doctor.kinds.client.subject import Patient
-from roles.doctor.kinds.findings import FAIL, Finding, Remedy
+from roles.doctor.kinds.client.subject import ClientSubject
+from roles.doctor.kinds.findings import FAIL, Finding, Fix
 from roles.prefect.kinds.user_environment import Variable, text_of
 
 #: Looks whose failure a rewritten profile can cure.
@@ -20,20 +20,20 @@ OWN_HEADER = "# Managed by encamp"
 URL = "PREFECT_API_URL"
 
 
-def remedy_for(patient: Patient, name: str, finding: Finding) -> Optional[Remedy]:
+def fix_for(subject: ClientSubject, name: str, finding: Finding) -> Optional[Fix]:
     """The safe remedy for a finding; None where it is for the user to decide."""
     if finding.status != FAIL or name not in CURABLE:
         return None
-    return _stale_line(patient) or _profile(patient)
+    return _stale_line(subject) or _profile(subject)
 
 
-def _stale_line(patient: Patient) -> Optional[Remedy]:
+def _stale_line(subject: ClientSubject) -> Optional[Fix]:
     """A variable in a file that encamp wrote, where the site wants another value."""
-    url = patient.url
-    if url is None or not url.source.startswith("/") or url.value.rstrip("/") == patient.kind.api_url.rstrip("/"):
+    url = subject.url
+    if url is None or not url.source.startswith("/") or url.value.rstrip("/") == subject.kind.api_url.rstrip("/"):
         return None
     path, _, line = url.source.rpartition(":")
-    if not text_of(patient.host, path).startswith(OWN_HEADER):
+    if not text_of(subject.host, path).startswith(OWN_HEADER):
         return None
 
     def apply(host: System) -> None:
@@ -42,17 +42,17 @@ def _stale_line(patient: Patient) -> Optional[Remedy]:
         del lines[int(line) - 1]
         host.write(path, "".join(lines), mode=found.mode if found else 0o644)
 
-    return Remedy(f"removes {URL} from {path}, which encamp wrote", apply)
+    return Fix(f"removes {URL} from {path}, which encamp wrote", apply)
 
 
-def _profile(patient: Patient) -> Optional[Remedy]:
+def _profile(subject: ClientSubject) -> Optional[Fix]:
     """encamp's profile, written and made active as `fab configure-client` does, where nothing wins over it."""
-    kind, settings = patient.kind, patient.settings
+    kind, settings = subject.kind, subject.settings
     if not kind.api_url or not kind.declared or settings.profile.error:
         return None
-    if _stronger(patient) or not _is_ours(patient) or not _is_cure(patient):
+    if _stronger(subject) or not _is_ours(subject) or not _is_cure(subject):
         return None
-    declared = _declared(patient)
+    declared = _declared(subject)
 
     def apply(host: System) -> None:
         for resource in declared:
@@ -60,33 +60,33 @@ def _profile(patient: Patient) -> Optional[Remedy]:
             if changes:
                 resource.apply(host, changes)
 
-    return Remedy(f"writes the profile {kind.profile} ({kind.api_url}) and makes it the active one", apply)
+    return Fix(f"writes the profile {kind.profile} ({kind.api_url}) and makes it the active one", apply)
 
 
-def _declared(patient: Patient) -> list[Resource]:
-    """What `fab configure-client` declares: certificates, then the profile, where this user's Prefect looks."""
+def _declared(subject: ClientSubject) -> list[Resource]:
+    """What `fab configure-client` declares: certificates, then the profile, where this user's Prefect checks."""
     found: list[Resource] = []
-    for one in patient.kind.declared:
+    for one in subject.kind.declared:
         is_profile = isinstance(one, PrefectProfile)
-        found.append(replace(one, path=patient.settings.profiles_path) if is_profile else one)
+        found.append(replace(one, path=subject.settings.profiles_path) if is_profile else one)
     return found
 
 
-def _is_cure(patient: Patient) -> bool:
+def _is_cure(subject: ClientSubject) -> bool:
     """Whether the profile is not as the site wants it, and the site's API answers here."""
-    kind = patient.kind
+    kind = subject.kind
     try:
-        if not any(resource.check(patient.host) for resource in _declared(patient)):
+        if not any(resource.check(subject.host) for resource in _declared(subject)):
             return False
     except Failure:
         return False
-    answer = patient.host.http("GET", f"{kind.api_url.rstrip('/')}/health", timeout=6, ca_file=kind.ca_file)
+    answer = subject.host.http("GET", f"{kind.api_url.rstrip('/')}/health", timeout=6, ca_file=kind.ca_file)
     return answer.status == 200 and answer.body.strip() == b"true"
 
 
-def _stronger(patient: Patient) -> Optional[Variable]:
+def _stronger(subject: ClientSubject) -> Optional[Variable]:
     """What of the user's own wins over any profile, or chooses another one."""
-    settings = patient.settings
+    settings = subject.settings
     winner = settings.value(URL)
     if winner and settings.profile.values.get(URL) is not winner:
         return winner
@@ -96,8 +96,8 @@ def _stronger(patient: Patient) -> Optional[Variable]:
     return None
 
 
-def _is_ours(patient: Patient) -> bool:
+def _is_ours(subject: ClientSubject) -> bool:
     """Whether the profile of that name is encamp's own, or there is none yet."""
-    path, name = patient.settings.profiles_path, patient.kind.profile
-    there = re.search(rf"(?m)^\s*\[\s*profiles\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]", text_of(patient.host, path))
-    return not there or any(name in record.profiles for record in load(patient.host).values())
+    path, name = subject.settings.profiles_path, subject.kind.profile
+    there = re.search(rf"(?m)^\s*\[\s*profiles\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]", text_of(subject.host, path))
+    return not there or any(name in record.profiles for record in load(subject.host).values())

@@ -1,4 +1,4 @@
-"""What the looks at a client share: its settings as its own Prefect reads them."""
+"""What the checks at a client share: its settings as its own Prefect reads them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Optional
 from encamp.resources.system import Reader
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
-from roles.doctor.kinds.api_target import Case
+from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.client.fields import ClientFields
-from roles.doctor.kinds.network import Endpoint, is_near
+from roles.doctor.kinds.network import is_near
 from roles.doctor.kinds.precedence import ClientSettings, where_of
 from roles.doctor.kinds.shell import other_variables
+from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.installs import Installed
 from roles.prefect.kinds.user_environment import Variable, exists, names_in
 
@@ -20,7 +21,7 @@ FALSE = ("0", "false", "no", "off", "f", "n")
 
 
 @record
-class Patient:
+class ClientSubject:
     """A user's Prefect: what ``kind`` was told of it, what is installed (the one on the PATH first), its settings."""
 
     host: Reader
@@ -44,41 +45,41 @@ class Patient:
         return where_of(variable, self.settings.profile)
 
 
-def case_of(patient: Patient) -> Optional[Case]:
+def target_of(subject: ClientSubject) -> Optional[ApiTarget]:
     """The way to the server as this client goes it; None where there is no usable URL."""
-    url = patient.url
+    url = subject.url
     if url is None:
         return None
     try:
         endpoint = Endpoint.of(url.value)
     except ValueError:
         return None
-    settings = patient.settings
+    settings = subject.settings
     auth, key = settings.value("PREFECT_API_AUTH_STRING"), settings.value("PREFECT_API_KEY")
     csrf = settings.value("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED")
     insecure = settings.value("PREFECT_API_TLS_INSECURE_SKIP_VERIFY")
-    return Case(
-        patient.host,
+    return ApiTarget(
+        subject.host,
         url.value,
-        where=patient.where(url),
+        where=subject.where(url),
         version=settings.version,
         auth=Secret(auth.value) if auth and auth.value else None,
         key=Secret(key.value) if key and key.value else None,
-        key_where=patient.where(key) if key else "",
-        ca_file=_ca_file(patient),
+        key_where=subject.where(key) if key else "",
+        ca_file=_ca_file(subject),
         insecure=insecure is not None and insecure.value.lower() in ("1", "true", "yes", "on", "t", "y"),
         csrf_off=csrf is not None and csrf.value.lower() in FALSE,
         near=is_near(endpoint),
-        server=patient.kind.server,
+        server=subject.kind.server,
     )
 
 
-def _ca_file(patient: Patient) -> str:
+def _ca_file(subject: ClientSubject) -> str:
     """The authorities that Prefect's HTTP client trusts: those it was told of, else the list that certifi brings."""
-    told = patient.settings.value("PREFECT_API_SSL_CERT_FILE")
-    certifi = os.path.join(patient.packages, "certifi", "cacert.pem") if patient.packages else ""
-    named = (told.value if told else "", other_variables(patient.host).get("SSL_CERT_FILE", ""), certifi)
-    return next((path for path in named if path and exists(patient.host, path)), "")
+    told = subject.settings.value("PREFECT_API_SSL_CERT_FILE")
+    certifi = os.path.join(subject.packages, "certifi", "cacert.pem") if subject.packages else ""
+    named = (told.value if told else "", other_variables(subject.host).get("SSL_CERT_FILE", ""), certifi)
+    return next((path for path in named if path and exists(subject.host, path)), "")
 
 
 def packages_of(host: Reader, one: Installed) -> str:

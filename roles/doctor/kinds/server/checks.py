@@ -1,4 +1,4 @@
-"""The looks at a server on its own host: unit, what a deploy probes, database, connections, disk, clock."""
+"""The checks at a server on its own host: unit, what a deploy probes, database, connections, disk, clock."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Callable, Optional
 
 from encamp.resources.system import System
 from encamp.resources.systemd.unit_state import change_state
-from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, see_schedules
-from roles.doctor.kinds.disk import see_disk
-from roles.doctor.kinds.findings import Finding, Look, Remedy, fail, ok, warn
-from roles.doctor.kinds.server.subject import ServerPatient
+from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, check_schedules
+from roles.doctor.kinds.disk import check_disk
+from roles.doctor.kinds.findings import Check, Finding, Fix, fail, ok, warn
+from roles.doctor.kinds.server.subject import ServerSubject
 from roles.prefect.kinds.api import Problem
 from roles.prefect.kinds.known_failures import explain
 from roles.server.kinds.health import NOT_UP
@@ -27,68 +27,68 @@ CROWDED = 0.8
 SLACK = 30
 
 
-def see_unit(patient: ServerPatient) -> Optional[Finding]:
+def check_unit(subject: ServerSubject) -> Optional[Finding]:
     """The unit runs, and was not restarted over and over."""
-    state, unit = patient.state, patient.kind.unit
+    state, unit = subject.state, subject.kind.unit
     if not state.exists:
-        return fail(f"there is no {unit}", "nothing was deployed here", f"`fab -H {patient.kind.server} deploy`")
+        return fail(f"there is no {unit}", "nothing was deployed here", f"`fab -H {subject.kind.server} deploy`")
     again = f", restarted {state.restarts} times" if state.restarts else ""
     if state.active and state.restarts and time.monotonic() - state.active_since < STARTING:
-        return _crashing(patient, f"{unit} runs since {time.monotonic() - state.active_since:.0f} s{again}")
+        return _crashing(subject, f"{unit} runs since {time.monotonic() - state.active_since:.0f} s{again}")
     if state.active:
         text = f"{unit} runs{again}"
         if state.enabled:
             return ok(text)
         return warn(f"{text}, but does not start at boot", "it is not enabled", f"systemctl enable {unit}")
     if state.broken:
-        return _crashing(patient, f"{unit} is {state}{again}")
+        return _crashing(subject, f"{unit} is {state}{again}")
     if state.active_state == "inactive":
-        fix = f"`fab -H {patient.kind.server} doctor --fix`, or systemctl start {unit}"
-        return fail(f"{unit} is stopped", "someone stopped it, or it was never started", fix, remedy=start(patient))
+        fix = f"`fab -H {subject.kind.server} doctor --fix`, or systemctl start {unit}"
+        return fail(f"{unit} is stopped", "someone stopped it, or it was never started", fix, remedy=start(subject))
     return fail(f"{unit} is {state.active_state}", "systemd is at work on it", "look again in a few seconds")
 
 
-def _crashing(patient: ServerPatient, text: str) -> Finding:
+def _crashing(subject: ServerSubject, text: str) -> Finding:
     """A server that does not stay up: its journal tells why."""
-    known, state = patient.known, patient.state
+    known, state = subject.known, subject.state
     cause = known.cause if known else state.why()
-    fix = known.fix if known else f"read its log: journalctl -u {patient.kind.unit} -e"
-    remedy = start(patient, "restart") if state.active_state == "failed" else None
-    return fail(text, cause, fix, patient.shown_log, remedy)
+    fix = known.fix if known else f"read its log: journalctl -u {subject.kind.unit} -e"
+    remedy = start(subject, "restart") if state.active_state == "failed" else None
+    return fail(text, cause, fix, subject.shown_log, remedy)
 
 
-def start(patient: ServerPatient, verb: str = "start") -> Remedy:
+def start(subject: ServerSubject, verb: str = "start") -> Fix:
     """Start or restart the unit, and wait until it answers."""
-    kind, server = patient.kind, patient.server
+    kind, server = subject.kind, subject.server
 
     def apply(host: System) -> None:
         change_state(host, verb, kind.unit)
         host.wait_for(lambda: server.api.call(host, "GET", "health", timeout=3).status == 200, HEALTH_SECONDS)
 
-    return Remedy(f"{verb}s {kind.unit}", apply)
+    return Fix(f"{verb}s {kind.unit}", apply)
 
 
-def see_owed(patient: ServerPatient) -> Optional[Finding]:
+def check_owed(subject: ServerSubject) -> Optional[Finding]:
     """The unit was started after its settings were last written."""
-    state, file = patient.state, patient.host.stat(patient.kind.env_file)
+    state, file = subject.state, subject.host.stat(subject.kind.env_file)
     if not state.active or file is None:
         return None
     begun = time.time() - (time.monotonic() - state.begun)
     if file.mtime <= begun and not state.needs_reload:
         return None
-    text = f"{patient.kind.unit} still runs with what it read before {patient.kind.env_file} was last written"
-    remedy = start(patient, "restart")
+    text = f"{subject.kind.unit} still runs with what it read before {subject.kind.env_file} was last written"
+    remedy = start(subject, "restart")
     return Finding("warn", text, "a deploy was cut short, or the file was edited by hand", "restart it", "", remedy)
 
 
-def see_probe(name: str, probe: Probe) -> Callable[[ServerPatient], Optional[Finding]]:
+def check_probe(name: str, probe: Probe) -> Callable[[ServerSubject], Optional[Finding]]:
     """A probe of a deploy as a look."""
 
-    def see(patient: ServerPatient) -> Optional[Finding]:
-        problem = probe(patient.host, patient.server)
-        return _explained(patient, name, problem) if problem else ok(_WELL.get(name, "as it was deployed"))
+    def run(subject: ServerSubject) -> Optional[Finding]:
+        problem = probe(subject.host, subject.server)
+        return _explained(subject, name, problem) if problem else ok(_WELL.get(name, "as it was deployed"))
 
-    return see
+    return run
 
 
 _WELL = {
@@ -100,26 +100,26 @@ _WELL = {
 }
 
 
-def _explained(patient: ServerPatient, name: str, problem: Problem) -> Finding:
+def _explained(subject: ServerSubject, name: str, problem: Problem) -> Finding:
     """A probe's problem; where the server did not come up, its journal knows more."""
-    up = time.monotonic() - patient.state.active_since
-    known = patient.known if name in NOT_UP else None
+    up = time.monotonic() - subject.state.active_since
+    known = subject.known if name in NOT_UP else None
     if known:
-        return fail(problem.reason, known.cause, known.fix, patient.shown_log)
+        return fail(problem.reason, known.cause, known.fix, subject.shown_log)
     if name in NOT_UP and up < STARTING:
         return fail(problem.reason, f"it was started {up:.0f} s ago, and is not up yet", "look again in a few seconds")
     return fail(problem.reason, problem.cause, problem.fix)
 
 
-def see_database(patient: ServerPatient) -> Optional[Finding]:
+def check_database(subject: ServerSubject) -> Optional[Finding]:
     """The database can be reached by the server's own user with the server's own URL."""
-    if not patient.environment:
+    if not subject.environment:
         return None
-    if not patient.database_url:
+    if not subject.database_url:
         return warn(
             "no connection URL is set", "the server keeps its data in a SQLite file of its home", "see database:"
         )
-    found = patient.database
+    found = subject.database
     if not found:
         return None
     if found.get("error"):
@@ -128,14 +128,14 @@ def see_database(patient: ServerPatient) -> Optional[Finding]:
         return fail(str(found["error"]).splitlines()[0], cause, fix)
     size = f"{found.get('size', 0) / MEBIBYTE:.1f} MiB"
     if found.get("writable") is False:
-        fix = f"chown {patient.kind.user}: {found['place']} and its directory"
-        return fail(f"{found['place']} cannot be written by {patient.kind.user}", "it has another owner", fix)
+        fix = f"chown {subject.kind.user}: {found['place']} and its directory"
+        return fail(f"{found['place']} cannot be written by {subject.kind.user}", "it has another owner", fix)
     return ok(f"{str(found.get('place')).partition(', ')[0]}, {size}")
 
 
-def see_revision(patient: ServerPatient) -> Optional[Finding]:
+def check_revision(subject: ServerSubject) -> Optional[Finding]:
     """The database's schema is the one that this release works with."""
-    found = patient.database
+    found = subject.database
     revision, heads = found.get("revision"), found.get("heads") or []
     if found.get("error") or not heads:
         return None
@@ -153,9 +153,9 @@ def see_revision(patient: ServerPatient) -> Optional[Finding]:
     return ok(f"revision {revision}, this release's")
 
 
-def see_connections(patient: ServerPatient) -> Optional[Finding]:
+def check_connections(subject: ServerSubject) -> Optional[Finding]:
     """Postgres has connections left."""
-    found = patient.database
+    found = subject.database
     if "max" not in found:
         return None
     room = found["max"] - found["reserved"]
@@ -166,30 +166,30 @@ def see_connections(patient: ServerPatient) -> Optional[Finding]:
     return warn(text, "few are left", fix) if found["used"] > CROWDED * room else ok(text)
 
 
-def see_locks(patient: ServerPatient) -> Optional[Finding]:
+def check_locks(subject: ServerSubject) -> Optional[Finding]:
     """SQLite was not found locked lately."""
-    if not patient.database_url.startswith("sqlite"):
+    if not subject.database_url.startswith("sqlite"):
         return None
-    argv = ["journalctl", "-u", patient.kind.unit, "--since", "-1day", "-n", "20000", "-o", "cat", "-q", "--no-pager"]
-    count = patient.host.query(argv, timeout=15).out.count("database is locked")
+    argv = ["journalctl", "-u", subject.kind.unit, "--since", "-1day", "-n", "20000", "-o", "cat", "-q", "--no-pager"]
+    count = subject.host.query(argv, timeout=15).out.count("database is locked")
     if not count:
         return ok("never locked within a day")
     cause = "SQLite lets one write at a time; many runs at once wait for each other, and some give up"
     return warn(f"`database is locked` {count} times within a day", cause, "use Postgres (database: postgres)")
 
 
-def see_room(patient: ServerPatient) -> Optional[Finding]:
+def check_room(subject: ServerSubject) -> Optional[Finding]:
     """The disks that the server writes to have room."""
-    url = patient.database_url
+    url = subject.database_url
     file = url.partition(":///")[2].partition("?")[0] if url.startswith("sqlite") else ""
     postgres = "/var/lib/postgresql" if "/var/run/postgresql" in url or "@127.0.0.1" in url else ""
-    docker = "/var/lib/docker" if patient.kind.container else ""
-    return see_disk([path for path in ("/", patient.kind.home, os.path.dirname(file), postgres, docker) if path])
+    docker = "/var/lib/docker" if subject.kind.container else ""
+    return check_disk([path for path in ("/", subject.kind.home, os.path.dirname(file), postgres, docker) if path])
 
 
-def see_time(patient: ServerPatient) -> Optional[Finding]:
+def check_time(subject: ServerSubject) -> Optional[Finding]:
     """This host's clock agrees with that of the machine encamp runs on."""
-    ahead = time.time() - patient.kind.started
+    ahead = time.time() - subject.kind.started
     ahead = ahead if ahead < 0 else max(0.0, ahead - SLACK)
     if abs(ahead) < CLOCK_FAIL:
         return ok("agrees with this machine's")
@@ -197,21 +197,21 @@ def see_time(patient: ServerPatient) -> Optional[Finding]:
     return fail(text, CLOCK_CAUSE, "turn on time synchronization on both (`timedatectl set-ntp true`)")
 
 
-def _late(patient: ServerPatient) -> Optional[Finding]:
-    return see_schedules(patient.case)
+def _late(subject: ServerSubject) -> Optional[Finding]:
+    return check_schedules(subject.target)
 
 
 #: What a deploy proves, in its order, each after what it needs; the unit has a look of its own.
 _NEEDS = {"port": ("unit",), "health": ("port",)}
-LOOKS: tuple[Look[ServerPatient], ...] = (
-    Look("unit", see_unit),
-    Look("restart", see_owed, ("unit",)),
-    *(Look(name, see_probe(name, probe), _NEEDS.get(name, ("health",))) for name, probe in PROBES if name != "unit"),
-    Look("schedules", _late, ("POST",)),
-    Look("connection", see_database),
-    Look("schema", see_revision, ("connection",)),
-    Look("head-room", see_connections, ("connection",)),
-    Look("locks", see_locks),
-    Look("disk", see_room),
-    Look("clock", see_time),
+CHECKS: tuple[Check[ServerSubject], ...] = (
+    Check("unit", check_unit),
+    Check("restart", check_owed, ("unit",)),
+    *(Check(name, check_probe(name, probe), _NEEDS.get(name, ("health",))) for name, probe in PROBES if name != "unit"),
+    Check("schedules", _late, ("POST",)),
+    Check("connection", check_database),
+    Check("schema", check_revision, ("connection",)),
+    Check("head-room", check_connections, ("connection",)),
+    Check("locks", check_locks),
+    Check("disk", check_room),
+    Check("clock", check_time),
 )

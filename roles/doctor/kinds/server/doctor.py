@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from encamp.resources.base import kind
 from encamp.resources.system import Reader
-from roles.doctor.kinds.doctor import Doctor, Found, begin
+from roles.doctor.kinds.doctor import Doctor, Found, start_report
 from roles.doctor.kinds.findings import examine
-from roles.doctor.kinds.server.checks import LOOKS
+from roles.doctor.kinds.server.checks import CHECKS
 from roles.doctor.kinds.server.fields import ServerFields
-from roles.doctor.kinds.server.subject import ServerPatient
+from roles.doctor.kinds.server.subject import ServerSubject
 
 
 @kind
@@ -19,13 +19,13 @@ class ServerDoctor(Doctor, ServerFields):
     """
 
     @property
-    def patient(self) -> str:
+    def subject(self) -> str:
         return f"server {self.name}"
 
     def examine(self, host: Reader) -> Found:
-        patient = ServerPatient(host, self)
-        state = patient.state
+        subject = ServerSubject(host, self)
+        state = subject.state
         address = self.health.get("public_api_url") or self.health["url"]
         verdict = f"serves {address}" if state.active else f"does not serve {address}: {self.unit} is {state}"
-        begin(host, self.patient, verdict)
-        return examine(host, patient, self.patient, LOOKS, lambda patient, name, finding: None)
+        start_report(host, self.subject, verdict)
+        return examine(host, subject, self.subject, CHECKS, lambda subject, name, finding: None)

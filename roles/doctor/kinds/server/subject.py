@@ -1,4 +1,4 @@
-"""What the looks at a server share: its unit, and the environment it really gets."""
+"""What the checks at a server share: its unit, and the environment it really gets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from encamp.resources.systemd.environment_file import environment_of
 from encamp.resources.systemd.unit_state import UnitState, journal_tail, unit_state
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
-from roles.doctor.kinds.api_target import Case
+from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.server.database import ask
 from roles.doctor.kinds.server.fields import ServerFields
 from roles.prefect.kinds.api import Api
@@ -31,7 +31,7 @@ DATABASE_NAMES = (
 
 
 @record
-class ServerPatient:
+class ServerSubject:
     """A server on its own host, as ``kind`` was told of it."""
 
     host: Reader
@@ -65,9 +65,9 @@ class ServerPatient:
         return replace(wanted, api=Api(wanted.api.url, self.auth))
 
     @property
-    def case(self) -> Case:
+    def target(self) -> ApiTarget:
         """The server as a client on its own host meets it."""
-        return Case(self.host, self.server.api.url, auth=self.auth, near=True, server_version=self.server.version)
+        return ApiTarget(self.host, self.server.api.url, auth=self.auth, near=True, server_version=self.server.version)
 
     @cached_property
     def database(self) -> Mapping[str, Any]:

@@ -61,7 +61,7 @@ def test_what_is_tried_is_what_will_be() -> None:
 
 def test_a_release_without_the_package_is_refused() -> None:
     expectation = CaddyExpectation("caddy")
-    with pytest.raises(Refused, match="has no package of Caddy"):
+    with pytest.raises(Refused, match="has no Caddy package"):
         expectation.check(Host(BULLSEYE, {}))  # type: ignore[arg-type]
     assert expectation.check(Host(BULLSEYE, {}, has_caddy=True)) == []  # type: ignore[arg-type]
     assert expectation.check(Host(BOOKWORM, {})) == []  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def test_a_certificate_of_another_authority_is_refused() -> None:
     expectation = CaddyExpectation("caddy", {path: (ours,)})
     assert expectation.check(Host(BOOKWORM, {path: f"{ours}\n-----BEGIN"})) == []  # type: ignore[arg-type]
     assert expectation.check(Host(BOOKWORM, {path: "-----BEGIN an owner's"})) == []  # type: ignore[arg-type]
-    with pytest.raises(Refused, match="another certificate authority"):
+    with pytest.raises(Refused, match="another encamp certificate authority"):
         expectation.check(Host(BOOKWORM, {path: f"{theirs}\n-----BEGIN"}))  # type: ignore[arg-type]
     rotated = CaddyExpectation("caddy", {path: (ours, theirs)})
     assert rotated.check(Host(BOOKWORM, {path: f"{theirs}\n-----BEGIN"})) == []  # type: ignore[arg-type]

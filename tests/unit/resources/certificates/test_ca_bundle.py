@@ -81,10 +81,10 @@ class TestPem:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            ("", "holds no certificate"),
-            ("hello", "holds no certificate"),
-            (ONE + KEY, "holds a private key"),
-            (ONE + TWO[:200], "is cut off"),
+            ("", "contains no certificate"),
+            ("hello", "contains no certificate"),
+            (ONE + KEY, "contains a private key"),
+            (ONE + TWO[:200], "is truncated"),
             (ONE + TWO.replace(TWO.splitlines()[3], "!!!!"), "certificate 2 is damaged"),
             (TWO.replace(TWO.splitlines()[1][:8], "AAAAAAAA") + ONE, "certificate 1 is damaged"),
         ],

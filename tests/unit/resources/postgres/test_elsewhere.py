@@ -51,7 +51,7 @@ def test_connections_are_raised_and_never_lowered() -> None:
 
 
 def test_a_cluster_with_another_port_is_refused() -> None:
-    with pytest.raises(Refused, match="has port 5432, and its clients are told 5433") as caught:
+    with pytest.raises(Refused, match="has port 5432, but its clients use 5433") as caught:
         changes(PostgresExpectation("main", 5433), with_settings())
     assert "postgres_port: 5432" in caught.value.fix
     assert changes(PostgresExpectation("main", 5432), with_settings()) == []

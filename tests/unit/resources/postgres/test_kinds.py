@@ -82,7 +82,7 @@ def test_boot_and_settings_of_a_cluster() -> None:
 
 
 def test_no_second_cluster_beside_an_existing_one() -> None:
-    with pytest.raises(Refused, match="15/main but none called other"):
+    with pytest.raises(Refused, match="15/main, but not other"):
         changes(PostgresCluster("other"), PostgresHost(RUNNING))
 
 
@@ -231,10 +231,10 @@ def test_a_line_of_others_that_postgres_cannot_read() -> None:
     [
         ({"connection": "locall"}, "connection must be"),
         ({"method": "scram"}, "method must be"),
-        ({"address": "10.0.0.0/8"}, "has no address"),
+        ({"address": "10.0.0.0/8"}, "must not have an address"),
         ({"connection": "host", "method": "md5"}, "needs an address"),
-        ({"connection": "host", "method": "md5", "address": "10.0.0.0/99"}, "is no address"),
-        ({"connection": "host", "address": "all"}, "local socket only"),
+        ({"connection": "host", "method": "md5", "address": "10.0.0.0/99"}, "is not an address"),
+        ({"connection": "host", "address": "all"}, "local connections only"),
         ({"method": "md5"}, "lock out"),
         ({"user": "a\nhost all all all trust"}, "unprintable"),
         ({"user": "/^p"}, "pattern"),

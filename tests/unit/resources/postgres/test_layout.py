@@ -102,7 +102,7 @@ def test_data_is_never_taken_for_leftovers() -> None:
     assert not unfinished(changed={f"{DATA}/base/16384/1": ""}, without=half)
     assert not unfinished(changed={f"{DATA}/pg_tblspc/16400": ""}, without=half)
     assert not unfinished(changed={f"{DATA}/backup_label": ""}, without=half)
-    with pytest.raises(Refused, match="holds data"):
+    with pytest.raises(Refused, match="contains data"):
         unfinished(changed=STOPPED, without=(CONFIG,))
     with pytest.raises(Refused, match="is empty"):
         unfinished(changed={"/var/lib/postgresql/15/lost+found/x": ""}, without=(DATA,))

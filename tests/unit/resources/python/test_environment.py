@@ -64,7 +64,7 @@ class TestPythonEnv:
     def test_is_made_once_and_then_left_alone(self, tmp_path: Path, host: Host, lock: str, index: LocalIndex) -> None:
         env = environment(tmp_path, lock, index)
         changes = env.check(host)
-        assert [str(change) for change in changes] == ["environment: to be made"]
+        assert [str(change) for change in changes] == ["environment: to be created"]
         env.apply(host, changes)
         asked = len(index.asked)
         assert env.check(host) == []
@@ -115,7 +115,7 @@ class TestPythonEnv:
     def test_a_wrong_hash_installs_nothing(self, tmp_path: Path, host: Host, lock: str, index: LocalIndex) -> None:
         bad = lock[:-65] + "0" * 64 + "\n"
         env = environment(tmp_path, bad, index)
-        with pytest.raises(Failure, match="does not have the hash"):
+        with pytest.raises(Failure, match="does not match its hash"):
             env.apply(host, env.check(host))
         assert host.stat(env.path) is None
 
@@ -129,7 +129,7 @@ class TestPythonEnv:
         self, tmp_path: Path, host: Host, lock: str, index: LocalIndex
     ) -> None:
         env = environment(tmp_path, lock, index, requires_python=">=3.99")
-        with pytest.raises(Refused, match=r"is Python 3\.\d+\.\d+, and >=3\.99 is needed"):
+        with pytest.raises(Refused, match=r"is Python 3\.\d+\.\d+, but >=3\.99 is required"):
             env.apply(host, env.check(host))
         assert host.stat(env.path) is None
 
@@ -145,7 +145,7 @@ class TestPythonEnv:
     def test_a_missing_ca_file_is_named(self, tmp_path: Path, host: Host, lock: str, index: LocalIndex) -> None:
         env = environment(tmp_path, lock, index)
         env = PythonEnv(**{**vars(env), "ca_file": "/nowhere/site.pem"})
-        with pytest.raises(Failure, match=r"/nowhere/site\.pem: there is no such CA file"):
+        with pytest.raises(Failure, match=r"/nowhere/site\.pem: this CA file does not exist"):
             env.apply(host, env.check(host))
 
     def test_credentials_reach_the_index_and_no_argv(
@@ -250,7 +250,7 @@ class TestUvTool:
     def test_altered_content_is_not_installed(self, tmp_path: Path, host: Host, index: LocalIndex) -> None:
         tool, data = self.tool(tmp_path, index)
         index.files[self.FILE] = data + b"x"
-        with pytest.raises(Failure, match="does not have the pinned hash"):
+        with pytest.raises(Failure, match="does not match the pinned hash"):
             tool.apply(host, tool.check(host))
         assert tool.check(host) != []
 
@@ -309,7 +309,7 @@ def test_python_ranges(version: str, requires: str, expected: bool) -> None:
 
 
 def test_an_unknown_range_is_refused() -> None:
-    with pytest.raises(Refused, match="cannot read '~=3'"):
+    with pytest.raises(Refused, match="cannot parse '~=3'"):
         fits("3.11.2", "~=3")
 
 
@@ -320,9 +320,9 @@ def test_an_unknown_range_is_refused() -> None:
         ("error sending request for url\ninvalid peer certificate: UnknownIssuer", "does not trust", False),
         ("error sending request for url\ntcp connect error\nConnection refused (os error 111)", "cannot fetch", True),
         ("Failed to fetch: https://x/\nHTTP status client error (403 Forbidden) for url", "refuses access", False),
-        ("Failed to download `a==1`\nHash mismatch for `a==1`", "does not have the hash", False),
+        ("Failed to download `a==1`\nHash mismatch for `a==1`", "does not match its hash", False),
         ("x Failed to build `pendulum==2.1.2`\nbuild backend returned an error", "no wheel for this host", False),
-        ("Because a==1 was not found in the package registry, No solution found", "does not offer", False),
+        ("Because a==1 was not found in the package registry, No solution found", "lacks packages of the lock", False),
     ],
 )
 def test_what_uv_says_is_told_in_plain_words(said: str, reason: str, again: bool) -> None:
@@ -362,7 +362,7 @@ class TestManagedPython:
             *("3.8", str(tmp_path / "python"), uv.find_uv_bin(), "http://127.0.0.1:9"),
             cache_dir=str(tmp_path / "cache"),
         )
-        with pytest.raises(Failure, match=r"uv could not bring Python 3\.8 to this host") as error:
+        with pytest.raises(Failure, match=r"uv could not install Python 3\.8 on this host") as error:
             kind.apply(host, kind.check(host))
         assert "python_mirror" in error.value.fix and "127.0.0.1:9" in error.value.detail
 

@@ -40,7 +40,7 @@ def test_an_account_that_does_not_exist_fails(text):
             result = super().query(argv)
             return result if "prefect" not in argv else type(result)(tuple(argv), 2, "", "")
 
-    with pytest.raises(Failure, match="prefect, who does not exist"):
+    with pytest.raises(Failure, match="prefect, which does not exist"):
         check_accounts(Accounts(), "x.service", f"[Service]\n{text}\n")
     check_accounts(Accounts(), "x.service", f"[Service]\nDynamicUser=yes\n{text}\n")
 

@@ -26,7 +26,7 @@ def test_a_crash_loop_is_neither_active_nor_stopped():
 
 
 def test_an_unknown_exit_status_is_told_as_it_is():
-    assert "exit status 3" in parse_show(CRASHED.replace("217", "3")).why()
+    assert "exited with status 3" in parse_show(CRASHED.replace("217", "3")).why()
 
 
 def test_an_absent_unit():

@@ -135,16 +135,17 @@ def test_a_home_that_cannot_be_searched_is_no_error(host: Laptop, tmp_path: Path
         ("3.8.8", "3.8.8", ""),
         ("3.8.8", "3.9.0", ""),
         ("3.8.8", "3.8.7", "newer than the server"),
-        ("3.8.8", "3.1.0", "newer than the server"),
+        ("3.8.8", "3.6.13", "newer than the server (3.6.13): no task runs and no workers"),
+        ("3.4.0", "3.3.5", "newer than the server (3.3.5): no deployments"),
         ("2.20.27", "2.8.7", "newer than the server"),
         ("2.0.4", "2.20.27", ""),
-        ("2.7.12", "3.8.8", "a generation older"),
+        ("2.7.12", "3.8.8", "older than the server (3.8.8): no deployments"),
         ("3.8.8", "", ""),
     ],
 )
 def test_versions_that_work_with_the_server(host: Laptop, tmp_path: Path, client: str, server: str, says: str) -> None:
     environment(tmp_path / ".venv", client)
-    assert ClientPrefect("c", server, refused=versions.CLIENTS_REFUSED).check(host) == []
+    assert ClientPrefect("c", server).check(host) == []
     note = next(note for note in host.notes if str(tmp_path) in note)
     assert says in note and (says or note.endswith(".venv"))
 
@@ -154,6 +155,7 @@ def test_versions_that_work_with_the_server(host: Laptop, tmp_path: Path, client
     [
         ("3.8.8", "2.20.27", {}, "incompatible versions"),
         ("3.8.8", "3.0.11", {}, "extra_forbidden"),
+        ("3.8.8", "3.1.0", {}, "extra_forbidden"),
         ("2.7.12", "2.0.4", {}, "422"),
         ("2.20.27", "3.8.8", {"auth_since": "3.1.8"}, "clients before 3.1.8 cannot send"),
         ("3.0.11", "3.8.8", {"auth_since": "3.1.8"}, "clients before 3.1.8 cannot send"),
@@ -165,11 +167,11 @@ def test_versions_that_cannot_work_are_refused(
 ) -> None:
     environment(tmp_path / ".venv", client)
     with pytest.raises(Refused, match=says) as refusal:
-        ClientPrefect("c", server, refused=versions.CLIENTS_REFUSED, **options).check(host)
+        ClientPrefect("c", server, **options).check(host)
     assert "configure-client --install" in refusal.value.fix
     environment(tmp_path / "work/.venv", server)
     host.forget()
-    ClientPrefect("c", server, refused=versions.CLIENTS_REFUSED, **options).check(host)
+    ClientPrefect("c", server, **options).check(host)
     assert any("cannot work with the server" in note and client in note for note in host.notes), "one of two can"
 
 

@@ -25,7 +25,7 @@ from encamp.site import Site
 from roles.database import connection as database_connection
 from roles.database.kinds.probe import DatabaseProbe
 from roles.database.kinds.sqlite import SqliteDatabase
-from roles.server import role as prefect_server
+from roles.server import native
 
 DB = {"db1": {"ansible_host": "192.0.2.9"}}
 URL = {"database_url": {"env": "A_URL"}}
@@ -95,7 +95,13 @@ def test_the_server_gets_the_url_and_a_probe_before_its_settings(tmp_path: Path)
     plan = planned(tmp_path, {"vm1": server(database_host="db1")}, DB)["vm1"]
     assert "postgresql+asyncpg://prefect:" in env_of(plan) and "@192.0.2.9:5432/prefect" in env_of(plan)
     (probe,) = of_kind(plan, DatabaseProbe)
-    assert (probe.host, probe.port, probe.keeper, probe.connections, probe.version) == ("192.0.2.9", 5432, "db1", 16, 0)
+    assert (probe.host, probe.port, probe.database_host, probe.connections, probe.version) == (
+        "192.0.2.9",
+        5432,
+        "db1",
+        16,
+        0,
+    )
     order = [step.resource.id for step in plan.steps]
     assert order.index(probe.id) < order.index("File:/etc/prefect/default/server.env")
     assert order.index(probe.id) > order.index("ReleaseLink:/opt/prefect/default")
@@ -189,7 +195,7 @@ def test_tls_and_pool_as_each_release_takes_them(
     )
     loaded = load_inventory(tmp_path, {"prefect_version": version})
     site = Site(loaded, [])
-    found = prefect_server.server_settings(site.host("vm1"), site)
+    found = native.server_settings(site.host("vm1"), site)
     text = "\n".join(f"{name}={value}" for name, value in found.items())
     assert all(line in text for line in lines), text
     assert "ssl=" not in text.lower().replace("pgssl", "")

@@ -16,12 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from roles.doctor.kinds.api_target import Case
-from roles.doctor.kinds.network import Endpoint, websocket
+from roles.doctor.kinds.api_target import ApiTarget
+from roles.doctor.kinds.network import websocket
 from roles.doctor.kinds.precedence import ClientSettings
 from roles.doctor.kinds.route import alternatives
-from roles.doctor.kinds.skew import skew
-from roles.doctor.kinds.tls import see_tls
+from roles.doctor.kinds.tls import check_tls
 from roles.prefect.kinds.user_environment import Variable
 from tests.certificates import Issuer
 from tests.unit.roles.client.laptop import Laptop
@@ -96,32 +95,10 @@ def test_lines_are_those_of_the_file(home: Path) -> None:
     assert found and found.source == f"{home}/.prefect/profiles.toml:4"
 
 
-@pytest.mark.parametrize(
-    ("client", "server", "refused", "warned"),
-    [
-        ("2.20.26", "3.8.8", False, False),
-        ("3.8.8", "3.8.8", False, False),
-        ("3.8.8", "3.8.7", False, True),
-        ("3.8.8", "3.0.11", True, True),
-        ("3.0.11", "2.20.26", True, True),
-        ("2.20.26", "2.0.4", True, True),
-    ],
-)
-def test_which_releases_fit(client: str, server: str, refused: bool, warned: bool) -> None:
-    found = skew(client, server)
-    assert (found.refused, bool(found.cause)) == (refused, warned)
-
-
 def test_where_the_api_may_be_instead() -> None:
     assert alternatives("http://h:4200") == ["http://h:4200/api"]
     assert alternatives("http://h/p/") == ["http://h/p/api", "http://h/api"]
     assert "http://h/p" in alternatives("http://h/p/api") and "http://h/api" in alternatives("http://h/p/api")
-
-
-@pytest.mark.parametrize("bad", ["vm1:4200/api", "ftp://h/", "http://", "/api"])
-def test_what_is_no_url(bad: str) -> None:
-    with pytest.raises(ValueError, match="is no http"):
-        Endpoint.of(bad)
 
 
 # -- WebSockets ------------------------------------------------------------------------------------------------------
@@ -247,5 +224,5 @@ def test_a_certificate_that_ends_soon_is_told_with_who_renews_it(
     issuer = Issuer(authority)
     (tmp_path / "ca.pem").write_text(issuer.pem, "utf-8")
     with https(tmp_path, *issuer.leaf("localhost", datetime.timedelta(days))) as url:
-        found = see_tls(Case(Laptop(str(tmp_path)), url, ca_file=str(tmp_path / "ca.pem"), server="vm1"))
+        found = check_tls(ApiTarget(Laptop(str(tmp_path)), url, ca_file=str(tmp_path / "ca.pem"), server="vm1"))
     assert found and (found.status, found.fix) == (status, fix)

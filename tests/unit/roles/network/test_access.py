@@ -19,7 +19,7 @@ from encamp.support.quoting import env_value
 from roles.network import access
 from roles.network.kinds.exposure import Exposure
 from roles.prefect.kinds.api_auth import ApiAuth
-from roles.proof.kinds.flow_run import FlowProof
+from roles.proof.kinds.flow_run import VerificationRun
 from roles.server.kinds.health import ServerHealth
 from roles.worker.kinds.pool import WorkPool
 
@@ -67,11 +67,11 @@ def test_auto_is_in_step_on_server_worker_and_probes(tmp_path: Path) -> None:
     user, _, password = secret.reveal().partition(":")
     assert user == "admin" and (tmp_path / "secrets/vm1+default+api-auth").read_text() == f"{password}\n"
     assert f"PREFECT_API_AUTH_STRING={secret.reveal()}\n" in env_of(plan, "worker.env")
-    assert one(plan, WorkPool).auth == one(plan, FlowProof).auth == secret
+    assert one(plan, WorkPool).auth == one(plan, VerificationRun).auth == secret
     assert one(plan, ApiAuth).line == Secret(f"PREFECT_API_AUTH_STRING={secret.reveal()}")
     _, server = fleet(tmp_path, f"{HERE}, auth: auto")
     assert f"PREFECT_SERVER_API_AUTH_STRING={secret.reveal()}\n" in env_of(server)
-    assert one(server, ServerHealth).auth == one(server, FlowProof).auth == secret
+    assert one(server, ServerHealth).auth == one(server, VerificationRun).auth == secret
     assert secret.reveal() not in repr(server)
 
 

@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from encamp.shared.secret import Secret
-from roles.network.certificate_files import Unfit, check, covers
+from roles.network.certificate_files import InvalidCertificate, check, covers
 from tests.certificates import Issuer
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -22,9 +22,9 @@ def issuer() -> Issuer:
 def problem(chain: str, key: str, name: str = NAME) -> str:
     try:
         check(chain, Secret(key), name, NOW)
-    except Unfit as unfit:
-        assert unfit.fix and "PRIVATE KEY-----\n" not in f"{unfit}{unfit.fix}"
-        return str(unfit)
+    except InvalidCertificate as invalid:
+        assert invalid.fix and "PRIVATE KEY-----\n" not in f"{invalid}{invalid.fix}"
+        return str(invalid)
     return ""
 
 

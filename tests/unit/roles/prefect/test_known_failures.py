@@ -42,6 +42,15 @@ def test_server_log(log: str, word: str) -> None:
         ("Found incompatible versions: client: 3.9.1, server: 2.8.7. Major versions must match.", "major"),
         ("Client error '401 Unauthorized' for url 'http://h/api/admin/version'", "password"),
         ("RuntimeError: Failed to reach API at http://h:4200/api", "answer"),
+        (
+            "'exception_detail': [{'type': 'extra_forbidden', 'loc': ['body', 'labels'], 'msg': 'Extra inputs",
+            "releases",
+        ),
+        (
+            "[{'loc': ['body', 'version'], 'msg': 'extra fields not permitted', 'type': 'value_error.extra'}]",
+            "releases",
+        ),
+        ("Exception: Unable to authenticate to the event stream. Please ensure the provided auth_token", "3.6.14"),
         ("ValueError: No Prefect API URL provided. Please set PREFECT_API_URL", "no API URL"),
     ],
 )

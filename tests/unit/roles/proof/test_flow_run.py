@@ -9,7 +9,7 @@ import pytest
 from roles.prefect.kinds.memory import memory_of
 from roles.proof.kinds.api import OWN_NAME, Traces
 from roles.proof.kinds.flow import ENTRYPOINT, FILE, script
-from roles.proof.kinds.flow_run import FlowProof
+from roles.proof.kinds.flow_run import VerificationRun
 from roles.proof.kinds.worker import unseen
 from tests.unit.roles.client.laptop import Laptop
 
@@ -54,8 +54,8 @@ def test_flows_of_users_are_never_taken_for_a_proofs(name: str) -> None:
 
 def test_a_proof_is_asked_for_once_a_run(tmp_path: object) -> None:
     host = Laptop(str(tmp_path))
-    proof = FlowProof("x", api_url="http://h/api")
+    proof = VerificationRun("x", api_url="http://h/api")
     assert len(proof.check(host)) == 1 and len(proof.check(host)) == 1
     memory_of(proof)["proven"] = True
-    assert proof.check(host) == [] and FlowProof("x", api_url="http://h/api").check(host) != []
-    assert proof == FlowProof("x", api_url="http://h/api")
+    assert proof.check(host) == [] and VerificationRun("x", api_url="http://h/api").check(host) != []
+    assert proof == VerificationRun("x", api_url="http://h/api")

@@ -17,7 +17,7 @@ from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
 from roles.worker.kinds import runs as worker_runs
 from roles.worker.kinds.pool import WorkPool
-from roles.worker.kinds.surplus import SurplusWorkers
+from roles.worker.kinds.stale import StaleWorkers
 from tests.unit.roles.test_stages import planned
 
 BASE = "ansible_host: 192.0.2.7, database: sqlite"
@@ -66,7 +66,10 @@ def test_an_agents_pool_is_made_where_nobody_declares_it(tmp_path: Path) -> None
     assert pools("agents: [{queues: [a]}]") == []
 
 
-@pytest.mark.parametrize(("server", "worker"), [("2.20.26", "3.8.8"), ("2.0.4", "2.7.12"), ("2.0.4", "3.8.8")])
+@pytest.mark.parametrize(
+    ("server", "worker"),
+    [("2.20.26", "3.8.8"), ("2.0.4", "2.7.12"), ("2.6.0", "2.7.12"), ("3.1.4", "3.8.8"), ("3.6.13", "3.8.8")],
+)
 def test_a_worker_that_its_server_turns_away_is_refused(tmp_path: Path, server: str, worker: str) -> None:
     runner = "agents: [{}]" if worker.startswith("2") else "work_pool: a"
     hosts = {
@@ -202,7 +205,7 @@ def test_only_our_own_units_of_that_instance_are_surplus() -> None:
         "/etc/prefect/default/worker.env": b"",
         "/etc/prefect/default/worker-old.env": b"",
     }
-    surplus = SurplusWorkers(
+    surplus = StaleWorkers(
         "default", "prefect-worker", keep=("prefect-worker-kept.service",), prefixes=("/etc/prefect/default/worker-",)
     )
     host: Any = OneHost(files, HttpAnswer(200, b"[]"))

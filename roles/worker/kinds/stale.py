@@ -19,7 +19,7 @@ SLACK = 60.0
 
 
 @kind
-class SurplusWorkers(Resource):
+class StaleWorkers(Resource):
     """No workers and agents of an instance but those that are declared. Each other one lets its flow runs end first.
 
     ``instance``: its name. ``user``: who its workers run as. ``keep``: the units that are declared. ``files``: the

@@ -1,0 +1,111 @@
+"""Which Prefect release is deployed: the settings that every role shares, and the lock it is installed from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from encamp.locking import lockfile
+from encamp.settings.declare import setting
+from encamp.shared.record import record, replace
+from encamp.shared.secret import Secret
+from encamp.site import SiteHost
+from roles.prefect import bounds, layout, pythons, versions
+
+LOCKS = Path(__file__).resolve().parents[1] / "locks"
+
+
+def _check_version(value: str) -> str | None:
+    """What is wrong with ``prefect_version``, if anything."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", value):
+        return "a release has three numbers, such as 3.9.1"
+    if not versions.supported(value):
+        return f"older than {versions.SUPPORTED_SINCE}, the oldest that this encamp deploys"
+    return None
+
+
+@record
+class Settings:
+    """Settings that every role shares."""
+
+    prefect_version: str = setting(
+        "3.9.1",
+        "The Prefect release, quoted. It needs a lock (`fab lock --prefect VERSION` makes one).",
+        check=_check_version,
+        example="'3.9.1'",
+    )
+    python: str = setting(
+        "",
+        "Python to build Prefect's environment with: a path on the host, or a series such as '3.11', quoted, which uv "
+        "downloads where the host has none. Empty: the host's python3, or its newest that the release supports.",
+        check=pythons.check_python,
+        example="'3.11'",
+    )
+    python_mirror: str = setting(
+        "",
+        "Where uv downloads Pythons from, laid out as the releases of python-build-standalone. Empty: from GitHub.",
+        check=pythons.check_mirror,
+        example="https://mirror.example.com/python-build-standalone",
+        per_host=True,
+    )
+    index_url: str | Secret = setting(
+        "",
+        "Package index that hosts install from. Empty: the one in the controller's own pip or uv configuration.",
+        per_host=True,
+    )
+    ca_bundle: str = setting(
+        "",
+        "PEM file on the controller with your company's certificate authorities: installed in the trust store of "
+        "hosts and handed to uv and Prefect.",
+        example="files/company-ca.pem",
+        per_host=True,
+    )
+    uv_wheel: str = setting(
+        "",
+        "Wheel of the pinned uv release on the controller, sent to hosts. Empty: hosts fetch it from their index.",
+        example="files/uv-0.13.9-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        per_host=True,
+    )
+
+
+@record
+class Release:
+    """A Prefect release as installed: its lock, the environment's path, and the link that chooses it."""
+
+    lock: lockfile.Lock
+    path: str
+    version: str
+
+
+def load_release(settings: Settings, site: str, packages: Sequence[str] = (), root: str = layout.ENVS) -> Release:
+    """The release that the settings ask for, with further packages. Raises SettingsError where there is no lock for it.
+
+    ``site``: the inventory's folder; a lock of the site's own goes before one that comes with encamp.
+    """
+    lock = _fitting(settings.prefect_version, site, packages)
+    return Release(lock, f"{root}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
+
+
+def _lock_folder(version: str, site: str, packages: Sequence[str]) -> Path:
+    """The folder of a lock. encamp brings none with further packages."""
+    own = site_locks(site)
+    return own if packages or lockfile.path_of(version, own).exists() else LOCKS
+
+
+def _fitting(version: str, site: str, packages: Sequence[str]) -> lockfile.Lock:
+    """A lock within its release's bounds, with the Pythons that the release really runs on: the first ones set
+    themselves no upper limit. Raises SettingsError."""
+    lock = lockfile.load(version, _lock_folder(version, site, packages), packages)
+    bounds.require(lock, lockfile.command(version, packages))
+    return replace(lock, requires_python=versions.python_range(lock.version, lock.requires_python))
+
+
+def site_locks(directory: str) -> Path:
+    """Where a site keeps the locks of its own."""
+    return Path(directory) / "locks"
+
+
+def prefect_version(host: SiteHost) -> str:
+    """The release that a host is to have."""
+    return host.settings(Settings).prefect_version

@@ -1,0 +1,25 @@
+"""All roles, in the order in which a deploy opens their stages. A new role is its folder and its entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from roles.client.role import ROLE as CLIENT
+from roles.postgres.role import ROLE as POSTGRES
+from roles.prefect.role import ROLE as PREFECT
+from roles.role import Role
+from roles.server.role import ROLE as SERVER
+from roles.worker.role import ROLE as WORKER
+
+ROLES: tuple[Role, ...] = (
+    PREFECT,
+    POSTGRES,
+    SERVER,
+    WORKER,
+    CLIENT,
+)
+
+
+def settings_of(roles: Sequence[Role]) -> tuple[type, ...]:
+    """The classes of all settings that an inventory may set for some roles."""
+    return tuple(cls for role in roles for cls in role.settings)

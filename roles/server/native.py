@@ -1,0 +1,152 @@
+"""The server as a service of its host: unprivileged, hardened, healthy before a deploy says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from encamp.errors import SettingsError
+from encamp.planning.plan import FLUSH, Item, Step
+from encamp.resources.base import Resource
+from encamp.resources.files.file import File
+from encamp.resources.probes.free_port import FreePort
+from encamp.resources.python.release_link import ReleaseLink
+from encamp.resources.systemd.probe import SystemdProbe
+from encamp.resources.systemd.restart import Restart
+from encamp.resources.systemd.service import Service
+from encamp.resources.systemd.unit import SystemdUnit
+from encamp.shared.secret import Secret
+from encamp.site import Site, SiteHost
+from roles.database import connection as database_connection
+from roles.database import settings as database
+from roles.network import access, address
+from roles.postgres import proof as database_proof
+from roles.prefect import role as prefect
+from roles.prefect import versions
+from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
+from roles.prefect.release import Settings as PrefectSettings
+from roles.prefect.release import load_release, prefect_version
+from roles.proof.kinds.flow_run import VerificationRun
+from roles.server.kinds.health import ServerHealth
+from roles.server.settings import Settings
+
+
+def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
+    """What must hold before anything is changed: the port is ours or free."""
+    yield from prefect.expectations(host)
+    yield from database_proof.expectations(host, site)
+    bind = address.bind(host)
+    port = host.settings(address.Settings).port
+    yield FreePort(port, Layout(host.instance).server_unit, "" if bind in ("0.0.0.0", "::") else bind)
+    yield from access.expectations(host, site)
+
+
+def resources(host: SiteHost, site: Site) -> Iterator[Item]:
+    """User, environment, settings, unit, service; then the proof that it is healthy."""
+    layout = Layout(host.instance)
+    restart = Restart(layout.server_unit)
+    yield from prefect.account(layout, layout.user, layout.home, "Prefect server")
+    yield from install(host, layout, restart)
+    yield from database_proof.resources(host, site, restart)
+    env = site.templates.render("prefect_server/server.env.j2", settings=server_settings(host, site))
+    yield Step(File(layout.server_env, env, "root", layout.user, 0o640), (restart,))
+    yield Step(SystemdUnit(layout.server_unit, _unit(host, site, layout)), (restart,))
+    yield Service(layout.server_unit)
+    yield FLUSH
+    yield health(host, site, layout)
+    yield SystemdProbe(layout.server_unit)
+
+
+def verification(host: SiteHost, site: Site) -> Resource:
+    """A flow run from the server's own host, through the hosted API."""
+    layout = Layout(host.instance)
+    return VerificationRun(
+        f"server {layout.name}",
+        python=f"{layout.link}/bin/python",
+        api_url=f"{address.local_url(host)}/api",
+        auth=access.auth(host, site),
+        as_user=layout.user,
+        through="environment",
+    )
+
+
+def install(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
+    """The release's environment, and the link that chooses it."""
+    settings = host.settings(PrefectSettings)
+    wanted = load_release(settings, host.inventory.directory)
+    yield Step(prefect.environment(settings, wanted, UV_ROOT, UV_CACHE), (restart,))
+    yield Step(ReleaseLink(layout.link, wanted.path), (restart,))
+
+
+def server_settings(host: SiteHost, site: Site) -> dict[str, str | Secret]:
+    """Every Prefect setting that the server gets, by its name in the host's release."""
+    layout = Layout(host.instance)
+    settings, version = host.settings(Settings), prefect_version(host)
+    values: dict[str, str | Secret] = {
+        "home": layout.home,
+        "ui_static_directory": layout.ui,
+        "server_log_level": settings.server_log_level,
+        **address.server_settings(host),
+        **database_connection.server_settings(host, site),
+        **access.server_settings(host, site),
+    }
+    _refuse_managed(host, values)
+    driver = database_connection.environment(host, site)
+    return {**versions.environment(values, version), **driver, **settings.server_environment}
+
+
+def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
+    """Raises SettingsError where server_environment would contradict what firewall, probes and profiles use."""
+    keys = (*values, *access.MANAGED, *address.MANAGED, *database_connection.MANAGED)
+    managed = {name for key in keys for _, name in versions.NAMES[key]}
+    for name in host.settings(Settings).server_environment:
+        if name in managed:
+            raise SettingsError(
+                f"server_environment: {name} is set by encamp itself",
+                "use the setting of its own (port, bind, public_url, database, auth, csrf, cors_allowed_origins, "
+                "server_log_level, analytics)",
+                host.origin("server_environment"),
+            )
+
+
+def _unit(host: SiteHost, site: Site, layout: Layout) -> Any:
+    return site.templates.render(
+        "prefect_server/prefect-server.service.j2",
+        layout=layout,
+        public_url=address.public_url(host),
+        command=start_command(host, f"{layout.link}/bin"),
+        postgres=database.on_this_host(host),
+        needs_privilege=address.needs_privilege(host),
+    )
+
+
+def start_command(host: SiteHost, programs: str) -> list[str]:
+    """The command line that runs the server; ``programs`` is the directory of its programs, empty: on the PATH."""
+    bind, port = address.bind(host), str(host.settings(address.Settings).port)
+    level, version = host.settings(Settings).server_log_level.lower(), prefect_version(host)
+    program, *words = versions.command("server", version, bind=bind, port=port, log_level=level)
+    return [f"{programs}/{program}" if programs else program, *words]
+
+
+def health(host: SiteHost, site: Site, layout: Layout) -> ServerHealth:
+    """That the server is what its settings say, as its users see it."""
+    version, port = prefect_version(host), host.settings(address.Settings).port
+    return ServerHealth(
+        address.local_url(host),
+        public_api_url=address.api_url(host),
+        unit=layout.server_unit,
+        timeout=host.settings(Settings).server_start_timeout,
+        expected=versions.resolved({"api_port": str(port), "home": layout.home}, version),
+        version=version,
+        database=database.scheme(host),
+        auth=access.auth(host, site),
+        ui=_has_ui(host),
+        ready=versions.able("ready", version),
+    )
+
+
+def _has_ui(host: SiteHost) -> bool:
+    """Whether the server has its UI: only server_environment switches it off."""
+    given = host.settings(Settings).server_environment
+    names = [name for _, name in versions.NAMES["ui_enabled"] if name]
+    return not any(given.get(name, "").lower() in ("false", "0", "no", "off", "f", "n") for name in names)

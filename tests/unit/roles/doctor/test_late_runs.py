@@ -1,0 +1,132 @@
+"""Why runs are late: the doctor asks the server, whose answers here have the shape of Prefect 3.9.1's."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from roles.doctor.kinds.api_checks import check_schedules
+from roles.doctor.kinds.api_target import ApiTarget
+from tests.unit.roles.client.laptop import Laptop
+
+POOL = {"is_paused": False, "concurrency_limit": None}
+ONLINE = [{"name": "w", "status": "ONLINE"}]
+LATE = [{"work_pool_name": "etl", "work_queue_name": "default"}]
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers by path; 404 for the rest. ``flow_runs/count`` depends on what is counted."""
+
+    told: Mapping[str, Any] = MappingProxyType({})
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        key = self.path.removeprefix("/api/")
+        if key == "flow_runs/count":
+            key = next(word for word in ("Late", "Scheduled", "RUNNING") if word in body.decode())
+        found = self.told.get(key)
+        self.send_response(404 if found is None else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps(found).encode())
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing on the tests' output."""
+
+
+@pytest.fixture
+def target() -> Iterator[ApiTarget]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield ApiTarget(Laptop("/"), f"http://127.0.0.1:{server.server_port}/api", server_version="3.9.1")
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("differs", "cause", "fix"),
+    [
+        ({"work_pools/etl": {**POOL, "is_paused": True}}, "work pool etl is paused", "work-pool resume etl"),
+        (
+            {"work_pools/etl/queues/default": {"is_paused": True}},
+            "work queue default of etl is paused",
+            "resume default",
+        ),
+        (
+            {"work_pools/etl": {**POOL, "concurrency_limit": 2}, "RUNNING": 2},
+            "etl is full: its concurrency limit is 2",
+            "",
+        ),
+        (
+            {"work_pools/etl/workers/filter": [{"status": "OFFLINE"}]},
+            "no worker of work pool etl is online",
+            "start one",
+        ),
+        ({}, "not paused, not full, and has workers online", "the worker's log"),
+        ({"flow_runs/filter": [{"work_pool_name": None}]}, "the process that serves their flow", "start it"),
+        ({"flow_runs/filter": [{"work_queue_name": "q"}]}, "an agent that polls work queue q", "look at the agent"),
+    ],
+)
+def test_late_runs_are_explained_by_what_the_server_says(
+    target: ApiTarget, monkeypatch: pytest.MonkeyPatch, differs: dict[str, Any], cause: str, fix: str
+) -> None:
+    told = {
+        "Late": 3,
+        "Scheduled": 0,
+        "RUNNING": 1,
+        "flow_runs/filter": LATE,
+        "work_pools/etl": {**POOL, "concurrency_limit": 2},
+        "work_pools/etl/queues/default": {"is_paused": False},
+        "work_pools/etl/workers/filter": ONLINE,
+    }
+    monkeypatch.setattr(Answers, "told", {**told, **differs})
+    found = check_schedules(target)
+    assert found and found.status == "warn" and found.text == "3 flow runs are late"
+    assert cause in found.cause and fix in found.fix
+
+
+def test_nothing_is_said_of_why_where_the_server_does_not_say(
+    target: ApiTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Answers, "told", {"Late": 1, "Scheduled": 0})
+    found = check_schedules(target)
+    assert found and (found.status, found.cause) == ("warn", "")
+
+
+def deployment(name: str, active: bool) -> dict[str, Any]:
+    """A paused deployment with two schedules, of which the last is active or not."""
+    return {"name": name, "paused": True, "schedules": [{"active": False}, {"active": active}]}
+
+
+@pytest.mark.parametrize(
+    ("paused", "note"),
+    [
+        ([deployment("a", True)], "; paused deployments with active schedules, which make no flow runs: 1 (a)"),
+        ([deployment(name, True) for name in "abcd"], ": 4 (a, b, c, ...)"),
+        ([deployment("a", False), deployment("b", True)], ": 1 (b)"),
+        ([deployment("a", False), {"name": "b", "paused": True, "schedules": []}], "nothing is late"),
+        ([], "nothing is late"),
+        (None, "nothing is late"),
+    ],
+)
+def test_paused_deployments_with_active_schedules_are_a_note(
+    target: ApiTarget, monkeypatch: pytest.MonkeyPatch, paused: Any, note: str
+) -> None:
+    monkeypatch.setattr(Answers, "told", {"Late": 0, "Scheduled": 0, "deployments/filter": paused})
+    found = check_schedules(target)
+    assert found and found.status == "ok"
+    assert found.text.startswith("nothing is late") and found.text.endswith(note)
+
+
+def test_late_runs_and_paused_deployments_are_both_named(target: ApiTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"Late": 2, "Scheduled": 0, "deployments/filter": [deployment("a", True)]}
+    monkeypatch.setattr(Answers, "told", told)
+    found = check_schedules(target)
+    assert found and found.status == "warn"
+    assert found.text.startswith("2 flow runs are late; paused deployments") and "(a)" in found.text
