@@ -28,7 +28,7 @@ Body = Callable[..., int]
 
 @record
 class Shared:
-    """An option that several tasks take: its default (None: it may be repeated) and its line of help."""
+    """An option that several tasks take: its default (None: it may be repeated) and its help."""
 
     default: Any
     help: str

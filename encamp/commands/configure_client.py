@@ -27,7 +27,7 @@ from roles.prefect.layout import DEFAULT
 
 @record
 class ClientOptions:
-    """What the command line asks for. ``mode``, ``profile``, ``server``: empty leaves it to the client's settings."""
+    """The options of the command line. ``mode``, ``profile``, ``server``: empty leaves it to the client's settings."""
 
     profile: str = ""
     server: str = ""
@@ -71,7 +71,7 @@ def _check(options: Options, client: ClientOptions) -> None:
 
 
 def items(host: SiteHost, site: Site, options: Options, client: ClientOptions) -> Iterable[Item]:
-    """What one client is to be."""
+    """The declarations for one client."""
     if client.undo:
         return client_modes.undo(client.profile or _named(options))
     mode = prefect_client.mode_of(host, client.mode)

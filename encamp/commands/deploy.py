@@ -1,4 +1,4 @@
-"""``fab deploy``: make the hosts what the files say, in stage order, and prove it."""
+"""``fab deploy``: bring hosts to the declared state, stage by stage, and verify them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
 def carry_out(
     options: Options, site: Site, selected: list[SiteHost], prepared: Prepared, reports: ReportBroadcaster
 ) -> list[Outcome]:
-    """Work through what was prepared."""
+    """Carry out what was prepared."""
     connector = connect(options, site, [host.name for host in selected], reports)
     for host in selected:
         reports.warn(host.name, [*stages.warnings(host, site, options.instance), *conflicts.warnings(host, site)])
@@ -51,7 +51,7 @@ def carry_out(
 
 
 def ended(options: Options, site: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> int:
-    """Say what to do next after a deploy that went well. Returns the exit code."""
+    """After a deploy that succeeded, report what to do next. Returns the exit code."""
     code = exit_code(outcomes, options.check, options.want_exit_code)
     if code == 0 and not options.check:
         _report_addresses(site, selected, outcomes)

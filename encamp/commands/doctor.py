@@ -70,8 +70,8 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
             raise
         return found  # a site without hosts: this machine is all there is
     if server and selected:
-        configure_client.server_of(selected[0], site, server)  # raises where there is none, whoever is examined
-    # A remedy must not write a secret that is not there: what clients are to get is worked out by a stricter reading.
+        configure_client.server_of(selected[0], site, server)  # raises for an unknown server
+    # A fix must not write a secret that is not stored: clients are planned with a stricter reading.
     strict = Site(site.inventory, [host.inventory for host in selected], "refuse", templates=site.templates)
     started = time.time()
     servers = {

@@ -1,4 +1,4 @@
-"""``fab inventory``: the site's groups and hosts, as ``ansible-inventory --graph`` and ``--list`` tell them."""
+"""``fab inventory``: the site's groups and hosts, as ``ansible-inventory --graph`` and ``--list`` show them."""
 
 from __future__ import annotations
 

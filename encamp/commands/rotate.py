@@ -35,7 +35,7 @@ _FIRST = {"database_url": "change it in Postgres; then ", "client_database_url":
 def rotate(options: Options, name: str) -> int:
     """Change the secret ``name``, or go on with a change that was cut. Returns the exit code; raises EncampError."""
     if options.json_file == "-":
-        take_stdout()  # before a word is said to people
+        take_stdout()  # before anything is printed
     site = secrets.load(options)
     one = _find(site, name)
     rotation = Rotation(site.secrets.path(name))

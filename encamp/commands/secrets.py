@@ -22,7 +22,7 @@ from encamp.site import Site
 from encamp.support.paths import locate
 from roles import generated_secrets
 
-#: What is said of a generated secret that changes just now.
+#: The state of a generated secret whose rotation is not complete.
 UNDER_WAY = {
     "prepared": "rotation in progress: `fab secrets rotate {name}` continues it",
     "switched": "rotation in progress: `fab deploy` or `fab secrets rotate {name}` continues it",
@@ -124,7 +124,7 @@ def kind(one: Given) -> str:
 
 
 def _presence(one: Given, directory: str, test: bool) -> str:
-    """Whether a secret is there, without a look at it; with ``test`` it is fetched."""
+    """Whether a secret is present, without reading it; with ``test`` it is fetched."""
     if one.source is None:
         return "present"
     if test:

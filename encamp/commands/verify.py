@@ -23,7 +23,7 @@ Proofs = Mapping[str, Sequence[Resource]]
 
 
 def verify(options: Options, server: str = "") -> int:
-    """Prove every selected host, or all clients and workers; with neither, the servers. Returns the exit code.
+    """Verify every selected host, or all clients and workers; without any, the servers. Returns the exit code.
 
     Raises EncampError.
     """
@@ -40,10 +40,10 @@ def verify(options: Options, server: str = "") -> int:
 
 
 def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) -> tuple[Proofs, Proofs]:
-    """Who starts a flow run, first as root (workers, servers), then as the login's own user (clients).
+    """The hosts that start a flow run, first as root (workers, servers), then as the login user (clients).
 
     Servers start one only where there is neither client nor worker, or where ``-H`` names them. Raises UsageError where
-    nobody is left to start one.
+    no host is left to start one.
     """
     clients = {host.name: _of_client(host, site, options, server) for host in selected if _is_client(host, server)}
     workers = {

@@ -1,4 +1,4 @@
-"""YAML as Ansible reads it, with the line of every value, and mistakes told in words.
+"""YAML as Ansible reads it, with the line of every value, and errors in plain words.
 
 Values keep YAML 1.1 types (``yes`` is true, ``0750`` is octal). Mappings and lists are :class:`LocatedDict` and
 :class:`LocatedList`, which remember the line of each entry. A text that holds Jinja is a :class:`Template`.

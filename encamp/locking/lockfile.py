@@ -1,6 +1,6 @@
 """Locks: every package of a Prefect release, pinned with hashes as of that release's own date.
 
-Resolved as of today most releases install and then fail at start, because a dependency moved on. ``make`` asks the
+Resolved as of today most releases install and then fail at start, because of a newer dependency. ``make`` asks the
 index when a release came out and lets uv see nothing newer than a few days after that.
 """
 
@@ -90,7 +90,7 @@ def available(directory: Path) -> list[str]:
 
 
 def load(version: str, directory: Path, packages: Sequence[str] = ()) -> Lock:
-    """Read a committed lock. Raises SettingsError when there is none, or when it is no lock of that release."""
+    """Read a committed lock. Raises SettingsError when there is none, or when it is not a lock of that release."""
     path, again = path_of(version, directory, packages), command(version, packages)
     try:
         text = path.read_text(encoding="utf-8")

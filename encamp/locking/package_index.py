@@ -28,7 +28,7 @@ class IndexConfig:
     """A simple index and the file that proves it.
 
     ``index_url`` is a Secret when it holds a user or password. ``ca_file`` is a PEM file on the controller; None for
-    the tools' own trust. ``index_from`` and ``ca_from`` name the variable or file that said so; empty for defaults.
+    the tools' own trust. ``index_from`` and ``ca_from`` name the variable or file that sets it; empty for defaults.
     """
 
     index_url: str | Secret = DEFAULT_INDEX

@@ -65,7 +65,7 @@ def _page(project: str, index: IndexConfig) -> dict[str, Any]:
 
 
 def _json(request: urllib.request.Request, ca_file: str | None) -> dict[str, Any]:
-    """One try. Raises OSError for the network, ValueError for what is no JSON."""
+    """One try. Raises OSError for the network, ValueError for an answer that is not JSON."""
     context = ssl.create_default_context(cafile=ca_file)
     with urllib.request.urlopen(request, timeout=60, context=context) as answer:
         page: dict[str, Any] = json.load(answer)

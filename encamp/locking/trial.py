@@ -1,6 +1,6 @@
-"""Whether a release starts with its lock, tried on the controller: a dependency that moved on shows only then.
+"""Whether a release starts with its lock, tested on the controller: an incompatible dependency shows only then.
 
-An old release installs cleanly and fails at import. That is to be found when its lock is made, not on a server.
+An old release may install cleanly and fail at import. That should show when its lock is made, not on a server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAKE_APPLICATION = "import importlib, sys; importlib.import_module(sys.argv[1]).
 
 
 def try_lock(lock: Lock, requires: str, application: str, index: IndexConfig) -> str:
-    """Install the lock into a throw-away environment and make the server's application. Returns what to tell.
+    """Install the lock into a throw-away environment and make the server's application. Returns what to report.
 
     ``requires`` is the range of Pythons that the release runs on. Raises LockError when it does not start.
     """

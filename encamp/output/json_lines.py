@@ -61,7 +61,7 @@ class LineFile:
             self._take_back()
 
     def _take_back(self) -> None:
-        """Remove the begun line. What is no file (a pipe) takes nothing any more."""
+        """Remove the incomplete line. Nothing more is written to what is not a file (a pipe)."""
         try:
             os.ftruncate(self._handle, self._size)
             os.lseek(self._handle, self._size, os.SEEK_SET)
@@ -73,7 +73,7 @@ class LineFile:
 
 
 class JsonLines(Listener):
-    """Every event as one JSON object a line. The first tells the version of the format, the last is the recap.
+    """Every event as one JSON object per line. The first has the version of the format, the last is the recap.
 
     ``title`` is what a warning names when the file behind ``handle`` did not take all of them.
     """

@@ -1,4 +1,4 @@
-"""Plain lines for output that is no terminal."""
+"""Plain lines, for output that is not a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from encamp.transport.events import HostEvent
 
 
 class PlainLines(Listener):
-    """One line a change, as it happens; quiet about what is in order. ``brief``: a recap of what went wrong only."""
+    """One line per change, as it happens; unchanged steps with ``verbose``. ``brief``: the recap lists only failures."""
 
     def __init__(self, out: TextIO, check: bool, verbose: bool = False, brief: bool = False) -> None:
         self._out, self._check, self._verbose, self._brief = out, check, verbose, brief

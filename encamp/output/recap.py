@@ -13,16 +13,16 @@ from encamp.output.text import failure_lines
 
 #: How a host can end, in the order of the sum.
 ENDS = ("ok", "failed", "unreachable", "locked", "drifted", "interrupted", NOT_REACHED)
-#: The colours of hosts that did not end well.
+#: The colours of hosts that did not succeed.
 WORDS = {"ok": "", NOT_REACHED: "unknown", "interrupted": "unknown"}
 
 Line = tuple[str, str]
 
 
 def closing_lines(recap: Recap, brief: bool = False) -> Iterator[Line]:
-    """All that is told at the end, each line with the word whose colour it has.
+    """All lines of the end of a run, each with the word whose colour it has.
 
-    ``brief``: nothing of hosts that are well. A run that was refused before its hosts were known has no recap.
+    ``brief``: leaves out hosts that succeeded. A run that ended before its hosts were known has no recap.
     """
     shown = [outcome for outcome in recap.outcomes if not brief or outcome.status != "ok"]
     if not shown:

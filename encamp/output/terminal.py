@@ -90,8 +90,7 @@ def _says(environ: Mapping[str, str], name: str) -> bool:
 
 
 def report(text: str, out: TextIO | None = None) -> None:
-    """Print for people. Whoever closes the other end (``fab deploy | head``), a terminal that is gone or a full disk
-    behind it does not end the run."""
+    """Print for people. A closed pipe (``fab deploy | head``) or terminal, or a full disk, does not end the run."""
     out = out or sys.stdout
     try:
         print(text, file=out, flush=True)
@@ -100,8 +99,7 @@ def report(text: str, out: TextIO | None = None) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print what a command was asked for. Raises UsageError where that is lost, as on a full disk; whoever closes the
-    other end has had enough of it."""
+    """Print a command's result. Raises UsageError where it is lost, as on a full disk; a closed pipe is no error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""What is told of a run and to whom: outcomes, listeners, and what people read. The engine itself never prints."""
+"""Events and failures as lines for people."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def event_lines(host: str, event: HostEvent, check: bool, verbose: bool) -> list
         return [f"{host}  {word:<8} {line}" for line in _lines(event["text"])]
     if event["event"] != "step" or word == "failed" or (word == "ok" and not verbose):
         return []
-    said = f"{event['step']}  {'; '.join(map(change_text, event['changes']))}"
-    lines = [f"{host}  {word:<8} {printable(said)}".rstrip()]
+    line = f"{event['step']}  {'; '.join(map(change_text, event['changes']))}"
+    lines = [f"{host}  {word:<8} {printable(line)}".rstrip()]
     for change in event["changes"]:
         lines += [f"    {line}" for line in _lines(change["diff"])]
     return lines

@@ -47,9 +47,9 @@ def of_part(part: str, item: Item) -> Item:
 
 @record
 class HostPlan:
-    """All that one host is to be, in order. ``labels`` are the ids of its steps.
+    """The declared state of one host, step by step. ``labels`` are the ids of its steps.
 
-    ``saved`` is what the agent is told of a saved plan (see ``saved_plan``), where one is made or applied.
+    ``saved`` is what the agent receives of a saved plan (see ``saved_plan``), where one is made or applied.
     """
 
     host: str

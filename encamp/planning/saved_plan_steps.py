@@ -1,4 +1,4 @@
-"""What a saved plan says of one session on one host: each step, what it is to be, and what it found."""
+"""What a saved plan holds of one session on one host: each step, its declared state, and what it found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_DUE = "not due"
 
 
 def declared(plan: HostPlan, stages: Sequence[str], key: PlanKey) -> dict[str, Any]:
-    """What a host is to be, without what it is: ids, kinds, and the hash of all that each step says."""
+    """The declared state of a host, without its current one: ids, kinds, and a hash of each declaration."""
     store = BlobStore()
     wires = [step_wire(item, store) for item in plan.items]
     handlers = [(handler.id, resource_wire(handler, store)) for handler in plan.handlers]
@@ -101,8 +101,8 @@ def _digests(job: Mapping[str, Any]) -> dict[str, str]:
 
 def with_plan(plan: HostPlan, plan_id: str, key: PlanKey, job: Mapping[str, Any] | None = None) -> HostPlan:
     """The plan of a host as part of the saved plan that is being made, or, with its ``job``, compared or applied."""
-    told: dict[str, Any] = {"id": plan_id, "key": key.of_plan(plan_id)}
-    return replace(plan, saved=told if job is None else {**told, "expected": expected(job)})
+    saved: dict[str, Any] = {"id": plan_id, "key": key.of_plan(plan_id)}
+    return replace(plan, saved=saved if job is None else {**saved, "expected": expected(job)})
 
 
 def changing(jobs: Sequence[Mapping[str, Any]], status: str = "changed") -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
-#: Takes host names and what is to be reported of them.
+#: Takes host names and warnings about them.
 Warn = Callable[[str, Sequence[str]], None]
 
 
@@ -96,10 +96,10 @@ class LocalConnector:
 
 
 class SshConnector:
-    """Hosts of a site over SSH. ``become`` None: as the inventory says (root unless told otherwise).
+    """Hosts of a site over SSH. ``become`` None: as the inventory says (default: root).
 
     ``hosts``: those that will be connected to. All that can be known of their connections is found out here, passwords
-    and passphrases included, and ``warnings`` tells what of OpenSSH's configuration is not obeyed, and for whom.
+    and passphrases included, and ``warnings`` holds what of OpenSSH's configuration has no effect, and for which hosts.
     Raises InventoryError, SettingsError.
     """
 

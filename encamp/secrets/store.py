@@ -138,7 +138,7 @@ def _unreadable(path: Path, error: OSError) -> SettingsError:
 
 
 def file_name(name: str) -> str:
-    """A name as a file's: ``/`` becomes ``+``, everything else that is no letter, digit, dot or dash is %-encoded."""
+    """A name as a file's: ``/`` becomes ``+``, everything but letters, digits, dots and dashes is %-encoded."""
     plain = "".join(char if re.fullmatch(r"[A-Za-z0-9._-]", char) else _encoded(char) for char in name)
     plain = f"%2E{plain[1:]}" if plain.startswith(".") else plain
     if not plain:
@@ -206,7 +206,7 @@ def sync(folder: Path) -> None:
 
 
 def _refuse_exposed(path: Path, found: os.stat_result) -> None:
-    """Raises SettingsError for what is no file, is not the operator's own, or that others may read or write."""
+    """Raises SettingsError for what is not a file, is not owned by the operator, or that others can read or write."""
     if not stat.S_ISREG(found.st_mode):
         raise SettingsError(f"{path} is not a file", "remove it")
     if found.st_uid != os.geteuid():

@@ -128,7 +128,7 @@ def _parse_jump(text: str) -> tuple[str | None, str, int | None]:
 
 
 def _unambiguous(hop: Hop, written: Sequence[Statement]) -> Hop:
-    """``ssh -G`` tells lists of files without quotes: a name with a space in it is known by how it was written."""
+    """``ssh -G`` prints lists of files without quotes: a name with a space is recognized by how it was written."""
     paths = [tuple(map(hop.path, one.words)) for one in written if one.keyword in _LISTS]
     lists = {" ".join(names): names for names in paths}
     split = {
@@ -149,7 +149,7 @@ def look_up(name: str, user: str | None, port: int | None, file: str = "") -> Ho
 
 
 def ask(name: str, user: str | None = None, port: int | None = None, file: str = "") -> Values:
-    """The directives that are in force for a name, as ``ssh -G`` tells them. Raises InventoryError."""
+    """The directives that are in force for a name, as ``ssh -G`` prints them. Raises InventoryError."""
     command = ["ssh", "-G", "-T"]
     command += ["-F", file] if file else []
     command += ["-l", user] if user else []
@@ -168,8 +168,8 @@ def ask(name: str, user: str | None = None, port: int | None = None, file: str =
             f"`ssh -G {name}` did not answer within {ASK_SECONDS} s", "check `Match exec` in your ssh configuration"
         ) from None
     if done.returncode != 0:
-        told = done.stderr.decode("utf-8", "replace").strip() or f"`ssh -G {name}` exits {done.returncode}"
-        raise InventoryError(f"OpenSSH refuses its configuration: {told}", "correct the file, then run again")
+        reason = done.stderr.decode("utf-8", "replace").strip() or f"`ssh -G {name}` exits {done.returncode}"
+        raise InventoryError(f"OpenSSH refuses its configuration: {reason}", "correct the file, then run again")
     values: dict[str, tuple[str, ...]] = {}
     for line in done.stdout.decode("utf-8", "replace").splitlines():
         keyword, _, value = line.partition(" ")

@@ -1,4 +1,4 @@
-"""OpenSSH's directives: which are obeyed, which do not matter here, and which are told of as not obeyed."""
+"""OpenSSH's directives: supported ones, irrelevant ones, and those that have no effect and produce a warning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEUTRAL = """
     gssapirenewalforcesrekey gssapitrustdns gssapiclientidentity gssapiserveridentity gssapiauthentication
 """
 NEUTRAL = frozenset(_NEUTRAL.split())
-#: Obeyed, either by ssh -G itself or by the connection.
+#: Supported, either by ssh -G itself or by the connection.
 _OBEYED = """
     match tag versionaddendum hostname user port identityfile certificatefile identitiesonly identityagent
     userknownhostsfile globalknownhostsfile hostkeyalias proxyjump proxycommand addressfamily bindaddress connecttimeout
@@ -29,7 +29,7 @@ _OBEYED = """
     canonicalizepermittedcnames
 """
 OBEYED = frozenset(_OBEYED.split())
-#: Not obeyed, and what that means. A warning tells of each that is in force for a host.
+#: Not supported, and what that means. Each that is in force for a host produces a warning.
 IGNORED: Mapping[str, str] = {
     "gssapiauthentication": "Kerberos is not used to log in: a key or a password is needed",
     "hostbasedauthentication": "encamp does not log in as one host to another: a key or a password is needed",
@@ -46,7 +46,7 @@ IGNORED: Mapping[str, str] = {
     "requiredrsasize": "RSA keys of any size are accepted",
     "casignaturealgorithms": "certificates may be signed with any secure algorithm",
 }
-#: Not obeyed, and not safe to leave out.
+#: Not supported, and not safe to ignore.
 REFUSED: Mapping[str, str] = {
     "revokedhostkeys": "add the revoked keys to known_hosts, as lines that begin with @revoked",
     "proxyusefdpass": "use a ProxyCommand that passes data (nc HOST PORT) instead of a socket",

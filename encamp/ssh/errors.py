@@ -17,7 +17,7 @@ _PASSING = ("banner", "Invalid packet", "No existing session", "EOF", "Timeout",
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether the server took the connection and hung up before it greeted, as sshd does above MaxStartups."""
+    """Whether the server closed the connection before sending its banner, as sshd does above MaxStartups."""
     if isinstance(error, paramiko.SSHException):
         return "banner" in str(error) and not isinstance(error.__cause__ or error.__context__, TimeoutError)
     return isinstance(error, (ConnectionResetError, EOFError))

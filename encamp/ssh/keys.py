@@ -45,7 +45,7 @@ class Identity:
 
 @record
 class KeyFile:
-    """A private key's file. ``public`` is its public half in SSH's own form, empty where only the key itself tells.
+    """A private key's file. ``public`` is its public half in SSH's own form, empty where only the private key shows it.
 
     ``only_public``: the private half is not in a file.
     """

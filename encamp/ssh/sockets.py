@@ -19,7 +19,7 @@ UNANSWERED_MILLISECONDS = 20_000
 
 
 class ProxyFailed(ConnectionError):
-    """A ProxyCommand ended, or gave no connection; the text is what it said."""
+    """A ProxyCommand ended, or gave no connection; the text is its output."""
 
 
 class Proxy:

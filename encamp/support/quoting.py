@@ -17,7 +17,7 @@ _UNFIT = (
 
 
 def invalid_characters(value: str) -> str | None:
-    """What a value holds that could not be told to a program by a file of settings; None where all is well."""
+    """What a value contains that a file of settings cannot pass to a program; None for a valid one."""
     return next((what for what, pattern in _UNFIT if re.search(pattern, value)), None)
 
 

@@ -1,4 +1,4 @@
-"""Why an agent did not start, or ended too soon, from what shell, sudo and Python said."""
+"""Why an agent did not start, or ended too soon, from the output of shell, sudo and Python."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from encamp.errors import BecomeRefused, EncampError, HostFailed, Unreachable
 from encamp.transport.launch import LaunchSpec
 
-#: What shells and sudo say of a program that is not there, and the status that shells and env(1) end with then.
+#: What shells and sudo say about a missing program, and the status that shells and env(1) end with then.
 _MISSING = re.compile("not found|No such file|Unknown command")
 _NOT_FOUND = 127
-#: What an agent ends with that has had no word from the controller for too long (encamp.agent.main).
+#: What an agent ends with that lost contact with the controller (encamp.agent.main).
 _ALONE = 4
-#: From here on, a shell tells of a signal.
+#: From here on, a shell reports a signal.
 _SHELL_KILLED = 128
 AGAIN = "run again: it continues where it stopped"
 
@@ -63,8 +63,8 @@ def of_agent(remote: LaunchSpec, errors: str, heard: list[str], status: int) -> 
             f"{remote.python.removeprefix('/usr/bin/')} is not installed on the host",
             "install python3 there (apt-get install python3), or set bootstrap_python: true to have a deploy do it",
         )
-    said = "\n".join(filter(None, [errors, *heard])) or "the session ended without any output"
-    return HostFailed(f"the agent did not start: {said}", "try `ssh HOST python3 --version`")
+    output = "\n".join(filter(None, [errors, *heard])) or "the session ended without any output"
+    return HostFailed(f"the agent did not start: {output}", "try `ssh HOST python3 --version`")
 
 
 def of_install(errors: str) -> HostFailed:

@@ -62,7 +62,7 @@ def encrypt(plain: str, identity: Identity) -> str:
 
 
 def _parsed(text: str) -> tuple[str, bytes]:
-    """Vault id and body. Raises VaultError for what is no vault of a known format."""
+    """Vault id and body. Raises VaultError for an unknown format."""
     header, *lines = text.strip().splitlines() or [""]
     fields = [field.strip() for field in header.split(";")]
     if len(fields) < 3 or fields[0] + ";" != MARK:

@@ -1,4 +1,4 @@
-"""Where vault passwords come from, as Ansible has it: files, programs, client programs that are told an id, prompts."""
+"""Where vault passwords come from, as in Ansible: files, programs, client programs that take an id, prompts."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _password(name: str, source: str) -> Secret:
 def _read(path: str, name: str) -> bytes:
     """A file; or what a program prints, which keeps the terminal, so that it may ask.
 
-    A program called ``...-client`` (with any extension) is told which vault id is wanted.
+    A program called ``...-client`` (with any extension) gets the vault id as an argument.
     """
     if not (os.access(path, os.X_OK) and os.path.isfile(path)):
         with open(path, "rb") as stream:
