@@ -14,7 +14,7 @@ from encamp.transport.events import HostEvent
 
 
 class PlainLines(Listener):
-    """One line per change, as it happens; unchanged steps with ``verbose``. ``brief``: the recap lists only failures."""
+    """One line per change; unchanged steps if ``verbose``. ``brief``: the recap lists only failures."""
 
     def __init__(self, out: TextIO, check: bool, verbose: bool = False, brief: bool = False) -> None:
         self._out, self._check, self._verbose, self._brief = out, check, verbose, brief
