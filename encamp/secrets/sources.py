@@ -85,5 +85,5 @@ def _from_command(argv: tuple[str, ...]) -> str:
         raise ValueError(f"comes from the command {argv[0]}, which printed none within {TIMEOUT_SECONDS} s") from None
     except OSError as error:
         raise ValueError(f"comes from the command {argv[0]}: {error.strerror}") from None
-    told = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
-    raise ValueError(f"comes from the command {argv[0]}, which exited {done.returncode}: {told[0]}")
+    last_line = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
+    raise ValueError(f"comes from the command {argv[0]}, which exited {done.returncode}: {last_line[0]}")

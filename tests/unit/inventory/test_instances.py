@@ -170,8 +170,8 @@ def test_a_plan_holds_each_instance_and_what_they_share_once(tmp_path: Path) -> 
     first_change = both.labels.index("User:prefect")
     assert both.labels.index("FreePort:4202") < first_change, "what is expected of any instance comes before changes"
     steps = {step.resource.id: step for step in both.steps}
-    assert steps["User:prefect-personal"].part == "personal"
-    assert steps["Directory:/etc/prefect"].part == ""
+    assert steps["User:prefect-personal"].instance == "personal"
+    assert steps["Directory:/etc/prefect"].instance == ""
 
 
 def test_one_instance_can_be_deployed_alone(tmp_path: Path) -> None:
