@@ -77,7 +77,7 @@ import json, sys
 from pathlib import Path
 from encamp.commands.deploy import prepare
 from encamp.inventory.load import load_inventory
-from encamp.planning.plan import job_for
+from encamp.planning.job import Job, RunIdentity
 from encamp.settings.check import check_hosts
 from encamp.shared.wire import BlobStore
 from encamp.site import Site
@@ -91,7 +91,7 @@ print(json.dumps({
     "stages": [stage.name for stage in stages.taking_part(host)],
     "ids": [step.resource.id for step in plan.steps],
     "text": plan.steps[0].resource.content,
-    "job": json.dumps(job_for(plan, {}, BlobStore())),
+    "job": json.dumps(Job(plan, RunIdentity("x", "test")).wire(BlobStore())),
     "warnings": stages.warnings(site.host("vm1"), site),
     "removed": [str(getattr(item, "resource", item)) for item in undeploy.resources(host, "default")],
 }))

@@ -66,6 +66,6 @@ def test_a_host_whose_python_is_too_old_learns_what_to_do(tmp_path: Path) -> Non
     python.write_text("#!/bin/sh\necho 3.10.12\n")
     python.chmod(0o755)
     wanted = PythonExpectation("Prefect 3.9.1", ">=3.11,<3.16", str(python), older=pythons.older("3.9.1"))
-    with pytest.raises(Refused, match=r"is Python 3\.10\.12, and >=3\.11,<3\.16 is needed") as error:
+    with pytest.raises(Refused, match=r"is Python 3\.10\.12, but >=3\.11,<3\.16 is required") as error:
         wanted.check(Host(lambda blob: b"", lambda kind, text: None))
     assert "such as '3.11'" in error.value.fix and "Prefect 3.8.8 on Python 3.10" in error.value.fix
