@@ -85,7 +85,7 @@ from roles import stages, undeploy
 
 site = Site(load_inventory(Path(sys.argv[1])), [])
 host = site.host("vm2")
-check_hosts([host.inventory], stages.SETTINGS)
+check_hosts([host.given_settings], stages.SETTINGS)
 (plan,) = prepare(site, [host], verify=True).plans.values()
 print(json.dumps({
     "stages": [stage.name for stage in stages.taking_part(host)],
