@@ -91,7 +91,7 @@ print(json.dumps({
     "stages": [stage.name for stage in stages.taking_part(host)],
     "ids": [step.resource.id for step in plan.steps],
     "text": plan.steps[0].resource.content,
-    "job": json.dumps(Job(plan, RunIdentity("1", "deploy")).wire(BlobStore())),
+    "job": json.dumps(Job(plan, RunIdentity("x", "test")).wire(BlobStore())),
     "warnings": stages.warnings(site.host("vm1"), site),
     "removed": [str(getattr(item, "resource", item)) for item in undeploy.resources(host, "default")],
 }))
