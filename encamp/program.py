@@ -13,6 +13,7 @@ gc.set_threshold(200_000)  # before the imports, as in encamp.fabfile
 from collections.abc import Sequence  # noqa: E402
 from importlib.machinery import ModuleSpec  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import fabric  # noqa: E402
 import invoke  # noqa: E402
@@ -46,13 +47,16 @@ class SiteLoader(FilesystemLoader):
 class FabProgram(Fab):  # type: ignore[misc]
     """Fabric's program; ``--version`` names encamp first."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        hide_grouped_tasks(self)
+
     def print_version(self) -> None:
         for name, module in VERSIONS:
             print(f"{name} {module.__version__}")
 
     def load_collection(self) -> None:
         skip_ssh_config(self.config)
-        hide_grouped_tasks(self)
         super().load_collection()
 
 

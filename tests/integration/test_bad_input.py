@@ -327,7 +327,7 @@ def test_a_port_that_another_program_has(lab: LiveLab) -> None:
     ("name", "words"),
     [
         ("tiny1", ("not enough free space", "/opt", "600 MiB required", "free ")),
-        ("bare1", ("there is no python3 on the host", "apt-get install python3")),
+        ("bare1", ("python3 is not installed on the host", "apt-get install python3")),
     ],
 )
 def test_a_host_that_lacks_something(lab: LiveLab, name: str, words: tuple[str, ...]) -> None:

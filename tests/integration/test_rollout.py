@@ -63,7 +63,7 @@ def test_every_end_is_told_apart_and_every_error_at_the_end(lab: LiveLab, site: 
     assert done.returncode == 2, done.stdout + done.stderr
     assert ends(done) == {GOOD: "ok", BAD: "failed", GONE: "unreachable"}
     errors = done.stdout.partition("\nerrors\n")[2].partition("\nrecap\n")[0]
-    assert f"{BAD}  FAILED" in errors and "there is no python3" in errors and "apt-get install python3" in errors
+    assert f"{BAD}  FAILED" in errors and "python3 is not installed" in errors and "apt-get install python3" in errors
     assert f"{GONE}  UNREACHABLE" in errors and "refused" in errors.lower()
     assert "3 hosts: 1 ok, 1 failed, 1 unreachable; " in done.stdout
     recap = json.loads(events.read_text("utf-8").splitlines()[-1])

@@ -50,7 +50,7 @@ def hosts(place: Path, *pairs: str) -> list[SiteHost]:
         ("a b=1", "--set a b: 'a b' is not a valid name of a setting"),
         ("port={", "--set port:1: "),
         ("all=\udcff", "--set all: bytes that are not text in this locale"),
-        ("ansible_password=x", "--set ansible_password: ansible_password must not stand on the command line"),
+        ("ansible_password=x", "--set ansible_password: ansible_password must not be on the command line"),
         ("ansible_ssh_args=x", "--set ansible_ssh_args: ansible_ssh_args is not supported"),
     ],
 )

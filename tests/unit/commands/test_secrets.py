@@ -85,7 +85,7 @@ def test_the_list_names_sources_and_users_and_no_value(site: Path) -> None:
     assert found["vm1/default/api-auth"][0] == f"secrets: {kept}"
     assert "days ago" in found["vm1/default/api-auth"][1]
     assert found["vm1/default/api-auth"][2] == "vm1, w1 (auth: basic auth of vm1); clients laptop1"
-    assert found["db1/postgres/prefect"][1] == "absent: the next run `fab deploy` to generate it"
+    assert found["db1/postgres/prefect"][1] == "absent: the next `fab deploy` generates it"
     assert found["database_url"] == [f"environment variable SITE_DATABASE_URL, {site}/hosts.yml:12", "present", "vm2"]
     assert found["auth"] == [f"file own-auth, {site}/hosts.yml:13", "present", "vm2"]
     assert found["workers[0].environment.TOKEN"][1] == "absent"
@@ -128,7 +128,7 @@ def test_what_cannot_be_rotated_is_refused_with_what_to_do(site: Path, name: str
 
 def test_a_task_of_the_group_needs_the_group(site: Path) -> None:
     done = fab(site, "rotate", "x")
-    assert done.returncode == 1 and "say `fab secrets rotate`" in done.stderr + done.stdout
+    assert done.returncode == 1 and "run `fab secrets rotate`" in done.stderr + done.stdout
 
 
 # -- values for a vault ------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_the_command_line_counts_more_than_an_instance(tmp_path: Path) -> None:
     [
         ("instances: [personal]", "must be a mapping"),
         ("instances: {}", "must be a mapping"),
-        ("instances: {Personal: {}}", "'Personal' is no name"),
+        ("instances: {Personal: {}}", "'Personal' is not a valid name"),
         ("instances: {a--b: {}}", "is not a valid name"),
         ("instances: {abcdefghijklmnopq: {}}", "is not a valid name"),
         ("instances: {my-worker: {port: 1}}", "encamp uses it itself"),

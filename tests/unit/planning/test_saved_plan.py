@@ -53,7 +53,7 @@ def test_a_plan_that_was_altered_is_refused(changed: Mapping[str, Any]) -> None:
 
 def test_other_keys_formats_and_files_are_told_apart() -> None:
     assert "key of another site or machine" in message(text(), OTHER)
-    assert "of format 2" in message(text(format=2))
+    assert "has format 2" in message(text(format=2))
     assert "not JSON" in message("all:\n  hosts:\n")
     assert "is not marked as one" in message('{"format": 1}')
     assert "not JSON" in message("[" * 100_000)
@@ -109,8 +109,8 @@ def test_differences_name_host_and_step() -> None:
     assert compare([a, b], [a]) == ["h: File:/b is gone"]
     assert compare([a, b], [b, a]) == ["h: the order of steps has changed"]
     assert compare([a], [Step(a, (Restart("x.service"),))])[-1] == "h: Restart:x.service is new"
-    assert saved_plan_steps.differences([job(a)], [job(a), job(a, host="i")]) == ["i: server is only in it now"]
-    assert saved_plan_steps.differences([job(a), job(a, host="i")], [job(a)]) == ["i: server is not in it now"]
+    assert saved_plan_steps.differences([job(a)], [job(a), job(a, host="i")]) == ["i: server is new now"]
+    assert saved_plan_steps.differences([job(a), job(a, host="i")], [job(a)]) == ["i: server is missing now"]
     assert saved_plan_steps.differences([job(a), job(a, host="i")], [job(a, host="i"), job(a)]) == [
         "the order of hosts has changed"
     ]

@@ -115,9 +115,9 @@ def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "status", "reason"),
     [
-        ("sudo: python3: command not found", 1, "there is no python3"),
-        ("bash: line 1: python3: command not found", 127, "there is no python3"),
-        ("bash: ligne 1: python3 : commande introuvable", 127, "there is no python3"),
+        ("sudo: python3: command not found", 1, "python3 is not installed"),
+        ("bash: line 1: python3: command not found", 127, "python3 is not installed"),
+        ("bash: ligne 1: python3 : commande introuvable", 127, "python3 is not installed"),
         ("sh: 1: sudo: not found", 1, "sudo is not installed"),
         ("bash: line 1: sudo: command not found", 1, "sudo is not installed"),
         ("ann is not in the sudoers file.", 1, "sudo refuses"),

@@ -164,7 +164,7 @@ def test_a_folder_without_the_right_to_write_is_told() -> None:
         "except SettingsError as error: print(error, '|', error.fix)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "Permission denied, a generated secret cannot be stored | let /etc/secrets be" in done.stdout
+    assert "Permission denied; a generated secret cannot be stored | make /etc/secrets a folder" in done.stdout
 
 
 @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
