@@ -10,7 +10,7 @@ import sys
 
 # Both before the imports. A run lives for seconds: collecting cyclic garbage among what it imports is time for nothing.
 gc.set_threshold(200_000)
-# Fabric keeps no bytecode unless it is told --write-pyc; compiling encamp anew would be a third of each run.
+# Fabric keeps no bytecode without --write-pyc; compiling encamp each time would be a third of each run.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 from fabric.main import program  # noqa: E402

@@ -17,7 +17,7 @@ from encamp.cli import role_path, site_version
 from encamp.cli.executor import FleetTask
 from encamp.cli.options import Options
 from encamp.errors import EncampError
-from encamp.output.terminal import never_fail, tell
+from encamp.output.terminal import never_fail, report
 from encamp.planning import rollout
 from encamp.shared.record import record
 
@@ -29,7 +29,7 @@ Body = Callable[..., int]
 
 @record
 class Shared:
-    """An option that several tasks take: its default (None: it may be repeated) and its line of help."""
+    """An option that several tasks take: its default (None: it may be repeated) and its help."""
 
     default: Any
     help: str
@@ -140,10 +140,10 @@ def guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except EncampError as error:
-        tell(f"error: {error}", sys.stderr)
+        report(f"error: {error}", sys.stderr)
         if error.fix:
-            tell(f"  fix: {error.fix}", sys.stderr)
+            report(f"  fix: {error.fix}", sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        tell("stopped: hosts under way finish their step at hand; run again to continue", sys.stderr)
+        report("stopped: active hosts finish their current step; run again to continue", sys.stderr)
         return 130

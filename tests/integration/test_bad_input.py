@@ -146,7 +146,7 @@ def test_a_template_variable_that_nobody_passes(lab: LiveLab, checkout: Path) ->
     template = checkout / "templates" / "prefect_server" / "prefect-server.service.j2"
     good = template.read_text("utf-8")
     template.write_text(f"# one\n# {{{{ nosuch }}}}\n{good}", "utf-8")
-    words = ("templates/prefect_server/prefect-server.service.j2:2", "'nosuch' is undefined", "mend the template")
+    words = ("templates/prefect_server/prefect-server.service.j2:2", "'nosuch' is undefined", "correct the template")
     refused(fab_in(checkout, lab, "-H", SERVER, "deploy"), SETTINGS, *words)
     template.write_text(good, "utf-8")
 
@@ -219,7 +219,7 @@ def fingerprint(line: str) -> str:
 def test_a_host_key_that_nobody_knows(lab: LiveLab, tmp_path: Path) -> None:
     site = lab.site(tmp_path, host_vars={SERVER: {"known_hosts": str(tmp_path / "empty")}})
     done = lab.fab("-H", SERVER, "deploy", inventory=site, env={"HOME": str(tmp_path)})
-    refused(done, UNREACHABLE, f"the host key of [127.0.0.1]:{lab.port(SERVER)} is not known", "SHA256:", "accept-new")
+    refused(done, UNREACHABLE, f"the host key of [127.0.0.1]:{lab.port(SERVER)} is unknown", "SHA256:", "accept-new")
     assert f"ssh -p {lab.port(SERVER)} 127.0.0.1" in done.stdout
 
 

@@ -145,9 +145,13 @@ def test_the_password_of_a_role_on_another_host(site: Site, host: str, step: str
     new = site.value(ROLE)
     assert new != old and site.login(new) and not site.login(old)
     listed = succeeded(site.fab("secrets"))
-    assert "changes: `fab deploy` or `fab secrets rotate" in listed and new not in listed and old not in listed
+    assert (
+        "rotation in progress: `fab deploy` or `fab secrets rotate" in listed
+        and new not in listed
+        and old not in listed
+    )
     done = site.finish(*words)
-    assert f"{ROLE} is changed on {KEEPER}, {SERVER}; the old value is forgotten" in done.stdout
+    assert f"{ROLE} has been replaced on {KEEPER}, {SERVER}; the old value is deleted" in done.stdout
     assert site.value(ROLE) == new and site.files(ROLE) == [""]
     assert new in site.lab.host(SERVER).file(SERVER_ENV).content_string
     pid = site.lab.host(SERVER).check_output("systemctl show -p MainPID --value prefect-server.service")
@@ -161,11 +165,11 @@ def test_the_auth_string(site: Site) -> None:
     site.killed_at(AUTH, SERVER, "Restart:prefect-server.service")
     new = site.value(AUTH)
     done = site.finish("-H", SERVER, "deploy", "--no-verify")  # which cannot know of the worker
-    assert f"{AUTH} is being changed: {WORKER} may have the old value" in done.stdout
+    assert f"{AUTH} the rotation is not complete: {WORKER} may still have the old value" in done.stdout
     assert site.files(AUTH) == ["", "~old"]
     site.killed_at(AUTH, WORKER, f"File:{WORKER_ENV}")  # and before the worker was restarted
     done = site.finish("secrets", "rotate", AUTH)
-    assert f"{AUTH} is changed on {SERVER}, {WORKER}; the old value is forgotten" in done.stdout
+    assert f"{AUTH} has been replaced on {SERVER}, {WORKER}; the old value is deleted" in done.stdout
     assert f"next: fab -H {LAPTOP} configure-client" in done.stdout and COMPLETED in done.stdout
     assert (site.status(old), site.status(new)) == (401, 200) and site.files(AUTH) == [""]
     env = site.lab.host(WORKER).file(WORKER_ENV).content_string
@@ -188,7 +192,7 @@ def test_the_authority_is_trusted_before_certificates_change(site: Site) -> None
     succeeded(site.fab(*CLIENT))
     site.killed_at(AUTHORITY, SERVER, "File:/etc/caddy/encamp/default.pem")
     done = site.finish("deploy", "--no-verify")
-    assert f"{AUTHORITY} is changed on {SERVER}, {WORKER}" in done.stdout
+    assert f"{AUTHORITY} has been replaced on {SERVER}, {WORKER}" in done.stdout
     assert _issuer(site) != first and _trusted(site) == 2 and site.files(AUTHORITY) == [""]
     assert COMPLETED in succeeded(site.fab("-H", LAPTOP, "verify"))
     done = site.fab("deploy", "--no-verify")

@@ -113,7 +113,9 @@ def test_help_of_deploy_says_what_each_option_is_for() -> None:
         pytest.param("-H laptop deploy", 1, ("laptop", "configure-client"), id="a-client"),
         pytest.param("-H web1 deploy --set prefect_version=3", 4, ("three numbers", "3.9.1"), id="version"),
         pytest.param("-H web1 deploy --set prefect_version=3.0.999", 4, ("fab lock --prefect 3.0.999",), id="no-lock"),
-        pytest.param("-H laptop configure-client", 1, ("which server?", "web1, web2"), id="which-server"),
+        pytest.param(
+            "-H laptop configure-client", 1, ("which server to use is not clear", "web1, web2"), id="which-server"
+        ),
         pytest.param("lock", 1, ("prefect",), id="lock-of-what"),
         pytest.param("lock --prefect 3.9.1 --exclude-newer soon", 1, ("2026-10-30",), id="no-date"),
     ],
@@ -215,11 +217,11 @@ def test_a_task_of_the_users_own_has_fabrics_view_of_openssh(tmp_path: Path, con
     ("arguments", "code", "words"),
     [
         (("--plan", "a", "--apply", "b"), 1, "--plan and --apply exclude each other"),
-        (("--apply", "b", "--set", "port=1"), 1, "--set was decided with it"),
-        (("--apply", "b", "--limit", "web1"), 1, "--limit was decided with it"),
-        (("--apply", "b", "--no-verify"), 1, "--no-verify was decided with it"),
+        (("--apply", "b", "--set", "port=1"), 1, "--set cannot change that"),
+        (("--apply", "b", "--limit", "web1"), 1, "--limit cannot change that"),
+        (("--apply", "b", "--no-verify"), 1, "--no-verify cannot change that"),
         (("--apply", "b"), 6, "the key of this site's plans is not on this machine"),
-        (("--plan", "/nosuch/plan.json"), 6, "no plan can be written to /nosuch/plan.json"),
+        (("--plan", "/nosuch/plan.json"), 6, "cannot write a plan to /nosuch/plan.json"),
         (("--plan", "plan.json", "--set", "prot=1"), 4, "there is no setting prot"),
     ],
 )

@@ -85,11 +85,11 @@ def test_the_list_names_sources_and_users_and_no_value(site: Path) -> None:
     assert found["vm1/default/api-auth"][0] == f"secrets: {kept}"
     assert "days ago" in found["vm1/default/api-auth"][1]
     assert found["vm1/default/api-auth"][2] == "vm1, w1 (auth: basic auth of vm1); clients laptop1"
-    assert found["db1/postgres/prefect"][1] == "absent: the next `fab deploy` generates it"
+    assert found["db1/postgres/prefect"][1] == "absent: the next run `fab deploy` to generate it"
     assert found["database_url"] == [f"environment variable SITE_DATABASE_URL, {site}/hosts.yml:12", "present", "vm2"]
     assert found["auth"] == [f"file own-auth, {site}/hosts.yml:13", "present", "vm2"]
     assert found["workers[0].environment.TOKEN"][1] == "absent"
-    assert found["gone+default+api-auth"][2] == "by no host of this site"
+    assert found["gone+default+api-auth"][2] == "not used"
     for value in ("hunter2", "hidden", VALUE, "geheim"):
         assert value not in words
 
@@ -99,15 +99,15 @@ def test_each_may_be_tried(site: Path) -> None:
     assert done.returncode == 4
     found = rows(done.stdout)
     assert found["auth"][1] == "present" and "geheim" not in done.stdout
-    assert found["database_url"][1].startswith("cannot be had: it comes from the environment variable")
+    assert found["database_url"][1].startswith("cannot be fetched: it comes from the environment variable")
     assert found["workers[0].environment.TOKEN"][1] == (
-        "cannot be had: it comes from the command no-such-program: No such file or directory"
+        "cannot be fetched: it comes from the command no-such-program: No such file or directory"
     )
 
 
 def test_a_file_that_others_can_read_is_named(site: Path) -> None:
     (site / "own-auth").chmod(0o644)
-    assert "others may read the file" in rows(fab(site, "secrets").stdout)["auth"][1]
+    assert "readable by others" in rows(fab(site, "secrets").stdout)["auth"][1]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_file_that_others_can_read_is_named(site: Path) -> None:
         ("database_url", "from environment variable SITE_DATABASE_URL", "change it in Postgres; then set the variable"),
         ("auth", "it comes from file own-auth", "then `fab deploy`, then `fab configure-client` for every client"),
         ("workers[0].environment.TOKEN", "from command no-such-program", "change it where no-such-program reads it"),
-        ("vm1/default/api-auth", "is not on this machine", "`fab deploy` generates it"),
+        ("vm1/default/api-auth", "is not on this machine", "run `fab deploy` to generate it"),
         ("vm1/default/api-aut", "no secret vm1/default/api-aut", "did you mean vm1/default/api-auth?"),
     ],
 )
@@ -170,7 +170,7 @@ def test_one_of_several_passwords(site: Path) -> None:
     client.chmod(0o700)
     listed = {"ANSIBLE_VAULT_IDENTITY_LIST": f"dev@{site}/password, prod@{client}"}
     unclear = fab(site, "secrets", "encrypt", text="x", **listed)
-    assert unclear.returncode == 1 and "(known: dev, prod); say --vault-id ID" in unclear.stderr
+    assert unclear.returncode == 1 and "(known: dev, prod); choose one with --vault-id ID" in unclear.stderr
     done = fab(site, "secrets", "encrypt", "--vault-id", "prod", text=VALUE, **listed)
     assert "$ANSIBLE_VAULT;1.2;AES256;prod\n" in done.stdout, done.stderr
     sealed = site / "sealed"
@@ -187,7 +187,7 @@ def test_a_password_that_cannot_be_had_costs_its_values_alone(site: Path) -> Non
     done = fab(site, "secrets", "encrypt", text="x", **listed)
     assert done.returncode == 0 and f"warning: a vault needs the vault password file {site}/none" in done.stderr
     asked = fab(site, "secrets", "encrypt", text="x", ANSIBLE_VAULT_IDENTITY_LIST="dev@prompt")
-    assert asked.returncode == 1 and "to be asked for, and there is no terminal" in asked.stderr
+    assert asked.returncode == 1 and "from a prompt, and there is no terminal" in asked.stderr
 
 
 @pytest.mark.parametrize(("text", "reason"), [("", "there is no value"), ("\n", "there is no value"), ("a\0b", "NUL")])

@@ -86,7 +86,7 @@ def test_a_setting_of_another_kind_of_host_is_told(
     groups[group] = {name: {**given, **values}}
     found = told(tmp_path, name, **groups)
     assert found.count("\n") == 0 and f"{key} has no effect: it is for " in found and owners in found
-    assert f"{name} is none of them" in found and "hosts.yml:" in found
+    assert f"{name} outside the site" in found and "hosts.yml:" in found
 
 
 @pytest.mark.parametrize(
