@@ -22,7 +22,7 @@ LAB := tests/lab/lab.py
 HOSTS ?=
 FLAGS ?=
 # Files of tests that run at once, each with hosts of its own: most of their time is waiting.
-JOBS ?= 3
+JOBS ?= 4
 PYTEST = $(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE

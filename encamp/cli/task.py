@@ -7,12 +7,13 @@ import inspect
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fabric
 from invoke.exceptions import Exit
 
-from encamp.cli import site_version
+from encamp.cli import role_path, site_version
 from encamp.cli.executor import FleetTask
 from encamp.cli.options import Options
 from encamp.errors import EncampError
@@ -104,6 +105,7 @@ def _signature(body: Body, shared: Sequence[str]) -> inspect.Signature:
 def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
     """The defaults, and what was given. Raises UsageError, and SettingsError for a site of a newer encamp."""
     site_version.check(config.encamp.get("version"))
+    role_path.set_up(Path(config.encamp.home))
     chosen = {name: shared.default for name, shared in SHARED.items()} | dict(given)
     return Options(
         config,

@@ -12,8 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 
-from copies import start_copy
-from deployed import POSTGRES
+from copies import start_copies
+from deployed import CLIENT, POSTGRES
 from layout import Lab
 from live import LiveLab, free_slot
 from preparing import prepare
@@ -103,6 +103,7 @@ def lab(lab_slot: Lab, docker_services: object, tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="module", autouse=True)
 def own_hosts(lab: LiveLab) -> Iterator[None]:
     """Each file of tests begins without hosts: a host that it names is fresh."""
+    lab.clear()
     yield
     if not os.environ.get("ENCAMP_TEST_KEEP"):
         lab.clear()
@@ -110,8 +111,7 @@ def own_hosts(lab: LiveLab) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def server(lab: LiveLab) -> LiveLab:
-    """The lab, with a healthy server on vm1, a copy: Prefect with Postgres."""
-    start_copy(lab, "vm1", POSTGRES)
-    lab.up("laptop1")
+    """The lab, with a healthy server on vm1, which is a copy: Prefect with Postgres. laptop1 has Prefect, too."""
+    start_copies(lab, {"vm1": POSTGRES, "laptop1": CLIENT})
     succeeded(lab.fab("-H", "vm1", "deploy"))
     return lab

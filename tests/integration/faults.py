@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from copies import start_copy
+from copies import start_copies
 from deployed import POSTGRES
 from layout import CHECKOUT
 from live import LiveLab
@@ -242,7 +242,7 @@ class Sweep:
     @classmethod
     def on_a_copy(cls, lab: LiveLab, host: str, folder: Path) -> Sweep:
         """That of a copy of a server with Postgres."""
-        start_copy(lab, host, POSTGRES)
+        start_copies(lab, {host: POSTGRES})
         victim = Victim(lab, host, folder)
         victim.prepare()
         succeeded(victim.deploy("first"))

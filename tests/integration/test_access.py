@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from copies import start_copy
+from copies import start_copies
+from deployed import CLIENT as PREPARED
 from deployed import SQLITE
 from live import LiveLab
 
@@ -140,8 +141,8 @@ class Site:
 @pytest.fixture(scope="module")
 def open_site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A server without auth, and a laptop that uses it: what is there before anyone thinks of auth."""
-    start_copy(lab, SERVER, SQLITE)
-    lab.up(CLIENT, STRANGER)
+    start_copies(lab, {SERVER: SQLITE, CLIENT: PREPARED})
+    lab.up(STRANGER)
     site = Site(lab, tmp_path_factory.mktemp("access"))
     succeeded(site.fab("deploy", "--no-verify"))
     succeeded(site.fab("-H", CLIENT, "configure-client", "--install"))

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+from copies import start_copies
+from deployed import CLIENT as PREPARED
 from layout import CHECKOUT
 from live import LiveLab
 
@@ -104,7 +106,8 @@ def _taken(events: Path, host: str, step: str) -> bool:
 
 @pytest.fixture(scope="module")
 def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    lab.up(*HOSTS, LAPTOP)
+    lab.up(*HOSTS)
+    start_copies(lab, {LAPTOP: PREPARED})
     made = Site(lab, tmp_path_factory.mktemp("rotation"))
     succeeded(made.fab("deploy", "--no-verify"))
     succeeded(made.fab(*CLIENT, "--install"))

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from copies import start_copy
+from copies import start_copies
+from deployed import CLIENT as PREPARED
 from deployed import SQLITE
 from live import LiveLab
 
@@ -87,8 +88,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    start_copy(lab, SERVER, SQLITE)
-    lab.up(WORKER, LAPTOP)
+    start_copies(lab, {SERVER: SQLITE, LAPTOP: PREPARED})
+    lab.up(WORKER)
     for name in (WORKER, LAPTOP):  # not on the server: its own name leads nowhere there
         lab.host(name).check_output(f"echo {lab.address(SERVER)} {NAME} >> /etc/hosts")
     lab.host(SERVER).check_output("apt-get -q update && apt-get -q install -y --no-install-recommends caddy")

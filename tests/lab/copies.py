@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import lab as machinery
@@ -23,13 +23,14 @@ from shell import LabError, run, say
 FORGET = ": > /etc/machine-id; rm -rf /etc/ssh/ssh_host_* /var/log/journal/*"
 
 
-def start_copy(lab: LiveLab, host: str, kind: Deployed) -> None:
-    """Start a host as a copy of one that encamp has deployed. Raises LabError when that deploy fails."""
-    image = kind.image(host)
-    with _locked(kind):
-        if not image_exists(image):
-            _make(lab, host, kind, image)
-    lab.up(host, copy_of=image)
+def start_copies(lab: LiveLab, kinds: Mapping[str, Deployed]) -> None:
+    """Start hosts as copies, each of a kind. Raises LabError when what makes a kind fails."""
+    images = {host: kind.image(host) for host, kind in kinds.items()}
+    for host, kind in kinds.items():
+        with _locked(kind):
+            if not image_exists(images[host]):
+                _make(lab, host, kind, images[host])
+    lab.up(*images, copies=images)
 
 
 def _make(lab: LiveLab, host: str, kind: Deployed, image: str) -> None:
@@ -37,9 +38,11 @@ def _make(lab: LiveLab, host: str, kind: Deployed, image: str) -> None:
     say(f"making {image} from {host}; this is done once for what encamp is now")
     lab.recreate(host)
     with tempfile.TemporaryDirectory(prefix="encamp-lab-") as folder:
-        done = lab.fab("-H", host, "deploy", inventory=lab.site(Path(folder), host_vars={host: kind.settings}))
-    if done.returncode != 0:
-        raise LabError(f"the deploy that {image} is made by failed:\n{done.stdout}\n{done.stderr}")
+        site = lab.site(Path(folder), host_vars={host: kind.settings})
+        for command in kind.commands:
+            done = lab.fab("-H", host, *command.split(), inventory=site)
+            if done.returncode != 0:
+                raise LabError(f"{image}: fab -H {host} {command} failed:\n{done.stdout}\n{done.stderr}")
     container = lab.lab.container(host)
     machinery.inside(lab.lab, host, "sh", "-c", FORGET)
     run(["docker", "stop", "--time", "60", container])

@@ -20,10 +20,14 @@ MADE_FROM = ("encamp", "roles", "templates", "fabfile.py", "inventory/lab/hosts.
 
 @dataclass(frozen=True)
 class Deployed:
-    """A kind of host that encamp has deployed. ``settings``: those of its server."""
+    """A kind of host that encamp has deployed.
+
+    ``settings``: its own in the inventory. ``commands``: the arguments of ``fab -H HOST`` that make it.
+    """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    commands: tuple[str, ...] = ("deploy",)
 
     @property
     def repository(self) -> str:
@@ -40,6 +44,8 @@ class Deployed:
 
 POSTGRES = Deployed("postgres")
 SQLITE = Deployed("sqlite", {"database": "sqlite"})
+#: A laptop that has Prefect, and no profile of encamp's.
+CLIENT = Deployed("client", commands=("configure-client --mode local --install", "configure-client --undo"))
 
 
 def remove_images(repository: str = f"{REPOSITORY}-*", but: str = "") -> None:

@@ -23,7 +23,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from deployed import remove_images
 from layout import HOSTS, Lab
@@ -34,12 +35,12 @@ BOOT_SECONDS = 240
 REBOOT_SECONDS = 300
 
 
-def up(lab: Lab, names: Sequence[str], copy_of: str = "") -> None:
+def up(lab: Lab, names: Sequence[str], copies: Mapping[str, str] = MappingProxyType({})) -> None:
     """Start hosts, wait until they have booted, and write how to reach them.
 
-    ``copy_of``: the image that they start from in place of their own.
+    ``copies``: the images that some start from in place of their own.
     """
-    prepare(lab, names, copy_of)
+    prepare(lab, names, copies)
     _compose_up(lab, names)
     _wait_for_all(lab, names)
     write_known_hosts(lab)

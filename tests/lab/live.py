@@ -56,14 +56,14 @@ class LiveLab:
         self.inventory = self.site(folder / "site")
         self._started: set[str] = set()
 
-    def up(self, *names: str, copy_of: str = "") -> None:
+    def up(self, *names: str, copies: Mapping[str, str] | None = None) -> None:
         """Start hosts that have not been started; several at once are faster than one by one.
 
-        ``copy_of``: the image that they start from in place of their own; see copies.py.
+        ``copies``: the images that some start from in place of their own; see copies.py.
         """
         missing = [name for name in names if name not in self._started]
         if missing:
-            machinery.up(self.lab, missing, copy_of)
+            machinery.up(self.lab, missing, copies or {})
             self._started.update(missing)
 
     def host(self, name: str, user: str = "root") -> testinfra.host.Host:

@@ -6,16 +6,17 @@ import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from debian_images import ensure_images, recipe_tag
 from layout import DOCKER_SH, HOSTS, Lab
 from shell import LabError, run, write
 
 
-def prepare(lab: Lab, names: Iterable[str], copy_of: str = "") -> None:
+def prepare(lab: Lab, names: Iterable[str], copies: Mapping[str, str] = MappingProxyType({})) -> None:
     """All a host needs before it can start: Docker, images, key, certificates, name servers, settings.
 
-    ``copy_of``: the image that these hosts start from in place of their own.
+    ``copies``: the images that some hosts start from in place of their own.
     """
     lab.state.mkdir(parents=True, exist_ok=True)
     _ = lab.compose
@@ -26,8 +27,7 @@ def prepare(lab: Lab, names: Iterable[str], copy_of: str = "") -> None:
     write(lab.resolv_conf, "".join(f"nameserver {server}\n" for server in _name_servers()))
     write(lab.ssh_config, _ssh_config(lab))
     images = {host.name: f"{host.image.name}:{tag}" for host in HOSTS.values()}
-    images |= dict.fromkeys(names if copy_of else (), copy_of)
-    write(lab.env_file, _compose_variables(lab, images))
+    write(lab.env_file, _compose_variables(lab, {**images, **copies}))
 
 
 def ensure_key(lab: Lab) -> None:
