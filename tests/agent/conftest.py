@@ -55,7 +55,15 @@ def job(
 
 
 @pytest.fixture
-def converge(tmp_path: Path) -> Converge:
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory that stands for /run/encamp: what an earlier run kept would hide what this one sends."""
+    directory = tmp_path / "run"
+    monkeypatch.setattr("encamp.transport.launch.STAGE0", STAGE0.replace("/run/encamp", str(directory)))
+    return directory
+
+
+@pytest.fixture
+def converge(tmp_path: Path, kept: Path) -> Converge:
     """Run items through the agent; returns its events."""
 
     def run(
