@@ -79,7 +79,7 @@ def _refusal(lock: Lock, trial: Trial, failure: Failure) -> LockError:
     last = "\n".join(filter(None, [failure.detail, *trial.log.strip().splitlines()[-SHOWN:]]))
     return LockError(
         f"prefect {lock.version} does not work with its dependencies as of {lock.date}: {reason}\n{last}",
-        "a dependency had moved on by then, or was not out yet: try another day with --exclude-newer YYYY-MM-DD",
+        "a dependency was too new or too old on that date: try another one with --exclude-newer YYYY-MM-DD",
     )
 
 
