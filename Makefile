@@ -21,8 +21,8 @@ STAMP := .venv/.installed
 LAB := tests/lab/lab.py
 HOSTS ?=
 FLAGS ?=
-# Files of tests that run at once, each with hosts of its own: most of their time is waiting.
-JOBS ?= 4
+# Files of tests that run at once, each with hosts of its own. One keeps less than half a core busy: most of its time is waiting.
+JOBS ?= 5
 PYTEST = $(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE

@@ -24,20 +24,26 @@ from tests.integration.looks import succeeded
 #: The files that take longest, in this order: begun last, each would keep the others' workers waiting.
 LONGEST = (
     "generations",
-    "sweep",
     "full_disk",
-    "reboots",
     "cut_off",
-    "databases",
+    "sweep",
     "rotation",
-    "compose",
+    "databases",
     "workers",
-    "secrets",
     "access",
-    "tls",
-    "client_modes",
     "doctor",
+    "secrets",
+    "compose",
+    "client_modes",
+    "tls",
+    "instances",
+    "reboots",
     "client",
+    "connections",
+    "wheel",
+    "saved_plan",
+    "deploy",
+    "firewalls",
 )
 
 

@@ -21,7 +21,7 @@ import yaml
 from layout import CHECKOUT, HOSTS, Lab
 from shell import LabError, run
 
-SLOTS = 8
+SLOTS = 12
 SITE = CHECKOUT / "inventory" / "lab" / "hosts.yml"
 
 
