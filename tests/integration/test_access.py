@@ -163,7 +163,7 @@ def switched_on(open_site: Site) -> tuple[Site, Fab, Path]:
     succeeded(looked)
     assert not (open_site.folder / "secrets").exists(), "a check makes no secret"
     assert {f"File:{env}" for env in ENVS} <= changed(looked, "would")
-    assert "content contains a secret, diff not shown" in looked.stdout
+    assert "content contains a secret, diff withheld" in looked.stdout
     events = open_site.folder / "events.jsonl"
     return open_site, open_site.fab("deploy", "--diff", "--json", str(events)), events
 
