@@ -31,9 +31,9 @@ def taking_part(host: SiteHost, instance: str = "", roles: Sequence[Role] = STAG
         known = ", ".join(view.instance for view in host.instances)
         raise UsageError(f"{host.name} has no instance {instance} to deploy (it has {known})", "see instances:")
     if not stages:
-        hint = "use `fab configure-client` for it" if host.in_group(CLIENTS) else "put it into servers"
+        hint = "run `fab configure-client` for it" if host.in_group(CLIENTS) else "add it to the group servers"
         raise UsageError(
-            f"{host.name} is in no group that deploy knows ({', '.join(role.group for role in roles)})", hint
+            f"{host.name} is not in a group that deploy uses ({', '.join(role.group for role in roles)})", hint
         )
     return stages
 

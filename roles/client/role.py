@@ -54,13 +54,13 @@ class Settings:
 
     profile: str = setting(
         "",
-        "Name of the Prefect profile that clients get. Empty: hosted, or the name of the server's instance.",
+        "Name of the Prefect profile written on clients. Empty: hosted, or the name of the server's instance.",
         check=check_profile,
     )
     client_mode: Mode = setting(
         "hosted",
         "hosted: flows run against the server's API. database: each flow starts a temporary API that writes to the "
-        "server's Postgres. local: a temporary API with a file of its own, as without encamp.",
+        "server's Postgres. local: a temporary API with its own SQLite file, as without encamp.",
     )
 
 

@@ -44,7 +44,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     issued = [virtual_host for virtual_host in found if virtual_host.mode == "internal"]
     yield CaddyExpectation("caddy", {virtual_host.certificate: trust.marks(site) for virtual_host in issued})
     for port in sorted({virtual_host.port for virtual_host in found}):
-        yield FreePort(port, caddy.UNIT, instead="give public_url another port")
+        yield FreePort(port, caddy.UNIT, instead="use another port in public_url")
     if tls.redirects(host):
         yield FreePort(address.HTTP_PORT, caddy.UNIT, instead="set tls_redirect: false")
 
@@ -55,9 +55,13 @@ def _refuse_server_ports(host: SiteHost, found: Iterable[VirtualHost]) -> None:
     for view in host.instances:
         port = view.settings(address.Settings).port
         if port in taken:
-            reason = f"{host.name}: port {port} is the proxy's, and that of the server of the instance {view.instance}"
+            reason = (
+                f"{host.name}: port {port} is used by both the proxy and the server of the instance {view.instance}"
+            )
             where = view.origin("port") or view.origin("public_url")
-            raise SettingsError(reason, f"give {view.instance} another port:, or public_url another one", where)
+            raise SettingsError(
+                reason, f"set another port: for {view.instance}, or use another port in public_url", where
+            )
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:

@@ -82,7 +82,7 @@ def check(host: SiteHost, site: Site) -> None:
     more = f"set postgres_max_connections: {wanted} or more for {db_host.name} (Postgres restarts), or "
     listed = ", ".join(f"{demand.who} {demand.connections}" for demand in found)
     raise SettingsError(
-        f"Postgres on {db_host.name} has {usable} connections for clients, and Prefect's processes may open "
+        f"Postgres on {db_host.name} has {usable} connections for clients, but Prefect's processes may open "
         f"{total(found)} ({listed})",
         f"{'' if in_stack else more}lower database_pool_size and database_max_overflow",
         (None if in_stack else db_host.origin("postgres_max_connections")) or host.origin("database_pool_size"),
@@ -97,7 +97,7 @@ def check_shared(host: SiteHost, site: Site) -> None:
         if not (host.settings(database.Settings).database_shared and other.settings(database.Settings).database_shared):
             raise SettingsError(
                 f"{_title(host)} and {_title(other)} would use one database",
-                "give one of them a database_name (or database_url) of its own; where several servers are to share it, "
+                "give one of them its own database_name (or database_url); to let several servers share it, "
                 "set database_shared: true for both",
                 _where(host) or _where(other),
             )

@@ -20,7 +20,8 @@ from roles.prefect.layout import Layout
 #: The least Postgres that several servers may share, as Postgres counts versions: 14.9 (Prefect's documentation).
 SHARED_SINCE = 140009
 ONE_WRITER = (
-    "SQLite takes one writer at a time: with several workers, or many flow runs at once, calls fail with 'database is "
+    "SQLite allows one writer at a time: with several workers or many concurrent flow runs, calls "
+    "fail with 'database is "
     "locked'. `database: postgres` has no such limit"
 )
 

@@ -108,7 +108,7 @@ def parse(version: str) -> Version:
     """``3.9.1`` as numbers. Raises SettingsError for anything that is no release number."""
     words = version.split(".")
     if not 2 <= len(words) <= 3 or not all(word.isdigit() for word in words):
-        raise SettingsError(f"prefect_version: {version!r} is no release number", "write it like '3.9.1', quoted")
+        raise SettingsError(f"prefect_version: {version!r} is not a release number", "write it like '3.9.1', quoted")
     return tuple(int(word) for word in words)
 
 

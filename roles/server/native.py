@@ -103,7 +103,8 @@ def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
         if name in managed:
             raise SettingsError(
                 f"server_environment: {name} is set by encamp itself",
-                "use the setting of its own (port, bind, public_url, database, auth, csrf, cors_allowed_origins, "
+                "use the dedicated setting instead (port, bind, public_url, database, auth, csrf, "
+                "cors_allowed_origins, "
                 "server_log_level, analytics)",
                 host.origin("server_environment"),
             )

@@ -254,7 +254,7 @@ def test_a_flow_run_ends_before_its_worker_is_restarted(workers: Site) -> None:
         workers.lab.host(WORKER).check_output(f"touch {HOME}/go")
         done = deploy.result()
     succeeded(done)
-    assert f"lets its flow runs end first: {name} ({run})" in done.stdout
+    assert f"waits for its flow runs to finish: {name} ({run})" in done.stdout
     assert workers.state(run) == "COMPLETED"
     after = {unit: show(workers.lab, unit, "MainPID") for unit in (*ETL, OTHER)}
     assert [unit for unit in before if before[unit] != after[unit]] == ETL

@@ -55,12 +55,12 @@ class DatabaseProbe(Resource):
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven") or self._is_in_use(host):
             return []
-        return [Change("prove", after=f"the database {self.database} at {self._place} can be used")]
+        return [Change("prove", after=f"the database {self.database} at {self._place} is usable")]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         from roles.database.kinds import faults, limits
 
-        host.progress(f"asking the database at {self._place}")
+        host.progress(f"checking the database at {self._place}")
         report = self._ask(host)
         target = faults.Target(self._place, self.user, self.database, self.tls, self.database_host)
         fault = faults.fault_of(report, target)
@@ -99,9 +99,9 @@ class DatabaseProbe(Resource):
         told = _json(result.out)
         if told is None:
             raise Failure(
-                "the database could not be asked: Prefect's Python gave no answer",
-                "its environment is damaged, or the host is very slow",
-                f"see what `{self.python} -c 'import asyncpg'` says",
+                "the database check failed: Prefect's Python returned no result",
+                "its environment is damaged, or the host is overloaded",
+                f"run `{self.python} -c 'import asyncpg'`",
                 result.tail,
             )
         error = told["error"] or {"type": "", "code": "", "text": ""}

@@ -111,4 +111,4 @@ def _result(check: Check[P], subject: P) -> Optional[Finding]:
     except Failure as failure:
         return fail(failure.reason, failure.cause, failure.fix, failure.detail)
     except OSError as error:
-        return warn(f"cannot be looked at: {error}")
+        return warn(f"cannot be checked: {error}")

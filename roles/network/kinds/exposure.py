@@ -56,17 +56,17 @@ class Exposure(Resource):
         found = next(self._public(host), "")
         if found and self.sources and not self._limited(host):
             raise Refused(
-                f"{found}, allowed_sources has no effect on it, and the API has no auth",
-                "no active firewall that encamp manages was found, and only a firewall keeps other sources out",
-                "switch a firewall on (ufw, firewalld or nftables), or set auth: auto; expose_without_auth: true if a "
-                "firewall outside of this host is enough",
+                f"{found}, allowed_sources does not protect it, and the API has no auth",
+                "no active firewall that encamp manages was found, and only a firewall can restrict sources",
+                "enable a firewall (ufw, firewalld or nftables), or set auth: auto; expose_without_auth: true if a "
+                "firewall outside this host is enough",
             )
         if found and not self.sources:
             raise Refused(
-                f"{found}, and the API has neither auth nor a limit of sources",
-                "whoever finds it could read everything and have the workers run any code",
+                f"{found}, and the API has neither auth nor allowed_sources",
+                "anyone who finds it can read everything and run code on the workers",
                 "set auth: auto, or allowed_sources: [networks of your clients]; expose_without_auth: true if it is "
-                "meant to be open",
+                "intended to be public",
             )
         return []
 

@@ -35,24 +35,25 @@ class Traces:
         """The first thing that did not arrive; None for a whole proof."""
         if not self.flow_run:
             return Problem(
-                "the flow ran, but its flow run is not on the server",
-                "it was recorded elsewhere: another API URL wins over the settings",
-                "run `fab configure-client` and read its notes",
+                "the flow ran, but the server has no record of it",
+                "it was recorded elsewhere: another API URL overrides the settings",
+                "run `fab configure-client` and read its warnings",
             )
         if self.state != "COMPLETED":
             return Problem(f"flow run {self.flow_run} ended as {self.state or 'unknown'}: {self.message}")
         if not self.task_run:
             return Problem(
-                f"flow run {self.flow_run} arrived, its task run did not",
-                "task runs travel as events over a WebSocket (/api/events/in); a proxy that does not pass WebSockets "
-                "on, or drops their authorization, loses them in silence",
-                "let the proxy upgrade connections on /api, or try the server's port directly",
+                f"flow run {self.flow_run} arrived, but its task run did not",
+                "task runs are sent as events over a WebSocket (/api/events/in); a proxy that does "
+                "not forward WebSockets "
+                "or drops their authorization loses them silently",
+                "configure the proxy to upgrade connections on /api, or connect to the server's port directly",
             )
         if not self.log:
             return Problem(
-                f"flow run {self.flow_run} and task run {self.task_run} arrived, the log line did not",
+                f"flow run {self.flow_run} and task run {self.task_run} arrived, but the log line did not",
                 "logs to the API are off (PREFECT_LOGGING_TO_API_ENABLED), or a proxy refuses POST /api/logs/",
-                "turn them on for this user, or see the proxy's log",
+                "enable them for this user, or check the proxy's log",
             )
         return None
 

@@ -96,14 +96,14 @@ class VerificationRun(Resource):
     def _by_itself(self, host: System, directory: str) -> None:
         """Run the script as a user would run a flow."""
         argv = [self._interpreter(host), "-B", os.path.join(directory, FILE), "" if self.database else self.api_url]
-        host.progress("running a throw-away flow")
+        host.progress("running a test flow")
         self._accept(host.query(argv, "", self._environment(host, directory), self.as_user, self.timeout, directory))
 
     def _in_container(self, host: System, text: str, directory: str) -> None:
         """Run the script where the server's Prefect is, in a directory of the container's own."""
         from roles.prefect.kinds.container import run_script
 
-        host.progress(f"running a throw-away flow in {self.container}")
+        host.progress(f"running a test flow in {self.container}")
         argv = [self.python, directory, FILE, self.api_url]
         environment = self._environment(host, directory)
         self._accept(run_script(host, self.container, text, argv, environment, self.timeout))
@@ -117,22 +117,22 @@ class VerificationRun(Resource):
             found = other[-1].partition(" ")[2]
             raise Failure(
                 f"Prefect uses {'no API URL' if found == NO_URL else found} here, not {self._aim}",
-                "another profile is active, or a variable or file wins over the profile",
-                "run `fab configure-client` and read its notes",
+                "another profile is active, or a variable or file overrides the profile",
+                "run `fab configure-client` and read its warnings",
             )
         raise self._flow_failed(result)
 
     def _flow_failed(self, result: Result) -> Failure:
         known = explain_client(result.err + result.out)
         failed = CommandFailed(result, *((known.cause, known.fix) if known else ()))
-        return Failure("the throw-away flow failed", failed.cause, failed.fix, failed.detail)
+        return Failure("the test flow failed", failed.cause, failed.fix, failed.detail)
 
     def _by_worker(self, host: System, flow: str, directory: str) -> None:
         """Have a worker of the pool run the script: this host's, since only here is the script."""
         who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
         deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
         runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers)
-        host.progress(f"waiting for {who} to run a throw-away flow")
+        host.progress(f"waiting for {who} to run a test flow")
         over = host.wait_for(lambda: runs.over(host), self.timeout)
         if not over:
             problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
@@ -146,9 +146,9 @@ class VerificationRun(Resource):
         reason, detail = f"the worker's flow run {run} ended as {state}", "\n".join(lines[-20:])
         if proof_worker.unseen(lines, os.path.basename(directory)):
             return Failure(
-                f"{reason}: its worker does not find {directory}",
-                "a worker on another host took it, or the worker's unit hides that place (ProtectHome, PrivateTmp)",
-                "see which workers the pool has; workdir must be a place that this host's worker sees",
+                f"{reason}: its worker does not see {directory}",
+                "a worker on another host took it, or the worker's unit hides that directory (ProtectHome, PrivateTmp)",
+                "check which workers the pool has; workdir must be visible to this host's worker",
                 detail,
             )
         known = explain_client("\n".join(lines))
@@ -186,8 +186,8 @@ class VerificationRun(Resource):
         found = installed(host)
         if not found:
             raise Failure(
-                "no Prefect is installed for this user, so no flow can run here",
-                fix="`fab configure-client --install` gives this user one of the server's release",
+                "Prefect is not installed for this user, so no flow can run on this machine",
+                fix="run `fab configure-client --install`: it installs the server's release for this user",
             )
         return found[0].python
 
@@ -225,4 +225,4 @@ class VerificationRun(Resource):
         try:
             proof_api.remove(host, self._api, flow)
         except Failure as failure:
-            host.note(f"the throw-away flow {flow} could not be removed: {failure.reason}")
+            host.note(f"the test flow {flow} could not be removed: {failure.reason}")

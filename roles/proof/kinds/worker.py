@@ -139,18 +139,18 @@ def online_workers(host: Reader, api: Api, pool: str) -> list[str]:
 
 def why_not_taken(host: Reader, api: Api, pool: str, state: str, seconds: float, who: str) -> Problem:
     """Why no worker, or agent (``who``), finished a run in time."""
-    reason = f"{who} did not finish the proof within {seconds:.0f} s; it is {state or 'unknown'}"
+    reason = f"{who} did not finish the test flow within {seconds:.0f} s; its state is {state or 'unknown'}"
     if not pool:
-        return Problem(reason, "no agent polls the queue, or it is paused", "see the agent's unit and its journal")
+        return Problem(reason, "no agent polls the queue, or it is paused", "check the agent's unit and its journal")
     found = api.must(host, "GET", f"work_pools/{pool}")
     online = online_workers(host, api, pool)
     if found.get("is_paused"):
         return Problem(reason, "the pool is paused", f"prefect work-pool resume {pool}")
     if not online:
-        return Problem(reason, "no worker of that pool is online", "see the worker's unit and its journal")
+        return Problem(reason, "no worker of that pool is online", "check the worker's unit and its journal")
     return Problem(
         reason,
         f"online: {', '.join(online)}; the pool's concurrency limit is {found.get('concurrency_limit')}, so it may be "
-        "full, or the worker is too busy",
-        "look at the pool in the UI, or wait and run `fab verify` again",
+        "full, or the worker may be busy",
+        "check the pool in the UI, or wait and run `fab verify` again",
     )

@@ -54,9 +54,9 @@ class StackPassword(Resource):
         place = mountpoint(host, self.volume)
         if place and host.stat(f"{place}/PG_VERSION"):
             raise Refused(
-                f"the volume {self.volume} holds a database, but its password ({self.path}) is gone",
+                f"the volume {self.volume} contains a database, but its password ({self.path}) is missing",
                 "the file was removed, or the volume came from another host",
-                f"put the file back; or remove the database for good: docker volume rm {self.volume}",
+                f"restore the file; or delete the database permanently: docker volume rm {self.volume}",
             )
 
 

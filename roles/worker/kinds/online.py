@@ -40,7 +40,7 @@ class WorkerOnline(Resource):
         if not host.wait_for(lambda: self._status(host) == "ONLINE", self.timeout, every=1.0):
             raise Failure(
                 f"the server has not heard from worker {self.worker} of pool {self.pool} within {self.timeout} s",
-                "it cannot reach the API, or hangs",
+                "it cannot reach the API, or it hangs",
                 f"read its journal: journalctl -u {self.unit} -e; then systemctl restart {self.unit}",
                 journal_tail(host, self.unit),
             )

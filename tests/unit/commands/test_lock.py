@@ -12,7 +12,7 @@ from encamp.cli.options import Options
 from encamp.commands.lock import folder_of
 from encamp.errors import SettingsError
 from encamp.support.checkout import CHECKOUT
-from roles.prefect.role import LOCKS, Settings, release
+from roles.prefect.release import LOCKS, Settings
 
 RELEASE = Settings(prefect_version="3.8.8")
 
@@ -41,18 +41,18 @@ def test_of_another_inventory(tmp_path: Path) -> None:
 
 
 def test_a_lock_of_the_site_goes_first(tmp_path: Path) -> None:
-    shipped = release(RELEASE, str(tmp_path))
+    shipped = load_release(RELEASE, str(tmp_path))
     (tmp_path / "locks").mkdir()
     own = tmp_path / "locks" / "prefect-3.8.8.txt"
     shutil.copy(LOCKS / own.name, own)
-    assert release(RELEASE, str(tmp_path)) == shipped
+    assert load_release(RELEASE, str(tmp_path)) == shipped
     own.write_text(own.read_text() + "# another\n")
-    assert release(RELEASE, str(tmp_path)).lock.sha256 != shipped.lock.sha256
+    assert load_release(RELEASE, str(tmp_path)).lock.sha256 != shipped.lock.sha256
 
 
 def test_a_damaged_lock_of_the_site_is_not_passed_over(tmp_path: Path) -> None:
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks" / "prefect-3.8.8.txt").write_text("prefect\n")
     with pytest.raises(SettingsError) as caught:
-        release(RELEASE, str(tmp_path))
+        load_release(RELEASE, str(tmp_path))
     assert str(tmp_path / "locks") in str(caught.value.where)

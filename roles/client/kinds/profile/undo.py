@@ -43,8 +43,8 @@ class UndoProfile(Resource):
             note_once(
                 self,
                 host,
-                f"{file.path} was edited after encamp wrote it: only {which} and the active profile are put back, "
-                "the other edits stay",
+                f"{file.path} was edited after encamp wrote it: only {which} and the active profile are restored; "
+                "other edits are kept",
             )
         if restored.data is None and file.data is not None:
             return [Change("file", file.path, "absent, as before encamp")]

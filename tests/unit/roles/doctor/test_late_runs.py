@@ -70,7 +70,7 @@ def target() -> Iterator[ApiTarget]:
         ),
         ({}, "not paused, not full, and has workers online", "the worker's log"),
         ({"flow_runs/filter": [{"work_pool_name": None}]}, "the process that serves their flow", "start it"),
-        ({"flow_runs/filter": [{"work_queue_name": "q"}]}, "an agent that polls work queue q", "look at the agent"),
+        ({"flow_runs/filter": [{"work_queue_name": "q"}]}, "an agent that polls the work queue q", "check the agent"),
     ],
 )
 def test_late_runs_are_explained_by_what_the_server_says(

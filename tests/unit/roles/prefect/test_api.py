@@ -110,7 +110,7 @@ def test_wrong_auth(server: Server, host: Laptop) -> None:
 
 def test_another_program_that_answers(server: Server, host: Laptop) -> None:
     server.table["GET /api/health"] = (200, {"status": "UP"})
-    assert "as a Prefect API does" in failure(ClientApi(f"{server.url}/api"), host).reason
+    assert "not like a Prefect API" in failure(ClientApi(f"{server.url}/api"), host).reason
 
 
 def test_nothing_listens(server: Server, host: Laptop) -> None:
@@ -141,7 +141,7 @@ def test_csrf_token_is_fetched_where_asked_for(server: Server, host: Laptop) -> 
 def test_a_busy_server_is_asked_again(server: Server, host: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roles.prefect.kinds.api.PAUSES", (0.01, 0.01))
     server.table["GET /api/health"] = (503, {})
-    assert Api(f"{server.url}/api").patient(host, "GET", "health").status == 503
+    assert Api(f"{server.url}/api").persistent(host, "GET", "health").status == 503
     assert len(server.seen) == 3
 
 
