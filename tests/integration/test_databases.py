@@ -255,7 +255,7 @@ FAULTS = {
     ),
     "dropped": ({"port": 5999}, "no response from nft1:5999", "firewall"),
     "unknown name": ({"host": "db.invalid"}, "cannot resolve db.invalid, the name of the database host", "getent"),
-    "another name": ({"host": "{address}"}, "is for another name", "database_tls_check_hostname"),
+    "another name": ({"host": "{address}"}, "is for a different name", "database_tls_check_hostname"),
     "no rights": ({"user": "poor", "database": "bare"}, "poor may not create tables", "OWNER TO"),
     "few connections": ({"user": "few"}, "may open 16 connections", "CONNECTION LIMIT"),
 }

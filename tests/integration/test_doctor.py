@@ -220,7 +220,7 @@ def test_a_variable_of_the_login_wins_over_the_profile_and_the_exact_line_is_tol
     told(
         done,
         "API",
-        "it wins over profile hosted",
+        "it overrides profile hosted",
         rf"fix: +remove PREFECT_API_URL in {HOME}/\.profile:{line}, then log in",
     )
     assert "--fix:" not in done.stdout, "what is the user's own is left to the user"
@@ -277,7 +277,7 @@ def test_no_url_and_ephemeral_mode_off(laptops: LiveLab) -> None:
 @pytest.mark.parametrize(
     ("file", "wanted"),
     [
-        ('active = "gone"\n', r"`active` in .*profiles\.toml:1 names the profile gone, .* has none of that name"),
+        ('active = "gone"\n', r"`active` in .*profiles\.toml:1 names the profile gone, which .* does not contain"),
         ('active = "x\n', r"profiles\.toml:\d+: "),
     ],
 )
@@ -561,7 +561,7 @@ def test_a_server_that_runs_with_outdated_settings_is_restarted_by_fix(laptops: 
     machine.check_output("touch /etc/prefect/default/server.env")
     before = machine.check_output("systemctl show -P MainPID prefect-server")
     done = doctor(laptops, host=SERVER)
-    assert done.returncode == WELL and "still runs with what it read before" in look(done, "restart")
+    assert done.returncode == WELL and "runs with outdated settings" in look(done, "restart")
     assert machine.check_output("systemctl show -P MainPID prefect-server") == before, "looking restarts nothing"
     mended = doctor(laptops, "--fix", host=SERVER)
     assert mended.returncode == WELL and "fixed: restarts prefect-server.service" in mended.stdout

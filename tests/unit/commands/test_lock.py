@@ -12,7 +12,7 @@ from encamp.cli.options import Options
 from encamp.commands.lock import folder_of
 from encamp.errors import SettingsError
 from encamp.support.checkout import CHECKOUT
-from roles.prefect.release import LOCKS, Settings
+from roles.prefect.release import LOCKS, Settings, load_release
 
 RELEASE = Settings(prefect_version="3.8.8")
 
