@@ -3,6 +3,7 @@
 #   make demo        deploy to the lab's hosts and show what happened; they stay up to look at
 #   make demo-down   remove them
 #   make test        all tests, those on real hosts in Docker included (FLAGS="-k name" reach pytest)
+#   make sweep       the tests with a fault at each step, at every step; make test takes a sample of the steps
 #   make lint        style, types, import rules
 #   make docs        the documentation as a site, in site/
 #   make pictures    the pictures of the documentation, from a real deploy; needs Chromium
@@ -21,11 +22,12 @@ LAB := tests/lab/lab.py
 HOSTS ?=
 FLAGS ?=
 # Files of tests that run at once, each with hosts of its own: most of their time is waiting.
-JOBS ?= 3
+JOBS ?= 4
+PYTEST = $(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-down test lint docs pictures bench dist lab-up lab-down clean
+.PHONY: help demo demo-down test sweep lint docs pictures bench dist lab-up lab-down clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -42,7 +44,11 @@ demo-down lab-down: $(STAMP)
 
 test: $(STAMP)
 	tests/lab/docker.sh
-	$(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder $(FLAGS)
+	$(PYTEST) $(FLAGS)
+
+sweep: $(STAMP)
+	tests/lab/docker.sh
+	$(PYTEST) -m sweep --every-step $(FLAGS)
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

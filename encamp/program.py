@@ -13,6 +13,7 @@ gc.set_threshold(200_000)  # before the imports, as in encamp.fabfile
 from collections.abc import Sequence  # noqa: E402
 from importlib.machinery import ModuleSpec  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import fabric  # noqa: E402
 import invoke  # noqa: E402
@@ -24,6 +25,7 @@ from invoke.loader import FilesystemLoader  # noqa: E402
 
 import encamp as package  # noqa: E402
 from encamp.cli.executor import FleetExecutor, skip_ssh_config  # noqa: E402
+from encamp.cli.task_list import hide_grouped_tasks  # noqa: E402
 from encamp.support.checkout import PACKAGE  # noqa: E402
 
 VERSIONS = (("encamp", package), ("Fabric", fabric), ("Invoke", invoke), ("Paramiko", paramiko))
@@ -44,6 +46,10 @@ class SiteLoader(FilesystemLoader):
 
 class FabProgram(Fab):  # type: ignore[misc]
     """Fabric's program; ``--version`` names encamp first."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        hide_grouped_tasks(self)
 
     def print_version(self) -> None:
         for name, module in VERSIONS:

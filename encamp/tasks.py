@@ -33,13 +33,13 @@ __all__ = (
     "exit_code",
     "instance",
     help={
-        "plan": "Change nothing, and write to this file exactly what would be done.",
-        "apply": "Do exactly what such a file says, or refuse.",
-        "verify": "End with a real flow run on each host that changed.",
+        "plan": "Change nothing; write what a deploy would do to this file.",
+        "apply": "Do exactly what the plan in this file says, or refuse.",
+        "verify": "Finish with a real flow run on each host that changed.",
     },
 )
 def deploy(options: Options, verify: bool = True, plan: str = "", apply: str = "") -> int:
-    """Make the hosts (-H, or all servers and workers) be what the files say."""
+    """Bring hosts (-H, or all servers and workers) to the state declared in the inventory."""
     if plan or apply:
         from encamp.commands import saved_plan
 
@@ -56,12 +56,12 @@ def deploy(options: Options, verify: bool = True, plan: str = "", apply: str = "
     "instance",
     help={
         "profile": "Name of the profile to write (default: hosted).",
-        "server": "Inventory name of the server to use, where the site has several.",
-        "api-url": "API to use, for a server that this inventory does not know.",
+        "server": "Server to use, by its name in the inventory; for a site with several.",
+        "api-url": "API to use; for a server that is not in the inventory.",
         "mode": "hosted, database or local (default: the client's own setting client_mode).",
-        "instance": "Only this instance of the server, and its profile becomes the active one.",
-        "undo": "Put back exactly what was there before.",
-        "install": "Give a client without Prefect the server's release, without root.",
+        "instance": "Use only this instance of the server, and activate its profile.",
+        "undo": "Restore exactly what was there before.",
+        "install": "Install the server's release of Prefect on a client without one; needs no root.",
     },
 )
 def configure_client(
@@ -73,16 +73,16 @@ def configure_client(
     undo: bool = False,
     install: bool = False,
 ) -> int:
-    """Point clients (-H; without it, this machine) at the hosted API, at its database, or at nothing (--mode local)."""
+    """Point clients (-H, or this machine) at the hosted API, at its database, or at no server (--mode local)."""
     from encamp.commands.configure_client import ClientOptions
     from encamp.commands.configure_client import configure_client as run
 
     return run(options, ClientOptions(profile, server, api_url, mode, undo, install))
 
 
-@command(*FLEET, help={"server": "Server that clients are to be proved against."})
+@command(*FLEET, help={"server": "Server to verify clients against, by its name in the inventory."})
 def verify(options: Options, server: str = "") -> int:
-    """Prove clients and workers (or -H) by a real flow run, read back from the hosted API."""
+    """Verify clients and workers (or -H) with a real flow run, read back from the hosted API."""
     from encamp.commands.verify import verify as run
 
     return run(options, server)
@@ -97,22 +97,22 @@ def verify(options: Options, server: str = "") -> int:
     "limit",
     iterable=["project"],
     help={
-        "project": "Directory that flows are started in (default: home; here: the current one). May be given again.",
-        "server": "Inventory name of the server that clients are to use, where the site has several.",
-        "fix": "Do what is safe: write and activate encamp's own profile, start a stopped or failed unit.",
-        "symptom": "Explain an error text instead: a file, or - for standard input.",
+        "project": "Directory that flows start in (default: home; on this machine the current one). May be repeated.",
+        "server": "Server that clients should use, by its name in the inventory; for a site with several.",
+        "fix": "Make safe repairs: write and activate encamp's own profile, start a stopped or failed unit.",
+        "symptom": "Explain an error message instead: a file, or - for standard input.",
     },
 )
 def doctor(options: Options, project: Any = None, server: str = "", fix: bool = False, symptom: str = "") -> int:
-    """Say which API each host (-H; or this machine and the whole site) really uses, and what is wrong on the way."""
+    """Show which API each host (-H, or this machine and the whole site) really uses, and what is wrong with it."""
     from encamp.commands import doctor as run
 
     return run.symptom(symptom) if symptom else run.run(options, project or (), server, fix)
 
 
-@command("inventory", help={"last": "How many runs to tell (default: 20)."})
+@command("inventory", help={"last": "How many runs to show (default: 20)."})
 def history(options: Options, last: str = "20") -> int:
-    """Tell the latest runs from here; with -H, who changed what on those hosts."""
+    """Show recent runs of this machine; with -H, who changed what on those hosts."""
     from encamp.commands.history import history as run
 
     return run(options, last)
@@ -120,7 +120,7 @@ def history(options: Options, last: str = "20") -> int:
 
 @command(*FLEET, "check", "instance", help={"instance": "The instance to remove."})
 def undeploy(options: Options) -> int:
-    """Take an instance off its hosts (-H): units, firewall rule and settings. Its database and home are kept."""
+    """Remove an instance from its hosts (-H): units, firewall rule and settings. Its database and home stay."""
     from encamp.commands.undeploy import undeploy as run
 
     return run(options)
@@ -132,11 +132,11 @@ def undeploy(options: Options) -> int:
     help={
         "prefect": "The release, such as 3.9.1.",
         "exclude-newer": "Resolve as of this date (YYYY-MM-DD).",
-        "with": "A further package for workers, 'name==1.2.3'; may be repeated. Such a lock is the site's own.",
+        "with": "An additional package for workers, 'name==1.2.3'. May be repeated.",
     },
 )
 def lock(options: Options, prefect: str, exclude_newer: str = "", with_: Any = None) -> int:
-    """Resolve and hash the dependencies of a Prefect release as of its own date, into the site's locks/."""
+    """Resolve and hash the dependencies of a Prefect release as of its release date, into the site's locks/."""
     from encamp.commands.lock import lock as run
 
     return run(options, prefect, exclude_newer, with_ or ())
@@ -146,13 +146,13 @@ def lock(options: Options, prefect: str, exclude_newer: str = "", with_: Any = N
     "inventory",
     "set",
     help={
-        "graph": "Draw the groups and their hosts (that is the default).",
+        "graph": "Draw the groups and their hosts (the default).",
         "list": "All groups, hosts and variables as JSON.",
-        "vars": "In the graph, name the variables of hosts and groups, too.",
+        "vars": "Include the variables of hosts and groups in the graph.",
     },
 )
 def inventory(options: Options, graph: bool = False, list: bool = False, vars: bool = False) -> int:
-    """Show the site's groups and hosts (below the group -H), as ansible-inventory does, without secrets."""
+    """Show the site's groups and hosts (with -H, one group) as ansible-inventory does, without secrets."""
     from encamp.commands.inventory import inventory as run
 
     return run(options, graph, list, vars)
@@ -160,18 +160,18 @@ def inventory(options: Options, graph: bool = False, list: bool = False, vars: b
 
 @command("inventory", "set")
 def settings(options: Options) -> int:
-    """Show every effective setting of the hosts (-H, or all), and the file and line that set it."""
+    """Show every effective setting of the hosts (-H, or all) and the file and line that set it."""
     from encamp.commands.settings import settings as run
 
     return run(options)
 
 
-FETCH = {"test": "Fetch each to see whether it can be had; commands are run."}
+FETCH = {"test": "Fetch each secret to test its source; this runs commands."}
 
 
 @command("inventory", "set", help=FETCH)
 def secrets(options: Options, test: bool = False) -> int:
-    """List the site's secrets, their sources and users, never a value. `secrets rotate NAME`, `secrets encrypt`."""
+    """List the site's secrets, sources and users, never a value. Also: `secrets rotate NAME`, `secrets encrypt`."""
     from encamp.commands.secrets import show
 
     return show(options, test)
@@ -179,7 +179,7 @@ def secrets(options: Options, test: bool = False) -> int:
 
 @command("inventory", "set", group="secrets", name="list", help=FETCH)
 def secrets_list(options: Options, test: bool = False) -> int:
-    """As `fab secrets list`: the same as `fab secrets`."""
+    """`fab secrets list`: the same as `fab secrets`."""
     from encamp.commands.secrets import show
 
     return show(options, test)
@@ -192,12 +192,12 @@ def secrets_list(options: Options, test: bool = False) -> int:
     group="secrets",
     positional=["name"],
     help={
-        "name": "The secret, as `fab secrets` names it.",
-        "check": "Change nothing; say what a rotation would do, and look at its hosts.",
+        "name": "The secret, as `fab secrets` lists it.",
+        "check": "Change nothing; report what a rotation would do on each host.",
     },
 )
 def rotate(options: Options, name: str) -> int:
-    """As `fab secrets rotate NAME`: change a generated secret everywhere it is used, in a safe order."""
+    """`fab secrets rotate NAME`: replace a generated secret everywhere it is used, in a safe order."""
     from encamp.commands.rotate import rotate as run
 
     return run(options, name)
@@ -207,11 +207,11 @@ def rotate(options: Options, name: str) -> int:
     group="secrets",
     help={
         "name": "The setting that the value is for; printed before it.",
-        "vault-id": "Which vault password to use, where there are several.",
+        "vault-id": "Vault password to use, if there are several.",
     },
 )
 def encrypt(options: Options, name: str = "", vault_id: str = "") -> int:
-    """As `fab secrets encrypt`: a value from standard input, or asked for, encrypted for the inventory."""
+    """`fab secrets encrypt`: encrypt a value from standard input, or from a prompt, for the inventory."""
     from encamp.commands.encrypt import encrypt as run
 
     return run(name, vault_id)
@@ -219,7 +219,7 @@ def encrypt(options: Options, name: str = "", vault_id: str = "") -> int:
 
 @command(positional=["directory"], help={"directory": "Folder of the new site (default: the current one)."})
 def init(options: Options, directory: str) -> int:
-    """Make a site: fabfile, inventory and what git is to leave out. Nothing is overwritten."""
+    """Create a site: fabfile, inventory and .gitignore. Existing files are never overwritten."""
     from encamp.commands.init import init as run
 
     return run(directory)

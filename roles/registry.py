@@ -1,9 +1,13 @@
-"""All roles, in the order in which a deploy opens their stages. A new role is its folder and its entry here."""
+"""All roles, in the order in which a deploy opens their stages. A new role is its folder and its entry here.
+
+Those of a site's own come last.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from roles import site_roles
 from roles.client.role import ROLE as CLIENT
 from roles.postgres.role import ROLE as POSTGRES
 from roles.prefect.role import ROLE as PREFECT
@@ -17,6 +21,7 @@ ROLES: tuple[Role, ...] = (
     SERVER,
     WORKER,
     CLIENT,
+    *site_roles.found(),
 )
 
 

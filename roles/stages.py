@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from encamp.errors import UsageError
-from encamp.planning.plan import Item, Step, of_part
+from encamp.planning.plan import Item, Step, for_instance
 from encamp.site import Site, SiteHost
 from roles import unused_settings
 from roles.network import access, address
@@ -50,11 +50,11 @@ def items(host: SiteHost, site: Site, stages: Sequence[Role], prove: bool, insta
         yield from stage.expectations(view, site)
     for stage, view in taken:
         for item in stage.resources(view, site) if stage.resources else ():
-            yield of_part("" if stage.per_host else _part(view), item)
+            yield for_instance("" if stage.per_host else _part(view), item)
     last = {view.instance: (stage.verification, view) for stage, view in taken if stage.verification}
     if prove:
         for verification, view in last.values():
-            yield Step(verification(view, site), when_changed=True, part=_part(view))
+            yield Step(verification(view, site), when_changed=True, instance=_part(view))
 
 
 def warnings(host: SiteHost, site: Site, instance: str = "") -> list[str]:

@@ -93,7 +93,7 @@ def _without_groups(calls: list[Any]) -> list[Any]:
         if group:
             if not kept or kept[-1].task.name != group:
                 name = call.task.name
-                raise Exit(f"error: there is no task {name}\n  fix: say `fab {group} {name}`", code=1)
+                raise Exit(f"error: there is no task {name}\n  fix: run `fab {group} {name}`", code=1)
             before = kept.pop().kwargs
             given = {key: value for key, value in before.items() if value and not call.kwargs.get(key)}
             call.kwargs = {**call.kwargs, **{key: value for key, value in given.items() if key in call.kwargs}}
@@ -120,5 +120,5 @@ def _read_ssh_config(config: fabric.Config) -> None:
     try:
         config.load_ssh_config()
     except (ConfigParseError, OSError, UnicodeDecodeError) as error:
-        fix = "correct the file; encamp's own tasks do without"
+        fix = "correct the file; encamp's own tasks do not need it"
         raise Exit(f"error: Fabric cannot read OpenSSH's configuration: {error}\n  fix: {fix}", code=1) from None

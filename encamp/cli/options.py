@@ -1,4 +1,4 @@
-"""What every fleet task takes, and what it opens with: site, listeners, reach."""
+"""The options that tasks share."""
 
 from __future__ import annotations
 

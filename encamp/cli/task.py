@@ -7,16 +7,17 @@ import inspect
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fabric
 from invoke.exceptions import Exit
 
-from encamp.cli import site_version
+from encamp.cli import role_path, site_version
 from encamp.cli.executor import FleetTask
 from encamp.cli.options import Options
 from encamp.errors import EncampError
-from encamp.output.terminal import never_fail, tell
+from encamp.output.terminal import never_fail, report
 from encamp.planning import rollout
 from encamp.shared.record import record
 
@@ -28,7 +29,7 @@ Body = Callable[..., int]
 
 @record
 class Shared:
-    """An option that several tasks take: its default (None: it may be repeated) and its line of help."""
+    """An option that several tasks take: its default (None: it may be repeated) and its help."""
 
     default: Any
     help: str
@@ -36,21 +37,21 @@ class Shared:
 
 SHARED = {
     "inventory": Shared("", "Site to use: a folder or a file (default: inventory/, or ENCAMP_INVENTORY)."),
-    "set": Shared(None, "Override a setting, as KEY=VALUE. May be given several times."),
-    "json": Shared("", "Write every event to this file, one JSON object a line; - is standard output."),
+    "set": Shared(None, "Override a setting, as KEY=VALUE. May be repeated."),
+    "json": Shared("", "Write every event to this file, one JSON object per line; - is standard output."),
     "junit": Shared("", "Write the result to this file as JUnit XML, for CI systems."),
-    "verbose": Shared(False, "Name what is in order, too."),
-    "forks": Shared("10", "How many hosts to work on at once (default: 10)."),
-    "limit": Shared("", "Of those hosts only the ones that this pattern names."),
-    "check": Shared(False, "Change nothing; say what would change."),
-    "diff": Shared(False, "Show the contents that change."),
-    "instance": Shared("", "Only the instance of this name, on hosts that have several."),
-    "wait": Shared("0", "Seconds to wait for a host that another run is at work on."),
-    "exit_code": Shared(False, "With --check or --plan: exit 10 when something would change."),
-    "retry": Shared(False, "Only hosts that did not end well last time."),
-    "batch": Shared("", "How many hosts to finish before the next are begun: a number, or a share such as 25%."),
-    "max_fail": Shared("", "How many hosts of a stage may fail, or what share, before no more are begun (default: 0)."),
-    "any_errors_fatal": Shared(False, "After the first failure begin no host any more."),
+    "verbose": Shared(False, "Also list unchanged steps."),
+    "forks": Shared("10", "Number of hosts to work on in parallel (default: 10)."),
+    "limit": Shared("", "Restrict to hosts matching this pattern."),
+    "check": Shared(False, "Change nothing; report what would change."),
+    "diff": Shared(False, "Show differences in files that change."),
+    "instance": Shared("", "Restrict to this instance, on hosts with several."),
+    "wait": Shared("0", "Seconds to wait for a host that another run has locked."),
+    "exit_code": Shared(False, "With --check or --plan: exit 10 if something would change."),
+    "retry": Shared(False, "Restrict to hosts that failed or were not reached in the last run."),
+    "batch": Shared("", "Number of hosts to finish before the next ones start, or a share such as 25%."),
+    "max_fail": Shared("", "Number of hosts of a stage, or share, that may fail before no more start (default: 0)."),
+    "any_errors_fatal": Shared(False, "Stop starting hosts after the first failure."),
 }
 #: What every task over hosts that reports takes, and what comes with many hosts.
 COMMON = ("inventory", "set", "json", "junit", "verbose")
@@ -104,6 +105,7 @@ def _signature(body: Body, shared: Sequence[str]) -> inspect.Signature:
 def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
     """The defaults, and what was given. Raises UsageError, and SettingsError for a site of a newer encamp."""
     site_version.check(config.encamp.get("version"))
+    role_path.set_up(Path(config.encamp.home))
     chosen = {name: shared.default for name, shared in SHARED.items()} | dict(given)
     return Options(
         config,
@@ -138,10 +140,10 @@ def guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except EncampError as error:
-        tell(f"error: {error}", sys.stderr)
+        report(f"error: {error}", sys.stderr)
         if error.fix:
-            tell(f"  fix: {error.fix}", sys.stderr)
+            report(f"  fix: {error.fix}", sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        tell("stopped: hosts under way finish their step at hand; run again to continue", sys.stderr)
+        report("stopped: active hosts finish their current step; run again to continue", sys.stderr)
         return 130

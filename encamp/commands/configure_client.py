@@ -27,7 +27,7 @@ from roles.prefect.layout import DEFAULT
 
 @record
 class ClientOptions:
-    """What the command line asks for. ``mode``, ``profile``, ``server``: empty leaves it to the client's settings."""
+    """The options of the command line. ``mode``, ``profile``, ``server``: empty leaves it to the client's settings."""
 
     profile: str = ""
     server: str = ""
@@ -56,20 +56,22 @@ def _check(options: Options, client: ClientOptions) -> None:
     if client.api_url and client.server:
         raise UsageError("--server and --api-url exclude each other", "give one of them")
     if client.undo and (client.install or client.server or client.api_url or client.mode):
-        raise UsageError("--undo goes with no other option but --profile", "undo first, then configure")
+        raise UsageError("--undo cannot be combined with other options than --profile", "undo first, then configure")
     problem = prefect_client.check_profile(client.profile)
     if problem:
         raise UsageError(f"--profile {client.profile!r}: {problem}", "give it another name")
     if client.mode not in ("", *prefect_client.MODES):
-        raise UsageError(f"--mode {client.mode}: there is no such mode", f"one of {', '.join(prefect_client.MODES)}")
+        raise UsageError(f"--mode {client.mode}: unknown mode", f"one of {', '.join(prefect_client.MODES)}")
     if client.mode == "local" and (client.api_url or client.server):
-        raise UsageError("--mode local uses no server, --api-url and --server name one", "leave one out")
+        raise UsageError("--mode local uses no server, but --api-url or --server names one", "leave one out")
     if client.api_url and options.instance:
-        raise UsageError("--instance chooses one of the site's servers, --api-url is none of them", "leave one out")
+        raise UsageError(
+            "--instance selects an instance of the site's servers, --api-url an API outside the site", "leave one out"
+        )
 
 
 def items(host: SiteHost, site: Site, options: Options, client: ClientOptions) -> Iterable[Item]:
-    """What one client is to be."""
+    """The declarations for one client."""
     if client.undo:
         return client_modes.undo(client.profile or _named(options))
     mode = prefect_client.mode_of(host, client.mode)
@@ -102,7 +104,7 @@ def profile_specs(host: SiteHost, site: Site, options: Options, client: ClientOp
     in_database = prefect_client.mode_of(host, client.mode) == "database"
     given = client.profile or host.settings(prefect_client.Settings).profile
     if client.api_url and in_database:
-        raise UsageError(f"{host.name}: --api-url is for the mode hosted", "leave it out, or give --mode hosted")
+        raise UsageError(f"{host.name}: --api-url requires the mode hosted", "leave it out, or give --mode hosted")
     if client.api_url:
         url = _normal(client.api_url)
         api = Api(url, settings=access.foreign_settings(host), ca=prefect_client.company(url, host))
@@ -113,7 +115,7 @@ def profile_specs(host: SiteHost, site: Site, options: Options, client: ClientOp
     if given and len(views) > 1:
         raise UsageError(
             f"{host.name}: one profile name ({given}) for {len(views)} instances: {_names(views)}",
-            "say which with --instance, or leave the name out: each gets its own",
+            "choose one with --instance, or leave the name out: each instance gets its own profile",
         )
     found = []
     for view in views:
@@ -153,8 +155,9 @@ def server_of(host: SiteHost, site: Site, server: str = "") -> SiteHost:
         names = ", ".join(one.name for one in site.in_group(SERVERS)) or "none"
         named, _ = _named_server(host, server)
         raise UsageError(
-            f"{host.name}: which server? The site's servers: {names}" + (f"; not {named}" if named else ""),
-            "say --server HOST or --api-url URL",
+            f"{host.name}: which server to use is not clear; the site's servers: {names}"
+            + (f"; not {named}" if named else ""),
+            "name it with --server HOST or --api-url URL",
         )
     return found[0]
 

@@ -1,4 +1,4 @@
-"""``fab deploy``: make the hosts what the files say, in stage order, and prove it."""
+"""``fab deploy``: bring hosts to the declared state, stage by stage, and verify them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from encamp.commands.run_hosts import Prepared, connect, run_hosts
 from encamp.errors import Origin
 from encamp.output.broadcast import ReportBroadcaster
 from encamp.output.outcome import Outcome, exit_code
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.planning import plan
 from encamp.planning.rollout import waves
 from encamp.secrets.store import Missing, changing
@@ -43,7 +43,7 @@ def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
 def carry_out(
     options: Options, site: Site, selected: list[SiteHost], prepared: Prepared, reports: ReportBroadcaster
 ) -> list[Outcome]:
-    """Work through what was prepared."""
+    """Carry out what was prepared."""
     connector = connect(options, site, [host.name for host in selected], reports)
     for host in selected:
         reports.warn(host.name, [*stages.warnings(host, site, options.instance), *conflicts.warnings(host, site)])
@@ -51,15 +51,15 @@ def carry_out(
 
 
 def ended(options: Options, site: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> int:
-    """Say what to do next after a deploy that went well. Returns the exit code."""
+    """After a deploy that succeeded, report what to do next. Returns the exit code."""
     code = exit_code(outcomes, options.check, options.want_exit_code)
     if code == 0 and not options.check:
-        _tell_address(site, selected, outcomes)
+        _report_addresses(site, selected, outcomes)
     if not options.check and changing(site.secrets.folder):
-        from encamp.commands.finish_rotation import conclude
+        from encamp.commands.finish_rotation import finish_rotations
 
         whole = set() if options.instance else {host.name for host in selected}
-        conclude(site, whole, code == 0, options.rotating)
+        finish_rotations(site, whole, code == 0, options.rotating)
     return code
 
 
@@ -79,21 +79,21 @@ def prepare(site: Site, selected: list[SiteHost], verify: bool, instance: str = 
     return Prepared(made, plans)
 
 
-def _tell_login(site: Site, view: SiteHost, title: str) -> None:
+def _report_login(site: Site, view: SiteHost, title: str) -> None:
     """Where a generated auth string is kept: the UI asks people for it."""
     if access.auth(view, site) is not None and access.kept_in(view):
         file = Origin(str(site.inventory.path.parent / access.kept_in(view)))
-        tell(f"  login of {title}: {access.USER}:<the text in {file}>")
+        report(f"  login of {title}: {access.USER}:<the text in {file}>")
 
 
-def _tell_address(site: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> None:
+def _report_addresses(site: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> None:
     """What to do next, with the address that clients use."""
     healthy = {outcome.host for outcome in outcomes if outcome.status == "ok"}
     for host in selected:
         if host.name in healthy and is_server(host):
             for view in host.instances:
                 title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
-                tell(f"\n  UI of {title}:   {address.public_url(view)}")
-                tell(f"  API of {title}:  {address.api_url(view)}")
-                _tell_login(site, view, title)
-            tell(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")
+                report(f"\n  UI of {title}:   {address.public_url(view)}")
+                report(f"  API of {title}:  {address.api_url(view)}")
+                _report_login(site, view, title)
+            report(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")

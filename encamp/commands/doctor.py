@@ -50,14 +50,14 @@ def run(options: Options, projects: Sequence[str] = (), server: str = "", fix: b
 
     Without ``fix`` nothing is written on any host: the agent runs in check mode. Raises EncampError.
     """
-    report = DoctorReport(sys.stdout)
-    with reporting(options, "doctor", console=report, check=not fix, record=fix) as reports:
+    diagnosis = DoctorReport(sys.stdout)
+    with reporting(options, "doctor", console=diagnosis, check=not fix, record=fix) as reports:
         groups = [group for group in target_groups(options, tuple(projects), server, fix) if group.doctors]
         reports.start(options.inventory, [name for group in groups for name in group.doctors])
         for group in groups:
             mode = Mode(check=not fix, forks=options.forks)
             run_hosts("doctor", mode, group.connector, single_stage("doctor", group.doctors), reports)
-        return reports.end(otherwise=UNHEALTHY if report.unhealthy else 0)
+        return reports.end(otherwise=UNHEALTHY if diagnosis.unhealthy else 0)
 
 
 def target_groups(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> list[TargetGroup]:
@@ -70,8 +70,8 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
             raise
         return found  # a site without hosts: this machine is all there is
     if server and selected:
-        configure_client.server_of(selected[0], site, server)  # raises where there is none, whoever is examined
-    # A remedy must not write a secret that is not there: what clients are to get is worked out by a stricter reading.
+        configure_client.server_of(selected[0], site, server)  # raises for an unknown server
+    # A fix must not write a secret that is not stored: clients are planned with a stricter reading.
     strict = Site(site.inventory, [host.inventory for host in selected], "refuse", templates=site.templates)
     started = time.time()
     servers = {
@@ -146,7 +146,7 @@ def symptom(source: str) -> int:
         raise UsageError(f"--symptom {source}: {error.strerror}", "name a file, or - for standard input") from None
     known = explain_client(text)
     if known is None:
-        terminal.tell("not a text that encamp knows; `fab doctor` looks at the machine itself")
+        terminal.report("encamp does not know this message; `fab doctor` examines the machine itself")
         return UNHEALTHY
-    terminal.tell(f"cause: {known.cause}\nfix:   {known.fix}")
+    terminal.report(f"cause: {known.cause}\nfix:   {known.fix}")
     return 0

@@ -6,7 +6,7 @@ import getpass
 import sys
 
 from encamp.errors import UsageError
-from encamp.output.terminal import put
+from encamp.output.terminal import print_result
 from encamp.secrets.vault import cipher, passwords
 from encamp.secrets.vault.values import VaultError
 
@@ -25,7 +25,7 @@ def encrypt(name: str = "", vault_id: str = "") -> int:
     except VaultError as error:
         raise UsageError(f"the value {error}", error.fix) from None
     first = f"{name}: !vault |" if name else "!vault |"
-    put("\n".join([first, *(f"{INDENT}{line}" for line in text.splitlines())]))
+    print_result("\n".join([first, *(f"{INDENT}{line}" for line in text.splitlines())]))
     return 0
 
 
@@ -35,7 +35,7 @@ def _value() -> str:
     if not value:
         raise UsageError("there is no value on standard input", "for example: pass show token | fab secrets encrypt")
     if "\0" in value:
-        raise UsageError("the value holds a NUL byte, which no setting can", "encrypt a text")
+        raise UsageError("the value contains a NUL byte, which no setting may contain", "encrypt a text")
     return value
 
 
@@ -48,7 +48,7 @@ def _piped() -> str:
 
 
 def _asked() -> str:
-    value = getpass.getpass("Value (it is not shown): ")
-    if getpass.getpass("Once more: ") != value:
+    value = getpass.getpass("Value (not shown): ")
+    if getpass.getpass("Repeat: ") != value:
         raise UsageError("the two values differ", "run it again")
     return value

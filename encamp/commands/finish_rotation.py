@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.secrets.rotation import Rotation
 from encamp.site import Site
 from roles import generated_secrets
 from roles.role import GeneratedSecret
 
 
-def conclude(site: Site, hosts: set[str], well: bool, rotating: str = "") -> None:
-    """After a deploy: forget the old value of each secret that all its hosts have anew, and tell what is not over.
+def finish_rotations(site: Site, hosts: set[str], well: bool, rotating: str = "") -> None:
+    """After a deploy: delete the old value of each secret whose hosts all have the new one; report what is unfinished.
 
-    ``hosts`` took part whole; ``well``: every one ended well. Of ``rotating``, `rotate` tells itself what is next.
+    ``hosts``: those that took part with all their instances; ``well``: every one succeeded. About ``rotating``,
+    `rotate` reports itself.
     """
     for one in generated_secrets.find(site):
         rotation = Rotation(site.secrets.path(one.name))
         left = [host for host in one.hosts if host not in hosts]
         if rotation.state() == "switched" and well and not left:
-            if rotation.settle(site.generated(one.name)):
-                _tell_done(one)
+            if rotation.confirm(site.generated(one.name)):
+                _report_done(one)
         elif one.name == rotating:
             continue
         elif rotation.state() == "switched":
-            where = f": {', '.join(left)} may have the old value" if left else ""
-            tell(f"\n{one.name} is being changed{where}\n  next: fab deploy, or fab secrets rotate {one.name}")
+            where = f": {', '.join(left)} may still have the old value" if left else ""
+            report(f"\n{one.name}: the rotation is not complete{where}")
+            report(f"  next: fab deploy, or fab secrets rotate {one.name}")
         elif rotation.state() == "prepared":
-            tell(f"\n{one.name} is to be changed\n  next: fab secrets rotate {one.name}")
+            report(f"\n{one.name}: a new value is prepared\n  next: fab secrets rotate {one.name}")
 
 
-def _tell_done(one: GeneratedSecret) -> None:
-    tell(f"\n{one.name} is changed on {', '.join(one.hosts)}; the old value is forgotten")
+def _report_done(one: GeneratedSecret) -> None:
+    report(f"\n{one.name} has been replaced on {', '.join(one.hosts)}; the old value is deleted")
     if one.kind != "authority":
         clients = ",".join(one.clients)
-        named = f"fab -H {clients} configure-client   (they are refused until then)" if clients else ""
-        others = "fab configure-client for every client that is not in the inventory, this machine too"
-        tell(f"  next: {named or others}" + (f"\n  and:  {others}" if named else ""))
+        named = f"fab -H {clients} configure-client   (their requests are refused until then)" if clients else ""
+        others = "fab configure-client on every client outside the inventory, including this machine"
+        report(f"  next: {named or others}" + (f"\n  and:  {others}" if named else ""))

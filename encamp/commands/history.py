@@ -1,4 +1,4 @@
-"""``fab history``: what was run from here; with -H, what was changed on those hosts, by whoever it was."""
+"""``fab history``: recent runs of this machine; with -H, what changed on those hosts, and who changed it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import connect, run_hosts, single_stage
 from encamp.errors import UsageError
 from encamp.output.history import Record, past_runs
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.planning.rollout import Mode
 from encamp.resources.probes.audit_trail import AuditTrail
 
 
 def history(options: Options, last: str = "20") -> int:
-    """Tell the latest runs. Returns the exit code; raises EncampError."""
+    """Show recent runs. Returns the exit code; raises EncampError."""
     if not re.fullmatch(r"0*[1-9]\d{0,5}", last):
         raise UsageError(f"--last {last}: must be a number from 1 to 999999", "for example --last 20")
     if options.hosts:
         return _of_hosts(options, int(last))
     for record in reversed(list(islice(past_runs(options.records), int(last)))):
-        tell(sentence(record))
+        report(sentence(record))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``fab inventory``: the site's groups and hosts, as ``ansible-inventory --graph`` and ``--list`` tell them."""
+"""``fab inventory``: the site's groups and hosts, as ``ansible-inventory --graph`` and ``--list`` show them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from encamp.cli.options import Options
 from encamp.commands.load_site import read_inventory
 from encamp.errors import UsageError
 from encamp.inventory import listing
-from encamp.output.terminal import put
+from encamp.output.terminal import print_result
 
 
 def inventory(options: Options, as_graph: bool = False, as_list: bool = False, variables: bool = False) -> int:
@@ -15,11 +15,11 @@ def inventory(options: Options, as_graph: bool = False, as_list: bool = False, v
     Raises InventoryError, UsageError.
     """
     if as_list and (as_graph or variables or options.hosts):
-        raise UsageError("--list tells every host and variable", "leave --graph, --vars and -H out")
+        raise UsageError("--list always shows every host and variable", "leave --graph, --vars and -H out")
     loaded = read_inventory(options)
     group = options.hosts or "all"
     if group not in loaded.groups:
-        raise UsageError(f"{group} is no group of {loaded.path}", "name one with -H, or leave it out for all")
+        raise UsageError(f"{loaded.path} has no group {group}", "name a group with -H, or leave -H out for all")
     lines = [listing.as_json(loaded)] if as_list else listing.graph(loaded, group, variables)
-    put("\n".join(lines))
+    print_result("\n".join(lines))
     return 0

@@ -12,7 +12,7 @@ from encamp.inventory import location
 from encamp.inventory.host import Host
 from encamp.inventory.load import Inventory, load_inventory, select_hosts
 from encamp.output.history import last_run
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.secrets.store import Missing
 from encamp.site import Site, SiteHost
 from roles import conflicts
@@ -34,7 +34,8 @@ def load_site(
     pattern = options.hosts or ",".join(group for group in groups if group in loaded.groups)
     if not pattern:
         raise UsageError(
-            f"no hosts: {loaded.path} has no group {' or '.join(groups)}", "name hosts with -H, or fill the inventory"
+            f"no hosts selected: {loaded.path} has no group {' or '.join(groups)}",
+            "name hosts with -H, or add them to the inventory",
         )
     selected = _limited(options, loaded, select_hosts(loaded, pattern), command)
     site = Site(loaded, selected, missing, fetch, options.templates)
@@ -50,10 +51,16 @@ def _limited(options: Options, loaded: Inventory, hosts: Sequence[Host], command
     if options.retry:
         earlier = last_run(command, str(loaded.path), options.records)
         if earlier is None:
-            raise UsageError(f"--retry: no earlier {command} of this site is on record", "run it without --retry")
+            raise UsageError(
+                f"--retry: there is no record of an earlier {command} of this site", "run it without --retry"
+            )
         names &= set(earlier.not_well)
     if not names:
-        reason = "every host of the last run ended well" if options.retry else f"--limit {options.limit} leaves no host"
+        reason = (
+            "every host of the last run succeeded"
+            if options.retry
+            else f"--limit {options.limit} matches none of the selected hosts"
+        )
         raise UsageError(reason, "leave the option out")
     return [host for host in hosts if host.name in names]
 
@@ -76,7 +83,7 @@ def _check_options(options: Options) -> None:
     if options.forks < 1:
         raise UsageError("--forks must be a number from 1", "for example --forks 10")
     if options.want_exit_code and not options.check:
-        raise UsageError("--exit-code tells what --check found", "give --check, too; without it hosts are changed")
+        raise UsageError("--exit-code requires --check", "add --check; without it, hosts are changed")
 
 
 def read_inventory(options: Options) -> Inventory:
@@ -85,7 +92,7 @@ def read_inventory(options: Options) -> Inventory:
         location.locate(options.inventory, options.home), location.parse_overrides(options.overrides)
     )
     for note in loaded.notes:
-        tell(f"warning: {note}", sys.stderr)
+        report(f"warning: {note}", sys.stderr)
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""Who receives the events of a command."""
+"""The listeners of a command."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def reporting(
     record: bool = True,
     brief: bool = False,
 ) -> ReportBroadcaster:
-    """Who hears of a command: the console, files that were asked for, and (``record``) the run's own record.
+    """The listeners of a command: the console, files of ``--json`` and ``--junit``, and (``record``) the run's record.
 
-    ``check`` where it is not the option's; ``brief``: the recap is of hosts that are not well. Raises UsageError.
+    ``check`` replaces the option's; ``brief``: the recap lists only hosts that failed. Raises UsageError.
     """
     checks = options.check if check is None else check
     files: list[Listener] = [json_report(options.json_file, options.append)] if options.json_file else []

@@ -14,7 +14,7 @@ from encamp.commands.all_settings import ALL_SETTINGS
 from encamp.commands.deploy import deploy
 from encamp.errors import SettingsError, UsageError
 from encamp.output.broadcast import take_stdout
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.secrets.rotation import Rotation
 from encamp.secrets.store import status
 from encamp.settings.convert import Given
@@ -35,16 +35,19 @@ _FIRST = {"database_url": "change it in Postgres; then ", "client_database_url":
 def rotate(options: Options, name: str) -> int:
     """Change the secret ``name``, or go on with a change that was cut. Returns the exit code; raises EncampError."""
     if options.json_file == "-":
-        take_stdout()  # before a word is said to people
+        take_stdout()  # before anything is printed
     site = secrets.load(options)
     one = _find(site, name)
     rotation = Rotation(site.secrets.path(name))
     if not status(site.secrets.path(name)):
-        raise UsageError(f"{name} is not on this machine", "`fab deploy` generates it; or copy it from where that ran")
-    tell(f"{one.what}: {', '.join(one.hosts)}, one after the other")
+        raise UsageError(
+            f"{name} is not on this machine",
+            "run `fab deploy` to generate it, or copy it from the machine that deployed",
+        )
+    report(f"{one.what}: {', '.join(one.hosts)}, one after the other")
     there = dataclasses.replace(options, hosts=",".join(one.hosts), rotating=one.name)
     if options.check or rotation.state() == "none":
-        tell("a look at each host first; nothing is changed")
+        report("checking each host first; nothing changes yet")
         code = deploy(dataclasses.replace(there, check=True))
         if code or options.check:
             return code
@@ -57,27 +60,27 @@ def _value(options: Options, one: GeneratedSecret, rotation: Rotation) -> int:
     if rotation.state() != "switched":
         rotation.prepare()
         rotation.switch()
-    return _told(deploy(options), one)
+    return _reported(deploy(options), one)
 
 
 def _authority(options: Options, one: GeneratedSecret, rotation: Rotation) -> int:
     """An authority: trusted beside the old one first. Certificates change with the next call, when clients know it."""
     if rotation.state() == "none":
         rotation.prepare()
-        code = _told(deploy(options), one)
+        code = _reported(deploy(options), one)
         if code == 0:
-            _tell_trust(one)
+            _report_trust(one)
         return code
     if rotation.state() == "prepared":
-        tell("every host must trust the new authority before a certificate is changed")
-        code = _told(deploy(options), one)
+        report("first, every host has to trust the new authority")
+        code = _reported(deploy(options), one)
         if code:
             return code
         rotation.switch()
         options = _next(options)
-    code = _told(deploy(options), one)
+    code = _reported(deploy(options), one)
     if code == 0 and rotation.state() == "none":
-        tell("the old authority is taken off the hosts")
+        report("removing the old authority from the hosts")
         code = deploy(_next(options), verify=False)
     return code
 
@@ -87,18 +90,20 @@ def _next(options: Options) -> Options:
     return dataclasses.replace(options, append=True)
 
 
-def _told(code: int, one: GeneratedSecret) -> int:
+def _reported(code: int, one: GeneratedSecret) -> int:
     if code:
-        tell(f"\n{one.name} is not changed everywhere yet, and both values are kept:")
-        tell(f"  next: fab deploy, or fab secrets rotate {one.name}")
+        report(f"\n{one.name} is not replaced everywhere yet; both values are kept:")
+        report(f"  next: fab deploy, or fab secrets rotate {one.name}")
     return code
 
 
-def _tell_trust(one: GeneratedSecret) -> None:
-    tell("\nthe new authority is trusted beside the old one on every host; certificates are the old one's still")
+def _report_trust(one: GeneratedSecret) -> None:
+    report("\nevery host trusts the new authority beside the old one; certificates are still signed by the old one")
     if one.clients:
-        tell(f"  next: fab -H {','.join(one.clients)} configure-client   (else they refuse the new certificates)")
-    tell(f"  then: fab secrets rotate {one.name}   (changes the certificates)")
+        report(
+            f"  next: fab -H {','.join(one.clients)} configure-client   (otherwise they refuse the new certificates)"
+        )
+    report(f"  then: fab secrets rotate {one.name}   (replaces the certificates)")
 
 
 def _find(site: Site, name: str) -> GeneratedSecret:

@@ -57,5 +57,5 @@ def announce(site: Site, hosts: Sequence[str], connector: Connector, reports: Re
 def run_hosts(
     command: str, mode: Mode, connector: Connector, prepared: Prepared, reports: ReportBroadcaster
 ) -> list[Outcome]:
-    """Work through what was prepared. Raises KeyboardInterrupt."""
+    """Carry out what was prepared. Raises KeyboardInterrupt."""
     return Run(command, mode, connector, [reports]).converge(prepared.waves, prepared.plans)

@@ -16,7 +16,7 @@ from encamp.inventory import location
 from encamp.output.broadcast import ReportBroadcaster
 from encamp.output.findings import Findings
 from encamp.output.outcome import Outcome
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.planning import rollout, saved_plan, saved_plan_key, saved_plan_steps
 from encamp.planning.rollout import ALL_AT_ONCE, EVERY_HOST
 from encamp.planning.saved_plan_key import PlanKey
@@ -46,14 +46,14 @@ def save(options: Options, verify: bool, file: str) -> int:
         key = saved_plan_key.for_making(_folder(options))
         made = _made(options, verify, site, selected)
         reports.add(findings)
-        outcomes = deploy.carry_out(look, site, selected, _guarded(prepared, made.id, key), reports)
+        outcomes = deploy.carry_out(look, site, selected, _with_plan(prepared, made.id, key), reports)
         code = reports.end(options.want_exit_code)
     if any(outcome.status != "ok" for outcome in outcomes):
-        tell(f"\n  no plan was written: {Origin(file)} would tell of some hosts only")
+        report("\n  no plan was written: not every host could be checked")
         return code
     jobs = [saved_plan_steps.with_findings(job, findings.next_of(job["host"])) for job in _declared(prepared, key)]
     saved_plan.write(file, saved_plan.document(made, jobs, key))
-    _tell_saved(file, jobs)
+    _report_saved(file, jobs)
     return code
 
 
@@ -71,9 +71,9 @@ def apply(options: Options, verify: bool, file: str) -> int:
         prepared = deploy.prepare(site, selected, verify, stored.instance)
         _compare(plan, prepared, key, file)
         if stored.check or len(plan["hosts"]) > 1:
-            outcomes = _looked_through(stored, site, _expecting(prepared, plan, key))
+            outcomes = _checked(stored, site, _expecting(prepared, plan, key))
             if stored.check or any(outcome.status != "ok" for outcome in outcomes):
-                return _tell_look(site, outcomes, reports)
+                return _report_check(site, outcomes, reports)
         if site.lacks_secrets:  # made only now, so that a plan that is refused leaves none behind
             site, selected = deploy.load(stored, "make")
             prepared = deploy.prepare(site, selected, verify, stored.instance)
@@ -130,23 +130,25 @@ def _refuse_options(options: Options, verify: bool) -> None:
     }
     wrong = [name for name, value in given.items() if value]
     if wrong:
-        raise UsageError(f"--apply does what the plan says, and {wrong[0]} was decided with it", "leave it out")
+        raise UsageError(f"--apply does what the plan says; {wrong[0]} cannot change that", "leave it out")
 
 
 def _declared(prepared: Prepared, key: PlanKey) -> list[dict[str, Any]]:
     return [saved_plan_steps.declared(plan, stages, key) for (_, stages), plan in prepared.sessions]
 
 
-def _guarded(prepared: Prepared, plan_id: str, key: PlanKey) -> Prepared:
+def _with_plan(prepared: Prepared, plan_id: str, key: PlanKey) -> Prepared:
     """What was prepared, as the plan that is being made."""
-    plans = {place: saved_plan_steps.guarded(plan, plan_id, key) for place, plan in prepared.sessions}
+    plans = {place: saved_plan_steps.with_plan(plan, plan_id, key) for place, plan in prepared.sessions}
     return replace(prepared, plans=plans)
 
 
 def _expecting(prepared: Prepared, saved: dict[str, Any], key: PlanKey) -> Prepared:
     """What was prepared, each host reports what the saved plan found there."""
     jobs = {(job["host"], tuple(job["stages"])): job for job in saved["hosts"]}
-    plans = {place: saved_plan_steps.guarded(plan, saved["id"], key, jobs[place]) for place, plan in prepared.sessions}
+    plans = {
+        place: saved_plan_steps.with_plan(plan, saved["id"], key, jobs[place]) for place, plan in prepared.sessions
+    }
     return replace(prepared, plans=plans)
 
 
@@ -154,14 +156,14 @@ def _compare(saved: dict[str, Any], prepared: Prepared, key: PlanKey, file: str)
     """Raises SavedPlanError where the files, or encamp, give another plan than the saved one."""
     lines = saved_plan_steps.differences(saved["hosts"], _declared(prepared, key))
     if lines:
-        reason = "the inventory, the settings or encamp give another plan now:\n"
+        reason = "the inventory, the settings or encamp have changed since the plan was made:\n"
         raise SavedPlanError(reason + "\n".join(f"    {line}" for line in lines), saved_plan.AGAIN, Origin(file))
     if saved["code"] != bundle.digest():
-        reason = f"this plan was made by another encamp ({saved['encamp']}), whose steps may do other things"
+        reason = f"this plan was made by another version of encamp ({saved['encamp']}), whose steps may differ"
         raise SavedPlanError(reason, saved_plan.AGAIN, Origin(file))
 
 
-def _looked_through(options: Options, site: Site, prepared: Prepared) -> list[Outcome]:
+def _checked(options: Options, site: Site, prepared: Prepared) -> list[Outcome]:
     """Compare every host with the plan before any is changed, quietly."""
     mode = replace(options.mode, check=True, rollout=EVERY_HOST)
     names = dict.fromkeys(name for wave in prepared.waves for name in wave.hosts)
@@ -169,7 +171,7 @@ def _looked_through(options: Options, site: Site, prepared: Prepared) -> list[Ou
     return Run(deploy.COMMAND, mode, connector, ()).converge(prepared.waves, prepared.plans)
 
 
-def _tell_look(site: Site, outcomes: list[Outcome], reports: ReportBroadcaster) -> int:
+def _report_check(site: Site, outcomes: list[Outcome], reports: ReportBroadcaster) -> int:
     """Tell what the look found where it is the end of the run. Returns the exit code."""
     reports.start(str(site.inventory.path), [outcome.host for outcome in outcomes], looks_only=True)
     reports.expect(outcomes)
@@ -178,7 +180,9 @@ def _tell_look(site: Site, outcomes: list[Outcome], reports: ReportBroadcaster) 
     return reports.end()
 
 
-def _tell_saved(file: str, jobs: list[dict[str, Any]]) -> None:
+def _report_saved(file: str, jobs: list[dict[str, Any]]) -> None:
     changed, unknown = (saved_plan_steps.changing(jobs, status) for status in ("changed", "unknown"))
-    tell(f"\n  saved: {Origin(str(Path(file).absolute()))} ({changed} to change, {unknown} unknown until applied)")
-    tell(f"  next: review it, then fab deploy --apply {file}   (same --inventory; within {saved_plan.VALID.days} days)")
+    report(f"\n  saved: {Origin(str(Path(file).absolute()))} ({changed} to change, {unknown} unknown until applied)")
+    report(
+        f"  next: review it, then fab deploy --apply {file}   (same --inventory; within {saved_plan.VALID.days} days)"
+    )

@@ -13,7 +13,7 @@ from encamp.cli.options import Options
 from encamp.commands.all_settings import ALL_SETTINGS
 from encamp.commands.load_site import load_site
 from encamp.errors import Origin
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.secrets import sources as secret_sources
 from encamp.secrets.rotation import Rotation
 from encamp.secrets.store import FOLDER, NEXT, OLD, file_name, status
@@ -22,10 +22,10 @@ from encamp.site import Site
 from encamp.support.paths import locate
 from roles import generated_secrets
 
-#: What is said of a generated secret that changes just now.
+#: The state of a generated secret whose rotation is not complete.
 UNDER_WAY = {
-    "prepared": "changes: `fab secrets rotate {name}` goes on",
-    "switched": "changes: `fab deploy` or `fab secrets rotate {name}` goes on",
+    "prepared": "rotation in progress: `fab secrets rotate {name}` continues it",
+    "switched": "rotation in progress: `fab deploy` or `fab secrets rotate {name}` continues it",
 }
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
@@ -48,10 +48,10 @@ def show(options: Options, test: bool = False) -> int:
     site = load(options)
     rows = [*_generated(site), *_given(site, test)]
     for row in rows:
-        tell(f"{row.name}\n  from:  {row.source}\n  state: {row.state}")
-        tell(f"  used:  {'; '.join(row.used) or 'by no host of this site'}")
+        report(f"{row.name}\n  from:  {row.source}\n  state: {row.state}")
+        report(f"  used:  {'; '.join(row.used) or 'not used'}")
     if not rows:
-        tell("this site has no secrets")
+        report("this site has no secrets")
     return 4 if test and any(row.state.startswith("cannot") for row in rows) else 0
 
 
@@ -124,14 +124,14 @@ def kind(one: Given) -> str:
 
 
 def _presence(one: Given, directory: str, test: bool) -> str:
-    """Whether a secret is there, without a look at it; with ``test`` it is fetched."""
+    """Whether a secret is present, without reading it; with ``test`` it is fetched."""
     if one.source is None:
         return "present"
     if test:
         try:
             secret_sources.fetch(one.source, directory)
         except ValueError as error:
-            return f"cannot be had: it {error}"
+            return f"cannot be fetched: it {error}"
         return "present"
     looks: dict[str, Callable[[str], object]] = {
         "env": lambda name: os.environ.get(name),
@@ -140,9 +140,9 @@ def _presence(one: Given, directory: str, test: bool) -> str:
     }
     value = one.source.value
     if one.source.kind == "file" and _is_exposed(locate(str(value), directory)):
-        return "present, but others may read the file: chmod 600"
+        return "present, but readable by others: chmod 600"
     there = looks[one.source.kind](value if isinstance(value, str) else value[0])
-    return ("not asked yet (--test does)" if one.source.kind == "command" else "present") if there else "absent"
+    return ("not run yet (--test runs it)" if one.source.kind == "command" else "present") if there else "absent"
 
 
 def _is_exposed(path: str) -> bool:

@@ -9,7 +9,7 @@ from encamp.commands.all_settings import ALL_SETTINGS
 from encamp.commands.load_site import load_site
 from encamp.errors import Origin
 from encamp.inventory.listing import redacted
-from encamp.output.terminal import put
+from encamp.output.terminal import print_result
 from encamp.settings.describe import describe
 from encamp.settings.type_names import yaml_text
 from encamp.site import SiteHost
@@ -23,11 +23,11 @@ def settings(options: Options) -> int:
     for host in selected:
         for view in host.instances:
             title = f"{host.name}, instance {view.instance}" if len(host.instances) > 1 else host.name
-            put(f"{title}  (groups: {', '.join(host.inventory.groups)})")
+            print_result(f"{title}  (groups: {', '.join(host.inventory.groups)})")
             found = rows(view)
             width = max(len(name) for name, _, _ in found)
             for name, value, origin in found:
-                put(f"  {name:<{width}}  {value}   [{origin}]")
+                print_result(f"  {name:<{width}}  {value}   [{origin}]")
     return 0
 
 

@@ -8,7 +8,7 @@ from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import connect, run_hosts, single_stage
 from encamp.errors import UsageError
 from encamp.inventory import instances
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.site import SiteHost
 from roles import undeploy as removal
 
@@ -19,7 +19,7 @@ def undeploy(options: Options) -> int:
     The instance need not stand in the inventory any more. Raises EncampError.
     """
     if not options.hosts:
-        raise UsageError("undeploy needs its hosts named", "for example: fab -H vm1 undeploy")
+        raise UsageError("undeploy needs the names of its hosts", "for example: fab -H vm1 undeploy")
     with reporting(options, "undeploy") as reports:
         site, selected = load_site(options, ())
         names = {host.name: _instance(host, options.instance) for host in selected}
@@ -30,7 +30,7 @@ def undeploy(options: Options) -> int:
         code = reports.end()
     if code == 0 and not options.check:
         for instance in dict.fromkeys(names.values()):
-            tell(f"\n  {removal.kept(instance)}")
+            report(f"\n  {removal.kept(instance)}")
     return code
 
 
@@ -41,5 +41,5 @@ def _instance(host: SiteHost, named: str) -> str:
         return named
     if len(host.instances) > 1:
         known = ", ".join(view.instance for view in host.instances)
-        raise UsageError(f"{host.name} has several instances: {known}", "say which: --instance NAME")
+        raise UsageError(f"{host.name} has several instances: {known}", "choose one: --instance NAME")
     return host.instance

@@ -23,7 +23,7 @@ Proofs = Mapping[str, Sequence[Resource]]
 
 
 def verify(options: Options, server: str = "") -> int:
-    """Prove every selected host, or all clients and workers; with neither, the servers. Returns the exit code.
+    """Verify every selected host, or all clients and workers; without any, the servers. Returns the exit code.
 
     Raises EncampError.
     """
@@ -40,10 +40,10 @@ def verify(options: Options, server: str = "") -> int:
 
 
 def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) -> tuple[Proofs, Proofs]:
-    """Who starts a flow run, first as root (workers, servers), then as the login's own user (clients).
+    """The hosts that start a flow run, first as root (workers, servers), then as the login user (clients).
 
     Servers start one only where there is neither client nor worker, or where ``-H`` names them. Raises UsageError where
-    nobody is left to start one.
+    no host is left to start one.
     """
     clients = {host.name: _of_client(host, site, options, server) for host in selected if _is_client(host, server)}
     workers = {
@@ -61,7 +61,7 @@ def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) 
         }
         if not (clients or workers or servers):
             names = ", ".join(host.name for host in selected)
-            raise UsageError(f"{names}: neither server nor worker nor client", "name one of those")
+            raise UsageError(f"{names}: no server, worker or client among them", "name one")
         return {**workers, **servers}, clients
     return workers, {name: found for name, found in clients.items() if found}
 
@@ -74,15 +74,15 @@ def _of_client(host: SiteHost, site: Site, options: Options, server: str) -> Seq
     if prefect_client.mode_of(host) == "local":
         if options.hosts:
             raise UsageError(
-                f"{host.name} is in the mode local: its flow runs stay there, nothing can be read back from a server",
-                "leave it out, or set client_mode: hosted and configure it",
+                f"{host.name} has client_mode: local; its flow runs never reach a server, so they cannot be verified",
+                "leave it out, or set client_mode: hosted and run configure-client",
             )
         return []
     specs = configure_client.profile_specs(host, site, options, configure_client.ClientOptions(server=server))
     if any(spec.api is None for spec in specs):
         raise UsageError(
-            f"{host.name}: its database has no server in this site, by which a flow run could be read back",
-            "leave it out, or put the server into the inventory",
+            f"{host.name}: no server of this site uses its database, so a flow run could not be read back",
+            "leave it out, or add the server to the inventory",
         )
     return client_modes.verifications(host, specs)
 

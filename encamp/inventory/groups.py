@@ -76,7 +76,7 @@ class Tree:
 def read_tree(document: Document) -> Tree:
     """The tree of an inventory file. Raises InventoryError at the line of whatever has the wrong shape."""
     if document.root is None:
-        fix = "begin it with `all:`, and below it `hosts:` with one `name:` a line"
+        fix = "start it with `all:`, and below it `hosts:` with one `name:` per line"
         raise InventoryError("the inventory is empty", fix, Origin(document.file, 1))
     tree = Tree()
     tree.group("all").children["ungrouped"] = None
@@ -95,12 +95,12 @@ def _read_group(tree: Tree, document: Document, key: yaml.Node, node: yaml.Node)
         return name
     if not isinstance(node, yaml.MappingNode):
         fix = f"a variable for every host belongs under `all:`, `vars:`; a group holds {', '.join(_SECTIONS)}"
-        raise document.error(key, f"{name} is written as a group, but is not a mapping", fix)
+        raise document.error(key, f"{name} stands where a group belongs, but is not a mapping", fix)
     for section, below in document.entries(node, f"group {name}"):
         title = _name(document, section, "section")
         if title not in _SECTIONS:
             fix = f"write variables under `vars:`, groups under `children:`, hosts under `hosts:` of {name}"
-            raise document.error(section, f"{title} is no part of a group", fix)
+            raise document.error(section, f"{title} is not part of a group", fix)
         if is_null(below):
             continue
         if title == "vars":
@@ -137,7 +137,7 @@ def _members(document: Document, node: yaml.Node, what: str) -> list[tuple[yaml.
         return [(node, yaml.ScalarNode("tag:yaml.org,2002:null", "", node.start_mark, node.end_mark))]
     if isinstance(node, yaml.SequenceNode):
         raise document.error(
-            node, f"{what} must be a mapping, not a list", "write `name:` without the dash, one a line"
+            node, f"{what} must be a mapping, not a list", "write `name:` without the dash, one per line"
         )
     return document.entries(node, what)
 
@@ -149,7 +149,7 @@ def _expanded(document: Document, key: yaml.Node, written: str) -> list[str]:
         raise document.error(key, str(error), "write it like web[01:20] or db-[a:f]") from None
     if "[" in names[0] or "]" in names[0]:
         fix = "write a range like web[01:20] or db-[a:f], and an IPv6 address with brackets only before a port"
-        raise document.error(key, f"{written} is no host name and no range", fix)
+        raise document.error(key, f"{written} is neither a host name nor a range", fix)
     return names
 
 

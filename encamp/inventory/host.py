@@ -12,21 +12,21 @@ from encamp.support.paths import locate
 
 #: Ansible's connection variables that are obeyed, with what each says.
 SUPPORTED: dict[str, str] = {
-    "ansible_host": "address to connect to, where it is not the host's name",
+    "ansible_host": "address to connect to, if it is not the host's name",
     "ansible_port": "SSH port",
     "ansible_user": "login name",
     "ansible_ssh_private_key_file": "private key: a path below the current or the inventory's directory",
-    "ansible_password": "password to log in with, as a secret: where keys are not taken",
+    "ansible_password": "login password, as a secret, for hosts that accept no keys",
     "ansible_become": "whether to become root with sudo (default true)",
     "ansible_become_password": "password for sudo, as a secret",
     "ansible_python_interpreter": "Python 3.9 or later on the host (default python3)",
     "ansible_connection": "ssh (default) or local",
-    "ansible_group_priority": "which of two groups of equal depth counts more; only in the inventory file",
+    "ansible_group_priority": "priority among groups of equal depth; only in the inventory file",
 }
 _INSTEAD = {
-    "ansible_ssh_common_args": "put ProxyJump and other SSH options into ~/.ssh/config, which is read",
-    "ansible_ssh_extra_args": "put SSH options into ~/.ssh/config, which is read",
-    "ansible_ssh_args": "put SSH options into ~/.ssh/config, which is read",
+    "ansible_ssh_common_args": "put ProxyJump and other SSH options into ~/.ssh/config; encamp reads it",
+    "ansible_ssh_extra_args": "put SSH options into ~/.ssh/config; encamp reads it",
+    "ansible_ssh_args": "put SSH options into ~/.ssh/config; encamp reads it",
     "ansible_ssh_host": "use ansible_host",
     "ansible_ssh_user": "use ansible_user",
     "ansible_ssh_port": "use ansible_port",
@@ -35,8 +35,8 @@ _INSTEAD = {
     "ansible_ssh_password": "use ansible_password",
     "ansible_become_pass": "use ansible_become_password",
     "ansible_sudo_pass": "use ansible_become_password",
-    "ansible_become_method": "remove it: root is reached with sudo",
-    "ansible_become_user": "remove it: root is reached with sudo",
+    "ansible_become_method": "remove it: encamp becomes root with sudo",
+    "ansible_become_user": "remove it: encamp becomes root with sudo",
 }
 
 

@@ -49,10 +49,10 @@ def check_name(name: object, where: Origin | None = None) -> None:
     """Raises SettingsError for a name that users, units, databases and directories cannot have."""
     if not isinstance(name, str) or not re.fullmatch(_NAME, name) or len(name) > _LONGEST:
         fix = f"use lower-case letters, digits and single dashes, {_LONGEST} characters at most"
-        raise SettingsError(f"{name!r} is no name for an instance", fix, where)
+        raise SettingsError(f"{name!r} is not a valid name for an instance", fix, where)
     if set(name.split("-")) & set(_TAKEN):
         fix = f"choose a name without {', '.join(_TAKEN)}"
-        raise SettingsError(f"an instance cannot be called {name}: encamp uses that name itself", fix, where)
+        raise SettingsError(f"{name} cannot be the name of an instance: encamp uses it itself", fix, where)
 
 
 def _declared(host: Host) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""An inventory for people and programs, as ``ansible-inventory`` tells it: a graph of its groups, or JSON."""
+"""An inventory for people and programs, as ``ansible-inventory`` shows it: a graph of its groups, or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inventory: which hosts there are, and what is said of each, read from YAML as Ansible reads it.
+"""The inventory: the hosts and their variables, read from YAML as Ansible reads it.
 
 Order in which variables count, the later the stronger: ``vars`` of all, ``vars`` of groups (outer before inner, then by
 ``ansible_group_priority``, then by name), ``group_vars/all``, ``group_vars/<group>``, the host's own, ``host_vars``,
@@ -65,7 +65,7 @@ class Inventory:
         return self._site.tree if self._site else Tree()
 
     def own_variables(self, group: str) -> Mapping[str, Value]:
-        """What is said of a group itself, in the inventory file and in group_vars, not rendered. Raises KeyError."""
+        """The variables of a group itself, of the inventory file and of group_vars, not rendered. Raises KeyError."""
         return self._site.own(group) if self._site else {}
 
     def unlisted(self, name: str) -> Host:
@@ -134,7 +134,7 @@ class _Site:
         return Host(name, tuple(group.name for group in groups), self.variables(name, groups), False, self.directory)
 
     def variables(self, name: str, groups: list[Group]) -> Variables:
-        """All that is said of a host, the stronger over the weaker. ``groups``: weakest first, ``all`` among them."""
+        """All variables of a host, by precedence. ``groups``: lowest precedence first, including ``all``."""
         merged: dict[str, Value] = {}
         for group in groups:
             merged.update(group.variables)
@@ -148,18 +148,18 @@ class _Site:
         return Variables(merged, magic, self._references)
 
     def own(self, group: str) -> dict[str, Value]:
-        """What is said of a group itself. Raises KeyError."""
+        """The variables of a group itself. Raises KeyError."""
         return {**self.tree.groups[group].variables, **self._of_group[group]}
 
     def notes(self, file: str, adhoc: bool) -> Iterable[str]:
-        """Files of variables that nothing reads, as a mistyped name leaves them."""
+        """Unused files of variables, such as one with a mistyped name."""
         folders = [(self._group_vars, set(self.tree.groups), "group")]
         if not adhoc:
             folders.append((self._host_vars, set(self.tree.hosts), "host"))
         for folder, known, kind in folders:
             for entry in folder.strangers(known):
                 stranger = Origin(os.path.join(folder.path, entry))
-                yield f"{stranger} is read by nothing: {Origin(file)} has no {kind} of that name"
+                yield f"{stranger} is not used: {Origin(file)} has no {kind} of that name"
 
 
 def _overrides(given: Mapping[str, str]) -> dict[str, Value]:
@@ -167,9 +167,9 @@ def _overrides(given: Mapping[str, str]) -> dict[str, Value]:
     for name, text in given.items():
         origin = Origin.of_override(name)
         if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise InventoryError("bytes that are no text in this locale", "write the value as UTF-8", origin)
+            raise InventoryError("bytes that are not text in this locale", "write the value as UTF-8", origin)
         if not (name.isascii() and name.isidentifier()):
-            raise InventoryError(f"{name!r} is no name of a setting", "write --set name=value", origin)
+            raise InventoryError(f"{name!r} is not a valid name of a setting", "write --set name=value", origin)
         if name.startswith("ansible_") and (name not in SUPPORTED or name == "ansible_group_priority"):
             raise unsupported(name, origin)
         data = Template(text) if "{{" in text or "{%" in text else typed(text, origin.file)

@@ -35,18 +35,20 @@ def file_of(path: Path) -> Path:
     if os.path.isfile(absolute):
         return Path(absolute)
     if not os.path.isdir(absolute):
-        fix = "name a directory that holds hosts.yml, or a YAML file (--inventory, ENCAMP_INVENTORY)"
+        fix = "name a directory with a hosts.yml, or a YAML file (--inventory, ENCAMP_INVENTORY)"
         raise InventoryError(f"there is no inventory at {path}", fix)
     names = _held(absolute)
     found = [name for name in _NAMES if name in names]
     if len(found) > 1:
-        raise InventoryError(f"{path} holds both {' and '.join(found)}", "keep one of them, or name it (--inventory)")
+        raise InventoryError(
+            f"{path} contains both {' and '.join(found)}", "keep one of them, or name it (--inventory)"
+        )
     if found:
         return Path(absolute, found[0])
     if "hosts" in names or "hosts.ini" in names:
         fix = "turn the INI file into YAML: ansible-inventory -i hosts --list --yaml > hosts.yml"
-        raise InventoryError(f"{path} holds an INI inventory, and only YAML is read", fix)
-    raise InventoryError(f"{path} holds no hosts.yml", "create it, or name another directory with --inventory")
+        raise InventoryError(f"{path} contains an INI inventory; encamp reads only YAML", fix)
+    raise InventoryError(f"{path} contains no hosts.yml", "create it, or name another directory with --inventory")
 
 
 def _held(folder: str) -> list[str]:

@@ -54,8 +54,8 @@ def split(pattern: str) -> list[str]:
     terms = [term.strip() for term in terms if term.strip()]
     empty = [term for term in terms if term in ("&", "!", "~", "&~", "!~")]
     if empty or not terms:
-        what = f"{empty[0]!r} names no host" if empty else "the host pattern is empty"
-        raise InventoryError(what, "write for example -H vm1,vm2 or -H 'web:!web3'")
+        what = f"{empty[0]!r} matches no host" if empty else "the host pattern is empty"
+        raise InventoryError(what, "write, for example, -H vm1,vm2 or -H 'web:!web3'")
     return terms
 
 
@@ -84,7 +84,9 @@ def _regex(term: str) -> re.Pattern[str]:
     try:
         return re.compile(term[1:])
     except re.error as error:
-        raise InventoryError(f"{term[1:]!r} is no regular expression: {error}", "correct the part after ~") from None
+        raise InventoryError(
+            f"{term[1:]!r} is not a valid regular expression: {error}", "correct the part after ~"
+        ) from None
 
 
 def _matching(test: re.Pattern[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[str] | None:

@@ -35,7 +35,7 @@ class Value:
 
 
 class Rendered(str):
-    """A text that Jinja made: whoever wants a number or a list may still read it as YAML."""
+    """A text that Jinja rendered: where a number or a list is expected, it is read as YAML."""
 
 
 class Variables(Mapping[str, Value]):

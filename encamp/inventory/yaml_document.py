@@ -1,4 +1,4 @@
-"""YAML as Ansible reads it, with the line of every value, and mistakes told in words.
+"""YAML as Ansible reads it, with the line of every value, and errors in plain words.
 
 Values keep YAML 1.1 types (``yes`` is true, ``0750`` is octal). Mappings and lists are :class:`LocatedDict` and
 :class:`LocatedList`, which remember the line of each entry. A text that holds Jinja is a :class:`Template`.
@@ -154,7 +154,7 @@ class Document:
         try:
             return getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(node) if kind != "value" else node.value
         except ValueError:
-            raise self.error(node, f"{node.value} is no valid {kind}", "quote it to make it a text") from None
+            raise self.error(node, f"{node.value} is not a valid {kind}", "quote it to make it a string") from None
 
     def _check_tag(self, node: yaml.Node, *allowed: str) -> None:
         if node.tag.startswith(_TAG) and node.tag[len(_TAG) :] in allowed:
@@ -238,7 +238,7 @@ def _advice(problem: str, line: str, column: int) -> Iterator[tuple[str, str]]:
     if ": {{" in line or "- {{" in line:
         yield "a value that begins with {{ must be quoted", 'write it as "{{ name }}"'
     if "mapping values are not allowed" in problem:
-        yield "a `:` where none can be", "quote a value that holds `: `, and indent by the line above"
+        yield "an unexpected `:`", "quote a value that contains `: `, and indent like the line above"
     if "could not find expected ':'" in problem:
         yield "a line without `:`", "write `name: value`, or `name:` alone"
     if "cannot start any token" in problem and line[column : column + 1] in "@`%":
@@ -246,4 +246,4 @@ def _advice(problem: str, line: str, column: int) -> Iterator[tuple[str, str]]:
     if "undefined alias" in problem or "undefined alias" in line:
         yield problem, "define the anchor (&name) above its use, or quote a value that begins with *"
     if "expected a single document" in problem or "but found another document" in problem:
-        yield "a second YAML document", "remove the second `---`: a file holds one document"
+        yield "a second YAML document", "remove the second `---`: a file may contain one document"

@@ -1,6 +1,6 @@
 """Locks: every package of a Prefect release, pinned with hashes as of that release's own date.
 
-Resolved as of today most releases install and then fail at start, because a dependency moved on. ``make`` asks the
+Resolved as of today most releases install and then fail at start, because of a newer dependency. ``make`` asks the
 index when a release came out and lets uv see nothing newer than a few days after that.
 """
 
@@ -64,22 +64,22 @@ def path_of(version: str, directory: Path, packages: Sequence[str] = ()) -> Path
     """Where the lock of a release is kept; with further packages, one for each set of them."""
     if not packages:
         return directory / f"prefect-{version}.txt"
-    digest = hashlib.sha256("\n".join(tidy(packages)).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join(normalized(packages)).encode()).hexdigest()
     return directory / f"prefect-{version}+{digest[:8]}.txt"
 
 
-def tidy(packages: Sequence[str]) -> tuple[str, ...]:
+def normalized(packages: Sequence[str]) -> tuple[str, ...]:
     """Requirements in the one form and order that a lock is known by. Raises SettingsError for what is none."""
     found = {"".join(package.split()) for package in packages}
     wrong = [package for package in sorted(found) if not REQUIREMENT.fullmatch(package)]
     if wrong:
-        raise SettingsError(f"{wrong[0]!r} is no package of an index", "write it as 'name' or 'name==1.2.3', quoted")
+        raise SettingsError(f"{wrong[0]!r} is not a package of an index", "write it as 'name' or 'name==1.2.3', quoted")
     return tuple(sorted(found))
 
 
 def command(version: str, packages: Sequence[str] = ()) -> str:
     """The command that makes a lock."""
-    return " ".join(["fab lock --prefect", version, *(f"--with '{package}'" for package in tidy(packages))])
+    return " ".join(["fab lock --prefect", version, *(f"--with '{package}'" for package in normalized(packages))])
 
 
 def available(directory: Path) -> list[str]:
@@ -90,7 +90,7 @@ def available(directory: Path) -> list[str]:
 
 
 def load(version: str, directory: Path, packages: Sequence[str] = ()) -> Lock:
-    """Read a committed lock. Raises SettingsError when there is none, or when it is no lock of that release."""
+    """Read a committed lock. Raises SettingsError when there is none, or when it is not a lock of that release."""
     path, again = path_of(version, directory, packages), command(version, packages)
     try:
         text = path.read_text(encoding="utf-8")
@@ -98,23 +98,23 @@ def load(version: str, directory: Path, packages: Sequence[str] = ()) -> Lock:
         raise _damaged(path, "it is not UTF-8 text", again) from None
     except (OSError, ValueError) as error:  # no file, or a version that no file can be named after
         if isinstance(error, PermissionError):
-            raise _damaged(path, "it may not be read", f"let this user read it, or {again}") from None
+            raise _damaged(path, "it is not readable", f"make it readable for this user, or {again}") from None
         raise _missing(version, directory, packages, again) from None
     header = dict(HEADER.findall(text.partition("\n\n")[0]))
     if header.get("prefect") != version or not {"resolved-as-of", "requires-python"} <= header.keys():
-        raise _damaged(path, "its header does not say that release, date and Python range", again)
-    if header.get("with", "") != " ".join(tidy(packages)):
+        raise _damaged(path, "its header does not name this release, a date and a range of Pythons", again)
+    if header.get("with", "") != " ".join(normalized(packages)):
         raise _damaged(path, "its header names other packages", again)
     if "--hash=sha256:" not in text or f"\nprefect=={version} " not in text:
         raise _damaged(path, f"it does not pin prefect {version} with hashes", again)
     digest = hashlib.sha256(text.encode()).hexdigest()
     build = tuple(header.get("build", "").split())
-    return Lock(version, text, digest, header["resolved-as-of"], header["requires-python"], tidy(packages), build)
+    return Lock(version, text, digest, header["resolved-as-of"], header["requires-python"], normalized(packages), build)
 
 
 def _missing(version: str, directory: Path, packages: Sequence[str], again: str) -> SettingsError:
     if packages:
-        return SettingsError(f"there is no lock for Prefect {version} with {', '.join(tidy(packages))}", again)
+        return SettingsError(f"there is no lock for Prefect {version} with {', '.join(normalized(packages))}", again)
     have = ", ".join(available(directory)) or "none"
     return SettingsError(f"there is no lock for Prefect {version} (locked: {have})", again)
 
@@ -141,7 +141,7 @@ def make(
     index = index or controller_index()
     release = release_index.find("prefect", prefect_version, index)
     date = exclude_newer or max(_own_date(release), NOT_BEFORE)
-    packages = tidy(packages)
+    packages = normalized(packages)
     wanted = [f"prefect=={prefect_version}", *packages, *build]
     pins = _compile(wanted, date, _oldest(release.requires_python), index, bounds)
     header = f"# prefect: {prefect_version}\n# resolved-as-of: {date}\n# requires-python: {release.requires_python}\n"
@@ -159,7 +159,7 @@ def _own_date(release: release_index.Release) -> str:
     if release.uploaded is None:
         raise LockError(
             f"the index does not say when prefect {release.version} was uploaded",
-            f"give the date yourself: fab lock --prefect {release.version} --exclude-newer YYYY-MM-DD",
+            f"name the date: fab lock --prefect {release.version} --exclude-newer YYYY-MM-DD",
         )
     return (release.uploaded + datetime.timedelta(days=GRACE_DAYS)).isoformat()
 
@@ -190,7 +190,7 @@ def _compile(wanted: Sequence[str], date: str, python: str, index: IndexConfig, 
         named = " with ".join(wanted).replace("==", " ", 1)
         raise LockError(
             f"{named} does not resolve as of {date}{within}:\n{done.stderr.strip()}",
-            "choose another release, or another day with --exclude-newer; encamp lowers no floor to make it resolve",
+            "choose another release, or another date with --exclude-newer; encamp does not relax bounds to resolve it",
         )
     return done.stdout
 

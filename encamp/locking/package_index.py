@@ -28,7 +28,7 @@ class IndexConfig:
     """A simple index and the file that proves it.
 
     ``index_url`` is a Secret when it holds a user or password. ``ca_file`` is a PEM file on the controller; None for
-    the tools' own trust. ``index_from`` and ``ca_from`` name the variable or file that said so; empty for defaults.
+    the tools' own trust. ``index_from`` and ``ca_from`` name the variable or file that sets it; empty for defaults.
     """
 
     index_url: str | Secret = DEFAULT_INDEX
@@ -57,7 +57,7 @@ def guarded(url: str) -> str | Secret:
     try:
         return Secret(url) if "@" in urlsplit(url).netloc else url
     except ValueError as error:
-        raise SettingsError(f"the address of the package index is none: {error}", "correct it") from None
+        raise SettingsError(f"the address of the package index is not valid: {error}", "correct it") from None
 
 
 def _indexes(environ: Mapping[str, str], home: Path) -> Iterator[tuple[str, str]]:
@@ -116,7 +116,7 @@ def _uv_index(path: Path) -> str:
         return str(data.get("index-url") or data.get("pip", {}).get("index-url") or "")
     except (AttributeError, KeyError, TypeError):
         fix = "write [[index]] with url = and default = true, or index-url ="
-        raise SettingsError("uv could not read this either: no index as uv has it", fix, Origin(str(path))) from None
+        raise SettingsError("not a package index that uv can read", fix, Origin(str(path))) from None
 
 
 # -- pip ------------------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def _pip_parsed(path: Path) -> configparser.RawConfigParser:
     try:
         parser.read_string(_text(path))
     except configparser.Error as error:
-        raise SettingsError(f"pip could not read this either: {error}", where=Origin(str(path))) from None
+        raise SettingsError(f"pip cannot read this either: {error}", where=Origin(str(path))) from None
     return parser
 
 

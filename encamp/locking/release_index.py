@@ -37,7 +37,7 @@ def find(project: str, version: str, index: IndexConfig) -> Release:
     prefixes = (f"{project}-{version}-", f"{project}-{version}.tar.gz")
     files = [file for file in _page(project, index)["files"] if file["filename"].startswith(prefixes)]
     if not files:
-        raise IndexUnusable(f"the index has no {project} {version}", "check the version, or the index it is asked from")
+        raise IndexUnusable(f"the index has no {project} {version}", "check the version and the index")
     days = [datetime.date.fromisoformat(file["upload-time"][:10]) for file in files if file.get("upload-time")]
     return Release(version, min(days, default=None), tidy(files[0].get("requires-python") or ""))
 
@@ -60,12 +60,12 @@ def _page(project: str, index: IndexConfig) -> dict[str, Any]:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             time.sleep(attempt if attempt < TRIES else 0)
-    fix = "the index must answer with the JSON form of the simple API (PEP 691), and be reachable from here"
+    fix = "the index must be reachable from here and support the JSON form of the simple API (PEP 691)"
     raise IndexUnusable(f"{url}: {reason}", fix)
 
 
 def _json(request: urllib.request.Request, ca_file: str | None) -> dict[str, Any]:
-    """One try. Raises OSError for the network, ValueError for what is no JSON."""
+    """One try. Raises OSError for the network, ValueError for an answer that is not JSON."""
     context = ssl.create_default_context(cafile=ca_file)
     with urllib.request.urlopen(request, timeout=60, context=context) as answer:
         page: dict[str, Any] = json.load(answer)

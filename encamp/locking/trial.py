@@ -1,6 +1,6 @@
-"""Whether a release starts with its lock, tried on the controller: a dependency that moved on shows only then.
+"""Whether a release starts with its lock, tested on the controller: an incompatible dependency shows only then.
 
-An old release installs cleanly and fails at import. That is to be found when its lock is made, not on a server.
+An old release may install cleanly and fail at import. That should show when its lock is made, not on a server.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MAKE_APPLICATION = "import importlib, sys; importlib.import_module(sys.argv[1]).
 
 
 def try_lock(lock: Lock, requires: str, application: str, index: IndexConfig) -> str:
-    """Install the lock into a throw-away environment and make the server's application. Returns what to tell.
+    """Install the lock into a throw-away environment and make the server's application. Returns what to report.
 
     ``requires`` is the range of Pythons that the release runs on. Raises LockError when it does not start.
     """
     if not fits(platform.python_version(), requires):
-        return f"not tried: this machine's Python {platform.python_version()} is not {requires}"
+        return f"not tested: this machine has Python {platform.python_version()}, not {requires}"
     with tempfile.TemporaryDirectory() as place:
         python = f"{place}/env/bin/python"
         _uv(lock, index, "venv", "--no-project", "--python", sys.executable, f"{place}/env")
@@ -38,7 +38,7 @@ def try_lock(lock: Lock, requires: str, application: str, index: IndexConfig) ->
             install = (*install, "--no-build-isolation")
         _uv(lock, index, *install, stdin=lock.text)
         _start(lock, python, application, Path(place))
-    return f"tried on Python {platform.python_version()}: it starts"
+    return f"tested on Python {platform.python_version()}: it starts"
 
 
 def _uv(lock: Lock, index: IndexConfig, *arguments: str, stdin: str = "") -> None:
@@ -49,7 +49,7 @@ def _uv(lock: Lock, index: IndexConfig, *arguments: str, stdin: str = "") -> Non
     if done.returncode:
         raise LockError(
             f"prefect {lock.version}, resolved as of {lock.date}, does not install:\n{done.stderr.strip()}",
-            "try another day with --exclude-newer YYYY-MM-DD",
+            "try another date with --exclude-newer YYYY-MM-DD",
         )
 
 
@@ -62,5 +62,5 @@ def _start(lock: Lock, python: str, application: str, place: Path) -> None:
         last = "\n".join(done.stderr.strip().splitlines()[-5:])
         raise LockError(
             f"prefect {lock.version} does not start with its dependencies as of {lock.date}:\n{last}",
-            "a dependency had moved on by then, or not yet come out: try another day with --exclude-newer YYYY-MM-DD",
+            "a dependency was too new or too old on that date: try another one with --exclude-newer YYYY-MM-DD",
         )

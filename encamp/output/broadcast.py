@@ -1,4 +1,4 @@
-"""All that hears of one command, as one listener: console, files for programs, the record. None can make a run fail."""
+"""All listeners of one command as one: console, files for programs, the record. None can make a run fail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from encamp.transport.events import HostEvent
 
 
 class ReportBroadcaster(Listener):
-    """A context manager: whatever ends the command, every listener hears of it and has all outcomes.
+    """A context manager: however the command ends, every listener is closed with all outcomes.
 
     ``record``: the folder that keeps the record of runs; None: no record of this one. ``code`` is the exit code, once
     ``end`` has been called.
@@ -58,11 +58,11 @@ class ReportBroadcaster(Listener):
             self._close(1, RunError(f"{type(error).__name__}: {error}", "a bug of encamp"))
 
     def add(self, listener: Listener) -> None:
-        """One more that hears of the run; before ``start``."""
+        """Add a listener; before ``start``."""
         self._listeners.append(listener)
 
     def start(self, inventory: str, hosts: Sequence[str], looks_only: bool = False) -> None:
-        """It is known, and valid, what will be done: from here on it is on record."""
+        """The run is planned and valid: from here on it is recorded."""
         self._head = Head(self._head.command, inventory, tuple(hosts), self._head.check or looks_only)
         if self._record:
             self._open_record(self._record)
@@ -73,7 +73,7 @@ class ReportBroadcaster(Listener):
             self._listeners.append(RunLog(self._head.command, folder))
         except OSError as error:
             problem = f"{folder}: {error.strerror}"
-            terminal.tell(f"warning: fab history and --retry will not know of this run: {problem}", sys.stderr)
+            terminal.report(f"warning: this run is not recorded for fab history and --retry: {problem}", sys.stderr)
 
     def _begin(self) -> None:
         if not self._begun:
@@ -81,9 +81,9 @@ class ReportBroadcaster(Listener):
             self._each(lambda listener: listener.begin(self._head))
 
     def warn(self, host: str, warnings: Sequence[str]) -> None:
-        """Tell what was found of a host before it was touched: on standard error, and to every listener."""
+        """Report what was found about a host before it was touched, on standard error and to every listener."""
         for text in warnings:
-            terminal.tell(f"warning: {host}: {text}", sys.stderr)
+            terminal.report(f"warning: {host}: {text}", sys.stderr)
             self.event(host, {"event": "warning", "text": text})
 
     def expect(self, outcomes: Sequence[Outcome]) -> None:
@@ -112,7 +112,7 @@ class ReportBroadcaster(Listener):
             self._each(lambda listener: listener.close(recap))
 
     def _each(self, do: Callable[[Listener], None]) -> None:
-        """Tell every listener. One that fails hears no more, and that is said; the run goes on."""
+        """Call every listener. One that fails gets no further events, with a warning; the run continues."""
         for listener in list(self._listeners):
             try:
                 do(listener)
@@ -121,7 +121,9 @@ class ReportBroadcaster(Listener):
                     if listener in self._listeners:
                         self._listeners.remove(listener)
                         name = type(listener).__name__
-                        terminal.tell(f"warning: {name} is no longer told of this run: {error!r}", sys.stderr)
+                        terminal.report(
+                            f"warning: {name} failed and gets no further events of this run: {error!r}", sys.stderr
+                        )
 
 
 @contextlib.contextmanager
@@ -141,13 +143,13 @@ def _undisturbed() -> Iterator[None]:
 def json_report(path: str, append: bool = False) -> JsonLines:
     """``--json FILE``; ``-`` is standard output, which then has nothing else: what is for people goes to stderr.
 
-    ``append`` where an earlier run of the same command has begun the file. Raises UsageError.
+    ``append`` where an earlier run of the same command has started the file. Raises UsageError.
     """
     flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
     try:
         handle = os.dup(take_stdout()) if path == "-" else os.open(path, flags, 0o600)
     except OSError as error:
-        raise UsageError(f"--json {path}: {error.strerror}", "name a file in a directory that is there") from None
+        raise UsageError(f"--json {path}: {error.strerror}", "name a file in a directory that exists") from None
     return JsonLines(handle, f"--json {path}")
 
 

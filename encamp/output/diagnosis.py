@@ -9,7 +9,7 @@ from typing import TextIO
 
 from encamp.output.listener import Listener, Recap
 from encamp.output.outcome import NOT_REACHED, Outcome
-from encamp.output.terminal import has_colours, painted, printable, tell
+from encamp.output.terminal import has_colours, painted, printable, report
 from encamp.output.text import failure_lines
 from encamp.transport.events import FindingEvent, HostEvent
 
@@ -71,13 +71,13 @@ class DoctorReport(Listener):
     def _print(self, line: str) -> None:
         """Print a line; one with a bad status in the colour of it."""
         found = next((word for status, word in WORDS.items() if f"  {status}  " in line), "")
-        tell(painted(line, found) if self._colours else line, self._out)
+        report(painted(line, found) if self._colours else line, self._out)
 
     def close(self, recap: Recap) -> None:
         if recap.outcomes:
-            tell("recap", self._out)
+            report("recap", self._out)
         for line in summary(self, recap.outcomes):
-            tell(f"  {line}", self._out)
+            report(f"  {line}", self._out)
 
     @property
     def unhealthy(self) -> bool:

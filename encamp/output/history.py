@@ -92,7 +92,7 @@ def _read(path: Path) -> Record | None:
 
 
 def _events(path: Path) -> Iterator[dict[str, Any]]:
-    """What a file tells of the run and its hosts, up to a line that is not whole (the run was killed)."""
+    """The events of the run and its hosts, up to an incomplete line (the run was killed)."""
     try:
         with path.open("rb") as file:
             yield json.loads(file.readline())

@@ -14,7 +14,7 @@ from typing import Any
 from encamp import __version__
 from encamp.output.listener import Head, Listener, Recap, RunError
 from encamp.output.outcome import Outcome, host_result, slowest
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.transport.events import EndedEvent, ErrorEvent, HostEvent, NamedHostResult, RecapEvent, RunEvent
 
 #: Raised when a field changes its meaning or goes away; new events and fields may come without.
@@ -61,7 +61,7 @@ class LineFile:
             self._take_back()
 
     def _take_back(self) -> None:
-        """Remove the begun line. What is no file (a pipe) takes nothing any more."""
+        """Remove the incomplete line. Nothing more is written to what is not a file (a pipe)."""
         try:
             os.ftruncate(self._handle, self._size)
             os.lseek(self._handle, self._size, os.SEEK_SET)
@@ -73,7 +73,7 @@ class LineFile:
 
 
 class JsonLines(Listener):
-    """Every event as one JSON object a line. The first tells the version of the format, the last is the recap.
+    """Every event as one JSON object per line. The first has the version of the format, the last is the recap.
 
     ``title`` is what a warning names when the file behind ``handle`` did not take all of them.
     """
@@ -122,7 +122,7 @@ class JsonLines(Listener):
             self._file.close()
         if self._file.lost:
             problem = f"{self._file.problem}; {self._file.lost} events are missing"
-            tell(f"warning: {self._title}: {problem}", sys.stderr)
+            report(f"warning: {self._title}: {problem}", sys.stderr)
 
     def _write(self, data: Mapping[str, Any]) -> None:
         line = json_line(data)

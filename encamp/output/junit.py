@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from encamp.errors import UsageError
 from encamp.output.listener import Head, Listener, Recap, RunError
 from encamp.output.outcome import NOT_REACHED, Failure, Outcome
-from encamp.output.terminal import tell
+from encamp.output.terminal import report
 from encamp.output.text import change_text, failure_lines
 from encamp.support import atomic_file
 from encamp.transport.events import HostEvent, StepEvent
@@ -36,16 +36,14 @@ class JUnit(Listener):
         self._path = path
         self._lock = threading.Lock()
         self._steps: dict[str, list[StepEvent]] = {}
-        unfinished = _suite("encamp", [_case("encamp", "run", "error", "the run has not ended, or was killed")])
+        unfinished = _suite("encamp", [_case("encamp", "run", "error", "the run is not finished, or was killed")])
         try:
             self._before: list[ET.Element] = list(ET.parse(path).getroot()) if append else []
             atomic_file.write(path, _document([*self._before, unfinished]), 0o644)
         except OSError as error:
-            raise UsageError(f"--junit {path}: {error.strerror}", "name a file in a directory that is there") from None
+            raise UsageError(f"--junit {path}: {error.strerror}", "name a file in a directory that exists") from None
         except ET.ParseError:
-            raise UsageError(
-                f"--junit {path}: another program has written this file", "name a file of its own"
-            ) from None
+            raise UsageError(f"--junit {path}: this file was written by another program", "name another file") from None
 
     def event(self, host: str, event: HostEvent) -> None:
         if event["event"] == "step":
@@ -65,7 +63,7 @@ class JUnit(Listener):
         try:
             atomic_file.write(self._path, _document([*self._before, *suites]), 0o644)
         except OSError as error:
-            tell(f"warning: --junit {self._path}: {error.strerror}", sys.stderr)
+            report(f"warning: --junit {self._path}: {error.strerror}", sys.stderr)
 
     def _host(self, head: Head, outcome: Outcome) -> ET.Element:
         name = f"{head.command}.{outcome.host}"

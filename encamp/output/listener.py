@@ -1,4 +1,4 @@
-"""Listeners: what receives the events of a run, and what a run says about itself at its begin and end."""
+"""Listeners: what receives the events of a run, and what they receive at its start and end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from encamp.transport.events import HostEvent
 
 @record
 class Head:
-    """What a run is: the command, the inventory's path, the hosts by name, and whether nothing is to be changed."""
+    """What a run is: the command, the inventory's path, the names of the hosts, and whether it is a check."""
 
     command: str
     inventory: str = ""
@@ -41,10 +41,10 @@ class Recap:
 
 
 class Listener:
-    """Told of everything that happens, from several threads at once. ``begin`` comes first, ``close`` last, once."""
+    """Receives everything that happens, from several threads at once. ``begin`` comes first, ``close`` last, once."""
 
     def begin(self, head: Head) -> None:
-        """It is known what will be done."""
+        """The run starts."""
 
     def expect(self, outcomes: Sequence[Outcome]) -> None:
         """Hosts that will be worked on; their outcomes are filled in as the run goes."""

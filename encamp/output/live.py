@@ -1,7 +1,7 @@
 """The live console: on a terminal, lines that stay scroll by, and below them stands what each host is doing.
 
 Nothing but ASCII is drawn, so that it looks the same in every locale; the cursor is never hidden, so that even a killed
-run leaves a terminal in order.
+run leaves a usable terminal.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Row:
     total: float = 0
 
     def line(self, width: int, now: float) -> Text:
-        """The host's line, cut to the width: name, steps begun, time, bar, step in progress."""
+        """The host's line, cut to the width: name, steps started, time, bar, current step."""
         text = Text(no_wrap=True, overflow="crop")
         text.append(f"{self.host:<{width}}", "bold")
         text.append(f"  {self.number:>{len(str(self.steps))}}/{self.steps}  {clock(now - self.began)}  ")

@@ -49,7 +49,7 @@ class Failure:
 class Outcome:
     """How a run ended on one host. Times in seconds.
 
-    ``step`` is the last one that was begun, ``times`` the steps that took a second or more, ``left`` the stages that
+    ``step`` is the last one that started, ``times`` the steps that took a second or more, ``left`` the stages that
     are still to do.
     """
 

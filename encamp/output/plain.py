@@ -1,4 +1,4 @@
-"""Plain lines for output that is no terminal."""
+"""Plain lines, for output that is not a terminal."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TextIO
 from encamp.output.listener import Listener, Recap
 from encamp.output.outcome import Outcome
 from encamp.output.recap import closing_lines
-from encamp.output.terminal import has_colours, painted, tell
+from encamp.output.terminal import has_colours, painted, report
 from encamp.output.text import event_lines, event_word, failure_lines
 from encamp.transport.events import HostEvent
 
 
 class PlainLines(Listener):
-    """One line a change, as it happens; quiet about what is in order. ``brief``: a recap of what went wrong only."""
+    """One line per change; unchanged steps if ``verbose``. ``brief``: the recap lists only failures."""
 
     def __init__(self, out: TextIO, check: bool, verbose: bool = False, brief: bool = False) -> None:
         self._out, self._check, self._verbose, self._brief = out, check, verbose, brief
@@ -38,4 +38,4 @@ class PlainLines(Listener):
                 self._tell(line, word)
 
     def _tell(self, line: str, word: str) -> None:
-        tell(painted(line, word) if self._colours else line, self._out)
+        report(painted(line, word) if self._colours else line, self._out)

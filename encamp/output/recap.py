@@ -13,16 +13,16 @@ from encamp.output.text import failure_lines
 
 #: How a host can end, in the order of the sum.
 ENDS = ("ok", "failed", "unreachable", "locked", "drifted", "interrupted", NOT_REACHED)
-#: The colours of hosts that did not end well.
+#: The colours of hosts that did not succeed.
 WORDS = {"ok": "", NOT_REACHED: "unknown", "interrupted": "unknown"}
 
 Line = tuple[str, str]
 
 
 def closing_lines(recap: Recap, brief: bool = False) -> Iterator[Line]:
-    """All that is told at the end, each line with the word whose colour it has.
+    """All lines of the end of a run, each with the word whose colour it has.
 
-    ``brief``: nothing of hosts that are well. A run that was refused before its hosts were known has no recap.
+    ``brief``: leaves out hosts that succeeded. A run that ended before its hosts were known has no recap.
     """
     shown = [outcome for outcome in recap.outcomes if not brief or outcome.status != "ok"]
     if not shown:
@@ -68,7 +68,7 @@ def _recap_line(outcome: Outcome, width: int, check: bool) -> str:
     if outcome.status not in ("ok", "failed"):
         words.insert(0, outcome.label)
     if outcome.status == NOT_REACHED and any(counts.values()):
-        words.append(f"not begun: {', '.join(outcome.left)}")
+        words.append(f"not started: {', '.join(outcome.left)}")
     traffic = f"execs={outcome.traffic.execs} sent={outcome.traffic.sent / 1024:.1f} KiB"
     return f"{outcome.host:<{width}}  {' '.join(words)}  {outcome.seconds:.1f} s  {traffic}"
 

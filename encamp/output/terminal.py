@@ -89,9 +89,8 @@ def _says(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, "").lower() not in ("", "0", "false", "no")
 
 
-def tell(text: str, out: TextIO | None = None) -> None:
-    """Print for people. Whoever closes the other end (``fab deploy | head``), a terminal that is gone or a full disk
-    behind it does not end the run."""
+def report(text: str, out: TextIO | None = None) -> None:
+    """Print for people. A closed pipe (``fab deploy | head``) or terminal, or a full disk, does not end the run."""
     out = out or sys.stdout
     try:
         print(text, file=out, flush=True)
@@ -99,16 +98,15 @@ def tell(text: str, out: TextIO | None = None) -> None:
         _silence(out)
 
 
-def put(text: str) -> None:
-    """Print what a command was asked for. Raises UsageError where that is lost, as on a full disk; whoever closes the
-    other end has had enough of it."""
+def print_result(text: str) -> None:
+    """Print a command's result. Raises UsageError where it is lost, as on a full disk; a closed pipe is no error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
         _silence(sys.stdout)
     except OSError as error:
         _silence(sys.stdout)
-        raise UsageError(f"standard output: {error.strerror}", "what was written is not whole: run it again") from None
+        raise UsageError(f"standard output: {error.strerror}", "the output is incomplete: run it again") from None
 
 
 def _silence(out: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""What is told of a run and to whom: outcomes, listeners, and what people read. The engine itself never prints."""
+"""Events and failures as lines for people."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def event_lines(host: str, event: HostEvent, check: bool, verbose: bool) -> list
         return [f"{host}  {word:<8} {line}" for line in _lines(event["text"])]
     if event["event"] != "step" or word == "failed" or (word == "ok" and not verbose):
         return []
-    said = f"{event['step']}  {'; '.join(map(change_text, event['changes']))}"
-    lines = [f"{host}  {word:<8} {printable(said)}".rstrip()]
+    line = f"{event['step']}  {'; '.join(map(change_text, event['changes']))}"
+    lines = [f"{host}  {word:<8} {printable(line)}".rstrip()]
     for change in event["changes"]:
         lines += [f"    {line}" for line in _lines(change["diff"])]
     return lines
@@ -53,7 +53,9 @@ def failure_lines(outcome: Outcome, hosts: str = "") -> list[str]:
         lines += [f"    {word + ':':<7} {first}", *(f"            {line}" for line in more)] if first else []
     detail = _lines(failure.detail)
     left_out = len(detail) - DETAIL_LINES
-    lines += [f"    | ({left_out} lines before these are in the run's record: fab history)"] if left_out > 0 else []
+    lines += (
+        [f"    | ({left_out} earlier lines are in the record of the run, below .encamp/runs)"] if left_out > 0 else []
+    )
     return lines + [f"    | {line}" for line in detail[-DETAIL_LINES:]]
 
 

@@ -18,15 +18,15 @@ from encamp.shared.wire import INLINE_LIMIT, BlobStore, LargeFile, kind_path, to
 class Step:
     """A resource in its place in a plan.
 
-    ``notify``: handlers that run when it changed. ``when_changed``: the step is taken only when something of its part
-    of the host changed before it, in this run or in an interrupted earlier one. ``part``: the instance that it is for;
-    empty: it is for all of them.
+    ``notify``: handlers that run when it changed. ``when_changed``: the step runs only when something of its
+    instance changed before it, in this run or in an interrupted earlier one. ``instance``: the one that it is for;
+    empty: all of them.
     """
 
     resource: Resource
     notify: tuple[HandlerResource, ...] = ()
     when_changed: bool = False
-    part: str = ""
+    instance: str = ""
 
 
 @record
@@ -38,18 +38,18 @@ FLUSH = Flush()
 Item = Union[Resource, Step, Flush]
 
 
-def of_part(part: str, item: Item) -> Item:
-    """``item`` as one of a part of the host."""
+def for_instance(instance: str, item: Item) -> Item:
+    """``item`` as one of an instance; empty: of the host."""
     if isinstance(item, Flush):
         return item
-    return replace(item, part=part) if isinstance(item, Step) else Step(item, part=part)
+    return replace(item, instance=instance) if isinstance(item, Step) else Step(item, instance=instance)
 
 
 @record
 class HostPlan:
-    """All that one host is to be, in order. ``labels`` are the ids of its steps.
+    """The declared state of one host, step by step. ``labels`` are the ids of its steps.
 
-    ``saved`` is what the agent is told of a saved plan (see ``saved_plan``), where one is made or applied.
+    ``saved`` is what the agent receives of a saved plan (see ``saved_plan``), where one is made or applied.
     """
 
     host: str
@@ -104,9 +104,9 @@ def _merged(host: str, earlier: Step | Flush, later: Step) -> Step:
     """One step for a resource that two roles declare alike: it notifies what either wants."""
     assert isinstance(earlier, Step)
     if (earlier.resource, earlier.when_changed) != (later.resource, later.when_changed):
-        raise PlanError(f"{host}: {later.resource.id} is declared twice, and not the same way")
+        raise PlanError(f"{host}: {later.resource.id} is declared twice, with different values")
     notify = tuple(dict.fromkeys([*earlier.notify, *later.notify]))
-    return replace(earlier, notify=notify, part=earlier.part if earlier.part == later.part else "")
+    return replace(earlier, notify=notify, instance=earlier.instance if earlier.instance == later.instance else "")
 
 
 def step_wire(item: Step | Flush, store: BlobStore) -> dict[str, Any]:
@@ -120,8 +120,8 @@ def step_wire(item: Step | Flush, store: BlobStore) -> dict[str, Any]:
         wire["when_changed"] = True
     elif item.resource.waits:
         wire["ahead"] = True
-    if item.part:
-        wire["part"] = item.part
+    if item.instance:
+        wire["part"] = item.instance
     return wire
 
 

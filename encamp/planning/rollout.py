@@ -1,4 +1,4 @@
-"""How a rollout over many hosts goes: how many at a time, and how many may fail before no more are begun."""
+"""How a run over many hosts proceeds: in which order, how many at a time, how many may fail before it stops."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Amount:
 
 @record
 class Rollout:
-    """The pace of a rollout. ``batch``: hosts that are worked on before the next ones are begun; None: all at once.
+    """The pace of a rollout. ``batch``: hosts to finish before the next ones start; None: all at once.
 
-    ``max_fail``: hosts of a stage that may fail before no further batch or stage is begun. ``any_errors_fatal``: after
-    the first failure no host at all is begun, though hosts under way finish.
+    ``max_fail``: hosts of a stage that may fail before the run stops. ``any_errors_fatal``: after the first
+    failure no further host starts; active hosts finish.
     """
 
     batch: Amount | None = None
@@ -47,13 +47,13 @@ class Rollout:
         return [{name: hosts[name] for name in names[at : at + size]} for at in range(0, len(names), size)]
 
     def goes_on(self, failed: int, total: int) -> bool:
-        """Whether more may be begun after ``failed`` of ``total`` hosts of a stage did not end well."""
+        """Whether more hosts may start after ``failed`` of ``total`` hosts of a stage failed."""
         return failed == 0 or (not self.any_errors_fatal and failed <= self.max_fail.of(total))
 
 
-#: Hosts of every stage are looked at, whatever was found on others.
+#: Every host of every stage, however many fail.
 EVERY_HOST = Rollout(max_fail=Amount(100, percent=True))
-#: All hosts at once; one that fails keeps what comes after from being begun.
+#: All hosts at once; after a failure no further stage starts.
 ALL_AT_ONCE = Rollout()
 
 
@@ -69,7 +69,7 @@ def parse(batch: str, max_fail: str, any_errors_fatal: bool) -> Rollout:
 def seconds(option: str, text: str) -> int:
     """A number of seconds. Raises UsageError."""
     if not text.isdecimal():
-        raise UsageError(f"{option} {text} is no number of seconds", f"for example {option} 60")
+        raise UsageError(f"{option} {text}: not a number of seconds", f"for example {option} 60")
     return int(text)
 
 
@@ -77,7 +77,9 @@ def _amount(option: str, text: str, least: int) -> Amount:
     found = re.fullmatch(r"(\d{1,6})(%?)", text)
     number, percent = (int(found[1]), bool(found[2])) if found else (-1, False)
     if number < least or (percent and number > 100):
-        raise UsageError(f"{option} {text} is no number of hosts", f"write {option} 2, or a share such as {option} 25%")
+        raise UsageError(
+            f"{option} {text}: not a number of hosts", f"write {option} 2, or a share such as {option} 25%"
+        )
     return Amount(number, percent)
 
 

@@ -69,7 +69,7 @@ def check_place(file: str) -> None:
     except OSError:
         folder = None
     if folder is None or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise SavedPlanError(f"no plan can be written to {file}", "name a file in a folder that you may write to")
+        raise SavedPlanError(f"cannot write a plan to {file}", "name a file in a folder that you can write to")
 
 
 def write(file: str, plan: Mapping[str, Any]) -> None:
@@ -90,7 +90,9 @@ def read(file: str) -> str:
         raise _no_plan(file, "it is not UTF-8 text") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SavedPlanError(f"cannot read the plan {file}: {reason}", "name a file of `fab deploy --plan`") from None
+        raise SavedPlanError(
+            f"cannot read the plan {file}: {reason}", "name a file that `fab deploy --plan` wrote"
+        ) from None
 
 
 def unsealed(text: str, file: str, key: PlanKey, now: datetime.datetime | None = None) -> dict[str, Any]:
@@ -99,14 +101,14 @@ def unsealed(text: str, file: str, key: PlanKey, now: datetime.datetime | None =
     plan = _parsed(text, file)
     if plan.get("key") != key.name:
         raise SavedPlanError(
-            "this plan was sealed with the key of another site or another machine",
+            "this plan was sealed with the key of another site or machine",
             f"apply it where it was made, with the same --inventory ({plan.get('site')} there), "
             "or give that machine's key in ENCAMP_PLAN_KEY",
             where,
         )
     unsealed = {name: value for name, value in plan.items() if name != "seal"}
     if plan.get("seal") != _seal(unsealed, key):
-        raise SavedPlanError("this plan was altered after it was made", AGAIN, where)
+        raise SavedPlanError("this plan was modified after it was made", AGAIN, where)
     if (now or datetime.datetime.now(datetime.timezone.utc)) > datetime.datetime.fromisoformat(plan["expires"]):
         raise SavedPlanError(f"this plan has expired: it was made {plan['made']}", AGAIN, where)
     return plan
@@ -118,15 +120,17 @@ def _parsed(text: str, file: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise _no_plan(file, "it is not JSON") from None
     if not isinstance(plan, dict) or plan.get("kind") != KIND:
-        raise _no_plan(file, "it does not say that it is one")
+        raise _no_plan(file, "it is not marked as one")
     if plan.get("format") != FORMAT:
-        reason = f"this plan is of format {plan.get('format')!r}, and this encamp knows {FORMAT}"
+        reason = f"this plan has format {plan.get('format')!r}; this encamp reads format {FORMAT}"
         raise SavedPlanError(reason, "apply it with the encamp that made it", Origin(file))
     return plan
 
 
 def _no_plan(file: str, reason: str) -> SavedPlanError:
-    return SavedPlanError(f"this is no saved plan: {reason}", "name a file of `fab deploy --plan`", Origin(file))
+    return SavedPlanError(
+        f"this is not a saved plan: {reason}", "name a file that `fab deploy --plan` wrote", Origin(file)
+    )
 
 
 def _seal(unsealed: Mapping[str, Any], key: PlanKey) -> str:

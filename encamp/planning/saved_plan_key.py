@@ -61,5 +61,5 @@ def _given(environment: Mapping[str, str]) -> PlanKey | None:
         return None
     if len(text) < SHORTEST:
         fix = f"give a random text of at least {SHORTEST} characters, for example from `openssl rand -hex 32`"
-        raise SavedPlanError(f"{VARIABLE} is too short to keep anything hidden", fix)
+        raise SavedPlanError(f"{VARIABLE} is too short to be secure", fix)
     return PlanKey(Secret(text))

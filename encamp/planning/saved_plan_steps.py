@@ -1,4 +1,4 @@
-"""What a saved plan says of one session on one host: each step, what it is to be, and what it found."""
+"""What a saved plan holds of one session on one host: each step, its declared state, and what it found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_DUE = "not due"
 
 
 def declared(plan: HostPlan, stages: Sequence[str], key: PlanKey) -> dict[str, Any]:
-    """What a host is to be, without what it is: ids, kinds, and the hash of all that each step says."""
+    """The declared state of a host, without its current one: ids, kinds, and a hash of each declaration."""
     store = BlobStore()
     wires = [step_wire(item, store) for item in plan.items]
     handlers = [(handler.id, resource_wire(handler, store)) for handler in plan.handlers]
@@ -76,33 +76,33 @@ def differences(planned: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str,
     lines = []
     for place in {**then, **here}:
         if place not in here or place not in then:
-            lines.append(f"{place[0]}: {', '.join(place[1])} is {'not' if place in then else 'only'} in it now")
+            lines.append(f"{place[0]}: {', '.join(place[1])} is {'missing' if place in then else 'new'} now")
         elif then[place]["desired"] != here[place]["desired"]:
             lines += _job_differences(then[place], here[place])
     if [*then] != [*here] and not lines:
-        lines.append("hosts would be worked on in another order")
+        lines.append("the order of hosts has changed")
     return lines if len(lines) <= SHOWN else [*lines[:SHOWN], f"and {len(lines) - SHOWN} more"]
 
 
 def _job_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     before, after = _digests(then), _digests(now)
-    words = {(True, False): "is gone", (False, True): "is new", (True, True): "is to be otherwise"}
+    words = {(True, False): "is gone", (False, True): "is new", (True, True): "has changed"}
     lines = [
         f"{then['host']}: {step} {words[step in before, step in after]}"
         for step in {**before, **after}
         if before.get(step) != after.get(step)
     ]
-    return lines or [f"{then['host']}: steps come in another order"]
+    return lines or [f"{then['host']}: the order of steps has changed"]
 
 
 def _digests(job: Mapping[str, Any]) -> dict[str, str]:
     return {step["id"]: step["desired"] for step in [*job["steps"], *job["handlers"]]}
 
 
-def guarded(plan: HostPlan, plan_id: str, key: PlanKey, job: Mapping[str, Any] | None = None) -> HostPlan:
+def with_plan(plan: HostPlan, plan_id: str, key: PlanKey, job: Mapping[str, Any] | None = None) -> HostPlan:
     """The plan of a host as part of the saved plan that is being made, or, with its ``job``, compared or applied."""
-    told: dict[str, Any] = {"id": plan_id, "key": key.of_plan(plan_id)}
-    return replace(plan, saved=told if job is None else {**told, "expected": expected(job)})
+    saved: dict[str, Any] = {"id": plan_id, "key": key.of_plan(plan_id)}
+    return replace(plan, saved=saved if job is None else {**saved, "expected": expected(job)})
 
 
 def changing(jobs: Sequence[Mapping[str, Any]], status: str = "changed") -> int:

@@ -78,7 +78,7 @@ class Templates:
         except jinja2.UndefinedError as error:
             where = Origin(path, _line_of(error, path))
             raise PlanError(
-                f"{error.message}", "pass the variable from the role, or mend the template", where
+                f"{error.message}", "pass the variable from the role, or correct the template", where
             ) from None
         return Secret(text) if used else text
 

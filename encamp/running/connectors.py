@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
-#: Takes host names and what is to be reported of them.
+#: Takes host names and warnings about them.
 Warn = Callable[[str, Sequence[str]], None]
 
 
@@ -36,40 +36,38 @@ class Settings:
 
     host_key_checking: Literal["strict", "accept-new"] = setting(
         "strict",
-        "Refuse an unknown host key, or record it at the first contact. A changed key is always refused.",
+        "Refuse an unknown host key, or record it at the first connection. A changed key is always refused.",
         per_host=True,
     )
-    known_hosts: str = setting("", "A known_hosts file of the project, read beside the user's own.", per_host=True)
+    known_hosts: str = setting("", "A known_hosts file of the project, in addition to the user's own.", per_host=True)
     connect_timeout: int = setting(
         10,
-        "Seconds to wait for a TCP connection. Unset, ConnectTimeout of ~/.ssh/config counts.",
+        "Seconds to wait for a TCP connection. Default: ConnectTimeout of ~/.ssh/config, else 10.",
         minimum=1,
         per_host=True,
     )
     connect_tries: int = setting(
         3,
-        "How often to try a connection that fails. A server that is busy (MaxStartups) is asked more often, unless "
-        "this is 1.",
+        "How often to try to connect. A busy server (MaxStartups) is tried more often, unless this is 1.",
         minimum=1,
         per_host=True,
     )
     step_timeout: int = setting(
         3600,
-        "Seconds that a step may take on the host; then it is ended there, with all that it started. A step with a "
-        "time limit of its own, such as one that waits for flow runs, has that one where it is longer.",
+        "Seconds that a step may take on the host; then it is stopped with all its processes. A step with its own "
+        "longer time limit, such as waiting for flow runs, keeps that.",
         minimum=1,
         per_host=True,
     )
     bootstrap_python: bool = setting(
         False,
-        "Install python3 with the host's package manager where there is none: the one thing done without the agent, "
-        "and not with --check.",
+        "Install python3 with the host's package manager if it is missing. Not done with --check.",
         per_host=True,
     )
     key_passphrase: Secret | None = setting(
         None,
-        "Passphrase of an encrypted private key that is not in ssh-agent. Unset: ENCAMP_SSH_PASSPHRASE, or asked for "
-        "before any host is touched.",
+        "Passphrase of an encrypted private key that is not in ssh-agent. Default: ENCAMP_SSH_PASSPHRASE, or a prompt "
+        "before the run.",
         per_host=True,
     )
 
@@ -98,10 +96,10 @@ class LocalConnector:
 
 
 class SshConnector:
-    """Hosts of a site over SSH. ``become`` None: as the inventory says (root unless told otherwise).
+    """Hosts of a site over SSH. ``become`` None: as the inventory says (default: root).
 
     ``hosts``: those that will be connected to. All that can be known of their connections is found out here, passwords
-    and passphrases included, and ``warnings`` tells what of OpenSSH's configuration is not obeyed, and for whom.
+    and passphrases included, and ``warnings`` holds what of OpenSSH's configuration has no effect, and for which hosts.
     Raises InventoryError, SettingsError.
     """
 

@@ -1,5 +1,5 @@
 """Passwords and passphrases that connections need: from the environment, the command line, the inventory, or asked for
-on the terminal. All are there before any host is touched, and nothing is asked for where there is no terminal."""
+on the terminal. All are available before any host is touched; without a terminal there is no prompt."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def login_password(config: fabric.Config, given: Settings) -> Secret | None:
 
 
 def asker() -> Callable[[str, bool], str] | None:
-    """Asks a person, one question at a time; None where nobody is there."""
+    """Asks a person, one question at a time; None without a terminal."""
     return _ask if sys.stdin is not None and sys.stdin.isatty() else None
 
 
@@ -94,8 +94,8 @@ class Passphrases:
             if _opens(path, given):
                 return given
             raise SettingsError(
-                f"the passphrase that was given does not open the private key {path}",
-                f"give the right one in {PASSPHRASE} or key_passphrase, or load the key into ssh-agent (ssh-add)",
+                f"the given passphrase does not decrypt the private key {path}",
+                f"set the right one in {PASSPHRASE} or key_passphrase, or load the key into ssh-agent (ssh-add)",
             )
         ask = asker()
         for _ in range(ATTEMPTS if ask else 0):
@@ -104,8 +104,9 @@ class Passphrases:
             if _opens(path, text):
                 return text
         raise SettingsError(
-            f"the private key {path} is encrypted" + ("" if ask else ", and there is no terminal to ask on"),
-            f"load it into ssh-agent (ssh-add), or give its passphrase in {PASSPHRASE} or key_passphrase",
+            f"the private key {path} is encrypted"
+            + ("" if ask else ", and there is no terminal to ask for its passphrase"),
+            f"load it into ssh-agent (ssh-add), or set its passphrase in {PASSPHRASE} or key_passphrase",
         )
 
 
@@ -115,7 +116,7 @@ def _is_encrypted(path: str) -> bool:
     try:
         return read(path).encrypted
     except (OSError, KeyProblem):
-        return False  # the log-in tells
+        return False  # the login reports it
 
 
 def _is_in(path: str, blobs: set[bytes]) -> bool:

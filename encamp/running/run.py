@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 3.0
 
 @record
 class HostRun:
-    """What one host does in a wave: its plan for these stages; ``outcome`` tells how it went."""
+    """What one host does in a wave: its plan for these stages; ``outcome`` is filled in."""
 
     outcome: Outcome
     plan: HostPlan
@@ -45,7 +45,7 @@ class HostRun:
 
 
 class Run:
-    """One invocation over some hosts. ``connector`` reaches each; ``listeners`` hear every event."""
+    """One invocation over some hosts. ``connector`` reaches each; ``listeners`` receive every event."""
 
     def __init__(self, command: str, mode: Mode, connector: Connector, listeners: Sequence[Listener]) -> None:
         self._mode, self._connector, self._listeners = mode, connector, listeners
@@ -123,7 +123,7 @@ class Run:
             ended.put(None)
 
     def _hang_up(self, running: int, ended: queue.SimpleQueue[None]) -> None:
-        """Stop: no host is begun any more, and those under way lose their connection."""
+        """Stop: no further host starts, and active ones lose their connection."""
         self._stopped.set()
         deadline = time.monotonic() + PATIENCE_SECONDS
         with contextlib.suppress(queue.Empty, KeyboardInterrupt):  # pressed again: do not wait

@@ -59,7 +59,7 @@ class Rotation:
         except OSError as error:
             raise _unwritable(error, self._path) from None
 
-    def settle(self, held: Secret) -> bool:
+    def confirm(self, held: Secret) -> bool:
         """Forget the old value: ``held`` is what all hosts were seen to have.
 
         False where there is none to forget, or where ``held`` is not the present value any more.
@@ -75,5 +75,5 @@ class Rotation:
 
 
 def _unwritable(error: OSError, path: Path) -> SettingsError:
-    fix = f"let {path.parent} be a folder that you may write to, then run again: it goes on where it stopped"
-    return SettingsError(f"{error.filename or path}: {error.strerror}, so the secret cannot be changed", fix)
+    fix = f"make {path.parent} a folder that you can write to, then run again: the rotation continues"
+    return SettingsError(f"{error.filename or path}: {error.strerror}; the secret cannot be changed", fix)

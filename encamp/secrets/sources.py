@@ -26,7 +26,7 @@ class Source:
 def parse(data: Any) -> Source:
     """A source as the inventory writes it. Raises ValueError; the message never repeats what was given."""
     if isinstance(data, str):
-        raise ValueError("must not stand in the inventory as plain text")
+        raise ValueError("must not be in the inventory as plain text")
     if not isinstance(data, dict) or len(data) != 1:
         raise ValueError("must say where the secret comes from")
     kind, value = next(iter(data.items()))
@@ -35,9 +35,9 @@ def parse(data: Any) -> Source:
     if kind == "command" and isinstance(value, list) and value and all(isinstance(word, str) for word in value):
         return Source("command", tuple(str(word) for word in value))
     if kind == "command":
-        raise ValueError("has a command that is not a list of texts")
+        raise ValueError("has a command that is not a list of strings")
     if kind in ("env", "file"):
-        raise ValueError(f"has {kind}: without a text behind it")
+        raise ValueError(f"has {kind}: without a value")
     raise ValueError(f"has a source of unknown kind {kind!r}")
 
 
@@ -82,8 +82,8 @@ def _from_command(argv: tuple[str, ...]) -> str:
     except UnicodeDecodeError:
         raise ValueError(f"comes from the command {argv[0]}, whose output is not UTF-8 text") from None
     except subprocess.TimeoutExpired:
-        raise ValueError(f"comes from the command {argv[0]}, which gave none within {TIMEOUT_SECONDS} s") from None
+        raise ValueError(f"comes from the command {argv[0]}, which printed none within {TIMEOUT_SECONDS} s") from None
     except OSError as error:
         raise ValueError(f"comes from the command {argv[0]}: {error.strerror}") from None
-    told = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
-    raise ValueError(f"comes from the command {argv[0]}, which exited {done.returncode}: {told[0]}")
+    last_line = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
+    raise ValueError(f"comes from the command {argv[0]}, which exited {done.returncode}: {last_line[0]}")

@@ -97,8 +97,8 @@ def make(path: Path) -> Secret:
         made = _put(path, value + "\n")
     except OSError as error:
         raise SettingsError(
-            f"{error.filename or path}: {error.strerror}, so a generated secret cannot be kept",
-            f"let {path.parent} be a folder that you may write to, or name a source of your own for the secret",
+            f"{error.filename or path}: {error.strerror}; a generated secret cannot be stored",
+            f"make {path.parent} a folder that you can write to, or give the secret a source of your own",
         ) from None
     return Secret(value) if made else read(path) or make(path)
 
@@ -112,12 +112,12 @@ def read(path: Path) -> Secret | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
-        raise SettingsError(f"{path} holds no text", "put back the file that `fab deploy` made") from None
+        raise SettingsError(f"{path} is not text", "restore the file that `fab deploy` made") from None
     except OSError as error:
         raise _unreadable(path, error) from None
     if not text or "\n" in text:
         wrong = "is empty" if not text else "has several lines"
-        raise SettingsError(f"{path} {wrong}", "put back the secret, or remove the file to have a new one made")
+        raise SettingsError(f"{path} {wrong}", "restore the secret, or remove the file to have a new one generated")
     return Secret(text)
 
 
@@ -132,11 +132,13 @@ def status(path: Path) -> os.stat_result | None:
 
 
 def _unreadable(path: Path, error: OSError) -> SettingsError:
-    return SettingsError(f"{path}: {error.strerror}", "let it be a file that you own, mode 0600, in a folder of yours")
+    return SettingsError(
+        f"{path}: {error.strerror}", "make it a file that you own, mode 0600, in a folder that you own"
+    )
 
 
 def file_name(name: str) -> str:
-    """A name as a file's: ``/`` becomes ``+``, everything else that is no letter, digit, dot or dash is %-encoded."""
+    """A name as a file's: ``/`` becomes ``+``, everything but letters, digits, dots and dashes is %-encoded."""
     plain = "".join(char if re.fullmatch(r"[A-Za-z0-9._-]", char) else _encoded(char) for char in name)
     plain = f"%2E{plain[1:]}" if plain.startswith(".") else plain
     if not plain:
@@ -159,7 +161,7 @@ def _prepare(folder: Path) -> None:
     found = folder.stat()
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise SettingsError(
-            f"{folder}: others than you may write there, so no secret is put there",
+            f"{folder} is writable by others; no secret is stored there",
             f"chown it to yourself, then chmod 700 {folder}",
         )
     _put(folder / ".gitignore", "*\n")
@@ -204,13 +206,13 @@ def sync(folder: Path) -> None:
 
 
 def _refuse_exposed(path: Path, found: os.stat_result) -> None:
-    """Raises SettingsError for what is no file, is not the operator's own, or that others may read or write."""
+    """Raises SettingsError for what is not a file, is not owned by the operator, or that others can read or write."""
     if not stat.S_ISREG(found.st_mode):
-        raise SettingsError(f"{path} is no file", "remove it")
+        raise SettingsError(f"{path} is not a file", "remove it")
     if found.st_uid != os.geteuid():
         raise SettingsError(f"{path} belongs to another user (uid {found.st_uid})", f"chown {os.geteuid()} {path}")
     if found.st_mode & 0o077:
         raise SettingsError(
-            f"{path} may be read or written by others (mode {stat.S_IMODE(found.st_mode):04o})",
-            f"chmod 600 {path}; if others could have read it, remove it instead, and the next deploy makes a new one",
+            f"{path} is readable or writable by others (mode {stat.S_IMODE(found.st_mode):04o})",
+            f"chmod 600 {path}; if others may have read it, remove it instead; the next deploy generates a new one",
         )

@@ -56,7 +56,7 @@ class Converter:
         _check_limits(value, place, spec)
         problem = _problem(value, spec)
         if problem and isinstance(value, Decrypted):
-            raise Invalid(place, "is encrypted, and what is inside cannot be its value", spec.help)
+            raise Invalid(place, "is encrypted, and the decrypted text is not a valid value", spec.help)
         if problem:
             fix = f"for example {place.key}: {spec.example}" if spec.example else spec.help
             shown = scalars.shown(value) if isinstance(value, (str, int, float)) else "wrong"
@@ -75,7 +75,7 @@ class Converter:
         if hint is str:
             return scalars.text(data, place)
         if isinstance(data, Decrypted):
-            reason = f"must be {type_name(hint)}, and a single encrypted value is a text"
+            reason = f"must be {type_name(hint)}, and an encrypted value is always a string"
             raise Invalid(place, reason, "write it unencrypted")
         data = _retyped(data, place)
         if data is None:
@@ -117,14 +117,14 @@ class Converter:
     def _secret(self, data: Any, place: ValuePath) -> Any:
         if isinstance(data, Decrypted):
             self.given.append(Given(place.key, place.origin, None))
-            return _fit(Secret(str(data)), place)
+            return _checked_secret(Secret(str(data)), place)
         try:
             source = secret_sources.parse(data)
             self.given.append(Given(place.key, place.origin, source))
-            return _fit(secret_sources.fetch(source, self._directory), place) if self._fetch else UNREAD
+            return _checked_secret(secret_sources.fetch(source, self._directory), place) if self._fetch else UNREAD
         except ValueError as error:
             if isinstance(data, str) and place.origin.is_override:
-                reason = "must not stand on the command line: every user of this machine can read it there"
+                reason = "must not be on the command line, which every user of this machine can read"
                 raise Invalid(place, reason, f"{OVERRIDE} '{place.key}={{env: NAME}}' names its source") from None
             raise Invalid(place, str(error), secret_sources.HOW) from None
 
@@ -175,11 +175,11 @@ class Converter:
             raise Invalid(place, f"is wrong: {error}") from None
 
 
-def _fit(secret: Secret, place: ValuePath) -> Secret:
+def _checked_secret(secret: Secret, place: ValuePath) -> Secret:
     """The secret, unless it holds what no password can be. Raises Invalid, which does not repeat it."""
     problem = None if place.lines else quoting.invalid_characters(secret.reveal())
     if problem:
-        raise Invalid(place, f"holds {problem}", "let its source give one line of plain text")
+        raise Invalid(place, f"holds {problem}", "make its source return one line of plain text")
     return secret
 
 

@@ -18,7 +18,7 @@ Check = Callable[[Any], "str | None"]
 
 @record
 class Spec:
-    """What is said of a setting beside its type."""
+    """What a setting declares besides its type."""
 
     help: str
     minimum: float | None = None
@@ -51,7 +51,7 @@ def setting(
 
 
 def spec_of(field: dataclasses.Field[Any]) -> Spec:
-    """What :func:`setting` was told."""
+    """The declaration of a field."""
     spec: Spec = field.metadata.get("spec") or Spec("")
     return spec
 

@@ -71,7 +71,7 @@ class HostSettings:
         return self._conversions[cls]
 
     def _fetched(self, cls: type, found: Conversion) -> tuple[dict[str, Any], list[EncampError]]:
-        """The settings that hold secrets, anew with these fetched, and what is wrong with them."""
+        """The settings that hold secrets, now fetched, and what is wrong with them."""
         names = {one.field for one in found.given} if self._fetch else set()
         fields = [field for field in dataclasses.fields(cls) if field.name in names and field.name in found.values]
         again = _converted(cls, fields, self.host, fetch=True)
@@ -117,7 +117,7 @@ def _converted(cls: type, fields: Iterable[dataclasses.Field[Any]], host: Host, 
 
 
 def made(cls: type[T], values: dict[str, Any], host: Host) -> T:
-    """The instance. A class may look at its fields together in ``__post_init__`` and raise ValueError that names them.
+    """The instance. A class may check its fields together in ``__post_init__`` and raise ValueError that names them.
 
     The error is placed where the first of them that the host is given stands.
     """

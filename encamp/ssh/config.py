@@ -107,9 +107,7 @@ def route(name: str, user: str | None, port: int | None, file: str = "") -> tupl
 def _hops(name: str, user: str | None, port: int | None, file: str, jump: str | None, depth: int) -> tuple[Hop, ...]:
     """``jump`` None: as the host's own configuration says."""
     if depth == MAX_HOPS:
-        raise InventoryError(
-            f"the jump hosts of {name} lead in a circle", f"leave the jump host itself out: `Host * !{name}`"
-        )
+        raise InventoryError(f"the jump hosts of {name} form a loop", f"exclude the jump host itself: `Host * !{name}`")
     hop = look_up(name, user, port, file)
     through = hop.first("proxyjump") if jump is None else jump
     if not through:
@@ -130,7 +128,7 @@ def _parse_jump(text: str) -> tuple[str | None, str, int | None]:
 
 
 def _unambiguous(hop: Hop, written: Sequence[Statement]) -> Hop:
-    """``ssh -G`` tells lists of files without quotes: a name with a space in it is known by how it was written."""
+    """``ssh -G`` prints lists of files without quotes: a name with a space is recognized by how it was written."""
     paths = [tuple(map(hop.path, one.words)) for one in written if one.keyword in _LISTS]
     lists = {" ".join(names): names for names in paths}
     split = {
@@ -151,7 +149,7 @@ def look_up(name: str, user: str | None, port: int | None, file: str = "") -> Ho
 
 
 def ask(name: str, user: str | None = None, port: int | None = None, file: str = "") -> Values:
-    """The directives that are in force for a name, as ``ssh -G`` tells them. Raises InventoryError."""
+    """The directives that are in force for a name, as ``ssh -G`` prints them. Raises InventoryError."""
     command = ["ssh", "-G", "-T"]
     command += ["-F", file] if file else []
     command += ["-l", user] if user else []
@@ -162,16 +160,16 @@ def ask(name: str, user: str | None = None, port: int | None = None, file: str =
         )
     except FileNotFoundError:
         raise InventoryError(
-            "there is no ssh program here, which alone reads ~/.ssh/config as OpenSSH does",
-            "install OpenSSH's client, or leave the file out with `fab -S /dev/null`",
+            "there is no ssh program here, which encamp needs to read ~/.ssh/config",
+            "install the OpenSSH client, or ignore the file with `fab -S /dev/null`",
         ) from None
     except subprocess.TimeoutExpired:
         raise InventoryError(
-            f"`ssh -G {name}` gives no answer within {ASK_SECONDS} s", "look at `Match exec` in your ssh configuration"
+            f"`ssh -G {name}` did not answer within {ASK_SECONDS} s", "check `Match exec` in your ssh configuration"
         ) from None
     if done.returncode != 0:
-        told = done.stderr.decode("utf-8", "replace").strip() or f"`ssh -G {name}` exits {done.returncode}"
-        raise InventoryError(f"OpenSSH refuses its configuration: {told}", "correct the file, then run again")
+        reason = done.stderr.decode("utf-8", "replace").strip() or f"`ssh -G {name}` exits {done.returncode}"
+        raise InventoryError(f"OpenSSH refuses its configuration: {reason}", "correct the file, then run again")
     values: dict[str, tuple[str, ...]] = {}
     for line in done.stdout.decode("utf-8", "replace").splitlines():
         keyword, _, value = line.partition(" ")

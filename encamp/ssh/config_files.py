@@ -47,7 +47,7 @@ def home() -> str:
 def statements(file: str = "") -> tuple[Statement, ...]:
     """All directives that ``ssh`` may read: those of ``file`` (``ssh -F``), else the user's and the system's.
 
-    A file that cannot be read counts as empty: ``ssh`` itself tells about it.
+    A file that cannot be read counts as empty: ``ssh`` itself reports it.
     """
     roots = [file] if file else [f"{home()}/.ssh/config", SYSTEM_FILE]
     return tuple(found for root in roots for found in _read(root, _folder(root, file), None, 0))

@@ -26,7 +26,7 @@ def warnings(hop: Hop, file: str = "") -> list[str]:
     for one in _in_force(hop, file):
         text = f"{one.origin}: {_shown(one)} has no effect here"
         if one.keyword in REFUSED:
-            raise InventoryError(f"{_shown(one)} cannot be obeyed for {hop.name}", REFUSED[one.keyword], one.origin)
+            raise InventoryError(f"{_shown(one)} is not supported (for {hop.name})", REFUSED[one.keyword], one.origin)
         reason = IGNORED.get(one.keyword, "encamp does not know this directive")
         found.append(f"{text}: {reason}")
     return found
@@ -38,13 +38,13 @@ def _in_force(hop: Hop, file: str) -> list[Statement]:
         return []
     written: dict[str, list[Statement]] = {}
     for one in config_files.statements(file):
-        if _is_told(one):
+        if _has_no_effect(one):
             written.setdefault(one.keyword, []).append(one)
     return [_where(hop, found) for keyword, found in written.items() if _counts(hop, keyword)]
 
 
-def _is_told(one: Statement) -> bool:
-    """Distributions switch Kerberos on for everybody: only who writes so himself is told that it is not used."""
+def _has_no_effect(one: Statement) -> bool:
+    """Distributions enable Kerberos for everybody: only the user's own line produces a warning."""
     if one.keyword == "gssapiauthentication" and one.origin.file.startswith("/etc/ssh/"):
         return False
     return one.keyword in IGNORED or one.keyword in REFUSED or one.keyword not in NEUTRAL | OBEYED

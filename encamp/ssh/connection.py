@@ -23,7 +23,7 @@ from encamp.ssh.target import Address, Policy
 KEEPALIVE_SECONDS = 10
 #: Connects at once, until a server is busy.
 AT_ONCE = 8
-#: A server that hangs up before it greets has too many log-ins under way (MaxStartups): that passes.
+#: A server that closes the connection before its banner has too many logins in progress (MaxStartups): that passes.
 BUSY_TRIES = 5
 #: Until a server with MaxSessions 1 has put away the session before.
 SESSION_END_SECONDS = 10
@@ -76,7 +76,7 @@ class Link:
             channel.exec_command(command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise Unreachable(
-                f"the connection opens no session: {error or 'it is closed'}", "see what `ssh HOST true` says"
+                f"cannot open a session: {error or 'the connection is closed'}", "try `ssh HOST true`"
             ) from error
         return channel
 

@@ -1,4 +1,4 @@
-"""OpenSSH's directives: which are obeyed, which do not matter here, and which are told of as not obeyed."""
+"""OpenSSH's directives: supported ones, irrelevant ones, and those that have no effect and produce a warning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEUTRAL = """
     gssapirenewalforcesrekey gssapitrustdns gssapiclientidentity gssapiserveridentity gssapiauthentication
 """
 NEUTRAL = frozenset(_NEUTRAL.split())
-#: Obeyed, either by ssh -G itself or by the connection.
+#: Supported, either by ssh -G itself or by the connection.
 _OBEYED = """
     match tag versionaddendum hostname user port identityfile certificatefile identitiesonly identityagent
     userknownhostsfile globalknownhostsfile hostkeyalias proxyjump proxycommand addressfamily bindaddress connecttimeout
@@ -29,25 +29,25 @@ _OBEYED = """
     canonicalizepermittedcnames
 """
 OBEYED = frozenset(_OBEYED.split())
-#: Not obeyed, and what that means. A warning tells of each that is in force for a host.
+#: Not supported, and what that means. Each that is in force for a host produces a warning.
 IGNORED: Mapping[str, str] = {
     "gssapiauthentication": "Kerberos is not used to log in: a key or a password is needed",
     "hostbasedauthentication": "encamp does not log in as one host to another: a key or a password is needed",
     "pkcs11provider": "keys of a smart card are used only through ssh-agent (ssh-add -s)",
     "securitykeyprovider": "keys of a hardware token are used only through ssh-agent (ssh-add)",
     "stricthostkeychecking": "encamp's own host_key_checking decides",
-    "nohostauthenticationforlocalhost": "keys of this machine are checked, too",
+    "nohostauthenticationforlocalhost": "host keys of this machine are checked as well",
     "checkhostip": "the address itself is not looked up in known_hosts",
-    "verifyhostkeydns": "keys in DNS are not looked up: known_hosts counts",
-    "knownhostscommand": "no command is asked for host keys: known_hosts files count",
+    "verifyhostkeydns": "keys in DNS are not looked up, only known_hosts",
+    "knownhostscommand": "the command is not run: host keys come from known_hosts files",
     "remotecommand": "encamp runs its own command",
     "localcommand": "no local command is run",
     "bindinterface": "the kernel chooses the interface",
-    "requiredrsasize": "RSA keys of any size are taken",
-    "casignaturealgorithms": "every algorithm that is not broken may sign a certificate",
+    "requiredrsasize": "RSA keys of any size are accepted",
+    "casignaturealgorithms": "certificates may be signed with any secure algorithm",
 }
-#: Not obeyed, and not safe to leave out.
+#: Not supported, and not safe to ignore.
 REFUSED: Mapping[str, str] = {
-    "revokedhostkeys": "write the revoked keys into known_hosts, as lines that begin with @revoked",
-    "proxyusefdpass": "let the ProxyCommand pass data (nc HOST PORT), not a socket",
+    "revokedhostkeys": "add the revoked keys to known_hosts, as lines that begin with @revoked",
+    "proxyusefdpass": "use a ProxyCommand that passes data (nc HOST PORT) instead of a socket",
 }

@@ -17,7 +17,7 @@ _PASSING = ("banner", "Invalid packet", "No existing session", "EOF", "Timeout",
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether the server took the connection and hung up before it greeted, as sshd does above MaxStartups."""
+    """Whether the server closed the connection before sending its banner, as sshd does above MaxStartups."""
     if isinstance(error, paramiko.SSHException):
         return "banner" in str(error) and not isinstance(error.__cause__ or error.__context__, TimeoutError)
     return isinstance(error, (ConnectionResetError, EOFError))
@@ -53,8 +53,8 @@ def _explained(hop: Hop, timeout: float, error: Exception) -> Unreachable:
         return Unreachable(f"{hop.place} does not answer within {timeout:g} s", "check address, network, firewall")
     if is_busy(error):
         return Unreachable(
-            f"{hop.place} takes connections and hangs up before it greets",
-            "its sshd is overloaded, starting, or bars this address: see MaxStartups and its log (journalctl -u ssh)",
+            f"{hop.place} closed the connection before sending its SSH banner",
+            "its sshd may be overloaded, starting, or blocking this address: check MaxStartups and `journalctl -u ssh`",
         )
     if isinstance(error, ChannelException):
         return Unreachable(
@@ -62,7 +62,7 @@ def _explained(hop: Hop, timeout: float, error: Exception) -> Unreachable:
         )
     if isinstance(error, IncompatiblePeer):
         return Unreachable(
-            f"{hop.place} and this machine have no algorithm in common: {error}",
+            f"{hop.place} and this machine share no algorithm: {error}",
             "upgrade its OpenSSH (encamp needs 6.5 or later with SHA-2), or see Ciphers, MACs, KexAlgorithms and "
             "HostKeyAlgorithms in your ssh configuration",
         )
@@ -81,7 +81,7 @@ def _refused(hop: Hop, error: paramiko.AuthenticationException) -> Unreachable:
     message = f"{hop.place} refuses the login of {hop.user}{offered}: {error}"
     if len(tried) > 1 and "EOF" in str(error):
         return Unreachable(
-            f"{message} (it hung up after so many keys: MaxAuthTries)",
+            f"{message} (it closed the connection after too many keys: MaxAuthTries)",
             "name the right key in ansible_ssh_private_key_file, and set IdentitiesOnly yes in your ssh configuration",
         )
     return Unreachable(

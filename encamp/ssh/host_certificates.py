@@ -30,7 +30,7 @@ def signed_by(shown: PublicKey, hop: Hop, authorities: Sequence[Entry]) -> Publi
     if problem:
         raise HostKeyRejected(
             f"the host certificate of {hop.recorded} (authority {signer.fingerprint}) {problem}",
-            "have the authority sign the host's key again (ssh-keygen -s CA -h -n NAME -V +52w KEY.pub)",
+            "have the authority sign the host key again (ssh-keygen -s CA -h -n NAME -V +52w KEY.pub)",
         )
     return signer
 
@@ -44,9 +44,9 @@ def _problem(certificate: serialization.SSHCertificate, hop: Hop) -> str:
     except InvalidSignature:
         return "is not signed by it"
     if certificate.type is not serialization.SSHCertificateType.HOST:
-        return "is a user's"
+        return "is a user certificate"
     if certificate.critical_options:
-        return "has critical options that are not known"
+        return "has unknown critical options"
     if not certificate.valid_after <= time.time() < certificate.valid_before:
         return f"is not valid now, but from {_date(certificate.valid_after)} to {_date(certificate.valid_before)}"
     if names and not any(config_files.matches(one, name) for one in names):

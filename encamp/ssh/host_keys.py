@@ -61,7 +61,7 @@ class HostKeys:
     def _revoked(self, entry: Entry) -> HostKeyRejected:
         return HostKeyRejected(
             f"the host key of {self._hop.recorded} is revoked ({entry.key}, {entry.origin})",
-            "do not connect: whoever has this key may be in the middle; give the host a new key",
+            "do not connect: this may be a man-in-the-middle attack; give the host a new key",
         )
 
     def _changed(self, key: PublicKey) -> HostKeyRejected:
@@ -73,15 +73,15 @@ class HostKeys:
             f"the host key of {self._hop.recorded} has changed: on record {entry.key} ({entry.origin}), "
             f"presented {key}",
             f"if the host was reinstalled, forget the old key (`{shlex.join(command)}`) and connect once to record the "
-            f"new one (`{login(self._hop)}`); if it was not, someone may be in the middle: do not connect",
+            f"new one (`{login(self._hop)}`); if it was not, this may be a man-in-the-middle attack: do not connect",
         )
 
 
 def unknown(hop: Hop, key: PublicKey) -> HostKeyRejected:
     """The refusal of a host of which nothing is on record."""
     return HostKeyRejected(
-        f"the host key of {hop.recorded} is not known ({key})",
-        "compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), then connect once to record "
+        f"the host key of {hop.recorded} is unknown ({key})",
+        "compare it with the key on the host (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), then connect once to record "
         f"it (`{login(hop)}`), or set host_key_checking: accept-new",
     )
 

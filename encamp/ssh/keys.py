@@ -45,7 +45,7 @@ class Identity:
 
 @record
 class KeyFile:
-    """A private key's file. ``public`` is its public half in SSH's own form, empty where only the key itself tells.
+    """A private key's file. ``public`` is its public half in SSH's own form, empty where only the private key shows it.
 
     ``only_public``: the private half is not in a file.
     """
@@ -113,7 +113,7 @@ def load(file: KeyFile, passphrase: Secret | None = None) -> paramiko.PKey:
 @functools.cache
 def _loaded(file: KeyFile, passphrase: str) -> paramiko.PKey:
     if file.only_public:
-        raise KeyProblem("is not in a file, nor in ssh-agent: only its public half is here")
+        raise KeyProblem("is neither in a file nor in ssh-agent: only its public key is here")
     if file.encrypted and not passphrase:
         raise KeyProblem("is encrypted")
     kind = paramiko.Message(file.public).get_text() if file.public else ""
@@ -124,10 +124,10 @@ def _loaded(file: KeyFile, passphrase: str) -> paramiko.PKey:
             text, kind = _reencoded(text.encode(), passphrase)
         return _CLASSES[kind].from_private_key(io.StringIO(text))
     except KeyError:
-        raise KeyProblem(f"is of a kind ({kind or 'unknown'}) that only ssh-agent can use: ssh-add it") from None
+        raise KeyProblem(f"has a type ({kind or 'unknown'}) that only ssh-agent can use: add it with ssh-add") from None
     except (ValueError, TypeError, paramiko.SSHException) as error:
         raise KeyProblem(
-            "does not open with this passphrase" if file.encrypted else f"cannot be read: {error}"
+            "cannot be decrypted with this passphrase" if file.encrypted else f"cannot be read: {error}"
         ) from None
 
 

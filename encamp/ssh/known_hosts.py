@@ -103,7 +103,7 @@ def entries(file: str) -> tuple[Entry, ...]:
 
 @functools.lru_cache(maxsize=32)
 def _read(file: str, changed: int, size: int) -> tuple[Entry, ...]:
-    """``changed`` and ``size`` tell one state of the file from another. Raises OSError."""
+    """``changed`` and ``size`` identify a state of the file. Raises OSError."""
     found = []
     with open(file, encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):

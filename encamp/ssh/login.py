@@ -46,7 +46,7 @@ class Transport(paramiko.Transport):
 
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:  # the only place that sees the certificate
         if self.presented and self.presented != host_key:
-            raise paramiko.SSHException("the host presented another key in mid-session")
+            raise paramiko.SSHException("the host presented another key during the session")
         super()._verify_key(host_key, sig)  # type: ignore[misc]  # not in the stubs
         self.presented = host_key
 
@@ -107,7 +107,7 @@ def algorithms(hop: Hop) -> dict[str, tuple[str, ...]]:
         left = tuple(name for name in able if {name, name + CERTIFICATE} & set(allowed))
         if allowed and not left:
             raise InventoryError(
-                f"{keyword} {','.join(allowed)} leaves nothing that can be used for {hop.name}",
+                f"{keyword} {','.join(allowed)} leaves no usable algorithm for {hop.name}",
                 f"allow at least one of {', '.join(able)}",
             )
         found[ours] = left or able
@@ -129,7 +129,7 @@ def _check_host_key(transport: Transport, hop: Hop, policy: Policy, on_record: H
     except OSError as error:
         raise HostKeyRejected(
             f"the new host key of {hop.recorded} cannot be recorded: {file or 'no file'}: {error.strerror}",
-            "name a file that can be written in known_hosts",
+            "name a writable file in known_hosts",
         ) from error
 
 
@@ -168,7 +168,7 @@ class _Login:
             if further:  # that was right, and something else is asked for as well
                 left = [method for method in self._methods if method in further]
         if not self._transport.is_authenticated():
-            raise LoginRefused(str(self._error or "there is no key and no password to offer"), self._tried)
+            raise LoginRefused(str(self._error or "no key and no password available"), self._tried)
 
     def _by(self, method: str) -> list[str]:
         """Try a method. Returns those that the server wants beside it."""
@@ -216,5 +216,5 @@ class _Login:
             self._offered = True
             return self._policy.password.reveal()
         if self._policy.ask is None or (self._offered and "password" in prompt.lower()):
-            raise LoginRefused(f"the host asks {prompt!r}, and nobody is there to answer", self._tried)
+            raise LoginRefused(f"the host asks {prompt!r}, and there is no terminal to answer on", self._tried)
         return self._policy.ask(f"{self._hop.user}@{self._hop.place}: {prompt} ", echo)

@@ -19,7 +19,7 @@ UNANSWERED_MILLISECONDS = 20_000
 
 
 class ProxyFailed(ConnectionError):
-    """A ProxyCommand ended, or gave no connection; the text is what it said."""
+    """A ProxyCommand ended, or gave no connection; the text is its output."""
 
 
 class Proxy:
@@ -44,7 +44,7 @@ class Proxy:
         """What to say of a command that has ended: the last line that it wrote to its standard error."""
         self._said.seek(0)
         lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
-        return ProxyFailed(f"`{self.command}` ended: {lines[-1] if lines else 'without a word'}")
+        return ProxyFailed(f"`{self.command}` ended: {lines[-1] if lines else 'without any output'}")
 
     @property
     def ended(self) -> bool:

@@ -15,7 +15,7 @@ def check(path: str) -> str:
     """
     place = os.path.realpath(path)
     if os.path.exists(place) and not stat.S_ISREG(os.stat(place).st_mode):
-        raise OSError(0, "not a file that could be replaced", path)
+        raise OSError(0, "not a regular file", path)
     return place
 
 

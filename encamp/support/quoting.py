@@ -12,12 +12,12 @@ _UNFIT = (
     ("a line break", "[\r\n]"),
     ("a NUL character", "\0"),
     ("a control character", "[\x01-\x08\x0b-\x1f\x7f]"),
-    ("a code that is no character (such as U+FFFF)", f"[{_NONE}]"),
+    ("a code that is not a character (such as U+FFFF)", f"[{_NONE}]"),
 )
 
 
 def invalid_characters(value: str) -> str | None:
-    """What a value holds that could not be told to a program by a file of settings; None where all is well."""
+    """What a value contains that a file of settings cannot pass to a program; None for a valid one."""
     return next((what for what, pattern in _UNFIT if re.search(pattern, value)), None)
 
 
@@ -37,7 +37,7 @@ def env_value(value: str) -> str:
 def _refuse(value: str, where: str) -> None:
     problem = invalid_characters(value)
     if problem:
-        raise ValueError(f"{where} cannot hold {problem}")
+        raise ValueError(f"{where} cannot contain {problem}")
 
 
 def unit_word(value: str) -> str:

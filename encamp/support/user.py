@@ -22,7 +22,7 @@ def who() -> str:
 
 
 def login() -> str:
-    """The name to log in with where nobody gave one. Raises InventoryError where there is none."""
+    """The name to log in with without ansible_user. Raises InventoryError where there is none."""
     found = name()
     if found is None:
         fix = "set ansible_user, or the environment variable USER"

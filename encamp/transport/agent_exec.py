@@ -43,7 +43,7 @@ def run_agent(
     """Boot the agent on an open link, send ``payload``, answer its requests for blobs, yield its events.
 
     Raises Unreachable when the link dies or falls silent, AgentEnded when the agent does, BecomeRefused when root is
-    not to be had, HostFailed when there is no usable Python.
+    refused, HostFailed when there is no usable Python.
     """
     notes: list[str] = []
     ended = False
@@ -84,7 +84,7 @@ def _booted(link: Link, remote: LaunchSpec, traffic: Traffic, notes: list[str]) 
         if not remote.bootstrap:
             raise
         _install_python(link, remote, traffic)
-        notes.append("python3 was not there and has been installed (bootstrap_python)")
+        notes.append("python3 was missing and has been installed (bootstrap_python)")
         return _booted(link, replace(remote, bootstrap=False), traffic, notes)
 
 
@@ -100,7 +100,7 @@ def _started(link: Link, remote: LaunchSpec, traffic: Traffic) -> Session:
 
 
 def _install_python(link: Link, remote: LaunchSpec, traffic: Traffic) -> None:
-    """Raises HostFailed, with what the package manager said."""
+    """Raises HostFailed, with the output of the package manager."""
     prompt = _prompt()
     session = Session(link.execute(install_command(remote, prompt)), remote, prompt, traffic)
     try:

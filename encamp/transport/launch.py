@@ -66,5 +66,5 @@ def install_command(remote: LaunchSpec, prompt: str) -> str:
 
 
 def _as_root(remote: LaunchSpec, prompt: str, argv: list[str]) -> list[str]:
-    """With sudo's own words in English, so that they can be told apart."""
+    """With sudo's own words in English, so that they can be recognized."""
     return ["env", "LC_ALL=C", "sudo", "-S", "-p", prompt, "-H", "--", *argv] if remote.become else argv

@@ -1,4 +1,4 @@
-"""The two streams of one exec: what is said to the agent there, or to sudo before it, and what is heard."""
+"""The two streams of one exec: input and output of the agent, and before it of sudo."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BOOT_TIMEOUT = 60.0
 READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+((?: [0-9a-f]{64})*)\s*\Z")
 TAIL_LINES = 8
-#: Bytes of an upload between two events that tell how far it is.
+#: Bytes of an upload between two events about its progress.
 MEASURE_BYTES = 512 * 1024
 
 
@@ -62,7 +62,7 @@ class Session:
         raise launch_errors.of_agent(self._remote, self.errors, self._heard, self._channel.recv_exit_status())
 
     def await_end(self, silence: float) -> None:
-        """Wait until a command that is no agent has ended. Raises HostFailed where it did not end well."""
+        """Wait until a command other than the agent has ended. Raises HostFailed where it failed."""
         for _ in self._lines(silence):
             pass
         self._drain.join(5)
@@ -71,7 +71,7 @@ class Session:
 
     def _accept(self, protocol: int, major: int, minor: int) -> None:
         if protocol != PROTOCOL:
-            raise HostFailed(f"the agent speaks protocol {protocol}, this encamp {PROTOCOL}")
+            raise HostFailed(f"the agent uses protocol {protocol}, this encamp {PROTOCOL}")
         if (major, minor) < (3, 9):
             raise HostFailed(
                 f"{self._remote.python} on the host is Python {major}.{minor}; 3.9 is the oldest that works",
@@ -80,12 +80,12 @@ class Session:
 
     def send(self, data: bytes) -> bool:
         """Whether the host takes it. One that does not has ended: its last words may still be unread, and the reading
-        side tells what became of it. Raises Unreachable when it takes nothing for too long: half was sent, perhaps."""
+        side reports why. Raises Unreachable when the send times out, perhaps halfway."""
         self._traffic.sent += len(data)
         try:
             self._channel.sendall(data)
         except TimeoutError:
-            raise Unreachable("the host takes nothing more of what is sent", launch_errors.AGAIN) from None
+            raise Unreachable("the host stopped reading (send timed out)", launch_errors.AGAIN) from None
         except OSError:
             return False
         return True
@@ -93,12 +93,12 @@ class Session:
     def cut_short(self) -> EncampError:
         """What an end before the last event means: of the connection, or of the agent alone."""
         if not self._channel.eof_received:
-            return Unreachable("the connection broke before the agent was done", launch_errors.AGAIN)
+            return Unreachable("the connection broke before the agent had finished", launch_errors.AGAIN)
         self._drain.join(5)
         return launch_errors.of_end(self.errors, self._channel.recv_exit_status())
 
     def send_blob(self, data: bytes) -> Iterator[HostEvent]:
-        """Send a blob; of a large one an event tells now and then how many bytes are on their way."""
+        """Send a blob; for a large one, events report the bytes sent so far."""
         packed = zlib.compress(data, 1 if len(data) > 1 << 20 else -1)  # parts of large files are packed already
         self.send(b"%d\n" % len(packed))
         for at in range(0, len(packed), MEASURE_BYTES):
@@ -120,7 +120,7 @@ class Session:
             try:
                 data = self._channel.recv(65536)
             except TimeoutError:
-                reason = f"no word from the host for {silence:.0f} s"
+                reason = f"nothing received from the host for {silence:.0f} s"
                 raise Unreachable(reason, "check the network, then run again") from None
             if not data:
                 return
@@ -128,7 +128,7 @@ class Session:
             self._buffer += data
 
     def _read_errors(self) -> None:
-        """Drain standard error for as long as the session lasts; a time-out only means that nothing was said."""
+        """Drain standard error for as long as the session lasts; a time-out only means that nothing was printed."""
         asked = 0
         while True:
             try:
@@ -148,7 +148,7 @@ class Session:
 
     def _answer_prompt(self, times: int) -> None:
         if times == 1 and self._remote.password is not None:
-            with contextlib.suppress(OSError):  # the reading side tells what became of the connection
+            with contextlib.suppress(OSError):  # the reading side reports why
                 self._channel.sendall(self._remote.password.reveal().encode() + b"\n")
             return
         offered = self._remote.password is not None

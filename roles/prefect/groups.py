@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from encamp.site import SiteHost
+from roles import site_roles
 
 SERVERS = "servers"
 WORKERS = "workers"
@@ -14,6 +15,6 @@ ALL = (DATABASES, SERVERS, WORKERS, CLIENTS)
 def is_server(host: SiteHost) -> bool:
     """Whether a host runs servers.
 
-    Members of servers; and, where the site says ``adhoc: true``, hosts that are in none of encamp's groups.
+    Members of servers; and, where the site says ``adhoc: true``, hosts that are in the group of no role.
     """
-    return host.in_group(SERVERS) or (host.adhoc and not any(map(host.in_group, ALL)))
+    return host.in_group(SERVERS) or (host.adhoc and not any(map(host.in_group, (*ALL, *site_roles.groups()))))

@@ -41,7 +41,7 @@ def _check_label(value: str) -> str | None:
 
 def _check_packages(value: tuple[str, ...]) -> str | None:
     try:
-        lockfile.tidy(value)
+        lockfile.normalized(value)
     except SettingsError as error:
         return error.message
     return None

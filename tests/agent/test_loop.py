@@ -150,9 +150,9 @@ def test_a_proof_is_owed_for_changes_of_its_own_part_only(converge: Converge, tm
 
     def proved() -> list[str]:
         proofs = [
-            Step(Command(f"proof-{part}", ("true",), "/"), when_changed=True, part=part) for part in ("one", "two")
+            Step(Command(f"proof-{part}", ("true",), "/"), when_changed=True, instance=part) for part in ("one", "two")
         ]
-        files = [Step(File(str(tmp_path / part), part, **ME), part=part) for part in ("one", "two")]
+        files = [Step(File(str(tmp_path / part), part, **ME), instance=part) for part in ("one", "two")]
         found = statuses(converge(Step(File(str(tmp_path / "shared"), "s", **ME)), *files, *proofs))
         return [step.rpartition("-")[2] for step in found if step.startswith("Command:")]
 

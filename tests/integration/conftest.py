@@ -12,17 +12,22 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 
+from copies import start_copies
+from deployed import CLIENT, POSTGRES
 from layout import Lab
 from live import LiveLab, free_slot
 from preparing import prepare
 from shell import LabError
 
+from tests.integration.looks import succeeded
+
 #: The files that take longest, in this order: begun last, each would keep the others' workers waiting.
 LONGEST = (
-    "sweep",
-    "cut_off",
-    "full_disk",
     "generations",
+    "sweep",
+    "full_disk",
+    "reboots",
+    "cut_off",
     "databases",
     "rotation",
     "compose",
@@ -95,21 +100,18 @@ def lab(lab_slot: Lab, docker_services: object, tmp_path_factory: pytest.TempPat
     return LiveLab(lab_slot, tmp_path_factory.mktemp("lab"))
 
 
-@pytest.fixture(scope="module")
-def server_output(lab: LiveLab) -> str:
-    """What the first deploy of vm1 printed: Prefect with Postgres, on a host that was fresh.
-
-    Files of tests that leave vm1 alone share it, in whatever order they run.
-    """
-    lab.up("vm1", "laptop1")
-    if "vm1" not in lab.told:
-        done = lab.fab("-H", "vm1", "deploy")
-        assert done.returncode == 0, done.stdout + done.stderr
-        lab.told["vm1"] = done.stdout
-    return lab.told["vm1"]
+@pytest.fixture(scope="module", autouse=True)
+def own_hosts(lab: LiveLab) -> Iterator[None]:
+    """Each file of tests begins without hosts: a host that it names is fresh."""
+    lab.clear()
+    yield
+    if not os.environ.get("ENCAMP_TEST_KEEP"):
+        lab.clear()
 
 
 @pytest.fixture(scope="module")
-def server(lab: LiveLab, server_output: str) -> LiveLab:
-    """The lab, with a healthy server on vm1."""
+def server(lab: LiveLab) -> LiveLab:
+    """The lab, with a healthy server on vm1, which is a copy: Prefect with Postgres. laptop1 has Prefect, too."""
+    start_copies(lab, {"vm1": POSTGRES, "laptop1": CLIENT})
+    succeeded(lab.fab("-H", "vm1", "deploy"))
     return lab

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from copies import start_copies
+from deployed import POSTGRES
 from layout import CHECKOUT
 from live import LiveLab
 
@@ -24,6 +26,8 @@ from tests.integration.looks import Fab, psql, succeeded
 UNIT = "prefect-server.service"
 ENV_FILE = "/etc/prefect/default/server.env"
 FILE, RESTART = f"File:{ENV_FILE}", f"Restart:{UNIT}"
+#: The steps of a deploy of another round that change something.
+CHANGED = (FILE, RESTART)
 FAILED, UNREACHABLE, INTERRUPTED = 2, 3, 130
 FOLDER = "/opt/faulty"
 PROGRAM = CHECKOUT / "tests" / "lab" / "faulty_python.py"
@@ -236,6 +240,15 @@ class Sweep:
     rounds: Iterator[int] = field(default_factory=itertools.count)
 
     @classmethod
+    def on_a_copy(cls, lab: LiveLab, host: str, folder: Path) -> Sweep:
+        """That of a copy of a server with Postgres."""
+        start_copies(lab, {host: POSTGRES})
+        victim = Victim(lab, host, folder)
+        victim.prepare()
+        succeeded(victim.deploy("first"))
+        return cls.of(victim)
+
+    @classmethod
     def of(cls, victim: Victim) -> Sweep:
         """That of a server that has been deployed; its database gets a row that no fault may harm."""
         psql(victim.lab, victim.name, "INSERT INTO flow (name) VALUES ('kept')")
@@ -245,11 +258,15 @@ class Sweep:
         """A value that no round before had: what runs shows of which round its settings are."""
         return f"r{next(self.rounds)}"
 
+    def begins(self) -> list[str]:
+        """The steps of a deploy that changes a setting, in their order; the restart is one of them."""
+        return [step for event, step in self.points() if event == "start"]
+
     def points(self) -> list[tuple[str, str]]:
         """The begin of each step of a deploy that changes a setting, and the end of those that change something."""
         succeeded(self.victim.deploy(self.next_round(), "--json", str(self.victim.events_file)))
         events = [event for event in self.victim.events() if event["event"] in ("start", "step")]
-        assert {event["step"] for event in events if event.get("status") == "changed"} == {FILE, RESTART}
+        assert {event["step"] for event in events if event.get("status") == "changed"} == set(CHANGED)
         return [
             (event["event"], event["step"])
             for event in events

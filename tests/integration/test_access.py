@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from copies import start_copies
+from deployed import CLIENT as PREPARED
+from deployed import SQLITE
 from live import LiveLab
 
 from tests.integration.looks import Fab, changed, counts, snapshot, succeeded
@@ -136,20 +139,14 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def open_site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def open_site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A server without auth, and a laptop that uses it: what is there before anyone thinks of auth."""
-    lab.up(SERVER, CLIENT, STRANGER)
+    start_copies(lab, {SERVER: SQLITE, CLIENT: PREPARED})
+    lab.up(STRANGER)
     site = Site(lab, tmp_path_factory.mktemp("access"))
-    for laptop in (CLIENT, STRANGER):
-        lab.ssh(laptop, f"rm -rf {HOME}/.prefect {HOME}/.local/state/encamp")
-    try:
-        succeeded(site.fab("deploy", "--no-verify"))
-        succeeded(site.fab("-H", CLIENT, "configure-client", "--install"))
-        yield site
-    finally:
-        for laptop in (CLIENT, STRANGER):
-            lab.ssh(laptop, f"rm -rf {HOME}/.prefect {HOME}/.local/state/encamp flow.py")
-        lab.recreate(SERVER)
+    succeeded(site.fab("deploy", "--no-verify"))
+    succeeded(site.fab("-H", CLIENT, "configure-client", "--install"))
+    return site
 
 
 def test_the_default_on_a_private_network_is_open_and_says_so_nowhere_else(open_site: Site) -> None:

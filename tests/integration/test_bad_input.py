@@ -70,11 +70,9 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def fresh(lab: LiveLab) -> Iterator[None]:
-    """A server that nothing was deployed to, before these tests and after them."""
-    lab.recreate(SERVER)
-    yield
-    lab.recreate(SERVER)
+def started(lab: LiveLab) -> None:
+    """A server that nothing was deployed to."""
+    lab.up(SERVER)
 
 
 @pytest.fixture
@@ -148,7 +146,7 @@ def test_a_template_variable_that_nobody_passes(lab: LiveLab, checkout: Path) ->
     template = checkout / "templates" / "prefect_server" / "prefect-server.service.j2"
     good = template.read_text("utf-8")
     template.write_text(f"# one\n# {{{{ nosuch }}}}\n{good}", "utf-8")
-    words = ("templates/prefect_server/prefect-server.service.j2:2", "'nosuch' is undefined", "mend the template")
+    words = ("templates/prefect_server/prefect-server.service.j2:2", "'nosuch' is undefined", "correct the template")
     refused(fab_in(checkout, lab, "-H", SERVER, "deploy"), SETTINGS, *words)
     template.write_text(good, "utf-8")
 
@@ -221,7 +219,7 @@ def fingerprint(line: str) -> str:
 def test_a_host_key_that_nobody_knows(lab: LiveLab, tmp_path: Path) -> None:
     site = lab.site(tmp_path, host_vars={SERVER: {"known_hosts": str(tmp_path / "empty")}})
     done = lab.fab("-H", SERVER, "deploy", inventory=site, env={"HOME": str(tmp_path)})
-    refused(done, UNREACHABLE, f"the host key of [127.0.0.1]:{lab.port(SERVER)} is not known", "SHA256:", "accept-new")
+    refused(done, UNREACHABLE, f"the host key of [127.0.0.1]:{lab.port(SERVER)} is unknown", "SHA256:", "accept-new")
     assert f"ssh -p {lab.port(SERVER)} 127.0.0.1" in done.stdout
 
 
@@ -329,7 +327,7 @@ def test_a_port_that_another_program_has(lab: LiveLab) -> None:
     ("name", "words"),
     [
         ("tiny1", ("not enough free space", "/opt", "600 MiB required", "free ")),
-        ("bare1", ("there is no python3 on the host", "apt-get install python3")),
+        ("bare1", ("python3 is not installed on the host", "apt-get install python3")),
     ],
 )
 def test_a_host_that_lacks_something(lab: LiveLab, name: str, words: tuple[str, ...]) -> None:

@@ -288,8 +288,8 @@ def test_it_must_be_clear_which_server(laptops: LiveLab, tmp_path: Path) -> None
     (two / "hosts.yml").write_text(yaml.safe_dump(hosts), "utf-8")
     before = laptops.ssh_sessions("laptop1")
     for options, reason in (
-        ((), "which server? The site's servers: vm1, vm2"),
-        (("--server", "vm9"), "The site's servers: vm1, vm2; not vm9"),
+        ((), "which server to use is not clear; the site's servers: vm1, vm2"),
+        (("--server", "vm9"), "the site's servers: vm1, vm2; not vm9"),
         (("--server", "vm1", "--api-url", "http://vm1:4200"), "exclude each other"),
         (("--api-url", "http://0.0.0.0:4200"), "one that clients can reach"),
     ):
@@ -354,7 +354,7 @@ def test_this_machine_on_the_site_as_shipped(server: LiveLab, here: Mapping[str,
     succeeded(fab_here(server, own, "--undo", inventory=SHIPPED_SITE))
     assert (home / "mine.toml").read_text("utf-8") == THEIRS
     nothing = fab_here(server, here, inventory=SHIPPED_SITE)
-    assert nothing.returncode == 1 and "which server? The site's servers: none" in nothing.stderr
+    assert nothing.returncode == 1 and "which server to use is not clear; the site's servers: none" in nothing.stderr
 
 
 def test_settings_of_the_group_clients_count_for_this_machine(

@@ -98,8 +98,7 @@ def wait(what: str, holds: Callable[[], bool], seconds: float = 240) -> None:
 @pytest.fixture(scope="module")
 def stack(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     found = Stack(lab, tmp_path_factory.mktemp("compose"))
-    lab.up("laptop1")
-    lab.recreate(HOST)
+    lab.up("laptop1", HOST)
     return found
 
 

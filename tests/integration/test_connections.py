@@ -365,7 +365,7 @@ def test_an_encrypted_key_without_a_terminal(place: Place) -> None:
     hosts = {"vm": place.at(server, key=key)}
     before = server.log
     refused(place.fab(hosts), SETTINGS, f"{key} is encrypted, and there is no terminal", "ENCAMP_SSH_PASSPHRASE")
-    refused(place.fab(hosts, env={"ENCAMP_SSH_PASSPHRASE": "no"}), SETTINGS, f"does not open the private key {key}")
+    refused(place.fab(hosts, env={"ENCAMP_SSH_PASSPHRASE": "no"}), SETTINGS, f"does not decrypt the private key {key}")
     assert server.log == before, "no host was touched"
     text = well(place.fab(hosts, env={"ENCAMP_SSH_PASSPHRASE": PASSWORD}))
     assert PASSWORD not in text
@@ -443,7 +443,7 @@ def test_passwords(place: Place, options: tuple[str, ...], method: str) -> None:
     assert server.log.count(f"Failed {method}") == 1, "a wrong password is offered once"
     refused(place.fab({"vm": given}), SETTINGS, "SOMEWHERE", "hosts.yml")
     done = place.fab({"vm": place.at(server, ansible_password=PASSWORD)})
-    assert PASSWORD not in refused(done, SETTINGS, "ansible_password must not stand in the inventory as plain text")
+    assert PASSWORD not in refused(done, SETTINGS, "ansible_password must not be in the inventory as plain text")
 
 
 # -- Host keys --------------------------------------------------------------------------------------------------------
@@ -482,7 +482,7 @@ def test_known_hosts_as_openssh_writes_it(place: Place) -> None:
     known = place.file("known", "")
     hosts = {"vm": {**place.at(server, key=key), "known_hosts": ""}}
     config = f"HashKnownHosts yes\nUserKnownHostsFile {known}\n"
-    refused(place.fab(hosts, config=config), UNREACHABLE, "is not known", "SHA256:", "accept-new")
+    refused(place.fab(hosts, config=config), UNREACHABLE, "is unknown", "SHA256:", "accept-new")
 
     # Hashed, for a port of its own.
     known.write_text(server.known(), "utf-8")
@@ -530,7 +530,7 @@ def test_host_certificates(place: Place) -> None:
     refused(certified("-n", place.address, "-V", "20200101:20200102"), UNREACHABLE, "is not valid now", "2020-01-0")
     # Of an authority that is not trusted the key inside counts, as in OpenSSH.
     known.write_text(f"@cert-authority [198.18.*]:2314 {public(key)}\n", "utf-8")
-    refused(certified("-n", place.address), UNREACHABLE, "is not known")
+    refused(certified("-n", place.address), UNREACHABLE, "is unknown")
 
 
 # -- Many at once, and links that break -------------------------------------------------------------------------------

@@ -32,8 +32,7 @@ def url(lab: LiveLab) -> str:
 
 
 def test_check_on_a_fresh_host_changes_nothing_and_names_what_it_would_do(lab: LiveLab) -> None:
-    lab.recreate(SERVER)
-    lab.host(SERVER)
+    lab.up(SERVER)
     before = snapshot(lab, SERVER)
     done = lab.fab("-H", SERVER, "deploy", "--check", "--diff")
     succeeded(done)
@@ -46,13 +45,26 @@ def test_check_on_a_fresh_host_changes_nothing_and_names_what_it_would_do(lab: L
 
 
 @pytest.fixture(scope="module")
-def deployed(server: LiveLab) -> LiveLab:
-    return server
+def first(lab: LiveLab) -> str:
+    """What the first deploy printed."""
+    lab.up(SERVER, "laptop1")
+    return succeeded(lab.fab("-H", SERVER, "deploy"))
 
 
-def test_the_first_deploy_ends_with_a_flow_run_read_back(server_output: str) -> None:
-    assert re.search(r"flow run [0-9a-f-]{36}, task run [0-9a-f-]{36}, log line read back", server_output)
-    assert "UI of vm1:" in server_output and "0.0.0.0" not in server_output.partition("recap")[2]
+@pytest.fixture
+def deployed(lab: LiveLab, first: str) -> LiveLab:
+    return lab
+
+
+def test_the_first_deploy_ends_with_a_flow_run_read_back(first: str) -> None:
+    assert re.search(r"flow run [0-9a-f-]{36}, task run [0-9a-f-]{36}, log line read back", first)
+    assert "UI of vm1:" in first and "0.0.0.0" not in first.partition("recap")[2]
+
+
+def test_a_host_without_a_firewall_gets_none(deployed: LiveLab, first: str) -> None:
+    assert "note     no active firewall on this host: nothing opened for 4200/tcp" in first
+    assert deployed.host(SERVER).check_output("nft list ruleset") == ""
+    assert curl(deployed, "laptop1", f"{url(deployed)}/api/health") == "true"
 
 
 def test_the_proof_leaves_nothing_behind(deployed: LiveLab) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +99,10 @@ def runs(lab: LiveLab, instance: str) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def first(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fab]:
+def first(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Fab:
     """What the first deploy of all five did."""
     lab.up(HOST, "laptop1")
-    yield lab.fab("-H", HOST, "deploy", inventory=site_of(lab, tmp_path_factory.mktemp("generations")))
-    lab.recreate(HOST)
+    return lab.fab("-H", HOST, "deploy", inventory=site_of(lab, tmp_path_factory.mktemp("generations")))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,33 +77,17 @@ def seen(lab: LiveLab, instance: str) -> dict[str, set[str]]:
     }
 
 
-def forget(lab: LiveLab) -> None:
-    """Nothing is left of the second environment, whoever made it."""
-    lab.fab("-H", HOST, "undeploy", "--instance", "personal")
-    lab.host(HOST).run("rm -rf /var/lib/prefect/personal /var/lib/prefect/personal-worker /tmp/leave-*")
-    for user in ("prefect-personal-worker", "prefect-personal"):
-        lab.host(HOST).run(f"userdel {user}")
-
-
 @pytest.fixture(scope="module")
 def before(server: LiveLab) -> str:
     """The process of the environment that was there first."""
-    forget(server)
     return pid(server, "default")
 
 
 @pytest.fixture(scope="module")
-def added(server: LiveLab, before: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fab, Path]]:
-    """What adding the second environment did, and its site. Afterwards nothing of it is left."""
+def added(server: LiveLab, before: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fab, Path]:
+    """What adding the second environment did, and its site."""
     site = site_of(server, tmp_path_factory.mktemp("two"), OLD)
-    try:
-        yield server.fab("-H", HOST, "deploy", inventory=site), site
-    finally:
-        forget(server)
-        for path in ("flows", "variables", "work_pools", "block_documents"):
-            for one in ask(server, "default", f"{path}/filter"):
-                name = f"name/{one['name']}" if path == "variables" else one["name" if path == "work_pools" else "id"]
-                curl(server, "laptop1", endpoint(server, "default", f"{path}/{name}"), "-X", "DELETE")
+    return server.fab("-H", HOST, "deploy", inventory=site), site
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from copies import start_copies
+from deployed import CLIENT as PREPARED
 from layout import CHECKOUT
 from live import LiveLab
 
@@ -104,15 +105,13 @@ def _taken(events: Path, host: str, step: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    lab.recreate(*HOSTS, LAPTOP)
+def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    lab.up(*HOSTS)
+    start_copies(lab, {LAPTOP: PREPARED})
     made = Site(lab, tmp_path_factory.mktemp("rotation"))
-    try:
-        succeeded(made.fab("deploy", "--no-verify"))
-        succeeded(made.fab(*CLIENT, "--install"))
-        yield made
-    finally:
-        lab.remove(*HOSTS, LAPTOP)
+    succeeded(made.fab("deploy", "--no-verify"))
+    succeeded(made.fab(*CLIENT, "--install"))
+    return made
 
 
 def test_a_look_changes_nothing(site: Site) -> None:
@@ -146,9 +145,13 @@ def test_the_password_of_a_role_on_another_host(site: Site, host: str, step: str
     new = site.value(ROLE)
     assert new != old and site.login(new) and not site.login(old)
     listed = succeeded(site.fab("secrets"))
-    assert "changes: `fab deploy` or `fab secrets rotate" in listed and new not in listed and old not in listed
+    assert (
+        "rotation in progress: `fab deploy` or `fab secrets rotate" in listed
+        and new not in listed
+        and old not in listed
+    )
     done = site.finish(*words)
-    assert f"{ROLE} is changed on {KEEPER}, {SERVER}; the old value is forgotten" in done.stdout
+    assert f"{ROLE} has been replaced on {KEEPER}, {SERVER}; the old value is deleted" in done.stdout
     assert site.value(ROLE) == new and site.files(ROLE) == [""]
     assert new in site.lab.host(SERVER).file(SERVER_ENV).content_string
     pid = site.lab.host(SERVER).check_output("systemctl show -p MainPID --value prefect-server.service")
@@ -162,11 +165,11 @@ def test_the_auth_string(site: Site) -> None:
     site.killed_at(AUTH, SERVER, "Restart:prefect-server.service")
     new = site.value(AUTH)
     done = site.finish("-H", SERVER, "deploy", "--no-verify")  # which cannot know of the worker
-    assert f"{AUTH} is being changed: {WORKER} may have the old value" in done.stdout
+    assert f"{AUTH} the rotation is not complete: {WORKER} may still have the old value" in done.stdout
     assert site.files(AUTH) == ["", "~old"]
     site.killed_at(AUTH, WORKER, f"File:{WORKER_ENV}")  # and before the worker was restarted
     done = site.finish("secrets", "rotate", AUTH)
-    assert f"{AUTH} is changed on {SERVER}, {WORKER}; the old value is forgotten" in done.stdout
+    assert f"{AUTH} has been replaced on {SERVER}, {WORKER}; the old value is deleted" in done.stdout
     assert f"next: fab -H {LAPTOP} configure-client" in done.stdout and COMPLETED in done.stdout
     assert (site.status(old), site.status(new)) == (401, 200) and site.files(AUTH) == [""]
     env = site.lab.host(WORKER).file(WORKER_ENV).content_string
@@ -189,7 +192,7 @@ def test_the_authority_is_trusted_before_certificates_change(site: Site) -> None
     succeeded(site.fab(*CLIENT))
     site.killed_at(AUTHORITY, SERVER, "File:/etc/caddy/encamp/default.pem")
     done = site.finish("deploy", "--no-verify")
-    assert f"{AUTHORITY} is changed on {SERVER}, {WORKER}" in done.stdout
+    assert f"{AUTHORITY} has been replaced on {SERVER}, {WORKER}" in done.stdout
     assert _issuer(site) != first and _trusted(site) == 2 and site.files(AUTHORITY) == [""]
     assert COMPLETED in succeeded(site.fab("-H", LAPTOP, "verify"))
     done = site.fab("deploy", "--no-verify")

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,9 @@ INFO = ("--set", "server_log_level=INFO")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def fresh(lab: LiveLab) -> Iterator[None]:
-    """A server that nothing was deployed to, before these tests and after them."""
-    lab.recreate(SERVER)
-    yield
-    lab.recreate(SERVER)
+def started(lab: LiveLab) -> None:
+    """A server that nothing was deployed to."""
+    lab.up(SERVER)
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +129,11 @@ def test_other_files_or_options_give_another_plan_and_no_host_hears_of_it(
     sessions, text = lab.ssh_sessions(SERVER), settings.read_text("utf-8")
     try:
         settings.write_text(f"{text}server_environment: {{PREFECT_SERVER_EVENTS_RETENTION_PERIOD: P30D}}\n", "utf-8")
-        refused(apply(lab, site, file), "another plan now", f"{SERVER}: File:{ENV} is to be otherwise")
+        refused(apply(lab, site, file), "have changed since the plan was made", f"{SERVER}: File:{ENV} has changed")
     finally:
         settings.write_text(text, "utf-8")
     file.write_text(file.read_text("utf-8").replace('"set": [', '"set": ["port=4300",'), "utf-8")
-    refused(apply(lab, site, file), "was altered")
+    refused(apply(lab, site, file), "was modified")
     assert lab.ssh_sessions(SERVER) == sessions
 
 

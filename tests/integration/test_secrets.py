@@ -83,18 +83,15 @@ class Watched:
         found = {name: forms(self.kept(file)) for name, file in names.items()}
         pem = self.lab.host(SERVER).file("/etc/caddy/encamp/default.pem").content_string
         key = re.search(r"BEGIN PRIVATE KEY-----\n(.+?)\n-----END", pem, re.DOTALL)
-        assert key, "there is no key"
+        assert key, "no key and no password"
         return {**found, "key": [line.encode() for line in key[1].splitlines()[:2]], "token": forms(TOKEN)}
 
 
 @pytest.fixture(scope="module")
 def watch(lab: LiveLab) -> Iterator[Watch]:
-    lab.recreate(*HOSTS)
-    try:
-        with Watch(lab, HOSTS) as found:
-            yield found
-    finally:
-        lab.remove(*HOSTS)
+    lab.up(*HOSTS)
+    with Watch(lab, HOSTS) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

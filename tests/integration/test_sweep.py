@@ -1,33 +1,24 @@
-"""A real deploy whose agent is killed at each of its steps, or whose disk is full: the next one converges, and nothing
-is forgotten."""
+"""A real deploy whose agent is killed at each of its steps: the next one converges, and nothing is forgotten.
+
+A first deploy, and the change of a setting, on a host each.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 from live import LiveLab
 
-from tests.integration.faults import FAILED, FILE, RESTART, Sweep, Victim
+from tests.integration.faults import CHANGED, FAILED, Sweep, Victim
 from tests.integration.looks import Fab, counts, succeeded
+from tests.spread import Spread
 
-HOST = "vm2"
+BARE, HOST = "vm1", "vm2"
 FRESH = "fresh"
 #: Kinds of step that run a long command: the command, the program to wait for, seconds that it then gets.
 AT_WORK = {
     "Packages:postgres": ("apt-get .*install", "initdb", 0.2),
     "PythonEnv:": ("uv.* pip install", "uv", 1.0),
 }
-
-
-@pytest.fixture(scope="module")
-def victim(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    """A fresh host, and a fresh one again for other tests."""
-    lab.recreate(HOST)
-    made = Victim(lab, HOST, tmp_path_factory.mktemp("sweep"))
-    made.prepare()
-    yield made
-    lab.recreate(HOST)
 
 
 def statuses(victim: Victim) -> dict[str, str]:
@@ -40,34 +31,47 @@ def cut_off(done: Fab) -> None:
     assert done.returncode == FAILED and "the agent was killed" in done.stdout, f"{done.stdout}\n{done.stderr}"
 
 
-@pytest.fixture(scope="module")
-def sweep(victim: Victim) -> Sweep:
-    """The first deploy: killed in the middle of each long command and after each step, begun again where it was."""
+@pytest.mark.sweep
+def test_the_agent_killed_in_a_first_deploy(
+    lab: LiveLab, spread: Spread, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """In the middle of each long command, and after each step that changes something; each run goes on from there."""
+    lab.up(BARE)
+    victim = Victim(lab, BARE, tmp_path_factory.mktemp("sweep"))
+    victim.prepare()
     succeeded(victim.deploy(FRESH, "--check", "--json", str(victim.events_file)))
     foretold = {step for step, status in statuses(victim).items() if status != "ok"}
+    changes = [step for step in statuses(victim) if step in foretold and not step.startswith("Restart:")]
+    long = [step for step in changes if step.startswith(tuple(AT_WORK))]
     really: set[str] = set()
-    for step in [step for step in statuses(victim) if step in foretold and not step.startswith("Restart:")]:
+    for step in spread.over(changes, 6, always=long):
         for child, program, seconds in (work for kind, work in AT_WORK.items() if step.startswith(kind)):
             cut_off(victim.killed(FRESH, child=child, program=program, seconds=seconds))
             really |= {step for step, status in statuses(victim).items() if status == "changed"}
         cut_off(victim.killed(FRESH, event="step", step=step))
         really |= {step for step, status in statuses(victim).items() if status == "changed"}
     assert really <= foretold, "check mode did not foretell all changes"
-    succeeded(victim.lab.fab("-H", HOST, "deploy", *victim.setting(FRESH)))  # the proof included
+    succeeded(victim.lab.fab("-H", BARE, "deploy", *victim.setting(FRESH)))  # the proof included
     done = victim.deploy(FRESH)
-    assert counts(done, HOST)["changed"] == 0, done.stdout
-    return Sweep.of(victim)
+    assert counts(done, BARE)["changed"] == 0, done.stdout
 
 
-def test_the_agent_killed_at_each_step(sweep: Sweep) -> None:
+@pytest.fixture(scope="module")
+def sweep(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    return Sweep.on_a_copy(lab, HOST, tmp_path_factory.mktemp("change"))
+
+
+@pytest.mark.sweep
+def test_the_agent_killed_at_each_step(sweep: Sweep, spread: Spread) -> None:
     """Before each step, and where something has changed also after it; a run begins where the last one was cut."""
-    for event, step in sweep.points():
+    points = sweep.points()
+    for event, step in spread.over(points, 6, always=[(event, step) for event, step in points if step in CHANGED]):
         mark = sweep.next_round()
         done = sweep.victim.killed(mark, event=event, step=step)
         cut_off(done)
         assert event == "start" or f"FAILED  {step}" in done.stdout, done.stdout
         sweep.whole()
-        if step in (FILE, RESTART) and sweep.victim.look().written == mark:
+        if step in CHANGED and sweep.victim.look().written == mark:
             sweep.settled(mark)
     sweep.settled(mark)
 

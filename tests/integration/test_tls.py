@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from copies import start_copies
+from deployed import CLIENT as PREPARED
+from deployed import SQLITE
 from live import LiveLab
 
 from tests.certificates import Issuer
@@ -85,15 +87,14 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    lab.up(SERVER, WORKER, LAPTOP)
-    lab.recreate(SERVER)
+def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    start_copies(lab, {SERVER: SQLITE, LAPTOP: PREPARED})
+    lab.up(WORKER)
     for name in (WORKER, LAPTOP):  # not on the server: its own name leads nowhere there
         lab.host(name).check_output(f"echo {lab.address(SERVER)} {NAME} >> /etc/hosts")
     lab.host(SERVER).check_output("apt-get -q update && apt-get -q install -y --no-install-recommends caddy")
     lab.host(SERVER).check_output("printf %s > /etc/caddy/Caddyfile && systemctl reload caddy", OWNERS)
-    yield Site(lab, tmp_path_factory.mktemp("tls"))
-    lab.recreate(SERVER, WORKER, LAPTOP)
+    return Site(lab, tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from live import LiveLab
 
 import encamp
@@ -63,6 +64,46 @@ def deployed(run: Run, made: Path, lab: LiveLab) -> Path:
     return made
 
 
+ROLE = """
+from __future__ import annotations
+
+from encamp.settings.declare import setting
+from encamp.shared.record import record
+from roles.motto.kinds.motto import Motto
+from roles.role import Role
+
+
+@record
+class Settings:
+    motto: str = setting("be kind", "What the host says at a login.")
+
+
+def resources(host, site):
+    yield Motto("/etc/motd", str(site.templates.render("motto/motto.j2", motto=host.settings(Settings).motto)))
+
+
+ROLE = Role("motto", "talkers", (Settings,), applies_to=lambda host: host.in_group("talkers"), resources=resources)
+"""
+KIND = """
+from __future__ import annotations
+
+from encamp.resources.base import Change, Resource, kind
+
+
+@kind
+class Motto(Resource):
+    path: str
+    text: str
+
+    def check(self, host):
+        found = host.read(self.path)
+        return [] if found == self.text.encode() else [Change("motto", "another", self.text)]
+
+    def apply(self, host, changes):
+        host.write(self.path, self.text.encode())
+"""
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -95,6 +136,31 @@ def test_a_template_of_the_sites_own_is_what_the_host_gets(run: Run, deployed: P
     assert content.startswith("# of this site\n") and "\nPREFECT_HOME=" in content
     shutil.rmtree(deployed / "templates")
     succeeded(run("encamp", "-H", SERVER, "deploy", "--no-verify"))
+
+
+def test_a_role_of_the_sites_own_runs_its_own_kind_on_a_host(run: Run, made: Path, lab: LiveLab) -> None:
+    """The host is in no group of encamp's, and no server is deployed though the site says ``adhoc: true``."""
+    path = made / "inventory" / "hosts.yml"
+    site = yaml.safe_load(path.read_text())
+    known = site["all"]["children"]["servers"]["hosts"].pop(SERVER)
+    site["all"]["children"]["talkers"] = {"hosts": {"talker": {**known, "motto": "hello"}}}
+    site["all"]["vars"]["adhoc"] = True
+    inventory = made.parent / "talkers.yml"
+    inventory.write_text(yaml.safe_dump(site))
+    for name, content in {
+        "roles/motto/role.py": ROLE,
+        "roles/motto/kinds/__init__.py": "",
+        "roles/motto/kinds/motto.py": KIND,
+        "templates/motto/motto.j2": "{{ motto }}, world\n",
+    }.items():
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).write_text(content)
+    lab.up(SERVER)
+    first = run("encamp", "-H", "talker", "deploy", "--inventory", str(inventory))
+    succeeded(first)
+    assert changed(first) == {"Motto:/etc/motd"}
+    assert lab.host(SERVER).file("/etc/motd").content_string == "hello, world\n"
+    assert changed(run("encamp", "-H", "talker", "deploy", "--inventory", str(inventory))) == set()
 
 
 def test_an_upgrade_keeps_a_site_and_the_way_back_is_refused(tmp_path: Path, wheel: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ UNIT = "prefect-worker-default.service"
 USER = "prefect-worker"
 HOME = "/var/lib/prefect/default-worker"
 CHECKS = ("-H", f"{SERVER},{OTHER}")
-
-#: Makes a server with a worker a plain server again.
-UNDO = f"""
-systemctl disable -q --now {UNIT}
-rm -rf /etc/systemd/system/{UNIT} /etc/prefect/default/worker.env {HOME}
-systemctl daemon-reload
-userdel {USER}
-curl -sS -X DELETE http://127.0.0.1:4200/api/work_pools/default
-"""
 
 
 def pool(lab: LiveLab, path: str = "", body: object = None) -> object:
@@ -45,15 +35,11 @@ def site(server: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(server: LiveLab, site: Path) -> Iterator[tuple[Fab, Path]]:
-    """What ``fab deploy`` of servers and workers did, and its events. Afterwards vm1 is a plain server again."""
+def first(server: LiveLab, site: Path) -> tuple[Fab, Path]:
+    """What ``fab deploy`` of servers and workers did, and its events."""
     server.up(OTHER)
     events = site / "events.jsonl"
-    try:
-        yield server.fab("deploy", "--json", str(events), inventory=site), events
-    finally:
-        server.host(SERVER).run(UNDO)
-        server.recreate(OTHER)
+    return server.fab("deploy", "--json", str(events), inventory=site), events
 
 
 @pytest.fixture

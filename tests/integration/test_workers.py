@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,7 @@ def show(lab: LiveLab, unit: str, *names: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def site(server: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(server: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The site, before its workers are deployed."""
     server.up(WORKER)
     made = Site(server, tmp_path_factory.mktemp("workers"))
@@ -148,8 +148,7 @@ def site(server: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         input=CODE.encode(),
         check=True,
     )
-    yield made
-    server.recreate(WORKER)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -321,17 +320,14 @@ def test_agents_of_prefect_2_complete_a_flow_run(lab: LiveLab, tmp_path: Path) -
     hosts["all"]["children"]["servers"]["hosts"] = {AGENT: hosts["all"]["children"]["spare"]["hosts"].pop(AGENT)}
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts), "utf-8")
     lab.up(AGENT)
-    try:
-        done = lab.fab("deploy", inventory=folder)
-        succeeded(done)
-        assert re.search(r"flow run \S+, task run \S+, log line read back in .*\(agent default first\)", done.stdout)
-        units = [f"prefect-agent-first-{number}.service" for number in (1, 2)]
-        for unit in units:
-            assert lab.host(AGENT).service(unit).is_running and lab.host(AGENT).service(unit).is_enabled
-        queues = api(lab, AGENT, "http://127.0.0.1:4200/api/work_queues/filter", {})
-        assert {queue["name"] for queue in queues} >= {"first", "second"}
-        again = lab.fab("deploy", inventory=folder)
-        succeeded(again)
-        assert counts(again, AGENT)["changed"] == 0
-    finally:
-        lab.recreate(AGENT)
+    done = lab.fab("deploy", inventory=folder)
+    succeeded(done)
+    assert re.search(r"flow run \S+, task run \S+, log line read back in .*\(agent default first\)", done.stdout)
+    units = [f"prefect-agent-first-{number}.service" for number in (1, 2)]
+    for unit in units:
+        assert lab.host(AGENT).service(unit).is_running and lab.host(AGENT).service(unit).is_enabled
+    queues = api(lab, AGENT, "http://127.0.0.1:4200/api/work_queues/filter", {})
+    assert {queue["name"] for queue in queues} >= {"first", "second"}
+    again = lab.fab("deploy", inventory=folder)
+    succeeded(again)
+    assert counts(again, AGENT)["changed"] == 0

@@ -23,12 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from debian_images import base_image, image_exists
-from layout import CHECKOUT, DOCKER_SH
+from layout import CHECKOUT, DOCKER_SH, STATE
 from preparing import ca_bundle_source
 from shell import LabError, retry, run, say
 
 RECIPE = Path(__file__).resolve().parent / "containers"
-STATE = CHECKOUT / ".lab"
 UV = CHECKOUT / ".venv" / "bin" / "uv"
 LOCK = max((CHECKOUT / "roles" / "locks").glob("prefect-3.*.txt"))
 

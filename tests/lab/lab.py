@@ -6,7 +6,7 @@
     lab.py reboot HOST...     reboot hosts and wait until they are back
     lab.py status             what runs, where, and how it is
     lab.py ssh HOST [CMD...]  log in, or run a command
-    lab.py down [--all]       remove the hosts; with --all their download caches and what tests left behind, too
+    lab.py down [--all]       remove the hosts; with --all their caches, images and what tests left, too
 
 Only the standard library is used, so this runs in a bare checkout with Python 3.10 or later. What is missing of Docker
 is installed and started by docker.sh. Keys, host keys and settings of the lab go to .lab/ in the checkout.
@@ -23,8 +23,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
+from deployed import remove_images
 from layout import HOSTS, Lab
 from preparing import prepare
 from shell import LabError, retry, run, say, write
@@ -33,9 +35,12 @@ BOOT_SECONDS = 240
 REBOOT_SECONDS = 300
 
 
-def up(lab: Lab, names: Sequence[str]) -> None:
-    """Start hosts, wait until they have booted, and write how to reach them."""
-    prepare(lab, names)
+def up(lab: Lab, names: Sequence[str], copies: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Start hosts, wait until they have booted, and write how to reach them.
+
+    ``copies``: the images that some start from in place of their own.
+    """
+    prepare(lab, names, copies)
     _compose_up(lab, names)
     _wait_for_all(lab, names)
     write_known_hosts(lab)
@@ -49,8 +54,10 @@ def recreate(lab: Lab, names: Sequence[str]) -> None:
 
 
 def remove(lab: Lab, names: Sequence[str]) -> None:
-    """Remove hosts; ``up`` makes fresh ones."""
-    run([*lab.compose, "rm", "--stop", "--force", *names], env=_environment())
+    """Remove hosts as they run, without a shutdown; ``up`` makes fresh ones."""
+    containers = [lab.container(name) for name in names if container_state(lab, name) != "absent"]
+    if containers:
+        run(["docker", "rm", "--force", "--volumes", *containers])  # volumes without a name; the caches have one
 
 
 def reboot(lab: Lab, names: Sequence[str]) -> None:
@@ -71,9 +78,10 @@ def down(lab: Lab, *, volumes: bool = False) -> None:
 
 
 def down_all(lab: Lab) -> None:
-    """Remove this lab and those of test runs, download caches included."""
+    """Remove this lab and those of test runs, download caches and images of deployed hosts included."""
     for env_file in sorted(lab.state.glob("**/compose.env")):
         down(Lab.from_state(env_file.parent), volumes=True)
+    remove_images()
 
 
 def status(lab: Lab) -> list[str]:

@@ -11,6 +11,7 @@ from shell import run
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
+STATE = CHECKOUT / ".lab"
 DOCKER_SH = HERE / "docker.sh"
 NASTY_PASSWORD = (HERE / "images/files/nasty/password").read_text("utf-8").strip()  # of deploy on nasty1
 

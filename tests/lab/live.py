@@ -49,22 +49,21 @@ def free_slot() -> Iterator[Lab]:
 
 
 class LiveLab:
-    """The hosts of one test run. A host starts when it is first asked for, and not before.
-
-    ``told`` keeps what the first deploy of a host printed, until the host is replaced by a fresh one.
-    """
+    """The hosts of one test run. A host starts when it is first asked for, and not before."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab
-        self.told: dict[str, str] = {}
         self.inventory = self.site(folder / "site")
         self._started: set[str] = set()
 
-    def up(self, *names: str) -> None:
-        """Start hosts that have not been started; several at once are faster than one by one."""
+    def up(self, *names: str, copies: Mapping[str, str] | None = None) -> None:
+        """Start hosts that have not been started; several at once are faster than one by one.
+
+        ``copies``: the images that some start from in place of their own; see copies.py.
+        """
         missing = [name for name in names if name not in self._started]
         if missing:
-            machinery.up(self.lab, missing)
+            machinery.up(self.lab, missing, copies or {})
             self._started.update(missing)
 
     def host(self, name: str, user: str = "root") -> testinfra.host.Host:
@@ -74,15 +73,15 @@ class LiveLab:
 
     def recreate(self, *names: str) -> None:
         """Replace hosts by fresh ones: nothing is installed, the host keys are new."""
-        for name in names:
-            self.told.pop(name, None)
         machinery.recreate(self.lab, names)
         self._started.update(names)
 
+    def clear(self) -> None:
+        """Remove all hosts: the next test that asks for one has a fresh one."""
+        self.remove(*self._started)
+
     def remove(self, *names: str) -> None:
         """Let the next test that asks for one of these hosts have a fresh one."""
-        for name in names:
-            self.told.pop(name, None)
         machinery.remove(self.lab, names)
         self._started.difference_update(names)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from debian_images import ensure_images, recipe_tag
 from layout import DOCKER_SH, HOSTS, Lab
 from shell import LabError, run, write
 
 
-def prepare(lab: Lab, names: Iterable[str]) -> None:
-    """All a host needs before it can start: Docker, images, key, certificates, name servers, settings."""
+def prepare(lab: Lab, names: Iterable[str], copies: Mapping[str, str] = MappingProxyType({})) -> None:
+    """All a host needs before it can start: Docker, images, key, certificates, name servers, settings.
+
+    ``copies``: the images that some hosts start from in place of their own.
+    """
     lab.state.mkdir(parents=True, exist_ok=True)
     _ = lab.compose
     tag = recipe_tag()
@@ -22,7 +26,8 @@ def prepare(lab: Lab, names: Iterable[str]) -> None:
     write(lab.ca_bundle, ca_bundle_source().read_text("utf-8"))
     write(lab.resolv_conf, "".join(f"nameserver {server}\n" for server in _name_servers()))
     write(lab.ssh_config, _ssh_config(lab))
-    write(lab.env_file, _compose_variables(lab, tag))
+    images = {host.name: f"{host.image.name}:{tag}" for host in HOSTS.values()}
+    write(lab.env_file, _compose_variables(lab, {**images, **copies}))
 
 
 def ensure_key(lab: Lab) -> None:
@@ -71,15 +76,15 @@ def _is_usable_name_server(server: str) -> bool:
     return address.version == 4 and not address.is_loopback
 
 
-def _compose_variables(lab: Lab, tag: str) -> str:
-    """The text of compose.env."""
+def _compose_variables(lab: Lab, images: Mapping[str, str]) -> str:
+    """The text of compose.env. ``images``: what each host starts from."""
     variables = {
         "ENCAMP_LAB_PROJECT": lab.project,
         "ENCAMP_LAB_NET": lab.net,
         "ENCAMP_LAB_PORTS": lab.ports,
         "ENCAMP_LAB_STATE": str(lab.state),
-        "ENCAMP_LAB_TAG": tag,
         "ENCAMP_LAB_PUBLIC_KEY": lab.public_key,
+        **{f"ENCAMP_LAB_IMAGE_{name.upper()}": image for name, image in images.items()},
     }
     return "".join(f"{name}={value}\n" for name, value in variables.items())
 

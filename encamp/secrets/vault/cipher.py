@@ -43,7 +43,7 @@ def decrypt(text: str, identities: Sequence[Identity]) -> str:
             try:
                 return plain.decode("utf-8")
             except UnicodeDecodeError:
-                raise VaultError("holds bytes that are not UTF-8 text", AGAIN) from None
+                raise VaultError("contains bytes that are not UTF-8 text", AGAIN) from None
     raise VaultError("is encrypted with another vault password" + (f" (vault id {name})" if name else ""))
 
 
@@ -62,13 +62,15 @@ def encrypt(plain: str, identity: Identity) -> str:
 
 
 def _parsed(text: str) -> tuple[str, bytes]:
-    """Vault id and body. Raises VaultError for what is no vault of a known format."""
+    """Vault id and body. Raises VaultError for an unknown format."""
     header, *lines = text.strip().splitlines() or [""]
     fields = [field.strip() for field in header.split(";")]
     if len(fields) < 3 or fields[0] + ";" != MARK:
-        raise VaultError("is no Ansible Vault text", AGAIN)
+        raise VaultError("is not an Ansible Vault text", AGAIN)
     if fields[1] not in ("1.1", "1.2") or fields[2] != "AES256":
-        raise VaultError(f"is of vault format {fields[1]} {fields[2]}, and only AES256 of 1.1 and 1.2 is known", AGAIN)
+        raise VaultError(
+            f"has the vault format {fields[1]} {fields[2]}; only AES256 of 1.1 and 1.2 is supported", AGAIN
+        )
     try:
         body = binascii.unhexlify("".join(line.strip() for line in lines))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where vault passwords come from, as Ansible has it: files, programs, client programs that are told an id, prompts."""
+"""Where vault passwords come from, as in Ansible: files, programs, client programs that take an id, prompts."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def to_encrypt_with(name: str, known: Sequence[Identity]) -> Identity:
     """The password for new values: of the vault id ``name``, else of the one that the environment names for this, else
     the only one. Raises VaultError."""
     wanted = name or os.environ.get(ENCRYPT, "")
-    fitting = [one for one in known if not wanted or one.name == _tidy(wanted)]
+    fitting = [one for one in known if not wanted or one.name == _normalized(wanted)]
     if len(fitting) == 1:
         return fitting[0]
     if not known:
         raise VaultError("cannot be encrypted: no vault password is known")
     ids = ", ".join(one.name or DEFAULT for one in known)
-    wrong = f"there is no password of the vault id {wanted}" if wanted else "it is not clear which password to use"
-    raise VaultError(f"cannot be encrypted: {wrong} (known: {ids}); say --vault-id ID")
+    wrong = f"there is no password for the vault id {wanted}" if wanted else "it is not clear which password to use"
+    raise VaultError(f"cannot be encrypted: {wrong} (known: {ids}); choose one with --vault-id ID")
 
 
 def _sources(environment: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -61,10 +61,10 @@ def _sources(environment: Mapping[str, str]) -> list[tuple[str, str]]:
     listed = [part.strip() for part in environment.get(IDENTITIES, "").split(",") if part.strip()]
     pairs = [part.partition("@") if "@" in part else ("", "@", part) for part in listed]
     files = [environment[name] for name in PASSWORD_FILE if environment.get(name)]
-    return [(_tidy(name), source) for name, _, source in pairs] + [("", source) for source in files]
+    return [(_normalized(name), source) for name, _, source in pairs] + [("", source) for source in files]
 
 
-def _tidy(name: str) -> str:
+def _normalized(name: str) -> str:
     return "" if name == DEFAULT else name
 
 
@@ -77,7 +77,7 @@ def _password(name: str, source: str) -> Secret:
         password = _read(found, name).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:
         reason = error.strerror if isinstance(error, OSError) else _reason(error)
-        raise VaultError(f"needs the vault password file {found}, which gives none: {reason}") from None
+        raise VaultError(f"needs the vault password file {found}, which cannot be used: {reason}") from None
     if not password:
         raise VaultError(f"needs the vault password file {found}, which is empty")
     return Secret(password)
@@ -86,7 +86,7 @@ def _password(name: str, source: str) -> Secret:
 def _read(path: str, name: str) -> bytes:
     """A file; or what a program prints, which keeps the terminal, so that it may ask.
 
-    A program called ``...-client`` (with any extension) is told which vault id is wanted.
+    A program called ``...-client`` (with any extension) gets the vault id as an argument.
     """
     if not (os.access(path, os.X_OK) and os.path.isfile(path)):
         with open(path, "rb") as stream:
@@ -105,7 +105,7 @@ def _reason(error: Exception) -> str:
 
 def _asked(name: str) -> Secret:
     if not _has_terminal():
-        raise VaultError("needs a vault password that is to be asked for, and there is no terminal")
+        raise VaultError("needs a vault password from a prompt, and there is no terminal")
     return Secret(getpass.getpass(f"Vault password{f' ({name})' if name else ''}: "))
 
 

@@ -10,7 +10,7 @@ HOW = f"name the password's file in {PASSWORD_FILE[0]} (or {PASSWORD_FILE[1]})"
 
 
 #: What to do about a text that no password opens.
-AGAIN = "put back what `ansible-vault` or `fab secrets encrypt` wrote, or encrypt the value anew"
+AGAIN = "restore what `ansible-vault` or `fab secrets encrypt` wrote, or encrypt the value again"
 
 
 class Decrypted(str):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from roles.doctor.kinds.api_target import LISTENED_ON, OWN, TIMEOUT, ApiTarget, clock_ahead, json_of
 from roles.doctor.kinds.findings import Check, Finding, fail, failed, ok, warn
 from roles.doctor.kinds.late_runs import causes
+from roles.doctor.kinds.paused_deployments import paused_note
 from roles.doctor.kinds.route import check_name, check_path, check_port
 from roles.doctor.kinds.tls import check_tls
 from roles.doctor.kinds.websocket import check_events_in, check_events_out
@@ -143,12 +144,13 @@ def check_schedules(target: ApiTarget) -> Optional[Finding]:
             "run `prefect server services start`, or restart the server",
         )
     late = _count(target, "Late", 0)
-    if late:
-        found = causes(target)
-        return warn(
-            f"{late} flow runs are late", "; ".join(why for why, _ in found), "; ".join(fix for _, fix in found)
-        )
-    return ok("no late runs") if late is not None else None
+    if late is None:
+        return None
+    text = "; ".join(filter(None, (f"{late} flow runs are late" if late else "nothing is late", paused_note(target))))
+    if not late:
+        return ok(text)
+    found = causes(target)
+    return warn(text, "; ".join(why for why, _ in found), "; ".join(fix for _, fix in found))
 
 
 def _count(target: ApiTarget, state: str, age: int) -> Optional[int]:
@@ -159,9 +161,8 @@ def _count(target: ApiTarget, state: str, age: int) -> Optional[int]:
     chosen: dict[str, Any] = {"state": {"name": {"any_": [state]}}}
     if age:
         chosen["next_scheduled_start_time"] = {"before_": before.isoformat()}
-    answer = target.api.call(target.host, "POST", "flow_runs/count", {"flow_runs": chosen}, timeout=TIMEOUT)
-    found = json_of(answer)
-    return found if answer.status == 200 and isinstance(found, int) else None
+    found = target.ask("POST", "flow_runs/count", {"flow_runs": chosen})
+    return found if isinstance(found, int) else None
 
 
 def check_clock(target: ApiTarget) -> Optional[Finding]:

@@ -26,7 +26,7 @@ class ApiTarget:
     ``where`` says what set ``url``, ``version`` is the client's release. ``auth`` and ``key`` are its own auth string
     and Cloud key (``key_where``: what set it). ``ca_file`` is the file its HTTP client trusts; ``insecure``: it checks
     no certificates. ``csrf_off``: it was told not to send CSRF tokens. ``near``: it is on the server's own machine.
-    ``work`` is what it is there for, by the names in ``version_key``. ``server_version`` is found out on the way.
+    ``work`` is what it is there for, by the names in ``releases``. ``server_version`` is found out on the way.
     """
 
     host: Reader
@@ -79,6 +79,11 @@ class ApiTarget:
         """One request to the API with the client's credentials, or (``bare``) without any. Never raises."""
         headers = {} if bare else self.headers()
         return self.host.http(method, f"{self.url.rstrip('/')}/{path}", body, headers, TIMEOUT, self.ca_file)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON that the API answers; None where it refuses, or does not know what was asked."""
+        answer = self.api.call(self.host, method, path, body, timeout=TIMEOUT)
+        return json_of(answer) if answer.status in (200, 201) else None
 
 
 def clock_ahead(target: ApiTarget) -> float:

@@ -14,22 +14,18 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import CHECKOUT
+from tests.unit import warm_fab
 
 FAB = Path(sys.executable).with_name("fab")
 TASKS = ("deploy", "configure-client", "verify", "lock")
+#: Tasks that only make sense behind ``secrets``.
+GROUPED = ("encrypt", "rotate", "secrets-list", "list")
 
 
-def fab(*arguments: str, site: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run fab in the checkout, as an operator would; ``env`` is added to the environment."""
-    return subprocess.run(
-        [str(FAB), *arguments],
-        cwd=CHECKOUT,
-        env={**os.environ, "ENCAMP_INVENTORY": str(site or CHECKOUT / "inventory" / "lab"), "COLUMNS": "80", **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def fab(*arguments: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run fab in the checkout, as an operator would."""
+    inventory = str(site or CHECKOUT / "inventory" / "lab")
+    return warm_fab.fab(*arguments, env={**os.environ, "ENCAMP_INVENTORY": inventory, "COLUMNS": "80"})
 
 
 @pytest.fixture
@@ -81,7 +77,9 @@ def test_list_names_every_task_with_what_it_does() -> None:
     assert done.returncode == 0 and done.stderr == ""
     for task in TASKS:
         assert f"  {task}  " in done.stdout
-    assert "Make the hosts (-H, or all servers and workers)" in done.stdout
+    assert "Bring hosts (-H, or all servers and workers) to the state" in done.stdout
+    assert not any(line.split()[0] in GROUPED for line in done.stdout.splitlines() if line.startswith("  "))
+    assert "`secrets rotate NAME`, `secrets encrypt`" in done.stdout
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -115,7 +113,9 @@ def test_help_of_deploy_says_what_each_option_is_for() -> None:
         pytest.param("-H laptop deploy", 1, ("laptop", "configure-client"), id="a-client"),
         pytest.param("-H web1 deploy --set prefect_version=3", 4, ("three numbers", "3.9.1"), id="version"),
         pytest.param("-H web1 deploy --set prefect_version=3.0.999", 4, ("fab lock --prefect 3.0.999",), id="no-lock"),
-        pytest.param("-H laptop configure-client", 1, ("which server?", "web1, web2"), id="which-server"),
+        pytest.param(
+            "-H laptop configure-client", 1, ("which server to use is not clear", "web1, web2"), id="which-server"
+        ),
         pytest.param("lock", 1, ("prefect",), id="lock-of-what"),
         pytest.param("lock --prefect 3.9.1 --exclude-newer soon", 1, ("2026-10-30",), id="no-date"),
     ],
@@ -217,11 +217,11 @@ def test_a_task_of_the_users_own_has_fabrics_view_of_openssh(tmp_path: Path, con
     ("arguments", "code", "words"),
     [
         (("--plan", "a", "--apply", "b"), 1, "--plan and --apply exclude each other"),
-        (("--apply", "b", "--set", "port=1"), 1, "--set was decided with it"),
-        (("--apply", "b", "--limit", "web1"), 1, "--limit was decided with it"),
-        (("--apply", "b", "--no-verify"), 1, "--no-verify was decided with it"),
+        (("--apply", "b", "--set", "port=1"), 1, "--set cannot change that"),
+        (("--apply", "b", "--limit", "web1"), 1, "--limit cannot change that"),
+        (("--apply", "b", "--no-verify"), 1, "--no-verify cannot change that"),
         (("--apply", "b"), 6, "the key of this site's plans is not on this machine"),
-        (("--plan", "/nosuch/plan.json"), 6, "no plan can be written to /nosuch/plan.json"),
+        (("--plan", "/nosuch/plan.json"), 6, "cannot write a plan to /nosuch/plan.json"),
         (("--plan", "plan.json", "--set", "prot=1"), 4, "there is no setting prot"),
     ],
 )
@@ -238,7 +238,8 @@ def test_mistakes_with_saved_plans(
 @pytest.mark.parametrize(("forbidden", "kept"), [("", True), ("1", False)])
 def test_a_run_keeps_its_bytecode_for_the_next(tmp_path: Path, forbidden: str, kept: bool) -> None:
     """Fabric forbids Python to; compiling encamp would be a third of each run. The user's own word counts."""
-    fab("--list", PYTHONPYCACHEPREFIX=str(tmp_path), PYTHONDONTWRITEBYTECODE=forbidden)
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": forbidden}
+    subprocess.run([FAB, "--list"], cwd=CHECKOUT, env=environment, capture_output=True, check=True)
     assert any(tmp_path.rglob("encamp/cli/options.*.pyc")) is kept
 
 

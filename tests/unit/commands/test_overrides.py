@@ -47,10 +47,10 @@ def hosts(place: Path, *pairs: str) -> list[SiteHost]:
         ("allowed_sources=10.0.0.0/8", "--set allowed_sources: allowed_sources must be a list"),
         ("port: 1", "expected key=value"),
         ("=1", "expected key=value"),
-        ("a b=1", "--set a b: 'a b' is no name of a setting"),
+        ("a b=1", "--set a b: 'a b' is not a valid name of a setting"),
         ("port={", "--set port:1: "),
-        ("all=\udcff", "--set all: bytes that are no text in this locale"),
-        ("ansible_password=x", "--set ansible_password: ansible_password must not stand on the command line"),
+        ("all=\udcff", "--set all: bytes that are not text in this locale"),
+        ("ansible_password=x", "--set ansible_password: ansible_password must not be on the command line"),
         ("ansible_ssh_args=x", "--set ansible_ssh_args: ansible_ssh_args is not supported"),
     ],
 )

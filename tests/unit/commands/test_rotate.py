@@ -56,7 +56,7 @@ class Deploys:
             site = self.site()
             for name in (AUTH, AUTHORITY):
                 site.generated(name)
-            finish_rotation.conclude(site, set(options.hosts.split(",")), True, options.rotating)
+            finish_rotation.finish_rotations(site, set(options.hosts.split(",")), True, options.rotating)
         if number == self.cut:
             raise Cut
         return self.code

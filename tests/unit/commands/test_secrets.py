@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import CHECKOUT
+from tests.unit import warm_fab
 
-FAB, ANSIBLE, VAULT = (Path(sys.executable).with_name(name) for name in ("fab", "ansible", "ansible-vault"))
+ANSIBLE, VAULT = (Path(sys.executable).with_name(name) for name in ("ansible", "ansible-vault"))
 VALUE = "geheim:'\"%{}$x\\ wörd"
 HOSTS = """
 all:
@@ -44,15 +44,7 @@ def site(tmp_path: Path) -> Path:
 
 def fab(site: Path, *words: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if "VAULT" not in name}
-    return subprocess.run(
-        [str(FAB), *words],
-        cwd=CHECKOUT,
-        env={**kept, "ENCAMP_INVENTORY": str(site), "COLUMNS": "200", **environment},
-        input=text,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    return warm_fab.fab(*words, env={**kept, "ENCAMP_INVENTORY": str(site), "COLUMNS": "200", **environment}, text=text)
 
 
 def rows(output: str) -> dict[str, list[str]]:
@@ -97,7 +89,7 @@ def test_the_list_names_sources_and_users_and_no_value(site: Path) -> None:
     assert found["database_url"] == [f"environment variable SITE_DATABASE_URL, {site}/hosts.yml:12", "present", "vm2"]
     assert found["auth"] == [f"file own-auth, {site}/hosts.yml:13", "present", "vm2"]
     assert found["workers[0].environment.TOKEN"][1] == "absent"
-    assert found["gone+default+api-auth"][2] == "by no host of this site"
+    assert found["gone+default+api-auth"][2] == "not used"
     for value in ("hunter2", "hidden", VALUE, "geheim"):
         assert value not in words
 
@@ -107,15 +99,15 @@ def test_each_may_be_tried(site: Path) -> None:
     assert done.returncode == 4
     found = rows(done.stdout)
     assert found["auth"][1] == "present" and "geheim" not in done.stdout
-    assert found["database_url"][1].startswith("cannot be had: it comes from the environment variable")
+    assert found["database_url"][1].startswith("cannot be fetched: it comes from the environment variable")
     assert found["workers[0].environment.TOKEN"][1] == (
-        "cannot be had: it comes from the command no-such-program: No such file or directory"
+        "cannot be fetched: it comes from the command no-such-program: No such file or directory"
     )
 
 
 def test_a_file_that_others_can_read_is_named(site: Path) -> None:
     (site / "own-auth").chmod(0o644)
-    assert "others may read the file" in rows(fab(site, "secrets").stdout)["auth"][1]
+    assert "readable by others" in rows(fab(site, "secrets").stdout)["auth"][1]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +116,7 @@ def test_a_file_that_others_can_read_is_named(site: Path) -> None:
         ("database_url", "from environment variable SITE_DATABASE_URL", "change it in Postgres; then set the variable"),
         ("auth", "it comes from file own-auth", "then `fab deploy`, then `fab configure-client` for every client"),
         ("workers[0].environment.TOKEN", "from command no-such-program", "change it where no-such-program reads it"),
-        ("vm1/default/api-auth", "is not on this machine", "`fab deploy` generates it"),
+        ("vm1/default/api-auth", "is not on this machine", "run `fab deploy` to generate it"),
         ("vm1/default/api-aut", "no secret vm1/default/api-aut", "did you mean vm1/default/api-auth?"),
     ],
 )
@@ -136,7 +128,7 @@ def test_what_cannot_be_rotated_is_refused_with_what_to_do(site: Path, name: str
 
 def test_a_task_of_the_group_needs_the_group(site: Path) -> None:
     done = fab(site, "rotate", "x")
-    assert done.returncode == 1 and "say `fab secrets rotate`" in done.stderr + done.stdout
+    assert done.returncode == 1 and "run `fab secrets rotate`" in done.stderr + done.stdout
 
 
 # -- values for a vault ------------------------------------------------------------------------------------------------
@@ -178,7 +170,7 @@ def test_one_of_several_passwords(site: Path) -> None:
     client.chmod(0o700)
     listed = {"ANSIBLE_VAULT_IDENTITY_LIST": f"dev@{site}/password, prod@{client}"}
     unclear = fab(site, "secrets", "encrypt", text="x", **listed)
-    assert unclear.returncode == 1 and "(known: dev, prod); say --vault-id ID" in unclear.stderr
+    assert unclear.returncode == 1 and "(known: dev, prod); choose one with --vault-id ID" in unclear.stderr
     done = fab(site, "secrets", "encrypt", "--vault-id", "prod", text=VALUE, **listed)
     assert "$ANSIBLE_VAULT;1.2;AES256;prod\n" in done.stdout, done.stderr
     sealed = site / "sealed"
@@ -195,7 +187,7 @@ def test_a_password_that_cannot_be_had_costs_its_values_alone(site: Path) -> Non
     done = fab(site, "secrets", "encrypt", text="x", **listed)
     assert done.returncode == 0 and f"warning: a vault needs the vault password file {site}/none" in done.stderr
     asked = fab(site, "secrets", "encrypt", text="x", ANSIBLE_VAULT_IDENTITY_LIST="dev@prompt")
-    assert asked.returncode == 1 and "to be asked for, and there is no terminal" in asked.stderr
+    assert asked.returncode == 1 and "from a prompt, and there is no terminal" in asked.stderr
 
 
 @pytest.mark.parametrize(("text", "reason"), [("", "there is no value"), ("\n", "there is no value"), ("a\0b", "NUL")])

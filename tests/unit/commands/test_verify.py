@@ -46,5 +46,5 @@ def test_a_server_is_proved_where_its_prefect_is(tmp_path: Path) -> None:
 
 def test_a_host_without_prefect_proves_nothing(tmp_path: Path) -> None:
     assert list(as_root(tmp_path, "all")) == ["vm1", "vm2"]
-    with pytest.raises(UsageError, match="db1: neither server nor worker nor client"):
+    with pytest.raises(UsageError, match="db1: no server, worker or client among them"):
         as_root(tmp_path, "db1")

@@ -67,10 +67,10 @@ def test_the_command_line_counts_more_than_an_instance(tmp_path: Path) -> None:
     [
         ("instances: [personal]", "must be a mapping"),
         ("instances: {}", "must be a mapping"),
-        ("instances: {Personal: {}}", "'Personal' is no name"),
-        ("instances: {a--b: {}}", "is no name"),
-        ("instances: {abcdefghijklmnopq: {}}", "is no name"),
-        ("instances: {my-worker: {port: 1}}", "encamp uses that name"),
+        ("instances: {Personal: {}}", "'Personal' is not a valid name"),
+        ("instances: {a--b: {}}", "is not a valid name"),
+        ("instances: {abcdefghijklmnopq: {}}", "is not a valid name"),
+        ("instances: {my-worker: {port: 1}}", "encamp uses it itself"),
         ("instances: {default: 4202}", "instead of settings"),
         ("instances: {default: {}, personal: {}}", "have the same port: 4200"),
         ("instances: {default: {prot: 4202}}", "did you mean port?"),
@@ -170,8 +170,8 @@ def test_a_plan_holds_each_instance_and_what_they_share_once(tmp_path: Path) -> 
     first_change = both.labels.index("User:prefect")
     assert both.labels.index("FreePort:4202") < first_change, "what is expected of any instance comes before changes"
     steps = {step.resource.id: step for step in both.steps}
-    assert steps["User:prefect-personal"].part == "personal"
-    assert steps["Directory:/etc/prefect"].part == ""
+    assert steps["User:prefect-personal"].instance == "personal"
+    assert steps["Directory:/etc/prefect"].instance == ""
 
 
 def test_one_instance_can_be_deployed_alone(tmp_path: Path) -> None:

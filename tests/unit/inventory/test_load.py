@@ -281,12 +281,12 @@ def test_a_template_inside_a_list_is_pointed_at_itself(tmp_path: Path) -> None:
         ("all:\n  hosts: [a, b]\n", 2, "not a list"),
         ("- a\n- b\n", 1, "must be a mapping, not a list"),
         ("adhoc: true\n", 1, "not a mapping"),
-        ("all:\n  host:\n    a:\n", 2, "host is no part of a group"),
+        ("all:\n  host:\n    a:\n", 2, "host is not part of a group"),
         ("all:\n  hosts:\n    a: text\n", 3, "must be a mapping"),
         ("---\n# nothing yet\n", 1, "empty"),
         ("all:\n  hosts:\n    web[3:1]:\n", 3, "runs backwards"),
-        ("all:\n  hosts:\n    web[1-3]:\n", 3, "web[1-3] is no host name and no range"),
-        ("all:\n  hosts:\n    '[::1]':\n", 3, "[::1] is no host name and no range"),
+        ("all:\n  hosts:\n    web[1-3]:\n", 3, "web[1-3] is neither a host name nor a range"),
+        ("all:\n  hosts:\n    '[::1]':\n", 3, "[::1] is neither a host name nor a range"),
         ("all:\n  hosts:\n    web[01:100]:\n", 3, "as many digits"),
         ("all:\n  vars:\n    ansible_ssh_common_args: -J x\n", 3, "ansible_ssh_common_args is not supported"),
         ("all:\n  vars:\n    ansible_usr: x\n", 3, "ansible_usr is not supported"),
@@ -339,7 +339,7 @@ def test_deep_nesting_is_no_traceback(tmp_path: Path) -> None:
 def test_a_site_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match="there is no inventory"):
         load_inventory(tmp_path / "nowhere")
-    with pytest.raises(InventoryError, match=r"holds no hosts\.yml"):
+    with pytest.raises(InventoryError, match=r"contains no hosts\.yml"):
         load_inventory(tmp_path)
     (tmp_path / "hosts").write_text("[web]\nvm1\n")
     with pytest.raises(InventoryError, match="INI"):

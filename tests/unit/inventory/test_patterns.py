@@ -92,10 +92,10 @@ def test_colons_that_part_nothing(pattern: str, terms: list[str]) -> None:
         ("cache*", r"no host or group cache\*"),
         ("~cache", "no host or group ~cache"),
         ("web[3]", "past the end: web has 3 hosts"),
-        ("~web[", "no regular expression"),
+        ("~web[", "not a valid regular expression"),
         ("", "empty"),
         (",", "empty"),
-        ("web1,!", "'!' names no host"),
+        ("web1,!", "'!' matches no host"),
     ],
 )
 def test_what_names_nothing_is_refused(pattern: str, message: str) -> None:

@@ -49,7 +49,7 @@ def test_one_with_later_dependencies_is_refused_with_its_last_words(index: Local
 
 
 def test_a_python_that_does_not_suit_the_release_is_told(index: LocalIndex, tmp_path: Path) -> None:
-    assert "not tried" in try_lock(made(index, tmp_path / "locks"), ">=3.99", "prefect", IndexConfig(index.url))
+    assert "not tested" in try_lock(made(index, tmp_path / "locks"), ">=3.99", "prefect", IndexConfig(index.url))
 
 
 def test_build_tools_are_locked_named_and_found_again(index: LocalIndex, tmp_path: Path) -> None:

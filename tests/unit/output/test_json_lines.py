@@ -141,7 +141,7 @@ def test_a_dash_gives_standard_output_to_programs_alone(tmp_path: Path) -> None:
         import os
         from encamp.output.outcome import Outcome
         from encamp.output.plain import PlainLines
-        from encamp.output.terminal import tell
+        from encamp.output.terminal import report
         from encamp.output.broadcast import ReportBroadcaster, json_report
         import sys
         for append in (False, True):
@@ -154,7 +154,7 @@ def test_a_dash_gives_standard_output_to_programs_alone(tmp_path: Path) -> None:
                 print("for people")
                 os.system("echo of a child")
                 told.end()
-        tell("after all")
+        report("after all")
     """)
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert [strict(line.encode())["event"] for line in done.stdout.splitlines()] == ["run", "note", "recap"] * 2

@@ -121,7 +121,7 @@ def test_a_killed_run_does_not_show_the_file_of_an_earlier_one(tmp_path: Path) -
     """)
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert ET.parse(path).getroot().get("errors") == "1" and "has not ended" in path.read_text()
+    assert ET.parse(path).getroot().get("errors") == "1" and "is not finished" in path.read_text()
 
 
 def test_a_path_that_cannot_be_written_is_a_mistake_of_the_command_line(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_disk_that_fills_up_keeps_what_was_there_whole(tmp_path: Path) -> None
     """)
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "File too large" in done.stderr
-    assert "has not ended" in path.read_text() and os.listdir(tmp_path) == ["junit.xml"]
+    assert "is not finished" in path.read_text() and os.listdir(tmp_path) == ["junit.xml"]
 
 
 @given(st.text(st.characters()))
@@ -156,7 +156,7 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
     """As root, --junit /dev/null would leave the machine without that device."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(UsageError, match="not a file"):
+    with pytest.raises(UsageError, match="not a regular file"):
         JUnit(str(pipe))
     assert pipe.is_fifo()
 

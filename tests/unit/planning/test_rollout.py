@@ -138,4 +138,4 @@ def test_a_record_that_no_run_wrote_is_left_out(folder: Path, text: str) -> None
 def test_a_record_that_cannot_be_made_is_told_and_no_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder.write_text("a file where the folder is to be")
     record(folder, "deploy", {"a": "ok"})
-    assert "will not know of this run" in capsys.readouterr().err
+    assert "this run is not recorded" in capsys.readouterr().err

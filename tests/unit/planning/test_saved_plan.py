@@ -48,14 +48,14 @@ def test_a_plan_is_believed_by_whoever_has_the_key() -> None:
     "changed", [{"options": {"hosts": "all"}}, {"hosts": []}, {"expires": "2999-01-01T00:00:00+00:00"}, {"more": 1}]
 )
 def test_a_plan_that_was_altered_is_refused(changed: Mapping[str, Any]) -> None:
-    assert "altered after it was made" in message(text(**changed))
+    assert "modified after it was made" in message(text(**changed))
 
 
 def test_other_keys_formats_and_files_are_told_apart() -> None:
-    assert "key of another site or another machine" in message(text(), OTHER)
-    assert "of format 2" in message(text(format=2))
+    assert "key of another site or machine" in message(text(), OTHER)
+    assert "has format 2" in message(text(format=2))
     assert "not JSON" in message("all:\n  hosts:\n")
-    assert "does not say that it is one" in message('{"format": 1}')
+    assert "is not marked as one" in message('{"format": 1}')
     assert "not JSON" in message("[" * 100_000)
 
 
@@ -78,7 +78,7 @@ def test_a_plan_is_its_owners_alone_and_written_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["no/such/folder/plan.json", ".", "pipe"])
 def test_a_place_that_takes_no_plan_is_refused_before_hosts_are_asked(tmp_path: Path, file: str) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SavedPlanError, match="no plan can be written"):
+    with pytest.raises(SavedPlanError, match="cannot write a plan"):
         saved_plan.check_place(str(tmp_path / file))
 
 
@@ -104,15 +104,15 @@ def test_differences_name_host_and_step() -> None:
 
     a, b = File("/a"), File("/b")
     assert compare([a, b], [a, b]) == []
-    assert compare([a], [File("/a", "x")]) == ["h: File:/a is to be otherwise"]
+    assert compare([a], [File("/a", "x")]) == ["h: File:/a has changed"]
     assert compare([a], [a, b]) == ["h: File:/b is new"]
     assert compare([a, b], [a]) == ["h: File:/b is gone"]
-    assert compare([a, b], [b, a]) == ["h: steps come in another order"]
+    assert compare([a, b], [b, a]) == ["h: the order of steps has changed"]
     assert compare([a], [Step(a, (Restart("x.service"),))])[-1] == "h: Restart:x.service is new"
-    assert saved_plan_steps.differences([job(a)], [job(a), job(a, host="i")]) == ["i: server is only in it now"]
-    assert saved_plan_steps.differences([job(a), job(a, host="i")], [job(a)]) == ["i: server is not in it now"]
+    assert saved_plan_steps.differences([job(a)], [job(a), job(a, host="i")]) == ["i: server is new now"]
+    assert saved_plan_steps.differences([job(a), job(a, host="i")], [job(a)]) == ["i: server is missing now"]
     assert saved_plan_steps.differences([job(a), job(a, host="i")], [job(a, host="i"), job(a)]) == [
-        "hosts would be worked on in another order"
+        "the order of hosts has changed"
     ]
 
 

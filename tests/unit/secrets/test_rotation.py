@@ -46,7 +46,7 @@ def change(path: Path) -> None:
     rotation = Rotation(path)
     rotation.prepare()
     rotation.switch()
-    rotation.settle(SecretStore(path.parent, "refuse").get(NAME))
+    rotation.confirm(SecretStore(path.parent, "refuse").get(NAME))
 
 
 def _killed_at(path: str, call: int) -> None:
@@ -78,8 +78,8 @@ def test_a_rotation_keeps_both_values_until_the_new_one_holds(store: SecretStore
     assert rotation.state() == "prepared" and values(store.folder) == (old, (new,)) and new != old
     rotation.switch()
     assert rotation.state() == "switched" and values(store.folder) == (new, (old,))
-    assert not rotation.settle(old), "a run that began before the switch says nothing of the new value"
-    assert rotation.settle(new) and values(store.folder) == (new, ()) and not changing(store.folder)
+    assert not rotation.confirm(old), "a run that began before the switch says nothing of the new value"
+    assert rotation.confirm(new) and values(store.folder) == (new, ()) and not changing(store.folder)
     assert path.stat().st_mode & 0o777 == 0o600
     assert sorted(os.listdir(store.folder)) == [".gitignore", path.name]
 

@@ -143,7 +143,7 @@ def test_another_users_file_is_refused(folder: Path) -> None:
 def test_a_folder_that_others_may_write_to_is_refused(folder: Path, mode: int) -> None:
     folder.mkdir()
     folder.chmod(mode)
-    with pytest.raises(SettingsError, match="others than you may write"):
+    with pytest.raises(SettingsError, match="writable by others"):
         SecretStore(folder, "make").get(NAME)
     assert list(folder.iterdir()) == []
 
@@ -164,7 +164,7 @@ def test_a_folder_without_the_right_to_write_is_told() -> None:
         "except SettingsError as error: print(error, '|', error.fix)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "Permission denied, so a generated secret cannot be kept | let /etc/secrets be" in done.stdout
+    assert "Permission denied; a generated secret cannot be stored | make /etc/secrets a folder" in done.stdout
 
 
 @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))

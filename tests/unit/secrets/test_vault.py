@@ -160,7 +160,7 @@ def test_a_template_in_an_encrypted_file_that_fails_is_not_repeated(
 
 
 def test_plain_text_is_still_no_secret(tmp_path: Path) -> None:
-    with pytest.raises(EncampError, match="token must not stand in the inventory as plain text"):
+    with pytest.raises(EncampError, match="token must not be in the inventory as plain text"):
         HostSettings(site(tmp_path, "all: {hosts: {h: {token: hunter2}}}\n").hosts["h"]).read(Wanted)
 
 
@@ -170,8 +170,8 @@ def test_plain_text_is_still_no_secret(tmp_path: Path) -> None:
         ("port: !vault |\n{sealed}", "port must be"),
         ("token: !vault |\n          $ANSIBLE_VAULT;1.1;AES256\n          zz\n", "token is a damaged vault text"),
         ("token: !vault |\n          $ANSIBLE_VAULT;1.1;AES256\n          3061\n", "token is a damaged vault text"),
-        ("token: !vault |\n          $ANSIBLE_VAULT;1.0;AES\n          3061\n", "token is of vault format 1.0"),
-        ("token: !vault hello", "token is no Ansible Vault text"),
+        ("token: !vault |\n          $ANSIBLE_VAULT;1.0;AES\n          3061\n", "token has the vault format 1.0"),
+        ("token: !vault hello", "token is not an Ansible Vault text"),
     ],
 )
 def test_what_cannot_be_used_names_the_line_and_not_the_value(
@@ -183,7 +183,7 @@ def test_what_cannot_be_used_names_the_line_and_not_the_value(
         HostSettings(site(tmp_path, text).hosts["h"]).read(Wanted)
     assert wanted in str(caught.value) and "hosts.yml:4" in str(caught.value)
     assert "hunter2" not in f"{caught.value} {caught.value.fix}"
-    assert "port" in wanted or "encrypt the value anew" in caught.value.fix
+    assert "port" in wanted or "encrypt the value again" in caught.value.fix
 
 
 @pytest.mark.parametrize("password", [None, "another", "", "missing"])

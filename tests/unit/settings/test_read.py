@@ -148,7 +148,7 @@ def test_defaults_are_used_where_the_inventory_is_silent(tmp_path: Path) -> None
         ("pools:\n  - name: a\n    limit: -1", 6, "pools[0].limit is -1, but must be 0 or more", ""),
         ("pools:\n  - limit: 1", 5, "pools[0] needs name", "Name of the pool."),
         ('port: "{{ nowhere }}"', 4, "port: the template uses nowhere, which is not set", "default"),
-        ("password: hunter2", 4, "password must not stand in the inventory as plain text", "{env: NAME}"),
+        ("password: hunter2", 4, "password must not be in the inventory as plain text", "{env: NAME}"),
         ("password: {vault: x}", 4, "password has a source of unknown kind 'vault'", "{env: NAME}"),
         ("password: {env: A, file: b}", 4, "password must say where the secret comes from", "{env: NAME}"),
         ("password: {command: op read x}", 4, "password has a command that is not a list", "{command: [program"),

@@ -63,7 +63,7 @@ def test_a_route_is_what_openssh_says(tmp_path: Path) -> None:
 
 
 def test_a_jump_host_that_jumps_through_itself_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InventoryError, match="circle"):
+    with pytest.raises(InventoryError, match="loop"):
         ssh_config.route("a", None, None, write(tmp_path / "config", "Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n"))
 
 

@@ -23,9 +23,9 @@ REFUSED = {
     "a\x1bb": "a control character",
     "a\x7fb": "a control character",
     "a\x0bb": "a control character",
-    "a\uffffb": "no character",
-    "a\ufdd0b": "no character",
-    "a\U0010fffeb": "no character",
+    "a\uffffb": "not a character",
+    "a\ufdd0b": "not a character",
+    "a\U0010fffeb": "not a character",
 }
 
 

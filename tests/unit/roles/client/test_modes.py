@@ -187,7 +187,7 @@ def test_networks_of_clients_are_let_in_to_a_managed_database(tmp_path: Path) ->
     ("wish", "reason"),
     [
         (ClientOptions(mode="cloud"), "one of hosted, database, local"),
-        (ClientOptions(undo=True, mode="local"), "--undo goes with no other option"),
+        (ClientOptions(undo=True, mode="local"), "--undo cannot be combined"),
         (ClientOptions(server="a", api_url="http://b"), "exclude each other"),
         (ClientOptions(mode="local", api_url="http://b"), "uses no server"),
         (ClientOptions(profile="../x"), "--profile '../x': must be at most 64 letters"),

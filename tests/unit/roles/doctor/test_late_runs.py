@@ -97,3 +97,36 @@ def test_nothing_is_said_of_why_where_the_server_does_not_say(
     monkeypatch.setattr(Answers, "told", {"Late": 1, "Scheduled": 0})
     found = check_schedules(target)
     assert found and (found.status, found.cause) == ("warn", "")
+
+
+def deployment(name: str, active: bool) -> dict[str, Any]:
+    """A paused deployment with two schedules, of which the last is active or not."""
+    return {"name": name, "paused": True, "schedules": [{"active": False}, {"active": active}]}
+
+
+@pytest.mark.parametrize(
+    ("paused", "note"),
+    [
+        ([deployment("a", True)], "; paused deployments with active schedules, which make no flow runs: 1 (a)"),
+        ([deployment(name, True) for name in "abcd"], ": 4 (a, b, c, ...)"),
+        ([deployment("a", False), deployment("b", True)], ": 1 (b)"),
+        ([deployment("a", False), {"name": "b", "paused": True, "schedules": []}], "nothing is late"),
+        ([], "nothing is late"),
+        (None, "nothing is late"),
+    ],
+)
+def test_paused_deployments_with_active_schedules_are_a_note(
+    target: ApiTarget, monkeypatch: pytest.MonkeyPatch, paused: Any, note: str
+) -> None:
+    monkeypatch.setattr(Answers, "told", {"Late": 0, "Scheduled": 0, "deployments/filter": paused})
+    found = check_schedules(target)
+    assert found and found.status == "ok"
+    assert found.text.startswith("nothing is late") and found.text.endswith(note)
+
+
+def test_late_runs_and_paused_deployments_are_both_named(target: ApiTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"Late": 2, "Scheduled": 0, "deployments/filter": [deployment("a", True)]}
+    monkeypatch.setattr(Answers, "told", told)
+    found = check_schedules(target)
+    assert found and found.status == "warn"
+    assert found.text.startswith("2 flow runs are late; paused deployments") and "(a)" in found.text

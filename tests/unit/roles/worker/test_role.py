@@ -125,7 +125,7 @@ def test_variables_of_one_worker_stay_out_of_its_unit(tmp_path: Path, monkeypatc
         ("workers: [{pool: etl}], work_pool: etl", "both set", ""),
         ("workers: [{pool: k, type: kubernetes}]", r"packages: \[prefect-kubernetes\]", ""),
         ("workers: [{packages: ['s3fs==1']}]", "no lock for Prefect 3.9.1 with s3fs==1", "--with 's3fs==1'"),
-        ("workers: [{packages: ['-r x']}]", "no package of an index", ""),
+        ("workers: [{packages: ['-r x']}]", "not a package of an index", ""),
         ("workers: [{environment: {PREFECT_API_URL: x}}]", "set by encamp itself", ""),
         ("workers: [{memory_max: lots}]", "must be a number of bytes", ""),
         ("concurrency_limits: {db: -1}", "db must be 0 or more", "example"),
