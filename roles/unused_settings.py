@@ -1,4 +1,4 @@
-"""Settings that an inventory gives and that nothing reads: told before a deploy, or somebody would rely on them."""
+"""Settings in an inventory that have no effect: warned about before a deploy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from roles.worker import units as worker_units
 class Rule:
     """``keys`` of settings, and why they have no effect on an instance (empty: they have one).
 
-    ``server``: they are read for a server; what another host has by its group is nobody's mistake.
+    ``server``: they are read for a server; what another host inherits from its group is not a mistake.
     """
 
     keys: tuple[str, ...]

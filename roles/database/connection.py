@@ -1,4 +1,4 @@
-"""How an instance reaches its database: URL, TLS and pool, as Prefect and its driver are told of them."""
+"""How an instance reaches its database: URL, TLS and pool, as Prefect and its driver get them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MANAGED = (
 
 
 def server_settings(host: SiteHost, site: Site) -> Mapping[str, str | Secret]:
-    """What Prefect is told of its database, by the keys of ``versions.NAMES``. Raises SettingsError."""
+    """Prefect's database settings, by the keys of ``versions.NAMES``. Raises SettingsError."""
     settings, values = host.settings(Settings), {"database_url": url(host, site)}
     if kind(host) == "sqlite":
         return values

@@ -87,5 +87,5 @@ def address(host: SiteHost) -> str:
 
 
 def usable_connections(host: SiteHost) -> int:
-    """Connections that Postgres on this host has for clients, as far as the inventory tells."""
+    """Connections that Postgres on this host has for clients, according to the inventory."""
     return max(host.settings(Settings).postgres_max_connections or MAX_CONNECTIONS, RESERVED + 1) - RESERVED

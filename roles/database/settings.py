@@ -167,10 +167,10 @@ def _check_together(host: SiteHost, settings: Settings) -> None:
 
 
 def _alike(host: SiteHost, key: str) -> bool:
-    """Whether ``key`` is set where ``database`` is: an instance's own ``sqlite`` wins over its host's Postgres."""
+    """Whether ``key`` is set where ``database`` is: an instance's own ``sqlite`` overrides its host's Postgres."""
     return (key in host.own) == ("database" in host.own)
 
 
 def has_postgres(host: SiteHost) -> bool:
-    """Whether the instance runs as a stack with a Postgres of its own, which nobody else uses."""
+    """Whether the instance runs as a stack with its own Postgres, which only it uses."""
     return runtime.is_chosen(host) and kind(host) == "socket"

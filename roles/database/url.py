@@ -62,7 +62,7 @@ class Connection:
 
     @property
     def cluster(self) -> str:
-        """Which Postgres it is, as far as a URL can tell: equal texts are one."""
+        """Identifies a Postgres by its URL: equal texts mean the same one."""
         return f"{self.host.lower()}:{self.port}" if self.host else repr(sorted(self.parameters))
 
     def url(self) -> str | Secret:

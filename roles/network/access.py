@@ -127,9 +127,9 @@ def auth_problem(text: str) -> str | None:
 
 
 def server_settings(host: SiteHost, site: Site) -> Mapping[str, str | Secret]:
-    """What the server is told of access, by the keys of ``versions.NAMES``.
+    """The server's settings of access, by the keys of ``versions.NAMES``.
 
-    Raises SettingsError for a setting that its release does not know: it would be ignored without a word.
+    Raises SettingsError for a setting that its release does not know: it would be silently ignored.
     """
     settings, secret = host.settings(Settings), auth(host, site)
     chosen: dict[str, tuple[str, str]] = {
@@ -147,14 +147,14 @@ def server_settings(host: SiteHost, site: Site) -> Mapping[str, str | Secret]:
 
 
 def client_settings(server: SiteHost, site: Site) -> Mapping[str, str | Secret]:
-    """What workers and clients of ``server`` are told of access, by the keys of ``versions.NAMES``."""
+    """The settings of access for workers and clients of ``server``, by the keys of ``versions.NAMES``."""
     secret, csrf = auth(server, site), server.settings(Settings).csrf
     values: dict[str, str | Secret] = {"client_csrf": "true"} if csrf else {}
     return values if secret is None else {**values, "client_auth": secret}
 
 
 def foreign_settings(client: SiteHost) -> Mapping[str, str | Secret]:
-    """What a client is told of an API that is none of this site's: the auth string in its own settings, if any."""
+    """The settings for an API outside this site: the auth string in its own settings, if any."""
     given = _given(client)
     return {} if given is None else {"client_auth": given}
 
@@ -185,7 +185,7 @@ def _check_client(host: SiteHost, server: SiteHost, site: Site) -> None:
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
-    """What must hold before anything is changed: who is locked out is told, and nothing is opened to the world."""
+    """What must hold before any change: locked-out clients are reported, and nothing is exposed to the internet."""
     secret, layout, settings = auth(host, site), Layout(host.instance), host.settings(Settings)
     name = versions.setting("server_auth", _release(host))
     if name:
@@ -208,9 +208,9 @@ def _known(name: str, server: SiteHost, site: Site) -> tuple[Secret, ...]:
 
 
 def _exposure(host: SiteHost) -> Exposure:
-    """The look at the host's own addresses. Raises SettingsError where the inventory tells already that it is public.
+    """The check of the host's own addresses. Raises SettingsError where the inventory already shows a public one.
 
-    The address that we log in to tells nothing of a server which listens on one address only.
+    The SSH address says nothing about a server that listens on one address only.
     """
     where, sources = host.settings(address.Settings), firewall.limit(host)
     bind, port = address.outside(host)

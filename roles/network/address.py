@@ -97,7 +97,7 @@ def base_path(host: SiteHost) -> str:
 
 
 def bind(host: SiteHost) -> str:
-    """The address that the server itself listens on: behind a proxy of ours loopback, so that nobody goes around it.
+    """The address that the server itself listens on: loopback behind encamp's proxy, so that clients cannot bypass it.
 
     Raises SettingsError where the inventory wants it to be reached both ways.
     """
@@ -125,7 +125,7 @@ def outside(host: SiteHost) -> tuple[str, int]:
 
 
 def needs_privilege(host: SiteHost) -> bool:
-    """Whether only root may listen on the server's port, unless it is let."""
+    """Whether the server's port is privileged: listening on it takes root or a capability."""
     return host.settings(Settings).port < PRIVILEGED
 
 
@@ -142,7 +142,7 @@ def local(host: SiteHost) -> Endpoint:
 
 
 def server_settings(host: SiteHost) -> Mapping[str, str]:
-    """What Prefect is told of its address, by the keys of ``versions.NAMES``. A base path takes three that agree."""
+    """Prefect's address settings, by the keys of ``versions.NAMES``. A base path needs three that agree."""
     values = {"api_host": bind(host), "api_port": str(host.settings(Settings).port), "ui_api_url": api_url(host)}
     base_ = base_path(host)
     return {**values, "ui_serve_base": base_, "api_base_path": f"{base_}/api"} if base_ else values

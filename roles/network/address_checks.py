@@ -16,7 +16,7 @@ def check_public_url(value: Any) -> str | None:
         return None
     try:
         parts = urlsplit(str(value))
-    except ValueError as error:  # a bracket that is never closed, or what is in it is no address
+    except ValueError as error:  # a bracket that is never closed, or its content is not an address
         return str(error)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "must be an address such as http://prefect.example.com:4200"

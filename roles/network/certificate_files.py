@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from encamp.shared.secret import Secret
 
-#: A certificate that ends sooner would be of no use by the time that somebody notices.
+#: A certificate that expires sooner is refused: it would expire before anyone notices.
 LEAST = datetime.timedelta(days=1)
 
 

@@ -1,4 +1,4 @@
-"""One Caddy for all instances of a host that are served by https: expectations, certificates, sites, and the proof."""
+"""One Caddy for all instances of a host that are served by https: expectations, certificates, sites, and a probe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from roles.prefect.files import read_text
 from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.release import prefect_version
 
-#: Seconds until the public address must answer. An ACME server looks at this host before it signs.
+#: Seconds until the public address must respond. An ACME server connects to this host before it signs.
 PATIENCE, ACME_PATIENCE = 30, 120
 WARN_DAYS = 21
 LOOPBACK = ("127.0.0.0/8", "::1")
@@ -65,7 +65,7 @@ def _refuse_server_ports(host: SiteHost, found: Iterable[VirtualHost]) -> None:
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """Caddy from the distribution, certificates, sites; then the proof that Prefect answers at the public address.
+    """Caddy from the distribution, certificates, sites; then the probe that Prefect responds at the public address.
 
     Where ``tls: off`` is written down, what earlier deploys left is taken away.
     """
@@ -110,9 +110,9 @@ def _site_text(virtual_host: VirtualHost, site: Site) -> str | Secret:
 
 
 def _part(view: SiteHost, alone: bool) -> dict[str, Any]:
-    """One instance below an address. Where several share it, the firewall cannot tell their clients apart.
+    """One instance below an address. Where several share it, the firewall cannot distinguish their clients.
 
-    As with a firewall, the host itself is let in always: its workers, and the probe of a deploy.
+    As with a firewall, the host itself always has access: its workers, and the probe of a deploy.
     """
     below, sources = address.base_path(view), view.settings(firewall.Settings).allowed_sources
     known = dict.fromkeys((tls.name_of(view), view.inventory.address))
@@ -134,7 +134,7 @@ def _options(host: SiteHost, site: Site, found: Iterable[VirtualHost]) -> str | 
 
 
 def _certificate(virtual_host: VirtualHost, site: Site, reload: Reload) -> Iterator[Item]:
-    """The certificate's file, with its key; for ACME the root that proves the ACME server, where one is named."""
+    """The certificate's file, with its key; for ACME the root that verifies the ACME server, where one is named."""
     if virtual_host.mode == "acme":
         root = trust.acme_root(virtual_host.views[0])
         if root:

@@ -84,7 +84,7 @@ class VirtualHost:
 
     @property
     def root(self) -> str:
-        """The file with the root that proves an ACME server of one's own."""
+        """The file with the root that verifies the operator's own ACME server."""
         return f"{caddy.OWN}/{self.label}-root.pem"
 
     @property

@@ -70,7 +70,7 @@ def total(found: Sequence[Demand]) -> int:
 
 
 def check(host: SiteHost, site: Site) -> None:
-    """Raises SettingsError where files alone tell that the instance's Postgres cannot have all those connections."""
+    """Raises SettingsError where the inventory shows that the instance's Postgres has too few connections."""
     if database.kind(host) not in ("socket", "network"):
         return
     db_host, found = database_connection.database_host_of(host, site), demands(host, site)
@@ -130,7 +130,7 @@ def _cluster(host: SiteHost, site: Site) -> str:
 
 
 def _cluster_or_none(host: SiteHost, site: Site) -> str | None:
-    """As ``_cluster``; None for SQLite, and where a peer's settings cannot be read: its own deploy tells that."""
+    """As ``_cluster``; None for SQLite, and where a peer's settings cannot be read: its own deploy reports that."""
     try:
         return None if database.kind(host) == "sqlite" else _cluster(host, site)
     except SettingsError:

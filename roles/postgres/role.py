@@ -46,7 +46,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 
 
 def expectation(host: SiteHost, site: Site) -> PostgresExpectation:
-    """What a Postgres that is there already must be: the port that clients are told, and enough connections."""
+    """What an existing Postgres must have: the declared port, and enough connections."""
     settings = host.settings(database_host.Settings)
     more = () if database_host.is_declared(host) else (host,)  # a server that is in no group
     found = [view for view in connection_budget.servers(site, *more) if _database_host(view, site) == host.name]
@@ -123,7 +123,7 @@ def _database_host(view: SiteHost, site: Site) -> str:
         managed = database.kind(view) in ("socket", "network") and not database.has_postgres(view)
         return database_connection.database_host_of(view, site).name if managed else ""
     except SettingsError:
-        return ""  # its own deploy tells
+        return ""  # its own deploy reports it
 
 
 def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:

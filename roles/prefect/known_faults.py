@@ -139,7 +139,7 @@ def refuse(host: SiteHost, facts: Iterable[str]) -> None:
 
 
 def warnings(host: SiteHost, facts: Iterable[str]) -> list[str]:
-    """What to tell of the release before a deploy."""
+    """Warnings about the release before a deploy."""
     return [f"{fault.text(_version(host))} [{fault.name}]" for fault in _open(host, facts) if not fault.refuse]
 
 

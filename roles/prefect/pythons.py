@@ -37,7 +37,7 @@ def check_series(name: str, release: str, python: str, requires: str, where: Ori
 
 
 def suffix(python: str) -> str:
-    """What tells the environment of a release on a Python that was asked for from that on another: ``-py3.11``."""
+    """The part of an environment's name for a chosen Python: ``-py3.11``."""
     if is_series(python):
         return f"-py{python}"
     return "-" + re.sub(r"[^A-Za-z0-9.]+", "_", python).strip("_") if python else ""

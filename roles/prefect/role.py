@@ -80,7 +80,7 @@ def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resour
 
 
 def ca_file(settings: Settings, root: bool = True) -> str:
-    """The file that proves servers to programs on the host; empty: the system's trust store, which root adds to."""
+    """The file that verifies servers for programs on the host; empty: the system's trust store, which root adds to."""
     return bundle_path("site", root) if settings.ca_bundle and not root else ""
 
 

@@ -94,7 +94,7 @@ def _refuse_what_no_container_has(host: SiteHost, site: Site) -> None:
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """Docker, images, volumes, settings, the unit that owns the stack; then the proof that it is healthy."""
+    """Docker, images, volumes, settings, the unit that owns the stack; then its health check."""
     layout = Layout(host.instance)
     stack, restart = Stack(layout), StackRestart(layout.server_unit)
     yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))

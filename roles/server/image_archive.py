@@ -13,7 +13,7 @@ from encamp.shared.record import record
 from encamp.shared.wire import PART_SIZE, Blob, LargeFile
 from encamp.support import cache
 
-#: Files in an archive that tell what it holds: Docker's own, and those of the OCI layout that newer ones write, too.
+#: Files in an archive that list its content: Docker's own, and those of the OCI layout that newer ones write, too.
 MANIFEST = "manifest.json"
 INDEX = "index.json"
 

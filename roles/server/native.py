@@ -42,7 +42,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """User, environment, settings, unit, service; then the proof that it is healthy."""
+    """User, environment, settings, unit, service; then its health check."""
     layout = Layout(host.instance)
     restart = Restart(layout.server_unit)
     yield from prefect.account(layout, layout.user, layout.home, "Prefect server")

@@ -17,7 +17,7 @@ from roles.prefect.release import Settings as PrefectSettings
 from roles.worker.kinds.service import WorkerRestart
 from roles.worker.settings import DEFAULT_POOL, LABEL, PROCESS, Agent, Settings, Worker
 
-#: Our start of Prefect's command, which lets flow runs end when the unit is stopped.
+#: Our start of Prefect's command, which lets flow runs finish when the unit is stopped.
 DRAINING = "/opt/prefect/draining.py"
 
 

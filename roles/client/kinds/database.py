@@ -21,13 +21,13 @@ TIMEOUT = 8
 
 @kind
 class ClientDatabase(Resource):
-    """A Postgres that this machine reaches, that lets it in, where it may write, and which has room for it.
+    """A Postgres that this machine reaches, that accepts its login, where it may write, and which has free connections.
 
     Asked with the driver of this user's own Prefect, before the profile is replaced. ``dsn`` is the connection URL for
     the driver alone; ``host``, ``port``, ``user``, ``database`` are in it. ``tls`` is off, prefer, require or verify,
     with ``ca_file`` and ``check_hostname``. ``managed``: a server keeps the tables, so they must be there already.
     ``clients`` is how many clients the site has, ``connections`` what the temporary API of one flow may hold.
-    ``way_in`` says who can let this machine in. ``brings``: encamp installs Prefect for this user before this step.
+    ``way_in`` says how to give this machine access. ``brings``: encamp installs Prefect for this user before this step.
     """
 
     changes_host: ClassVar[bool] = False
@@ -72,7 +72,7 @@ class ClientDatabase(Resource):
         return f"{self.host}:{self.port}"
 
     def _asked(self, host: Reader, python: str) -> Any:
-        """What Postgres tells of itself. Raises Failure for whatever would stop a flow."""
+        """Postgres's answers about itself. Raises Failure for whatever would stop a flow."""
         from roles.database.kinds.script import SCRIPT
 
         result = host.query([python, "-I", "-c", SCRIPT], self._order(host), timeout=5 * TIMEOUT)
@@ -92,7 +92,7 @@ class ClientDatabase(Resource):
         return report.facts
 
     def _for_a_client(self, fault: Fault, report: Report) -> Fault:
-        """The same with what helps a laptop: who may log in is told to the database, not to this machine."""
+        """The same with a fix for laptops: access is granted at the database, not on this machine."""
         seen = re.search(r'for host "([^"]+)"', report.text)
         if not seen or not self.way_in:
             return fault
@@ -107,7 +107,7 @@ class ClientDatabase(Resource):
             )
 
     def _tell(self, host: Reader, facts: Any) -> None:
-        """What belongs to this mode, said each time: nobody reads it in a manual."""
+        """Notes on this mode, given each time: few users read them in a manual."""
         free = facts["max"] - facts["reserved"]
         tables = (
             "the server manages the tables; clients of another release are refused"

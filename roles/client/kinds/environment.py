@@ -1,4 +1,4 @@
-"""What on a laptop would win over the Prefect profile, or still point elsewhere."""
+"""What on a laptop overrides the Prefect profile, or still points elsewhere."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ TOML_NAMES = {
 
 @kind
 class ClientEnvironment(Resource):
-    """Tells what would win over the Prefect profile: variables, .env and prefect.toml, Cloud keys. Changes nothing.
+    """Reports what overrides the Prefect profile: variables, .env and prefect.toml, Cloud keys. Changes nothing.
 
     ``mode`` is what the client is to use: hosted, database or local. ``api_url`` is what the profile says: a variable
-    with the same value does no harm and is not told. ``profile`` is the profile encamp writes. ``auth_before_key``: the
+    with the same value is harmless and not reported. ``profile`` is the profile encamp writes. ``auth_before_key``: the
     server asks for user and password, and a client before that release sends a Cloud key of the environment in their
     place, which is refused. ``projects`` are directories to look into besides the home and the one that encamp was
     started in (on this machine). ``path`` is the profiles file, where it is not Prefect's default.

@@ -18,7 +18,7 @@ TIMEOUT = 5.0
 
 @kind
 class ClientPrefect(Resource):
-    """Tells which Prefect this user has and whether it fits the server; refuses where none can work. Changes nothing.
+    """Reports which Prefect this user has and whether it fits the server; refuses where none does. Changes nothing.
 
     ``server_version`` is the server's release; where it is empty, ``api_url`` is asked (with ``auth``, ``ca_file``).
     ``auth_since`` is the first release whose client can send user and password, ``csrf_since`` the first that sends

@@ -24,7 +24,7 @@ class Names:
     also: Mapping[str, Sequence[str]] = factory(dict)
 
     def name(self, key: str, version: str) -> Optional[str]:
-        """The name of a setting in a release; None where it has none. What is no key is a name itself."""
+        """The name of a setting in a release; None where it has none. What is not a key is a name itself."""
         found: Optional[str] = None if key in self.rows else key
         for since, name in self.rows.get(key, ()):
             if version_key(str(since)) <= version_key(version):

@@ -18,7 +18,7 @@ TIMEOUT = 8
 
 @kind
 class DatabaseProbe(Resource):
-    """A Postgres that this host reaches, that lets the server in, and where it may make its tables and pg_trgm.
+    """A Postgres that this host reaches, that accepts its login, and where it may create tables and pg_trgm.
 
     ``url`` is the connection URL as the server gets it, ``dsn`` the same for its driver alone; ``host`` (empty: no one
     address) and ``port`` are in it. ``python`` is the interpreter of Prefect's environment, ``as_user`` the service's
@@ -91,7 +91,7 @@ class DatabaseProbe(Resource):
         return all(one is not None and one.mtime <= begun for one in found)
 
     def _ask(self, host: Reader) -> Any:
-        """What the probe's program tells. Raises Failure when it cannot be run."""
+        """The result of the probe's program. Raises Failure when it cannot be run."""
         from roles.database.kinds.faults import Report
         from roles.database.kinds.script import SCRIPT
 

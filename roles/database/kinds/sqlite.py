@@ -82,7 +82,7 @@ class SqliteDatabase(Resource):
         if found is None:
             return []
         if found.kind != "file":
-            raise Refused(f"{path} is a {found.kind}, not a file", fix="move it elsewhere, then deploy again")
+            raise Refused(f"{path} is a {found.kind}, not a file", fix="move it away, then deploy again")
         changes = []
         if (found.owner, found.group) != (self.owner, self.group):
             changes.append(Change(f"owner of {path}", f"{found.owner}:{found.group}", f"{self.owner}:{self.group}"))
@@ -110,9 +110,7 @@ def _journal(path: str) -> str:
     if not head:
         return "empty"
     if not head.startswith(_MAGIC):
-        raise Refused(
-            f"{path} is not a SQLite database", "another program wrote it, or it is damaged", "move it elsewhere"
-        )
+        raise Refused(f"{path} is not a SQLite database", "another program wrote it, or it is damaged", "move it away")
     return "wal" if head[_VERSIONS] == _WAL else "rollback journal"
 
 

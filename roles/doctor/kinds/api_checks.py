@@ -28,7 +28,7 @@ UPGRADE = "upgrade the server (prefect_version, then `fab deploy`), or give this
 
 
 def check_auth(target: ApiTarget) -> Optional[Finding]:
-    """The server lets this client in."""
+    """The server accepts this client."""
     answer = target.call("GET", "admin/version")
     if answer.status == 200:
         target.server_version = str(json_of(answer))
@@ -103,7 +103,7 @@ def check_csrf(target: ApiTarget) -> Optional[Finding]:
 
 
 def check_ui(target: ApiTarget) -> Optional[Finding]:
-    """The UI tells browsers an address of the API that can be used from here."""
+    """The UI gives browsers an API address that is reachable from this machine."""
     answer = target.host.http("GET", f"{target.base}/ui-settings", None, {}, TIMEOUT, target.ca_file)
     found = json_of(answer)
     if answer.status != 200 or not isinstance(found, dict):
@@ -135,7 +135,7 @@ def check_service(target: ApiTarget) -> Optional[Finding]:
 
 
 def check_schedules(target: ApiTarget) -> Optional[Finding]:
-    """The background services do their work: what is due is marked late within seconds, if nobody takes it."""
+    """The background services run: runs that are due and that no worker takes are marked late within seconds."""
     stalled = _count(target, "Scheduled", STALLED)
     if stalled:
         return fail(
@@ -175,7 +175,7 @@ def check_clock(target: ApiTarget) -> Optional[Finding]:
     return fail(text, CLOCK_CAUSE, fix) if abs(ahead) >= CLOCK_FAIL else warn(text, CLOCK_CAUSE, fix)
 
 
-#: From the name to the clock. A look whose needs failed is told as not reached.
+#: From the name to the clock. A check whose needs failed is reported as not reached.
 CHECKS: tuple[Check[ApiTarget], ...] = (
     Check("name", check_name),
     Check("port", check_port, ("name",)),

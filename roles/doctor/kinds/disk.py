@@ -1,4 +1,4 @@
-"""The look at disks: a full one stops databases, logs and flows, each with a message of its own."""
+"""The check of disks: a full one stops databases, logs and flows, each with a different message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look at a server's certificate, with the authorities that the Prefect client itself would ask."""
+"""The check of a server's certificate, with the authorities that the Prefect client itself uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look at Prefect's WebSockets: task runs and events travel over them, or are lost in silence."""
+"""The checks of Prefect's WebSockets: task runs and events are sent over them, or silently lost."""
 
 from __future__ import annotations
 

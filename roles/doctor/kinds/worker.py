@@ -32,9 +32,9 @@ JOURNAL_LINES, SHOWN_LINES = 40, 6
 
 @kind
 class WorkerDoctor(Doctor):
-    """Tells whether an instance's workers and agents on this host are well, and reach the server. Changes nothing.
+    """Reports whether an instance's workers and agents on this host are healthy and reach the server. Changes nothing.
 
-    ``name`` is the instance, ``user`` who its workers run as: units of that user that encamp wrote are looked at.
+    ``name`` is the instance, ``user`` the account of its workers: units of that user that encamp wrote are examined.
     ``api_url`` is the API that they are to use, ``version`` their release, ``home`` their home, ``server`` the server's
     name for texts. With ``fix`` a stopped or failed unit is started.
     """
@@ -109,7 +109,7 @@ class WorkerSubject:
 
     @cached_property
     def target(self) -> Optional[ApiTarget]:
-        """The way to the server as this worker goes it."""
+        """The route that this worker takes to the server."""
         url = self.environment.get("PREFECT_API_URL", "")
         try:
             near = is_near(Endpoint.of(url))

@@ -24,7 +24,7 @@ def is_public(address: str) -> bool:
     """Whether an address can be reached from the internet.
 
     Not so: private networks, carrier-grade NAT (100.64.0.0/10), benchmark networks (198.18.0.0/15), ULA, link-local,
-    loopback, documentation, multicast; and what is no address at all.
+    loopback, documentation, multicast; and what is not an address.
     """
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
@@ -40,7 +40,7 @@ class Exposure(Resource):
     """A server without auth that the internet cannot reach: neither by its addresses nor by its public name.
 
     ``bind`` is the address it listens on (``*``: all of IPv4 and IPv6), ``names`` are the host names by which clients
-    know it. ``sources`` are the networks that the firewall lets in; they count where a firewall of the host is active.
+    know it. ``sources`` are the networks that the firewall allows, if the host has an active one.
     Never changes anything.
     """
 
@@ -113,7 +113,7 @@ def _ipv6(host: Reader) -> list[str]:
 
 
 def _resolved(host: Reader, name: str) -> list[str]:
-    """What a name means to this host; nothing where it cannot tell."""
+    """The addresses of a name on this host; none where it cannot be resolved."""
 
     def ask() -> list[str]:
         told = host.query(["getent", "ahosts", name], timeout=SECONDS)

@@ -28,7 +28,7 @@ class ProxyProbe(Resource):
     host's own address, with that name. ``sockets`` are paths below ``/api`` that must open as WebSockets: task runs
     travel over them, and a proxy that does not pass them on loses those in silence. ``ca_file`` proves the certificate;
     empty: the system's trust store. ``timeout`` is how many seconds it may take: an ACME server takes some. ``unit`` is
-    the proxy's, for its journal in failures. ``warn_days``: a certificate that ends sooner is told of.
+    the proxy's, for its journal in failures. ``warn_days``: a certificate that expires sooner is reported.
     """
 
     changes_host: ClassVar[bool] = False

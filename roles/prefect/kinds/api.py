@@ -14,7 +14,7 @@ from encamp.shared.secret import Secret
 
 BODY_SHOWN = 300
 BUSY = (429, 502, 503)
-#: Seconds between the tries of a patient call.
+#: Seconds between the tries of a persistent call.
 PAUSES = (0.3, 0.6, 1.2, 2.4, 4.8)
 
 
@@ -34,7 +34,7 @@ class Problem:
 
 @record
 class Api:
-    """The API at ``url`` (ending in ``/api``). ``auth`` is ``user:password`` where the server asks for it."""
+    """The API at ``url`` (ending in ``/api``). ``auth`` is ``user:password`` where the server requires it."""
 
     url: str
     auth: Optional[Secret] = None
@@ -60,7 +60,7 @@ class Api:
         return answer
 
     def must(self, host: Reader, method: str, path: str, body: Any = None) -> Any:
-        """A patient call that has to succeed; its JSON (None where the body is empty). Raises Failure."""
+        """A persistent call that has to succeed; its JSON (None where the body is empty). Raises Failure."""
         answer = self.persistent(host, method, path, body)
         problem = problem_of(answer, method, self.address(path))
         if problem:

@@ -75,7 +75,7 @@ class ApiAuth(Resource):
 def unguarded(host: Reader, api: Api, timeout: float = 5) -> Optional[Problem]:
     """Why a server that was given auth does not ask for it; None where it does, or has none.
 
-    A release that does not know the setting's name ignores it without a word, and stays open.
+    A release that does not know the setting's name silently ignores it, and stays open.
     """
     if api.auth is None:
         return None

@@ -1,4 +1,4 @@
-"""A proof's traces on the hosted server: read back, and removed."""
+"""A verification's traces on the hosted server: read back, and removed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PREFIX = "encamp-proof-"
 OWN_NAME = re.compile(rf"^{PREFIX}[0-9a-f]{{32}}$")
 #: Seconds that logs and task runs may take to arrive after a run has ended (clients send them in batches).
 ARRIVAL = 30.0
-#: A proof's traces older than this belong to one that was cut off.
+#: Traces older than this belong to a verification that was interrupted.
 STALE_HOURS = 2
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @dataclasses.dataclass
 class Traces:
-    """What the server holds of one proof. ``state`` is the flow run's state, with its message."""
+    """What the server recorded of one verification. ``state`` is the flow run's state, with its message."""
 
     flow_run: str = ""
     state: str = ""
@@ -32,7 +32,7 @@ class Traces:
     log: str = ""
 
     def missing(self) -> Optional[Problem]:
-        """The first thing that did not arrive; None for a whole proof."""
+        """The first thing that did not arrive; None where all of it did."""
         if not self.flow_run:
             return Problem(
                 "the flow ran, but the server has no record of it",
@@ -95,7 +95,7 @@ def log_lines(host: Reader, api: Api, *flow_runs: str) -> list[str]:
 
 
 def remove(host: Reader, api: Api, flow: str) -> None:
-    """Delete a proof's runs (task runs and logs go with them), deployments and flow. Raises Failure."""
+    """Delete a verification's runs (with their task runs and logs), deployments and flow. Raises Failure."""
     of_flow = {"flows": {"name": {"any_": [flow]}}}
     for run in api.must(host, "POST", "flow_runs/filter", of_flow):
         delete(host, api, f"flow_runs/{run['id']}")
@@ -108,7 +108,7 @@ def remove(host: Reader, api: Api, flow: str) -> None:
 
 
 def remove_stale(host: Reader, api: Api) -> None:
-    """Remove what proofs left that were cut off hours ago. Names of any other form are never touched."""
+    """Remove what verifications left that were interrupted hours ago. Names of any other form are never touched."""
     query = {"flows": {"name": {"like_": PREFIX}}, "limit": 50}
     for flow in api.must(host, "POST", "flows/filter", query):
         if OWN_NAME.match(flow["name"]) and _age_hours(flow) > STALE_HOURS:

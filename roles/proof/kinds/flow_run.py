@@ -1,4 +1,4 @@
-"""A proof that flow runs arrive: one is run, and read back from the hosted server."""
+"""Verification that flow runs arrive: one is run, and read back from the hosted server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class VerificationRun(Resource):
     """A throw-away flow with a task and a log line ran, and flow run, task run and log came back from the server.
 
     ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
-    ``auth`` is ``user:password`` where the server asks for it. ``as_user`` runs the flow ("": the agent's user).
+    ``auth`` is ``user:password`` where the server requires it. ``as_user`` runs the flow ("": the agent's user).
     ``work_pool``: one of this host's ``workers`` of that pool must run it; ``queue``: it goes there (without a pool: to
     the agents that poll it). ``through`` is "profile" (just the settings that the user's own flows get) or
     "environment" (PREFECT_API_URL and the rest given by encamp, a home of its own).
@@ -39,7 +39,7 @@ class VerificationRun(Resource):
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
     ``container`` is one of Docker's that the flow runs in.
 
-    ``check`` asks for the proof once a run of encamp; the object remembers that it was given (see ``memory``).
+    ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
     """
 
     changes_host: ClassVar[bool] = False
@@ -212,7 +212,7 @@ class VerificationRun(Resource):
         return environment
 
     def _sweep(self, host: System) -> None:
-        """Remove what proofs left that were cut off."""
+        """Remove what interrupted verifications left."""
         place = self._place(host)
         for name in names_in(host, place):
             found = host.stat(os.path.join(place, name)) if proof_api.OWN_NAME.match(name) else None
@@ -221,7 +221,7 @@ class VerificationRun(Resource):
         proof_api.remove_stale(host, self._api)
 
     def _remove(self, host: Reader, flow: str) -> None:
-        """Leave nothing on the server. A failure here must not hide the one that a proof is for."""
+        """Leave nothing on the server. A failure here must not hide that of the verification."""
         try:
             proof_api.remove(host, self._api, flow)
         except Failure as failure:

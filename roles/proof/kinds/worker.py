@@ -1,4 +1,4 @@
-"""A proof's runs through the workers of a pool: any of them may take a run, and only one can carry it out."""
+"""A verification's runs through the workers of a pool: any may take a run, and only one can carry it out."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _process_block(host: Reader, api: Api) -> str:
 
 
 class Runs:
-    """The runs of one proof, which only ``workers`` can carry out. ``state`` is that of the run that counts.
+    """The runs of one verification, which only ``workers`` can carry out. ``state`` is that of the decisive run.
 
     A worker asks for work every ten seconds or so and takes all there is. So a next run is started as soon as a
     stranger has taken one: it waits for the next worker that asks, and the turn comes round to ours. Were it started
@@ -73,7 +73,7 @@ class Runs:
         return False
 
     def _is_strangers(self, run: dict[str, Any]) -> bool:
-        """Whether another worker has taken a run. Releases before 3.1, and agents, do not tell: its end shows it."""
+        """Whether another worker has taken a run. Releases before 3.1, and agents, do not say: its end shows it."""
         taker = (run.get("labels") or {}).get(TAKER)
         return taker is not None and taker not in self._workers
 
@@ -121,7 +121,7 @@ def runs_of(host: Reader, api: Api, flow: str) -> list[dict[str, Any]]:
 
 
 def unseen(lines: list[str], flow: str) -> bool:
-    """Whether a run's log says that its worker did not find the proof's directory.
+    """Whether a run's log says that its worker did not find the verification's directory.
 
     Prefect 3.8 logs only that the step began, earlier releases also the error.
     """

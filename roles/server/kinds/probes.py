@@ -27,7 +27,7 @@ SCRIPT = re.compile(r"<script[^>]*\ssrc=\"([^\"]+\.js)\"")
 
 @record
 class Server:
-    """The server to look at: ``base`` without ``/api``; the rest as in ServerHealth."""
+    """The server to check: ``base`` without ``/api``; the rest as in ServerHealth."""
 
     base: str
     api: Api
@@ -54,7 +54,7 @@ def first_problem(host: Reader, server: Server) -> Optional[tuple[str, Problem]]
 
 
 def hopeless(host: Reader, server: Server) -> bool:
-    """Whether waiting is no use: the unit failed, or systemd restarts it over and over."""
+    """Whether waiting is useless: the unit failed, or systemd restarts it over and over."""
     if not server.unit:
         return False
     state = unit_state(host, server.unit)
@@ -89,7 +89,7 @@ def own_port(host: Reader, server: Server) -> Optional[Problem]:
         return None
     if listening_sockets(host, int(port[1])) & set(files_of(host, server.unit, server.container)):
         return None
-    try:  # The costly look through all processes, for a child of the unit that listens, or for the stranger's name.
+    try:  # A costly scan of all processes, for a child of the unit that listens, or for the stranger's name.
         FreePort(int(port[1]), unit_name(server.unit), container=server.container).check(host)
     except Refused as refused:
         return Problem(
@@ -137,7 +137,7 @@ def release(host: Reader, server: Server) -> Optional[Problem]:
 
 
 def settings(host: Reader, server: Server) -> Optional[Problem]:
-    """The settings that the server resolved are those that were written: it ignores a wrong name without a word."""
+    """The settings that the server resolved are those that were written: it silently ignores unknown names."""
     if not server.expected:
         return None
     answer = server.api.call(host, "GET", "admin/settings", timeout=TIMEOUT)

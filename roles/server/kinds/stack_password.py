@@ -18,7 +18,7 @@ class StackPassword(Resource):
 
     ``path``: the password alone, as the Postgres image reads it, root's. ``pgpass``: the password file of ``user``, the
     database role, which belongs to ``owner``. ``volume``: the database's; where it holds a database already and the
-    password is gone, no other one is made: nobody could log in with it.
+    password is gone, none is generated: it could not be used to log in.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Waiting for a worker that lets its flow runs end, with their names told."""
+"""Waiting for a worker that finishes its flow runs, which are listed by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 class WorkerDrain(Resource):
     """No worker or agent is on its way down: one that was stopped or restarted has let its flow runs end.
 
-    ``unit``: the unit's name. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server asks for it.
+    ``unit``: the unit's name. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it.
     ``timeout``: seconds after which systemd kills what is left (the unit's TimeoutStopSec). ``killed_runs``: what
     becomes of flow runs that were killed then, which the server goes on to show as running: report, or crash (their
     state is set to Crashed, so that they hold no concurrency slot).
@@ -57,7 +57,7 @@ class WorkerDrain(Resource):
             self._tell_killed(host, killed)
 
     def _wait(self, host: System, runs: Sequence[FlowRun]) -> list[str]:
-        """Wait until the unit is not going down any more. Returns what was running at the last look."""
+        """Wait until the unit is not going down any more. Returns what was running at the last check."""
         last, told = [run.id for run in runs], time.monotonic()
 
         def ended() -> bool:

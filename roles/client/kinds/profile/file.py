@@ -46,7 +46,7 @@ def find(host: Reader, path: str) -> ProfileFile:
             owner, group = (found.owner, found.group) if host.is_root else ("", "")
             return ProfileFile(path, host.read(path), found.mode, owner, group)
         if found.kind != "symlink":
-            raise Refused(f"{path} is a {found.kind}, not a file", fix="move it elsewhere")
+            raise Refused(f"{path} is a {found.kind}, not a file", fix="move it away")
         path = os.path.normpath(os.path.join(os.path.dirname(path), found.target))
     raise Refused(f"{path}: too many levels of symbolic links", fix="replace the link with a regular file")
 

@@ -78,7 +78,7 @@ def load(host: Reader) -> dict[str, FileRecord]:
         raise Failure(
             f"{path} is damaged: {error}",
             "it was edited or truncated",
-            "move it elsewhere; encamp then treats the current profiles as the state to restore",
+            "move it away; encamp then treats the current profiles as the state to restore",
         ) from error
 
 

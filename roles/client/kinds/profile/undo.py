@@ -22,7 +22,7 @@ EVERY = "(all)"
 
 @kind
 class UndoProfile(Resource):
-    """Puts back what was there before encamp wrote a Prefect profile, byte for byte where nobody edited it since.
+    """Restores what was there before encamp wrote a Prefect profile, byte for byte where it was not edited since.
 
     ``name`` is the profile, or "(all)" for each that encamp wrote. ``path`` is the profiles file ("": where this
     user's Prefect looks). What others changed since stays.

@@ -96,7 +96,7 @@ def check_api(subject: ClientSubject) -> Optional[Finding]:
 
 
 def _only_path_differs(one: str, other: str) -> bool:
-    """Whether the look at the path will tell more (a missing /api) than this one."""
+    """Whether the check of the path will say more (a missing /api) than this one."""
     root, plain = (url.rstrip("/").removesuffix("/api") for url in (one, other))
     return root == plain or same_server(root, plain)
 
@@ -215,7 +215,7 @@ def check_systemd(subject: ClientSubject) -> Optional[Finding]:
 
 
 def check_project(folder: str) -> Callable[[ClientSubject], Optional[Finding]]:
-    """A look at another directory that flows are started in."""
+    """A check of another directory in which flows are started."""
 
     def run(subject: ClientSubject) -> Optional[Finding]:
         return _compared(subject, subject.settings.in_folder(folder), f"flows started in {folder}")

@@ -52,7 +52,7 @@ class ClientDoctor(Doctor, ClientFields):
 
 
 def _of_api(check: Check[ApiTarget], target: Optional[ApiTarget]) -> Check[ClientSubject]:
-    """A look at the API, made only where there is one to look at."""
+    """A check of the API, run only where an API is set."""
 
     def run(subject: ClientSubject) -> Optional[Finding]:
         return check.run(target) if target else None

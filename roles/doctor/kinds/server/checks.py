@@ -49,7 +49,7 @@ def check_unit(subject: ServerSubject) -> Optional[Finding]:
 
 
 def _crashing(subject: ServerSubject, text: str) -> Finding:
-    """A server that does not stay up: its journal tells why."""
+    """A server that does not stay up: its journal shows why."""
     known, state = subject.known, subject.state
     cause = known.cause if known else state.why()
     fix = known.fix if known else f"read its log: journalctl -u {subject.kind.unit} -e"
@@ -82,7 +82,7 @@ def check_owed(subject: ServerSubject) -> Optional[Finding]:
 
 
 def check_probe(name: str, probe: Probe) -> Callable[[ServerSubject], Optional[Finding]]:
-    """A probe of a deploy as a look."""
+    """A probe of a deploy as a check."""
 
     def run(subject: ServerSubject) -> Optional[Finding]:
         problem = probe(subject.host, subject.server)
@@ -205,7 +205,7 @@ def _late(subject: ServerSubject) -> Optional[Finding]:
     return check_schedules(subject.target)
 
 
-#: What a deploy proves, in its order, each after what it needs; the unit has a look of its own.
+#: The probes of a deploy, in its order, each after what it needs; the unit has its own check.
 _NEEDS = {"port": ("unit",), "health": ("port",)}
 CHECKS: tuple[Check[ServerSubject], ...] = (
     Check("unit", check_unit),
