@@ -95,8 +95,6 @@ RESOLVED: Mapping[str, Row[str]] = {
 }
 #: Pythons a release runs on, where its own metadata set no upper limit: those it was tested with at the time.
 PYTHON: Row[str] = (("2.0", "<3.12"), ("2.14.15", "<3.13"), ("3.4", ""))
-#: The module with ``create_app``, which makes the server.
-APPLICATION: Row[str] = (("2.0", "prefect.orion.api.server"), ("2.8", "prefect.server.api.server"))
 #: The image that upstream publishes of a release. (Which was the first with Python 3.11 was not looked up.)
 IMAGE: Row[str] = (("2.0", "prefecthq/prefect:{version}-python3.10"), ("2.8", "prefecthq/prefect:{version}-python3.11"))
 #: What must be locked besides, to build what has no wheel: pendulum 2 came out for Python 3.9 and earlier.
@@ -175,11 +173,6 @@ def refused(worker: str, server: str, auth: bool = False) -> str:
 def python_range(version: str, declared: str) -> str:
     """The Pythons that a release runs on: what it ``declared``, such as ``>=3.8``, within what it was made for."""
     return ",".join(filter(None, (declared, _of(PYTHON, version))))
-
-
-def application(version: str) -> str:
-    """The module whose ``create_app`` makes the server."""
-    return _of(APPLICATION, version) or ""
 
 
 def build_tools(version: str) -> tuple[str, ...]:

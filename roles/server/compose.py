@@ -125,6 +125,8 @@ def verification(host: SiteHost, site: Site) -> Resource:
         auth=access.auth(host, site),
         through="environment",
         container=Stack(layout).server,
+        scheduled=True,
+        server_unit=layout.server_unit,
     )
 
 

@@ -67,6 +67,8 @@ def verification(host: SiteHost, site: Site) -> Resource:
         auth=access.auth(host, site),
         as_user=layout.user,
         through="environment",
+        scheduled=True,
+        server_unit=layout.server_unit,
     )
 
 

@@ -78,6 +78,8 @@ def verification(host: SiteHost, site: Site) -> Resource:
         "as_user": layout.worker_user,
         "through": "environment",
         "workdir": layout.worker_home,
+        "scheduled": True,
+        "server_unit": Layout(server.instance).server_unit if server.name == host.name else "",
         **_reach(host, site),
     }
     found = units(host)

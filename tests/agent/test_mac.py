@@ -74,7 +74,7 @@ def test_prefect_of_apples_python_and_of_poetry_is_found(home: Path, converge: C
     assert "python3" in found["2.20.26"].python and "Library/Python" not in found["2.20.26"].python
     events = converge(ClientPrefect("client", server_version="3.8.8"))
     notes = [event["text"] for event in events if event["event"] == "note"]
-    assert any("a generation older than the server (3.8.8)" in note and "Library/Python/3.9" in note for note in notes)
+    assert any("older than the server (3.8.8)" in note and "Library/Python/3.9" in note for note in notes)
 
 
 def test_launchd_is_asked_where_there_is_one(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from roles.doctor.kinds.findings import Check, Finding, fail, failed, ok, warn
 from roles.doctor.kinds.late_runs import causes
 from roles.doctor.kinds.paused_deployments import paused_note
 from roles.doctor.kinds.route import check_name, check_path, check_port
+from roles.doctor.kinds.schedules import check_active_schedules
 from roles.doctor.kinds.tls import check_tls
 from roles.doctor.kinds.websocket import check_events_in, check_events_out
 from roles.prefect.kinds.api import Problem, problem_of
@@ -143,6 +144,9 @@ def check_schedules(target: ApiTarget) -> Optional[Finding]:
             "the server's background services are not running (--no-services), or they hang",
             "run `prefect server services start`, or restart the server",
         )
+    barren = check_active_schedules(target)
+    if barren:
+        return barren
     late = _count(target, "Late", 0)
     if late is None:
         return None

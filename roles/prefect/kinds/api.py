@@ -185,3 +185,13 @@ def explain_network(error: str) -> tuple[str, str]:
 def without_password(url: str) -> str:
     """A URL fit to be shown: user and password blotted out."""
     return re.sub(r"(\w://)[^/@\s]*@", r"\1***@", url)
+
+
+def seconds_of(text: Any) -> Optional[float]:
+    """A time as the API writes it (UTC), in seconds since the epoch; None for what is none."""
+    import calendar
+
+    try:
+        return float(calendar.timegm(time.strptime(str(text)[:19], "%Y-%m-%dT%H:%M:%S")))
+    except ValueError:
+        return None

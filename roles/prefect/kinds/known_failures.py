@@ -30,6 +30,11 @@ KNOWN = (
         "install from a lock made as of the release's own date (`fab lock --prefect VERSION`)",
     ),
     Known(
+        r"Can't evaluate bulk DML statement",
+        "Prefect before 3.9.1 with SQLAlchemy 2.1 or later: its scheduler fails, and no schedule makes flow runs",
+        "deploy again with a lock that keeps within the release's bounds (`fab lock --prefect VERSION` makes one)",
+    ),
+    Known(
         r"FileNotFoundError: .*'uvicorn'",
         "Prefect before 2.19 finds uvicorn by PATH, and the environment's bin is not on it",
         "put the environment's bin directory first in the unit's PATH",

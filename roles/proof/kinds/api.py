@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import re
 import time
 from typing import Any, Optional
 
 from encamp.resources.base import Failure
 from encamp.resources.system import Reader, System
-from roles.prefect.kinds.api import Api, Problem
+from roles.prefect.kinds.api import Api, Problem, seconds_of
 
 PREFIX = "encamp-proof-"
 OWN_NAME = re.compile(rf"^{PREFIX}[0-9a-f]{{32}}$")
@@ -63,9 +62,10 @@ def find(host: Reader, api: Api, flow: str, token: str) -> Traces:
     # Prefect 2.0 does not know START_TIME_DESC.
     query = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_DESC"}
     runs = api.must(host, "POST", "flow_runs/filter", query)
-    if not runs:
+    begun = [run for run in runs if run.get("state_type") != "SCHEDULED"]
+    if not begun:
         return Traces()
-    run = next((run for run in runs if run.get("state_type") == "COMPLETED"), runs[0])
+    run = next((run for run in begun if run.get("state_type") == "COMPLETED"), begun[0])
     state = run.get("state") or {}
     traces = Traces(run["id"], state.get("type", ""), state.get("message") or "")
     of_run = {"flow_runs": {"id": {"any_": [traces.flow_run]}}}
@@ -85,6 +85,13 @@ def read_back(host: System, api: Api, flow: str, token: str) -> Traces:
     return host.wait_for(lambda: find(host, api, flow, token), ARRIVAL, complete, every=0.25)
 
 
+def runs_of(host: Reader, api: Api, flow: str) -> list[dict[str, Any]]:
+    """All runs of a flow, oldest first."""
+    query = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    found: list[dict[str, Any]] = api.must(host, "POST", "flow_runs/filter", query)
+    return found
+
+
 def log_lines(host: Reader, api: Api, *flow_runs: str) -> list[str]:
     """Messages that flow runs logged, oldest first; 200 at most."""
     query = {"logs": {"flow_run_id": {"any_": list(flow_runs)}}, "sort": "TIMESTAMP_ASC", "limit": 200}
@@ -95,14 +102,17 @@ def log_lines(host: Reader, api: Api, *flow_runs: str) -> list[str]:
 
 
 def remove(host: Reader, api: Api, flow: str) -> None:
-    """Delete a verification's runs (with their task runs and logs), deployments and flow. Raises Failure."""
+    """Delete a proof's deployments, runs (task runs and logs go with them) and flow. Raises Failure.
+
+    Deployments go first, and take with them what their schedules made: else the scheduler would make new runs.
+    """
     of_flow = {"flows": {"name": {"any_": [flow]}}}
-    for run in api.must(host, "POST", "flow_runs/filter", of_flow):
-        delete(host, api, f"flow_runs/{run['id']}")
     for deployment in api.must(host, "POST", "deployments/filter", of_flow):
         delete(host, api, f"deployments/{deployment['id']}")
         if deployment.get("infrastructure_document_id"):
             delete(host, api, f"block_documents/{deployment['infrastructure_document_id']}")
+    for run in api.must(host, "POST", "flow_runs/filter", of_flow):
+        delete(host, api, f"flow_runs/{run['id']}")
     for found in api.must(host, "POST", "flows/filter", of_flow):
         delete(host, api, f"flows/{found['id']}")
 
@@ -124,9 +134,5 @@ def delete(host: Reader, api: Api, path: str) -> None:
 
 def _age_hours(flow: dict[str, Any]) -> float:
     """Age by the server's own clock is not to be had; two hours forgive a clock that is off."""
-    created = str(flow.get("created", ""))[:19]
-    try:
-        then = datetime.datetime.strptime(created, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
-    except ValueError:
-        return 0.0
-    return (time.time() - then.timestamp()) / 3600
+    created = seconds_of(flow.get("created"))
+    return (time.time() - created) / 3600 if created else 0.0

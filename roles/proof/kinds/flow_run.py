@@ -13,10 +13,12 @@ from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
 from roles.prefect.kinds.installs import installed
-from roles.prefect.kinds.known_failures import explain_client
+from roles.prefect.kinds.known_failures import explain, explain_client
+from roles.prefect.kinds.log_errors import Repeated, repeated
 from roles.prefect.kinds.memory import memory_of
 from roles.prefect.kinds.user_environment import exists, names_in, profiles_path
 from roles.proof.kinds import api as proof_api
+from roles.proof.kinds import schedule
 from roles.proof.kinds import worker as proof_worker
 from roles.proof.kinds.api import PREFIX, Traces
 from roles.proof.kinds.flow import FILE, NO_URL, OTHER_API, script
@@ -37,7 +39,9 @@ class VerificationRun(Resource):
     server's database, so that the run comes back from there by way of a temporary API.
     ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
-    ``container`` is one of Docker's that the flow runs in.
+    ``container`` is one of Docker's that the flow runs in. ``scheduled``: the server's scheduler must make flow runs,
+    too, unless it is switched off (those that a worker takes then come from a schedule). ``server_unit`` is the
+    server's unit on this host: no error may repeat in its journal.
 
     ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
     """
@@ -60,6 +64,8 @@ class VerificationRun(Resource):
     profile: str = ""
     database: bool = False
     container: str = ""
+    scheduled: bool = False
+    server_unit: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven"):
@@ -72,18 +78,26 @@ class VerificationRun(Resource):
         prefect_home = os.path.join(host.home, ".prefect")
         had_home = exists(host, prefect_home)
         self._sweep(host)
+        by_worker = bool(self.work_pool or self.queue)
         try:
+            scheduled = self.scheduled and schedule.switched_on(host, self._api)
+            own = schedule.begin(host, self._api, flow) if scheduled and not by_worker else None
             host.mkdir(directory, self.as_user, mode=0o700)
             token = f"encamp proof {uuid.uuid4().hex}"
             host.write(os.path.join(directory, FILE), script(flow, token), self.as_user, mode=0o600)
             started = time.monotonic()
             if self.container:
                 self._in_container(host, script(flow, token), directory)
-            elif self.work_pool or self.queue:
-                self._by_worker(host, flow, directory)
+            elif by_worker:
+                self._by_worker(host, flow, directory, scheduled)
             else:
                 self._by_itself(host, directory)
             self._judge(host, proof_api.read_back(host, self._api, flow, token), started)
+            if own:
+                schedule.prove(host, self._api, flow, own)
+            self._no_error_repeats(host)
+        except Failure as failure:
+            raise _with_errors(failure, [] if failure.detail else self._errors(host)) from None
         finally:
             host.remove(directory)
             self._remove(host, flow)
@@ -127,12 +141,12 @@ class VerificationRun(Resource):
         failed = CommandFailed(result, *((known.cause, known.fix) if known else ()))
         return Failure("the test flow failed", failed.cause, failed.fix, failed.detail)
 
-    def _by_worker(self, host: System, flow: str, directory: str) -> None:
+    def _by_worker(self, host: System, flow: str, directory: str, scheduled: bool) -> None:
         """Have a worker of the pool run the script: this host's, since only here is the script."""
         who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
         deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
-        runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers)
-        host.progress(f"waiting for {who} to run a test flow")
+        runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers, scheduled)
+        host.progress(f"waiting for {who} to run a throw-away flow")
         over = host.wait_for(lambda: runs.over(host), self.timeout)
         if not over:
             problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
@@ -153,6 +167,18 @@ class VerificationRun(Resource):
             )
         known = explain_client("\n".join(lines))
         return Failure(reason, known.cause if known else "", known.fix if known else "", detail)
+
+    # -- the server's journal ----------------------------------------------------------------------------------
+
+    def _no_error_repeats(self, host: Reader) -> None:
+        """Raises Failure for errors that go on in the server's journal."""
+        found = self._errors(host)
+        if found:
+            fix = f"read its log: journalctl -u {self.server_unit} -e"
+            raise _with_errors(Failure(f"{self.server_unit} logs errors that repeat: {found[0]}", fix=fix), found)
+
+    def _errors(self, host: Reader) -> list[Repeated]:
+        return [one for one in repeated(host, self.server_unit) if one.lasting] if self.server_unit else []
 
     def _judge(self, host: Reader, traces: Traces, started: float) -> None:
         problem = traces.missing()
@@ -225,4 +251,13 @@ class VerificationRun(Resource):
         try:
             proof_api.remove(host, self._api, flow)
         except Failure as failure:
-            host.note(f"the test flow {flow} could not be removed: {failure.reason}")
+            host.note(f"the throw-away flow {flow} could not be removed: {failure.reason}")
+
+
+def _with_errors(failure: Failure, found: Sequence[Repeated]) -> Failure:
+    """A failure, with the errors that the server's journal has to go with it."""
+    if not found:
+        return failure
+    known = explain(found[0].text)
+    cause, fix = (known.cause, known.fix) if known else (failure.cause, failure.fix)
+    return Failure(failure.reason, cause, fix, "\n".join(map(str, found)))

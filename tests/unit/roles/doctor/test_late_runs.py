@@ -13,6 +13,7 @@ import pytest
 
 from roles.doctor.kinds.api_checks import check_schedules
 from roles.doctor.kinds.api_target import ApiTarget
+from roles.doctor.kinds.findings import FAIL, OK
 from tests.unit.roles.client.laptop import Laptop
 
 POOL = {"is_paused": False, "concurrency_limit": None}
@@ -29,7 +30,7 @@ class Answers(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         key = self.path.removeprefix("/api/")
         if key == "flow_runs/count":
-            key = next(word for word in ("Late", "Scheduled", "RUNNING") if word in body.decode())
+            key = next(word for word in ("Late", "Scheduled", "RUNNING", "SCHEDULED") if word in body.decode())
         found = self.told.get(key)
         self.send_response(404 if found is None else 200)
         self.end_headers()
@@ -130,3 +131,37 @@ def test_late_runs_and_paused_deployments_are_both_named(target: ApiTarget, monk
     found = check_schedules(target)
     assert found and found.status == "warn"
     assert found.text.startswith("2 flow runs are late; paused deployments") and "(a)" in found.text
+
+
+OLD, JUST_NOW = "2026-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"
+DAILY = {"active": True, "schedule": {"interval": 86400.0}}
+
+
+def scheduled(name: str, updated: str = OLD, **fields: Any) -> dict[str, Any]:
+    """A deployment with an active schedule."""
+    return {"id": name, "name": name, "updated": updated, "paused": False, "schedules": [DAILY], **fields}
+
+
+@pytest.mark.parametrize(
+    ("deployments", "ahead", "barren"),
+    [
+        ([scheduled("a")], 0, "1 of 1 deployments with an active schedule have no flow run ahead: a"),
+        ([scheduled(name) for name in "abcdef"], 0, "6 of 6 deployments with an active schedule"),
+        ([{"id": "o", "name": "o", "updated": OLD, "schedule": {"interval": 5}, "is_schedule_active": True}], 0, ": o"),
+        ([scheduled("a")], 3, ""),
+        ([scheduled("a")], None, ""),
+        ([scheduled("a", updated=JUST_NOW)], 0, ""),
+        ([scheduled("a", paused=True)], 0, ""),
+        ([scheduled("a", schedules=[{**DAILY, "active": False}])], 0, ""),
+        ([{"id": "o", "name": "o", "updated": OLD, "schedule": {"interval": 5}, "is_schedule_active": False}], 0, ""),
+        ([{"id": "o", "name": "o", "updated": OLD, "schedule": None, "is_schedule_active": True}], 0, ""),
+    ],
+)
+def test_active_schedules_without_a_run_ahead_are_a_failure(
+    target: ApiTarget, monkeypatch: pytest.MonkeyPatch, deployments: Any, ahead: int | None, barren: str
+) -> None:
+    told = {"Late": 0, "Scheduled": 0, "SCHEDULED": ahead, "deployments/filter": deployments}
+    monkeypatch.setattr(Answers, "told", told)
+    found = check_schedules(target)
+    assert found and found.status == (FAIL if barren else OK)
+    assert barren in found.text
