@@ -79,7 +79,7 @@ def _refusal(lock: Lock, trial: Trial, failure: Failure) -> LockError:
     last = "\n".join(filter(None, [failure.detail, *trial.log.strip().splitlines()[-SHOWN:]]))
     return LockError(
         f"prefect {lock.version} does not work with its dependencies as of {lock.date}: {reason}\n{last}",
-        "a dependency had moved on by then, or was not out yet: try another day with --exclude-newer YYYY-MM-DD",
+        "a dependency was too new on that day, or not released yet: try another day with --exclude-newer YYYY-MM-DD",
     )
 
 
@@ -96,12 +96,12 @@ def _await(host: Host, trial: Trial, server: subprocess.Popen[bytes]) -> None:
 
 
 def _by_itself(host: Host, trial: Trial) -> None:
-    """The proof of a server: a flow run, and runs that the scheduler makes."""
+    """The verification of a server: a flow run, and runs that the scheduler makes."""
     VerificationRun("server", scheduled=True, **_common(trial)).apply(host, [])
 
 
 def _by_runner(host: Host, trial: Trial) -> None:
-    """The proof of a worker, or an agent where the release has no workers: a run that the scheduler made."""
+    """The verification of a worker, or an agent where the release has no workers: a run that the scheduler made."""
     if versions.able("workers", trial.version):
         command = versions.command("worker", trial.version, pool=NAME, type="process", name=NAME)
         path, taken = f"work_pools/{NAME}", dict[str, Any](work_pool=NAME, workers=(NAME,))

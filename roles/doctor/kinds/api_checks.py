@@ -150,7 +150,7 @@ def check_schedules(target: ApiTarget) -> Optional[Finding]:
     late = _count(target, "Late", 0)
     if late is None:
         return None
-    text = "; ".join(filter(None, (f"{late} flow runs are late" if late else "nothing is late", paused_note(target))))
+    text = "; ".join(filter(None, (f"{late} flow runs are late" if late else "no late runs", paused_note(target))))
     if not late:
         return ok(text)
     found = causes(target)

@@ -31,7 +31,7 @@ KNOWN = (
     ),
     Known(
         r"Can't evaluate bulk DML statement",
-        "Prefect before 3.9.1 with SQLAlchemy 2.1 or later: its scheduler fails, and no schedule makes flow runs",
+        "Prefect before 3.9.1 with SQLAlchemy 2.1 or later: its scheduler fails, and schedules create no flow runs",
         "deploy again with a lock that keeps within the release's bounds (`fab lock --prefect VERSION` makes one)",
     ),
     Known(

@@ -28,7 +28,7 @@ STALE_SECONDS = proof_api.STALE_HOURS * 3600
 
 @kind
 class VerificationRun(Resource):
-    """A throw-away flow with a task and a log line ran, and flow run, task run and log came back from the server.
+    """A test flow with a task and a log line ran, and flow run, task run and log came back from the server.
 
     ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
     ``auth`` is ``user:password`` where the server requires it. ``as_user`` runs the flow ("": the agent's user).
@@ -40,7 +40,7 @@ class VerificationRun(Resource):
     ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
     ``container`` is one of Docker's that the flow runs in. ``scheduled``: the server's scheduler must make flow runs,
-    too, unless it is switched off (those that a worker takes then come from a schedule). ``server_unit`` is the
+    too, unless it is disabled (those that a worker takes then come from a schedule). ``server_unit`` is the
     server's unit on this host: no error may repeat in its journal.
 
     ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
@@ -146,7 +146,7 @@ class VerificationRun(Resource):
         who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
         deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
         runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers, scheduled)
-        host.progress(f"waiting for {who} to run a throw-away flow")
+        host.progress(f"waiting for {who} to run a test flow")
         over = host.wait_for(lambda: runs.over(host), self.timeout)
         if not over:
             problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
@@ -251,7 +251,7 @@ class VerificationRun(Resource):
         try:
             proof_api.remove(host, self._api, flow)
         except Failure as failure:
-            host.note(f"the throw-away flow {flow} could not be removed: {failure.reason}")
+            host.note(f"the test flow {flow} could not be removed: {failure.reason}")
 
 
 def _with_errors(failure: Failure, found: Sequence[Repeated]) -> Failure:

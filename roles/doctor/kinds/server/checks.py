@@ -208,7 +208,7 @@ def check_errors(subject: ServerSubject) -> Optional[Finding]:
     """No error repeats in the unit's journal since its start."""
     found = repeated(subject.host, subject.kind.unit)
     if not found:
-        return ok("none repeats since the start")
+        return ok("no repeated errors since its start")
     worst = next((one for one in found if one.lasting), found[0])
     known = explain(worst.text)
     cause, fix = (known.cause, known.fix) if known else ("", f"read its log: journalctl -u {subject.kind.unit} -e")
