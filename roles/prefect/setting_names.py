@@ -75,7 +75,7 @@ NAMES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
         ("3.0.3", "PREFECT_SERVER_CORS_ALLOWED_HEADERS"),
         ("3.1", "PREFECT_SERVER_API_CORS_ALLOWED_HEADERS"),
     ),
-    # -- what the server tells ----------------------------------------------------------------------------------
+    # -- what the server reports --------------------------------------------------------------------------------
     "analytics": (("2.0", "PREFECT_ORION_ANALYTICS_ENABLED"), ("2.8", "PREFECT_SERVER_ANALYTICS_ENABLED")),
     "metrics": (("3.0", "PREFECT_API_ENABLE_METRICS"), ("3.1", "PREFECT_SERVER_METRICS_ENABLED")),
     "server_log_level": (("2.0", "PREFECT_LOGGING_SERVER_LEVEL"), ("3.1", "PREFECT_SERVER_LOGGING_LEVEL")),

@@ -96,12 +96,12 @@ def _await(host: Host, trial: Trial, server: subprocess.Popen[bytes]) -> None:
 
 
 def _by_itself(host: Host, trial: Trial) -> None:
-    """The proof of a server: a flow run, and runs that the scheduler makes."""
+    """The verification of a server: a flow run, and runs that the scheduler makes."""
     VerificationRun("server", scheduled=True, **_common(trial)).apply(host, [])
 
 
 def _by_runner(host: Host, trial: Trial) -> None:
-    """The proof of a worker, or an agent where the release has no workers: a run that the scheduler made."""
+    """The verification of a worker, or an agent where the release has no workers: a run that the scheduler made."""
     if versions.able("workers", trial.version):
         command = versions.command("worker", trial.version, pool=NAME, type="process", name=NAME)
         path, taken = f"work_pools/{NAME}", dict[str, Any](work_pool=NAME, workers=(NAME,))

@@ -62,7 +62,7 @@ def test_what_zsh_and_launchd_give_is_told_with_its_place(home: Path, converge: 
     found = converge(ClientEnvironment("env", api_url=URL, profile="hosted"))
     notes = "\n".join(event["text"] for event in found if event["event"] == "note")
     assert f"{home}/.zprofile:2: PREFECT_API_URL=http://zsh/api wins" in notes
-    assert "LaunchAgents/env.plist:" in notes and "PREFECT_PROFILE=work chooses the profile" in notes
+    assert "LaunchAgents/env.plist:" in notes and "PREFECT_PROFILE=work overrides the active profile" in notes
     assert "LaunchAgents/flows.plist:" in notes and "PREFECT_API_URL=http://agent/api wins" in notes
 
 

@@ -25,7 +25,7 @@ def test_a_lock_with_which_no_schedule_makes_a_flow_run_is_refused(tmp_path: Pat
     """The lock of 3.8.8 that its date alone gives: its server starts, and flows run on it."""
     path = lockfile.make("3.8.8", tmp_path)
     assert "\nsqlalchemy==2.1.4 ; python_full_version >= '3.11'" in path.read_text("utf-8")
-    with pytest.raises(LockError, match="the server made no flow run of a schedule within 30 s") as error:
+    with pytest.raises(LockError, match="the server created no flow run from a schedule within 30 s") as error:
         tried("3.8.8", tmp_path)
     assert "SQLAlchemy 2.1" in error.value.message and "Can't evaluate bulk DML statement" in error.value.message
 

@@ -90,14 +90,14 @@ def test_a_lock_of_the_site_that_breaks_a_bound_is_refused(lab: LiveLab, site: P
     bad = lockfile.make(RELEASE, folder / "locks")
     assert BROKEN in bad.read_text("utf-8")
     done = lab.fab("-H", HOST, "deploy", "--check", inventory=folder)
-    assert done.returncode == 4 and "pins sqlalchemy 2.1.4, with which no schedule makes a flow run" in done.stderr
+    assert done.returncode == 4 and "pins sqlalchemy 2.1.4, with which schedules create no flow runs" in done.stderr
     assert f"fab lock --prefect {RELEASE}" in done.stderr
 
 
 def test_verify_and_the_doctor_find_a_scheduler_that_fails(broken: LiveLab, site: Path) -> None:
     verified = broken.fab("-H", HOST, "verify", inventory=site)
     assert verified.returncode == 2, verified.stdout
-    assert "the server made no flow run of a schedule within 30 s" in verified.stdout
+    assert "the server created no flow run from a schedule within 30 s" in verified.stdout
     assert "SQLAlchemy 2.1" in verified.stdout and ERROR in verified.stdout
     assert _call(broken, "deployments/filter", {}) == []
     told = broken.fab("-H", HOST, "doctor", inventory=site)
@@ -116,4 +116,4 @@ def test_the_doctor_finds_active_schedules_without_runs(broken: LiveLab, site: P
     broken.host(HOST).check_output(f"cat > /tmp/age.py << 'END'\n{AGE.format(update=update)}END\npython3 /tmp/age.py")
     told = broken.fab("-H", HOST, "doctor", inventory=site)
     assert told.returncode == 2, told.stdout
-    assert "1 of 1 deployments with an active schedule have no flow run ahead: nightly" in told.stdout
+    assert "1 of 1 deployments with an active schedule have no scheduled flow run: nightly" in told.stdout

@@ -25,9 +25,9 @@ def check_active_schedules(target: ApiTarget) -> Optional[Finding]:
     if not barren:
         return None
     named = ", ".join(barren[:SHOWN]) + (" ..." if len(barren) > SHOWN else "")
-    text = f"{len(barren)} of {len(active)} deployments with an active schedule have no flow run ahead: {named}"
+    text = f"{len(barren)} of {len(active)} deployments with an active schedule have no scheduled flow run: {named}"
     if len(barren) == len(active):
-        return fail(text, "the server's scheduler fails, or is switched off", "read the server's log")
+        return fail(text, "the server's scheduler fails or is disabled", "read the server's log")
     return warn(
         text, "their schedules are over, or the scheduler fails on them", "correct those schedules, or pause them"
     )

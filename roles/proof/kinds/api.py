@@ -1,4 +1,4 @@
-"""A proof's traces on the hosted server: read back, and removed."""
+"""A verification's traces on the hosted server: read back, and removed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PREFIX = "encamp-proof-"
 OWN_NAME = re.compile(rf"^{PREFIX}[0-9a-f]{{32}}$")
 #: Seconds that logs and task runs may take to arrive after a run has ended (clients send them in batches).
 ARRIVAL = 30.0
-#: A proof's traces older than this belong to one that was cut off.
+#: Traces older than this belong to a verification that was interrupted.
 STALE_HOURS = 2
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @dataclasses.dataclass
 class Traces:
-    """What the server holds of one proof. ``state`` is the flow run's state, with its message."""
+    """What the server recorded of one verification. ``state`` is the flow run's state, with its message."""
 
     flow_run: str = ""
     state: str = ""
@@ -31,27 +31,28 @@ class Traces:
     log: str = ""
 
     def missing(self) -> Optional[Problem]:
-        """The first thing that did not arrive; None for a whole proof."""
+        """The first thing that did not arrive; None where all of it did."""
         if not self.flow_run:
             return Problem(
-                "the flow ran, but its flow run is not on the server",
-                "it was recorded elsewhere: another API URL wins over the settings",
-                "run `fab configure-client` and read its notes",
+                "the flow ran, but the server has no record of it",
+                "it was recorded elsewhere: another API URL overrides the settings",
+                "run `fab configure-client` and read its warnings",
             )
         if self.state != "COMPLETED":
             return Problem(f"flow run {self.flow_run} ended as {self.state or 'unknown'}: {self.message}")
         if not self.task_run:
             return Problem(
-                f"flow run {self.flow_run} arrived, its task run did not",
-                "task runs travel as events over a WebSocket (/api/events/in); a proxy that does not pass WebSockets "
-                "on, or drops their authorization, loses them in silence",
-                "let the proxy upgrade connections on /api, or try the server's port directly",
+                f"flow run {self.flow_run} arrived, but its task run did not",
+                "task runs are sent as events over a WebSocket (/api/events/in); a proxy that does "
+                "not forward WebSockets "
+                "or drops their authorization loses them silently",
+                "configure the proxy to upgrade connections on /api, or connect to the server's port directly",
             )
         if not self.log:
             return Problem(
-                f"flow run {self.flow_run} and task run {self.task_run} arrived, the log line did not",
+                f"flow run {self.flow_run} and task run {self.task_run} arrived, but the log line did not",
                 "logs to the API are off (PREFECT_LOGGING_TO_API_ENABLED), or a proxy refuses POST /api/logs/",
-                "turn them on for this user, or see the proxy's log",
+                "enable them for this user, or check the proxy's log",
             )
         return None
 
@@ -117,7 +118,7 @@ def remove(host: Reader, api: Api, flow: str) -> None:
 
 
 def remove_stale(host: Reader, api: Api) -> None:
-    """Remove what proofs left that were cut off hours ago. Names of any other form are never touched."""
+    """Remove what verifications left that were interrupted hours ago. Names of any other form are never touched."""
     query = {"flows": {"name": {"like_": PREFIX}}, "limit": 50}
     for flow in api.must(host, "POST", "flows/filter", query):
         if OWN_NAME.match(flow["name"]) and _age_hours(flow) > STALE_HOURS:

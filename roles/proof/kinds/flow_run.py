@@ -1,4 +1,4 @@
-"""A proof that flow runs arrive: one is run, and read back from the hosted server."""
+"""Verification that flow runs arrive: one is run, and read back from the hosted server."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ STALE_SECONDS = proof_api.STALE_HOURS * 3600
 
 @kind
 class VerificationRun(Resource):
-    """A throw-away flow with a task and a log line ran, and flow run, task run and log came back from the server.
+    """A test flow with a task and a log line ran, and flow run, task run and log came back from the server.
 
     ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
-    ``auth`` is ``user:password`` where the server asks for it. ``as_user`` runs the flow ("": the agent's user).
+    ``auth`` is ``user:password`` where the server requires it. ``as_user`` runs the flow ("": the agent's user).
     ``work_pool``: one of this host's ``workers`` of that pool must run it; ``queue``: it goes there (without a pool: to
     the agents that poll it). ``through`` is "profile" (just the settings that the user's own flows get) or
     "environment" (PREFECT_API_URL and the rest given by encamp, a home of its own).
@@ -40,10 +40,10 @@ class VerificationRun(Resource):
     ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
     ``container`` is one of Docker's that the flow runs in. ``scheduled``: the server's scheduler must make flow runs,
-    too, unless it is switched off (those that a worker takes then come from a schedule). ``server_unit`` is the
+    too, unless it is disabled (those that a worker takes then come from a schedule). ``server_unit`` is the
     server's unit on this host: no error may repeat in its journal.
 
-    ``check`` asks for the proof once a run of encamp; the object remembers that it was given (see ``memory``).
+    ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
     """
 
     changes_host: ClassVar[bool] = False
@@ -110,14 +110,14 @@ class VerificationRun(Resource):
     def _by_itself(self, host: System, directory: str) -> None:
         """Run the script as a user would run a flow."""
         argv = [self._interpreter(host), "-B", os.path.join(directory, FILE), "" if self.database else self.api_url]
-        host.progress("running a throw-away flow")
+        host.progress("running a test flow")
         self._accept(host.query(argv, "", self._environment(host, directory), self.as_user, self.timeout, directory))
 
     def _in_container(self, host: System, text: str, directory: str) -> None:
         """Run the script where the server's Prefect is, in a directory of the container's own."""
         from roles.prefect.kinds.container import run_script
 
-        host.progress(f"running a throw-away flow in {self.container}")
+        host.progress(f"running a test flow in {self.container}")
         argv = [self.python, directory, FILE, self.api_url]
         environment = self._environment(host, directory)
         self._accept(run_script(host, self.container, text, argv, environment, self.timeout))
@@ -131,22 +131,22 @@ class VerificationRun(Resource):
             found = other[-1].partition(" ")[2]
             raise Failure(
                 f"Prefect uses {'no API URL' if found == NO_URL else found} here, not {self._aim}",
-                "another profile is active, or a variable or file wins over the profile",
-                "run `fab configure-client` and read its notes",
+                "another profile is active, or a variable or file overrides the profile",
+                "run `fab configure-client` and read its warnings",
             )
         raise self._flow_failed(result)
 
     def _flow_failed(self, result: Result) -> Failure:
         known = explain_client(result.err + result.out)
         failed = CommandFailed(result, *((known.cause, known.fix) if known else ()))
-        return Failure("the throw-away flow failed", failed.cause, failed.fix, failed.detail)
+        return Failure("the test flow failed", failed.cause, failed.fix, failed.detail)
 
     def _by_worker(self, host: System, flow: str, directory: str, scheduled: bool) -> None:
         """Have a worker of the pool run the script: this host's, since only here is the script."""
         who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
         deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
         runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers, scheduled)
-        host.progress(f"waiting for {who} to run a throw-away flow")
+        host.progress(f"waiting for {who} to run a test flow")
         over = host.wait_for(lambda: runs.over(host), self.timeout)
         if not over:
             problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
@@ -160,9 +160,9 @@ class VerificationRun(Resource):
         reason, detail = f"the worker's flow run {run} ended as {state}", "\n".join(lines[-20:])
         if proof_worker.unseen(lines, os.path.basename(directory)):
             return Failure(
-                f"{reason}: its worker does not find {directory}",
-                "a worker on another host took it, or the worker's unit hides that place (ProtectHome, PrivateTmp)",
-                "see which workers the pool has; workdir must be a place that this host's worker sees",
+                f"{reason}: its worker does not see {directory}",
+                "a worker on another host took it, or the worker's unit hides that directory (ProtectHome, PrivateTmp)",
+                "check which workers the pool has; workdir must be visible to this host's worker",
                 detail,
             )
         known = explain_client("\n".join(lines))
@@ -212,8 +212,8 @@ class VerificationRun(Resource):
         found = installed(host)
         if not found:
             raise Failure(
-                "no Prefect is installed for this user, so no flow can run here",
-                fix="`fab configure-client --install` gives this user one of the server's release",
+                "Prefect is not installed for this user, so no flow can run on this machine",
+                fix="run `fab configure-client --install`: it installs the server's release for this user",
             )
         return found[0].python
 
@@ -238,7 +238,7 @@ class VerificationRun(Resource):
         return environment
 
     def _sweep(self, host: System) -> None:
-        """Remove what proofs left that were cut off."""
+        """Remove what interrupted verifications left."""
         place = self._place(host)
         for name in names_in(host, place):
             found = host.stat(os.path.join(place, name)) if proof_api.OWN_NAME.match(name) else None
@@ -247,11 +247,11 @@ class VerificationRun(Resource):
         proof_api.remove_stale(host, self._api)
 
     def _remove(self, host: Reader, flow: str) -> None:
-        """Leave nothing on the server. A failure here must not hide the one that a proof is for."""
+        """Leave nothing on the server. A failure here must not hide that of the verification."""
         try:
             proof_api.remove(host, self._api, flow)
         except Failure as failure:
-            host.note(f"the throw-away flow {flow} could not be removed: {failure.reason}")
+            host.note(f"the test flow {flow} could not be removed: {failure.reason}")
 
 
 def _with_errors(failure: Failure, found: Sequence[Repeated]) -> Failure:

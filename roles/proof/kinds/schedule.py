@@ -115,7 +115,7 @@ def server_ahead(flow: dict[str, Any]) -> float:
 def not_made() -> Problem:
     """The scheduler made no run in its time."""
     return Problem(
-        f"the server made no flow run of a schedule within {PATIENCE:.0f} s",
-        "its scheduler fails, or no process runs it: no schedule makes flow runs",
+        f"the server created no flow run from a schedule within {PATIENCE:.0f} s",
+        "its scheduler fails or does not run: schedules create no flow runs",
         "read the server's log",
     )

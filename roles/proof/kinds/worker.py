@@ -1,4 +1,4 @@
-"""A proof's runs through the workers of a pool: any of them may take a run, and only one can carry it out."""
+"""A verification's runs through the workers of a pool: any may take a run, and only one can carry it out."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _process_block(host: Reader, api: Api) -> str:
 
 
 class Runs:
-    """The runs of one proof, which only ``workers`` can carry out. ``state`` is that of the run that counts.
+    """The runs of one verification, which only ``workers`` can carry out. ``state`` is that of the decisive run.
 
     The first is made by the server, from the schedule; unless ``scheduled`` is false (the scheduler is off).
     A worker asks for work every ten seconds or so and takes all there is. So a next run is started as soon as a
@@ -87,7 +87,7 @@ class Runs:
         return False
 
     def _is_strangers(self, run: dict[str, Any]) -> bool:
-        """Whether another worker has taken a run. Releases before 3.1, and agents, do not tell: its end shows it."""
+        """Whether another worker has taken a run. Releases before 3.1, and agents, do not say: its end shows it."""
         taker = (run.get("labels") or {}).get(TAKER)
         return taker is not None and taker not in self._workers
 
@@ -130,7 +130,7 @@ class Runs:
 
 
 def unseen(lines: list[str], flow: str) -> bool:
-    """Whether a run's log says that its worker did not find the proof's directory.
+    """Whether a run's log says that its worker did not find the verification's directory.
 
     Prefect 3.8 logs only that the step began, earlier releases also the error.
     """
@@ -148,18 +148,18 @@ def online_workers(host: Reader, api: Api, pool: str) -> list[str]:
 
 def why_not_taken(host: Reader, api: Api, pool: str, state: str, seconds: float, who: str) -> Problem:
     """Why no worker, or agent (``who``), finished a run in time."""
-    reason = f"{who} did not finish the proof within {seconds:.0f} s; it is {state or 'unknown'}"
+    reason = f"{who} did not finish the test flow within {seconds:.0f} s; its state is {state or 'unknown'}"
     if not pool:
-        return Problem(reason, "no agent polls the queue, or it is paused", "see the agent's unit and its journal")
+        return Problem(reason, "no agent polls the queue, or it is paused", "check the agent's unit and its journal")
     found = api.must(host, "GET", f"work_pools/{pool}")
     online = online_workers(host, api, pool)
     if found.get("is_paused"):
         return Problem(reason, "the pool is paused", f"prefect work-pool resume {pool}")
     if not online:
-        return Problem(reason, "no worker of that pool is online", "see the worker's unit and its journal")
+        return Problem(reason, "no worker of that pool is online", "check the worker's unit and its journal")
     return Problem(
         reason,
         f"online: {', '.join(online)}; the pool's concurrency limit is {found.get('concurrency_limit')}, so it may be "
-        "full, or the worker is too busy",
-        "look at the pool in the UI, or wait and run `fab verify` again",
+        "full, or the worker may be busy",
+        "check the pool in the UI, or wait and run `fab verify` again",
     )

@@ -71,7 +71,7 @@ def target() -> Iterator[ApiTarget]:
         ),
         ({}, "not paused, not full, and has workers online", "the worker's log"),
         ({"flow_runs/filter": [{"work_pool_name": None}]}, "the process that serves their flow", "start it"),
-        ({"flow_runs/filter": [{"work_queue_name": "q"}]}, "an agent that polls work queue q", "look at the agent"),
+        ({"flow_runs/filter": [{"work_queue_name": "q"}]}, "an agent that polls the work queue q", "check the agent"),
     ],
 )
 def test_late_runs_are_explained_by_what_the_server_says(
@@ -108,12 +108,12 @@ def deployment(name: str, active: bool) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("paused", "note"),
     [
-        ([deployment("a", True)], "; paused deployments with active schedules, which make no flow runs: 1 (a)"),
+        ([deployment("a", True)], "; paused deployments with active schedules, which create no flow runs: 1 (a)"),
         ([deployment(name, True) for name in "abcd"], ": 4 (a, b, c, ...)"),
         ([deployment("a", False), deployment("b", True)], ": 1 (b)"),
-        ([deployment("a", False), {"name": "b", "paused": True, "schedules": []}], "nothing is late"),
-        ([], "nothing is late"),
-        (None, "nothing is late"),
+        ([deployment("a", False), {"name": "b", "paused": True, "schedules": []}], "no late runs"),
+        ([], "no late runs"),
+        (None, "no late runs"),
     ],
 )
 def test_paused_deployments_with_active_schedules_are_a_note(
@@ -122,7 +122,7 @@ def test_paused_deployments_with_active_schedules_are_a_note(
     monkeypatch.setattr(Answers, "told", {"Late": 0, "Scheduled": 0, "deployments/filter": paused})
     found = check_schedules(target)
     assert found and found.status == "ok"
-    assert found.text.startswith("nothing is late") and found.text.endswith(note)
+    assert found.text.startswith("no late runs") and found.text.endswith(note)
 
 
 def test_late_runs_and_paused_deployments_are_both_named(target: ApiTarget, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def scheduled(name: str, updated: str = OLD, **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("deployments", "ahead", "barren"),
     [
-        ([scheduled("a")], 0, "1 of 1 deployments with an active schedule have no flow run ahead: a"),
+        ([scheduled("a")], 0, "1 of 1 deployments with an active schedule have no scheduled flow run: a"),
         ([scheduled(name) for name in "abcdef"], 0, "6 of 6 deployments with an active schedule"),
         ([{"id": "o", "name": "o", "updated": OLD, "schedule": {"interval": 5}, "is_schedule_active": True}], 0, ": o"),
         ([scheduled("a")], 3, ""),
