@@ -18,7 +18,6 @@ from encamp.agent.boot import STAGE0
 from encamp.planning import plan
 from encamp.planning.job import Job, RunIdentity
 from encamp.planning.plan import Item
-from encamp.shared.record import replace
 from encamp.shared.wire import BlobStore, to_wire
 from encamp.transport import bundle
 from encamp.transport.agent_exec import run_agent
@@ -78,8 +77,7 @@ def converge(tmp_path: Path, kept: Path) -> Converge:
         store = BlobStore()
         ships = {package for step in plan.build("here", items).steps for package in step.resource.ships}
         work = job(items, tmp_path / "state", store, check, diff)
-        packed = bundle.pack({**work, "plan": to_wire(saved)} if saved else work, ships)
-        payload = replace(packed, key="0" * 64)  # not one that an earlier run has kept: those have no source lines
+        payload = bundle.pack({**work, "plan": to_wire(saved)} if saved else work, ships)
         remote = LaunchSpec("here", python, become=False)
         return list(run_agent(LocalLink(), remote, payload, store, traffic or Traffic()))
 
