@@ -61,9 +61,12 @@ def test_the_profile_is_written_and_taken_back_where_prefect_looks_on_macos(home
 def test_what_zsh_and_launchd_give_is_told_with_its_place(home: Path, converge: Converge) -> None:
     found = converge(ClientEnvironment("env", api_url=URL, profile="hosted"))
     notes = "\n".join(event["text"] for event in found if event["event"] == "note")
-    assert f"{home}/.zprofile:2: PREFECT_API_URL=http://zsh/api wins" in notes
+    assert f"{home}/.zprofile:2: PREFECT_API_URL=http://zsh/api overrides the profile's API URL" in notes
     assert "LaunchAgents/env.plist:" in notes and "PREFECT_PROFILE=work overrides the active profile" in notes
-    assert "LaunchAgents/flows.plist:" in notes and "PREFECT_API_URL=http://agent/api wins" in notes
+    assert (
+        "LaunchAgents/flows.plist:" in notes
+        and "PREFECT_API_URL=http://agent/api overrides the profile's API URL" in notes
+    )
 
 
 def test_prefect_of_apples_python_and_of_poetry_is_found(home: Path, converge: Converge) -> None:

@@ -201,6 +201,8 @@ class TestBounds:
         if good:
             bounds.require(lock, "again")
             return
-        with pytest.raises(SettingsError, match=rf"pins sqlalchemy {pinned}, with which no schedule") as error:
+        with pytest.raises(
+            SettingsError, match=rf"pins sqlalchemy {pinned}, with which schedules create no flow runs"
+        ) as error:
             bounds.require(lock, "fab lock --prefect 3.8.8")
         assert error.value.fix == "make it again: fab lock --prefect 3.8.8"
