@@ -37,8 +37,12 @@ def warnings(host: SiteHost, site: Site) -> list[str]:
     others = [one.name for one in servers if one.name != host.name]
     if not others or not host.in_group(SERVERS):
         return []
-    told = f"{host.name} and {', '.join(others)} are one machine ({host.inventory.address}), and write the same files"
-    return [f"{told}: list it once, with an instance for each server (instances: {{default: {{}}, {EXAMPLE}}})"]
+    told = (
+        f"{host.name} and {', '.join(others)} are the same machine ({host.inventory.address}) and write the same files"
+    )
+    return [
+        f"{told}: list the machine once, with one instance for each server (instances: {{default: {{}}, {EXAMPLE}}})"
+    ]
 
 
 def _machine(host: SiteHost) -> tuple[object, ...]:
@@ -54,7 +58,7 @@ def _check_pair(one: SiteHost, other: SiteHost, own: Iterable[tuple[str, Callabl
         if value(one) and value(one) == value(other):
             raise SettingsError(
                 f"{_title(one)} and {_title(other)} have the same {key}: {value(one)}",
-                f"give each its own, for example {key}: {_example(key, other)} {_place(other)}",
+                f"give each a different one, for example {key}: {_example(key, other)} {_place(other)}",
                 other.origin(key) or one.origin(key) or other.origin("instances"),
             )
 

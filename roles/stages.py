@@ -31,17 +31,17 @@ def taking_part(host: SiteHost, instance: str = "", roles: Sequence[Role] = STAG
         known = ", ".join(view.instance for view in host.instances)
         raise UsageError(f"{host.name} has no instance {instance} to deploy (it has {known})", "see instances:")
     if not stages:
-        hint = "use `fab configure-client` for it" if host.in_group(CLIENTS) else "put it into servers"
+        hint = "run `fab configure-client` for it" if host.in_group(CLIENTS) else "add it to the group servers"
         raise UsageError(
-            f"{host.name} is in no group that deploy knows ({', '.join(role.group for role in roles)})", hint
+            f"{host.name} is not in a group that deploy uses ({', '.join(role.group for role in roles)})", hint
         )
     return stages
 
 
 def items(host: SiteHost, site: Site, stages: Sequence[Role], prove: bool, instance: str = "") -> Iterator[Item]:
-    """Everything that a host is to be for its stages: first what must hold, and at the end the proofs of what changed.
+    """Everything declared for a host in its stages: expectations first, at the end the verification of what changed.
 
-    A worker's proof is one of its server, too: an instance is proved by its last stage.
+    A worker's verification also covers its server, so only the last stage of an instance is verified.
     """
     taken = [(stage, view) for stage in stages for view in _views(host, stage, instance)]
     for stage, view in taken:
@@ -79,7 +79,7 @@ def _facts(host: SiteHost, site: Site) -> list[str]:
 
 
 def _part(host: SiteHost) -> str:
-    """What tells an instance's steps from the others'; nothing where it is alone."""
+    """The name that distinguishes an instance's steps; empty for a host with one instance."""
     return host.instance if len(host.instances) > 1 else ""
 
 

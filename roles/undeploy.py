@@ -24,6 +24,6 @@ def kept(instance: str) -> str:
     return (
         f"kept: {layout.home}, {layout.worker_home}, the Postgres database {layout.database} and Docker's volumes "
         f"{volumes}, where they exist. "
-        f"To delete them for good: runuser -u postgres -- dropdb {layout.database}; "
+        f"To delete them permanently: runuser -u postgres -- dropdb {layout.database}; "
         f"rm -r {layout.home} {layout.worker_home}; docker volume rm {' '.join(Stack(layout).volumes)}"
     )

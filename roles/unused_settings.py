@@ -1,4 +1,4 @@
-"""Settings that an inventory gives and that nothing reads: told before a deploy, or somebody would rely on them."""
+"""Settings in an inventory that have no effect: warned about before a deploy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from roles.worker import units as worker_units
 class Rule:
     """``keys`` of settings, and why they have no effect on an instance (empty: they have one).
 
-    ``server``: they are read for a server; what another host has by its group is nobody's mistake.
+    ``server``: they are read for a server; what another host inherits from its group is not a mistake.
     """
 
     keys: tuple[str, ...]
@@ -34,7 +34,7 @@ def _file(host: SiteHost, site: Site) -> str:
 
 
 def _no_network(host: SiteHost, site: Site) -> str:
-    socket = "the server reaches its database by a socket of its own host"
+    socket = "the server uses its database through a local socket"
     return _file(host, site) or (socket if database.kind(host) == "socket" else "")
 
 
@@ -42,27 +42,29 @@ def _unchecked(host: SiteHost, site: Site) -> str:
     if _no_network(host, site):
         return _no_network(host, site)
     mode = database_connection.tls(host, site)
-    return "" if mode == "verify" else f"it needs database_tls: verify, which is {mode}"
+    return "" if mode == "verify" else f"it requires database_tls: verify, but that is {mode}"
 
 
 def _not_kept(host: SiteHost, site: Site) -> str:
     return (
-        "" if database.kind(host) == "network" else "no other host of the inventory keeps the database (database_host)"
+        ""
+        if database.kind(host) == "network"
+        else "the database is not on another host of the inventory (database_host)"
     )
 
 
 def _no_stack(host: SiteHost, site: Site) -> str:
-    return "" if runtime.is_chosen(host) else "it is for runtime: compose"
+    return "" if runtime.is_chosen(host) else "it is only used with runtime: compose"
 
 
 def _stacks_own(host: SiteHost, site: Site) -> str:
     alone = all(map(database.has_postgres, host.instances)) and not database_host.is_declared(host)
-    return "the Postgres of a stack has what its image has (runtime: compose)" if alone else ""
+    return "the Postgres of a stack uses the defaults of its image (runtime: compose)" if alone else ""
 
 
 def _only_stack(host: SiteHost, site: Site) -> str:
     native = not runtime.is_chosen(host) or worker_units.is_declared(host)
-    return "" if native else "the image brings its own (runtime: compose)"
+    return "" if native else "the image includes its own (runtime: compose)"
 
 
 def _no_runner(host: SiteHost, site: Site) -> str:
@@ -71,13 +73,17 @@ def _no_runner(host: SiteHost, site: Site) -> str:
 
 def _no_short_form(host: SiteHost, site: Site) -> str:
     short = worker_units.has_short_form(host)
-    return "" if short else _no_runner(host, site) or "it goes with work_pool:; workers: have a limit: of their own"
+    return (
+        ""
+        if short
+        else _no_runner(host, site) or "it is used with work_pool:; entries of workers: have their own limit:"
+    )
 
 
 def _tls_other_than(*modes: str) -> Callable[[SiteHost, Site], str]:
     def why(host: SiteHost, site: Site) -> str:
         mode = host.settings(address.Settings).tls
-        return "" if mode in modes else f"it needs tls: {' or '.join(modes)}, which is {mode}"
+        return "" if mode in modes else f"it requires tls: {' or '.join(modes)}, but tls is {mode}"
 
     return why
 

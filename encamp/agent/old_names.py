@@ -6,7 +6,10 @@ from typing import Any, Mapping
 
 #: The old ``module:Class`` of a handler, and the present one. A row is kept for one release.
 NAMES = {
-    f"encamp.resources.restart:{name}": f"encamp.resources.systemd.restart:{name}" for name in ("Restart", "Reload")
+    "encamp.resources.restart:Restart": "encamp.resources.systemd.restart:Restart",
+    "encamp.resources.restart:Reload": "encamp.resources.systemd.restart:Reload",
+    "roles.kinds.stack_containers:StackRestart": "roles.server.kinds.stack_containers:StackRestart",
+    "roles.kinds.worker_service:WorkerRestart": "roles.worker.kinds.service:WorkerRestart",
 }
 
 

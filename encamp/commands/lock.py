@@ -17,6 +17,7 @@ from encamp.support import atomic_file
 from encamp.support.checkout import CHECKOUT
 from roles.prefect import bounds, versions
 from roles.prefect.release import LOCKS, site_locks
+from roles.proof import trial as proof_trial
 
 
 def lock(options: Options, version: str, exclude_newer: str = "", packages: Sequence[str] = ()) -> int:
@@ -59,7 +60,7 @@ def _tried(version: str, folder: Path, exclude_newer: str, packages: Sequence[st
         )
         lock = lockfile.load(version, Path(place), packages)
         requires = versions.python_range(version, lock.requires_python)
-        note = trial.try_lock(lock, requires, versions.application(version), controller_index())
+        note = trial.try_lock(lock, requires, proof_trial.prove, controller_index())
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / made.name
         atomic_file.write(str(path), made.read_bytes(), 0o644)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from encamp.shared.record import record
+from encamp.shared.wire import DRIFTED
 from encamp.transport.events import FailureData, HostResult, SlowStep, Status, StepEvent
 from encamp.transport.traffic import Traffic
 
@@ -14,8 +15,6 @@ from encamp.transport.traffic import Traffic
 SLOW_SECONDS, SLOW_STEPS = 1.0, 5
 STEP_STATUSES = ("ok", "changed", "unknown", "failed")
 NOT_REACHED: Final = "not reached"
-#: A saved plan no longer fits the host. Programs read the value; people read "drifted".
-DRIFTED: Final = "moved on"
 
 
 @record

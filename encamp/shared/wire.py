@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from typing import Any, Callable
+from typing import Any, Callable, Final
 
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
@@ -17,8 +17,8 @@ from encamp.shared.secret import Secret
 PROTOCOL = 1
 INLINE_LIMIT = 2048
 HEARTBEAT_SECONDS = 10
-#: Outcome of a host that changed after its plan was saved, as JSON has it.
-DRIFTED = "moved on"
+#: Outcome of a host that changed after its plan was saved. Programs read the value; people read "drifted".
+DRIFTED: Final = "moved on"
 #: Seconds without a message after which the other side counts as gone.
 SILENCE_LIMIT = HEARTBEAT_SECONDS * 3.0
 #: Bytes of a large file that are sent at a time.

@@ -17,7 +17,7 @@ from roles.database.url import Connection, Tls
 from roles.network import firewall
 
 FIX = (
-    "set database_host: or database_url: for {server}, give clients a way in with client_database_url:, "
+    "set database_host: or database_url: for {server}, give clients a login with client_database_url:, "
     "or set client_mode: hosted"
 )
 
@@ -28,16 +28,20 @@ class Settings:
 
     client_database_url: Secret | None = setting(
         None,
-        "Connection URL that clients with client_mode: database get, where it is not the server's own: "
+        "Connection URL for clients with client_mode: database, if it differs from the server's: "
         "postgresql://user:password@host:port/database, percent-encoded.",
         example="{env: CLIENT_DATABASE_URL}",
     )
     client_database_connections: int = setting(
-        5, "Connections that the temporary API of one flow may hold (client_mode: database).", minimum=2, maximum=100
+        5,
+        "Maximum number of database connections for the temporary API of one flow (client_mode: database).",
+        minimum=2,
+        maximum=100,
     )
     client_database_sources: tuple[str, ...] = setting(
         (),
-        "Set for a server: networks whose clients may log in to its database on database_host (client_mode: database).",
+        "For a server: networks from which clients may log in to its database on database_host "
+        "(client_mode: database).",
         check=firewall.check_networks,
         example="[10.1.0.0/16]",
     )
@@ -71,11 +75,11 @@ def target(host: SiteHost, server: SiteHost | None, site: Site) -> Target:
     what = database.kind(server)
     fix = FIX.format(server=server.name)
     if what == "sqlite":
-        reason = f"{server.name} has database: sqlite, a file that no other machine can share"
+        reason = f"{server.name} uses database: sqlite, a file that other machines cannot share"
         raise SettingsError(f"{host.name}: client_mode: database needs Postgres; {reason}", fix, where)
     found = database_connection.connection(server, site)
     if what == "socket" or found.host.startswith("/"):
-        reason = f"{server.name} reaches its Postgres by a socket of its own, which no other host can use"
+        reason = f"{server.name} uses Postgres through a local socket, which other hosts cannot reach"
         raise SettingsError(f"{host.name}: client_mode: database: {reason}", fix, where)
     _refuse_own_certificate(host, server)
     settings = server.settings(database.Settings)
@@ -100,8 +104,8 @@ def _given(host: SiteHost, url: Secret, server: SiteHost | None, site: Site) -> 
         raise SettingsError(f"{host.name}: client_database_url {problem}", fix, where) from None
     if found.host.startswith("/"):
         raise SettingsError(
-            f"{host.name}: client_database_url is a socket, which no other host can use",
-            "give the name or address of the database's host",
+            f"{host.name}: client_database_url is a socket, which other hosts cannot reach",
+            "use the name or address of the database host",
             host.origin("client_database_url"),
         )
     if server is None or not _is_servers_own(found, server, site):
@@ -121,9 +125,10 @@ def _is_servers_own(found: Connection, server: SiteHost, site: Site) -> bool:
 def _refuse_own_certificate(host: SiteHost, server: SiteHost) -> None:
     if server.settings(database.Settings).database_cert_file:
         raise SettingsError(
-            f"{host.name}: client_mode: database: {server.name} shows its Postgres a certificate of its own, whose key "
-            "clients must not have",
-            "give clients a login of their own with client_database_url:, or set client_mode: hosted",
+            f"{host.name}: client_mode: database: {server.name} authenticates to Postgres with a "
+            "client certificate, whose key "
+            "must not be copied to clients",
+            "give clients their own login with client_database_url:, or set client_mode: hosted",
             server.origin("database_cert_file"),
         )
 
@@ -137,7 +142,7 @@ def _read_ca(server: SiteHost, name: str) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         where = server.origin("database_ca_file")
-        raise SettingsError(f"database_ca_file: {path}: {error}", "name a PEM file on this machine", where) from None
+        raise SettingsError(f"database_ca_file: {path}: {error}", "use a PEM file on this machine", where) from None
 
 
 def settings(found: Target, host: SiteHost, ca_file: str) -> dict[str, str | Secret]:

@@ -1,4 +1,4 @@
-"""What a client is to be in each of its modes: the looks that come first, then its profiles."""
+"""What a client gets in each of its modes: first the checks, then its profiles."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def in_database(host: SiteHost, site: Site, specs: Sequence[ProfileSpec], instal
 
 
 def _database(host: SiteHost, site: Site, spec: ProfileSpec, install_prefect: bool) -> Resource:
-    """The look at Postgres from the client."""
+    """The check of Postgres from the client."""
     target = _required(spec.target)
     found, url = target.connection, target.connection.url()
     return ClientDatabase(
@@ -165,12 +165,12 @@ def _ca_file(spec: ProfileSpec, text: str, of: str = "api") -> Iterator[Item]:
 
 
 def _trusted(spec: ProfileSpec) -> str:
-    """The file that proves the API to a client; empty: the system's trust store."""
+    """The file that verifies the API for a client; empty: the system's trust store."""
     return ca_path(spec) if _required(spec.api).ca else ""
 
 
 def _fitting(spec: ProfileSpec, release: str, same: bool = False) -> Resource:
-    """The look at the Prefect that is installed."""
+    """The check of the Prefect that is installed."""
 
     api = spec.api
     return ClientPrefect(

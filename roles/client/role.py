@@ -54,13 +54,13 @@ class Settings:
 
     profile: str = setting(
         "",
-        "Name of the Prefect profile that clients get. Empty: hosted, or the name of the server's instance.",
+        "Name of the Prefect profile written on clients. Empty: hosted, or the name of the server's instance.",
         check=check_profile,
     )
     client_mode: Mode = setting(
         "hosted",
         "hosted: flows run against the server's API. database: each flow starts a temporary API that writes to the "
-        "server's Postgres. local: a temporary API with a file of its own, as without encamp.",
+        "server's Postgres. local: a temporary API with its own SQLite file, as without encamp.",
     )
 
 
@@ -79,7 +79,7 @@ class Api:
 
     @property
     def auth(self) -> Secret | None:
-        """``user:password``, where the server asks for it."""
+        """``user:password``, where the server requires it."""
         found = self.settings.get("client_auth")
         return found if isinstance(found, Secret) else None
 
@@ -116,7 +116,7 @@ def company(url: str, host: SiteHost) -> str:
 
 
 def install_release(host: SiteHost, specs: Sequence[ProfileSpec]) -> str:
-    """The release that --install gives a client: its server's, unless it is told another; a client may be older."""
+    """The release that --install gives a client: its server's, unless another is set; a client may be older."""
     known = next((spec.api.version for spec in specs if spec.api and spec.api.version), "")
     own = prefect_version(host)
     return own if host.origin("prefect_version") or not known else known

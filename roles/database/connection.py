@@ -1,4 +1,4 @@
-"""How an instance reaches its database: URL, TLS and pool, as Prefect and its driver are told of them."""
+"""How an instance reaches its database: URL, TLS and pool, as Prefect and its driver get them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MANAGED = (
 
 
 def server_settings(host: SiteHost, site: Site) -> Mapping[str, str | Secret]:
-    """What Prefect is told of its database, by the keys of ``versions.NAMES``. Raises SettingsError."""
+    """Prefect's database settings, by the keys of ``versions.NAMES``. Raises SettingsError."""
     settings, values = host.settings(Settings), {"database_url": url(host, site)}
     if kind(host) == "sqlite":
         return values
@@ -74,7 +74,7 @@ def connection(host: SiteHost, site: Site) -> Connection:
     """How an instance reaches its Postgres. Raises SettingsError; for SQLite, ValueError."""
     settings, what = host.settings(Settings), kind(host)
     if what == "sqlite":
-        raise ValueError("SQLite is a file: it has no connection")
+        raise ValueError("SQLite uses a file, not a connection")
     if what == "external":
         return _external(host, settings)
     if what == "socket":
@@ -106,8 +106,8 @@ def database_host_of(host: SiteHost, site: Site) -> SiteHost:
         return known[wanted]
     listed = ", ".join(known) or "none"
     raise SettingsError(
-        f"database_host: {wanted} is no host of the group {DATABASES} (it has: {listed})",
-        f"put {wanted} into that group, or give the URL of a Postgres that encamp does not manage with database_url",
+        f"database_host: {wanted} is not a host of the group {DATABASES} (its hosts: {listed})",
+        f"add {wanted} to that group, or set database_url: to a Postgres that encamp does not manage",
         host.origin("database_host"),
     )
 
@@ -156,7 +156,8 @@ def _tls_settings(host: SiteHost) -> dict[str, str]:
         if not files.ca:
             raise SettingsError(
                 f"{host.name}: database_tls: verify needs database_ca_file with Prefect {version}",
-                f"name the CA's file, or use {versions.since('database_tls')} or later, which knows the host's own",
+                f"set database_ca_file:, or use {versions.since('database_tls')} or later, which "
+                "reads the host's trust store",
                 host.origin("database_tls") or host.origin("database_url"),
             )
         return {}

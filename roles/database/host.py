@@ -23,13 +23,13 @@ def _listen_addresses(value: Any) -> str | None:
             ipaddress.ip_address(word)
         except ValueError:
             if word not in ("*", "localhost"):
-                return f"{word!r} is no IP address to listen on, and not *"
+                return f"{word!r} is neither an IP address to listen on nor *"
     return None
 
 
 def check_name(value: str) -> str | None:
     """What is wrong with a name or an address of a host, if anything."""
-    return None if not value or re.fullmatch(r"[A-Za-z0-9_.:-]+", value) else "is no name or address of a host"
+    return None if not value or re.fullmatch(r"[A-Za-z0-9_.:-]+", value) else "is not a host name or address"
 
 
 @record
@@ -45,23 +45,23 @@ class Settings:
     )
     postgres_port: int = setting(
         5432,
-        "Port of Postgres on this host. A cluster that is there already and has another is refused, not moved.",
+        "Port of Postgres on this host. An existing cluster that uses another port is refused, not changed.",
         minimum=1,
         maximum=65535,
         per_host=True,
     )
     postgres_listen: tuple[str, ...] = setting(
         ("*",),
-        "Addresses that Postgres listens on for servers on other hosts, besides those it has. Who may log in is up to "
-        "pg_hba.conf and the firewall, which let in these servers only.",
+        "Additional addresses on which Postgres listens for servers on other hosts. Access is controlled by "
+        "pg_hba.conf and the firewall, which allow only these servers.",
         check=_listen_addresses,
         example="[10.0.0.5]",
         per_host=True,
     )
     postgres_max_connections: int = setting(
         0,
-        "Raise Postgres's max_connections to this number (it is never lowered). Costs a restart of Postgres. "
-        "0: leave it.",
+        "Raises Postgres's max_connections to this number; it is never lowered. Requires a restart of Postgres. "
+        "0: unchanged.",
         minimum=0,
         maximum=10000,
         per_host=True,
@@ -79,12 +79,13 @@ def address(host: SiteHost) -> str:
     if found:
         return found
     raise SettingsError(
-        f"{host.name}: postgres_address is not set, and {host.inventory.address} is no address that servers can use",
+        f"{host.name}: postgres_address is not set, and {host.inventory.address} is not an address "
+        "that servers can use",
         "set postgres_address: <name or address of the database's host> for this host",
         host.origin("ansible_host"),
     )
 
 
 def usable_connections(host: SiteHost) -> int:
-    """Connections that Postgres on this host has for clients, as far as the inventory tells."""
+    """Connections that Postgres on this host has for clients, according to the inventory."""
     return max(host.settings(Settings).postgres_max_connections or MAX_CONNECTIONS, RESERVED + 1) - RESERVED

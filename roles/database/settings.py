@@ -30,7 +30,7 @@ def _check_database_name(value: str) -> str | None:
     if len(value.encode()) > 63:
         return "longer than Postgres's 63 bytes"
     if value in _RESERVED or value.startswith("pg_"):
-        return "Postgres's own, and not to be given to Prefect"
+        return "reserved by Postgres"
     return None if re.fullmatch(r"[A-Za-z0-9_.-]*", value) else "must be letters, digits, dots, dashes and underscores"
 
 
@@ -41,11 +41,11 @@ class Settings:
     database: Literal["postgres", "sqlite"] = setting(
         "postgres",
         "postgres: on the same host, over its socket, without a password (or see database_host and database_url). "
-        "sqlite: a file, for small loads.",
+        "sqlite: a file, for small workloads.",
     )
     database_host: str = setting(
         "",
-        "Host of the inventory, in the group databases, that keeps the Postgres database. Empty: the server's own.",
+        "Inventory host, in the group databases, that runs Postgres for this server. Empty: the server's own host.",
         example="db1",
     )
     database_url: Secret | None = setting(
@@ -64,30 +64,31 @@ class Settings:
         None, "Password of the role on database_host. Left out: one is generated.", example="{file: secrets/database}"
     )
     database_shared: bool = setting(
-        False, "Several servers use this one database on purpose. Needs Postgres 14.9 or later."
+        False, "Allows several servers to share this database. Requires Postgres 14.9 or later."
     )
     database_client_address: str = setting(
         "",
-        "Address that database_host sees this host's connections come from. Empty: its address in the inventory.",
+        "Source address of this host's connections as seen by database_host. Empty: its address in the inventory.",
         check=check_name,
         example="10.0.0.7",
     )
     database_tls: Tls = setting(
         "prefer",
-        "prefer: encrypted where Postgres offers it. require: encrypted, or no connection. verify: and Postgres's "
+        "prefer: TLS if Postgres offers it. require: TLS, or no connection. verify: like require, and Postgres's "
         "certificate is checked. off: never.",
     )
     database_ca_file: str = setting(
         "",
-        "PEM file on the controller with the CA of Postgres's certificate, for database_tls: verify. Empty: the "
-        "authorities that the host trusts.",
+        "PEM file on the controller with the CA that signed Postgres's certificate, for "
+        "database_tls: verify. Empty: the "
+        "host's trust store.",
         example="files/database-ca.pem",
     )
     database_tls_check_hostname: bool = setting(
-        True, "Whether the certificate must be for the name or address that is connected to (database_tls: verify)."
+        True, "Whether the certificate must match the name or address of the connection (database_tls: verify)."
     )
     database_cert_file: str = setting(
-        "", "PEM file on the controller with a certificate to show to Postgres.", example="files/prefect.pem"
+        "", "PEM file on the controller with a client certificate for Postgres.", example="files/prefect.pem"
     )
     database_key: Secret | None = setting(
         None,
@@ -95,9 +96,14 @@ class Settings:
         example="{file: secrets/prefect.key}",
         lines=True,
     )
-    database_pool_size: int = setting(5, "Connections that each server process keeps open.", minimum=1, maximum=1000)
+    database_pool_size: int = setting(
+        5, "Connections that each server process keeps open (pool size).", minimum=1, maximum=1000
+    )
     database_max_overflow: int = setting(
-        10, "Connections that each server process may open besides, when it is busy.", minimum=0, maximum=1000
+        10,
+        "Additional connections that each server process may open under load (pool overflow).",
+        minimum=0,
+        maximum=1000,
     )
 
 
@@ -146,12 +152,12 @@ def _check_together(host: SiteHost, settings: Settings) -> None:
             "",
         ),
         (given and settings.database_name, "database_name", "has no effect: database_url names the database", ""),
-        (settings.database_password and not managed, "database_password", "has an effect with database_host only", ""),
+        (settings.database_password and not managed, "database_password", "has an effect only with database_host", ""),
         (
             bool(settings.database_cert_file) != (settings.database_key is not None),
             "database_cert_file",
-            "and database_key go together",
-            "give both, or none",
+            "and database_key must be set together",
+            "set both or neither",
         ),
     )
     for wrong, key, reason, fix in problems:
@@ -161,10 +167,10 @@ def _check_together(host: SiteHost, settings: Settings) -> None:
 
 
 def _alike(host: SiteHost, key: str) -> bool:
-    """Whether ``key`` is set where ``database`` is: an instance's own ``sqlite`` wins over its host's Postgres."""
+    """Whether ``key`` is set where ``database`` is: an instance's own ``sqlite`` overrides its host's Postgres."""
     return (key in host.own) == ("database" in host.own)
 
 
 def has_postgres(host: SiteHost) -> bool:
-    """Whether the instance runs as a stack with a Postgres of its own, which nobody else uses."""
+    """Whether the instance runs as a stack with its own Postgres, which only it uses."""
     return runtime.is_chosen(host) and kind(host) == "socket"

@@ -30,17 +30,17 @@ _PARAMETERS = (
     *("statement_cache_size", "prepared_statement_cache_size"),
 )
 _INSTEAD = {
-    "sslrootcert": "name the CA's file with database_ca_file",
-    "sslcert": "name the certificate's file with database_cert_file",
-    "sslkey": "give the key with database_key",
-    "channel_binding": "remove it: Prefect's driver has no channel binding",
+    "sslrootcert": "set database_ca_file: to the file of the CA",
+    "sslcert": "set database_cert_file: to the file of the certificate",
+    "sslkey": "set database_key:",
+    "channel_binding": "remove it: Prefect's driver does not support channel binding",
     "application_name": "set it with server_environment",
     "options": "remove it",
 }
 #: What may stand unencoded before the @ (RFC 3986).
 _USERINFO = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*")
 _ENCODED = (
-    "percent-encode each character of user and password that is no letter or digit (@ is %40, / is %2F, % is %25)"
+    "percent-encode each character of user and password that is not a letter or digit (@ is %40, / is %2F, % is %25)"
 )
 _PLAIN_NAME = "use a database whose name has only letters, digits, - and _"
 
@@ -62,7 +62,7 @@ class Connection:
 
     @property
     def cluster(self) -> str:
-        """Which Postgres it is, as far as a URL can tell: equal texts are one."""
+        """Identifies a Postgres by its URL: equal texts mean the same one."""
         return f"{self.host.lower()}:{self.port}" if self.host else repr(sorted(self.parameters))
 
     def url(self) -> str | Secret:
@@ -105,14 +105,14 @@ def parse(given: Secret) -> Connection:
     try:
         port = parts.port or DEFAULT_PORT
     except ValueError:
-        raise _problem("has a port that is no number from 1 to 65535", _ENCODED) from None
+        raise _problem("has a port that is not a number from 1 to 65535", _ENCODED) from None
     login, at, _ = parts.netloc.rpartition("@")
     user, colon, password = login.partition(":")
     if not at or not user:
         raise _problem("names no user", "write it as postgresql://user:password@host:port/database")
     database = parts.path[1:]
     if "%" in database:  # SQLAlchemy decodes user and password only
-        raise _problem("has a percent-encoded database name, which Prefect would take as it is written", _PLAIN_NAME)
+        raise _problem("has a percent-encoded database name, which Prefect does not decode", _PLAIN_NAME)
     if not database or "/" in database:
         raise _problem("names no database", "write it as postgresql://user:password@host:port/database")
     tls, parameters = _parameters(parts.query)
@@ -127,18 +127,18 @@ def _check_scheme(scheme: str) -> None:
     base, _, driver = scheme.partition("+")
     if base == "sqlite":
         raise _problem(
-            "is one of SQLite", "set database: sqlite instead: the file is then put into the instance's home"
+            "is a SQLite URL", "set database: sqlite instead: the file is then created in the instance's home"
         )
     if base not in ("postgresql", "postgres"):
-        raise _problem("is no address of a Postgres", "write it as postgresql://user:password@host:port/database")
+        raise _problem("is not a Postgres URL", "write it as postgresql://user:password@host:port/database")
     if driver not in ("", "asyncpg"):
-        raise _problem(f"names the driver {driver}, which Prefect does not have", f"write it as {DRIVER}://...")
+        raise _problem(f"names the driver {driver}, which Prefect does not support", f"write it as {DRIVER}://...")
 
 
 def _check_encoding(rest: str) -> None:
     """Find what would be cut in the wrong place: a @, /, ?, # or % of a password that is not percent-encoded."""
     if any(char.isspace() or not char.isprintable() for char in rest):
-        raise _problem("has a space or an unprintable character in it", _ENCODED)
+        raise _problem("contains a space or an unprintable character", _ENCODED)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     beyond = rest[len(authority) :]
     login, at, place = authority.rpartition("@")
@@ -160,7 +160,7 @@ def _parameters(query: str) -> tuple[Tls | None, list[tuple[str, str]]]:
             kept.append((name, value))
         else:
             known = name if name in _INSTEAD else "a parameter"  # an unknown word may be a piece of a password
-            raise _problem(f"has {known} that Prefect's driver does not take", _INSTEAD.get(name, "remove it"))
+            raise _problem(f"has {known} that Prefect's driver does not accept", _INSTEAD.get(name, "remove it"))
     return tls, kept
 
 

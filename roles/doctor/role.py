@@ -34,12 +34,12 @@ def of_host(host: SiteHost, site: Site, started: float, fix: bool) -> Iterator[R
 
 
 def is_examined(host: SiteHost) -> bool:
-    """Whether anything on a host is for root to look at: a server or a worker."""
+    """Whether the doctor examines anything on a host as root: a server or a worker."""
     return any(is_server(view) or prefect_worker.is_declared(view) for view in host.instances)
 
 
 def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool) -> Iterator[Resource]:
-    """The doctor of what a deploy would prove: however the server is run, it is proved by one ServerHealth."""
+    """The doctor of what a deploy checks: in every runtime a server has one ServerHealth."""
     layout = Layout(host.instance)
     for resource in resources_of(items):
         if isinstance(resource, ServerHealth):

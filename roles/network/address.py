@@ -31,13 +31,14 @@ class Settings:
 
     bind: str = setting(
         EVERYWHERE,
-        "Address that the server listens on. With tls the proxy listens everywhere, and the server on 127.0.0.1 alone.",
+        "Address that the server listens on. With tls, the proxy listens on all addresses and the "
+        "server on 127.0.0.1 only.",
         check=check_bind,
     )
     port: int = setting(4200, "TCP port of the API and the UI.", minimum=1, maximum=65535, check=check_port)
     public_url: str = setting(
         "",
-        "Address that clients really use, without /api: scheme, name, port and, if you like, a base path. Gives the "
+        "URL that clients use, without /api: scheme, name, port and optionally a base path. Determines the "
         "UI's API URL, base paths, proxy, firewall port, certificate and profiles. Empty: the host's address in the "
         "inventory, as http://<address>:<port>, or with tls as https://<address>.",
         check=check_own_url,
@@ -45,9 +46,10 @@ class Settings:
     )
     tls: Literal["off", "internal", "acme", "files"] = setting(
         "off",
-        "https through Caddy on the same host. internal: certificates of an authority that encamp makes for this site. "
-        "acme: from Let's Encrypt or an ACME server of your own. files: tls_certificate and tls_key. off: none, or a "
-        "proxy of your own in front.",
+        "https through Caddy on the same host. internal: certificates from an authority that encamp "
+        "creates for this site. "
+        "acme: from Let's Encrypt or your own ACME server. files: tls_certificate and tls_key. off: no https, or "
+        "your own proxy in front.",
     )
 
 
@@ -64,7 +66,7 @@ def public_url(host: SiteHost) -> str:
         return given
     if not host.client_address:
         raise SettingsError(
-            f"{host.name}: public_url is not set, and {host.inventory.address} is no address that clients can use",
+            f"{host.name}: public_url is not set, and {host.inventory.address} is not an address that clients can use",
             "set public_url: http://<name or address of the server>:<port> for this host",
             host.origin("public_url") or host.origin("ansible_host"),
         )
@@ -95,7 +97,7 @@ def base_path(host: SiteHost) -> str:
 
 
 def bind(host: SiteHost) -> str:
-    """The address that the server itself listens on: behind a proxy of ours loopback, so that nobody goes around it.
+    """The address that the server itself listens on: loopback behind encamp's proxy, so that clients cannot bypass it.
 
     Raises SettingsError where the inventory wants it to be reached both ways.
     """
@@ -104,8 +106,8 @@ def bind(host: SiteHost) -> str:
         return settings.bind
     if host.origin("bind"):
         raise SettingsError(
-            f"{host.name}: bind: {settings.bind} would let clients go around tls: {settings.tls}",
-            "remove bind: (the server then listens on 127.0.0.1, the proxy everywhere)",
+            f"{host.name}: bind: {settings.bind} would allow clients to bypass tls: {settings.tls}",
+            "remove bind: (the server then listens on 127.0.0.1, the proxy on all addresses)",
             host.origin("bind"),
         )
     return LOOPBACK
@@ -123,7 +125,7 @@ def outside(host: SiteHost) -> tuple[str, int]:
 
 
 def needs_privilege(host: SiteHost) -> bool:
-    """Whether only root may listen on the server's port, unless it is let."""
+    """Whether the server's port is privileged: listening on it takes root or a capability."""
     return host.settings(Settings).port < PRIVILEGED
 
 
@@ -140,7 +142,7 @@ def local(host: SiteHost) -> Endpoint:
 
 
 def server_settings(host: SiteHost) -> Mapping[str, str]:
-    """What Prefect is told of its address, by the keys of ``versions.NAMES``. A base path takes three that agree."""
+    """Prefect's address settings, by the keys of ``versions.NAMES``. A base path needs three that agree."""
     values = {"api_host": bind(host), "api_port": str(host.settings(Settings).port), "ui_api_url": api_url(host)}
     base_ = base_path(host)
     return {**values, "ui_serve_base": base_, "api_base_path": f"{base_}/api"} if base_ else values
@@ -156,11 +158,11 @@ def _check_given(host: SiteHost, url: str) -> None:
             f"{host.name}: public_url is {url}, with tls: {settings.tls}", fix, host.origin("public_url")
         )
     if settings.tls != "off" and given.port == settings.port:
-        reason = f"{host.name}: port {settings.port} is the server's own behind the proxy, and public_url's"
-        raise SettingsError(reason, "leave the port out of public_url, or set another port:", host.origin("public_url"))
+        reason = f"{host.name}: port {settings.port} is used by both the server behind the proxy and public_url"
+        raise SettingsError(reason, "remove the port from public_url, or set another port:", host.origin("public_url"))
     if given.path and not all(versions.setting(key, release) for key in ("api_base_path", "ui_serve_base")):
-        reason = f"{host.name}: public_url has the path {given.path}, and Prefect {release} cannot be served below one"
-        fix = f"it can since {versions.since('api_base_path')}; or give it a name or a port of its own"
+        reason = f"{host.name}: public_url has the path {given.path}, which Prefect {release} does not support"
+        fix = f"use {versions.since('api_base_path')} or later, or a public_url with its own name or port"
         raise SettingsError(reason, fix, host.origin("public_url"))
     _check_family(host, url)
 
@@ -173,9 +175,9 @@ def _check_family(host: SiteHost, url: str) -> None:
         return
     if (":" in name) != (":" in settings.bind):
         wildcard = "::" if ":" in name else EVERYWHERE
-        reason = f"{host.name}: clients are to use {name}, and the server listens on {settings.bind}"
+        reason = f"{host.name}: clients use {name}, but the server listens on {settings.bind}"
         where = host.origin("public_url") or host.origin("bind") or host.origin("ansible_host")
-        raise SettingsError(reason, f"set bind: '{wildcard}', or a public_url with a name", where)
+        raise SettingsError(reason, f"set bind: '{wildcard}', or use a host name in public_url", where)
 
 
 def warnings(host: SiteHost) -> Iterator[str]:
@@ -185,6 +187,6 @@ def warnings(host: SiteHost) -> Iterator[str]:
     direct = settings.tls == "off" and not is_loopback(settings.bind)
     if given and direct and given.scheme == "http" and given.port != settings.port:
         yield (
-            f"{host.origin('public_url')}: public_url leads clients to port {given.port}, and the server listens on "
-            f"{settings.port}: that takes a proxy or a forwarded port of your own in between"
+            f"{host.origin('public_url')}: public_url sends clients to port {given.port}, but the server listens on "
+            f"{settings.port}: this requires your own proxy or port forwarding in between"
         )

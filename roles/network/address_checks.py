@@ -16,29 +16,29 @@ def check_public_url(value: Any) -> str | None:
         return None
     try:
         parts = urlsplit(str(value))
-    except ValueError as error:  # a bracket that is never closed, or what is in it is no address
+    except ValueError as error:  # a bracket that is never closed, or its content is not an address
         return str(error)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "must be an address such as http://prefect.example.com:4200"
     if parts.hostname in NOT_AN_ADDRESS:
         return f"{parts.hostname} is an address to listen on, not one that clients can reach"
     if parts.query or parts.fragment or parts.username is not None:
-        return "must be an address alone: no user, no ? and no #"
+        return "must not contain a user, a query (?) or a fragment (#)"
     return _name_problem(parts) or _port_problem(parts)
 
 
 def _name_problem(parts: SplitResult) -> str | None:
     """Name and path end up in the configuration of a proxy, in units and in certificates: letters that fit them all."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+", parts.hostname or ""):
-        return f"{parts.hostname} is no host name (write one with other letters in its xn-- form)"
+        return f"{parts.hostname} is not a host name (write international names in their xn-- form)"
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", parts.path):
-        return f"its path {parts.path} has more than letters, digits, '.', '_', '~' and '-' between single slashes"
+        return f"its path {parts.path} may contain only letters, digits, '.', '_', '~' and '-' between single slashes"
     return None
 
 
 def _port_problem(parts: SplitResult) -> str | None:
     try:
-        return None if parts.port != 0 else "0 is no port"
+        return None if parts.port != 0 else "0 is not a valid port"
     except ValueError:
         return "its port must be a number from 1 to 65535"
 
@@ -50,7 +50,7 @@ def check_own_url(value: Any) -> str | None:
         return problem
     name = urlsplit(str(value)).hostname or ""
     if name == "localhost" or name.endswith(".localhost") or is_loopback(name):
-        return f"{name} is every client's own machine, not this server"
+        return f"{name} refers to each client's own machine, not to this server"
     return None
 
 
@@ -72,7 +72,7 @@ def is_address(name: str) -> bool:
 
 def check_port(value: int) -> str | None:
     """What is wrong with the setting ``port``, if anything."""
-    return "that port is ssh's" if value == 22 else None
+    return "is the SSH port" if value == 22 else None
 
 
 def check_bind(value: Any) -> str | None:

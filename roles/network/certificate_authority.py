@@ -55,7 +55,7 @@ class Authority:
 
     @property
     def id(self) -> str:
-        """What tells two authorities apart: the beginning of the hash of the public key."""
+        """Identifies an authority: the beginning of the hash of its public key."""
         public = self._key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from encamp.shared.secret import Secret
 
-#: A certificate that ends sooner would be of no use by the time that somebody notices.
+#: A certificate that expires sooner is refused: it would expire before anyone notices.
 LEAST = datetime.timedelta(days=1)
 
 
@@ -36,29 +36,29 @@ def check(certificate: str, key: Secret, name: str, now: datetime.datetime) -> N
 def _chain(text: str) -> list[x509.Certificate]:
     if "PRIVATE KEY-----" in text:
         raise InvalidCertificate(
-            "the file of the certificate holds a private key, too", "put the key alone into the one for the key"
+            "the certificate file also contains a private key", "put the key only into the file of tls_key"
         )
     try:
         return x509.load_pem_x509_certificates(text.encode())
     except ValueError:
-        fix = "give PEM text: the server's certificate, then the intermediate ones (often called fullchain.pem)"
-        raise InvalidCertificate("there is no certificate in it that can be read", fix) from None
+        fix = "use PEM: the server's certificate, then the intermediate ones (often named fullchain.pem)"
+        raise InvalidCertificate("it contains no readable certificate", fix) from None
 
 
 def _check_key(leaf: x509.Certificate, key: Secret) -> None:
     try:
         private = serialization.load_pem_private_key(key.reveal().encode(), password=None)
     except TypeError:
-        fix = "Caddy takes no pass phrase: decrypt it with `openssl pkey -in KEY -out PLAIN` and give that, mode 0600"
-        raise InvalidCertificate("the key is encrypted with a pass phrase", fix) from None
+        fix = "Caddy needs a plain key: decrypt it with `openssl pkey -in KEY -out PLAIN` (mode 0600) and use that"
+        raise InvalidCertificate("the key is encrypted with a passphrase", fix) from None
     except Exception:  # whatever cryptography raises: no part of a key may reach a message
         raise InvalidCertificate(
-            "the key cannot be read", "give the private key as PEM text (-----BEGIN PRIVATE KEY-----)"
+            "the key cannot be read", "use a private key in PEM format (-----BEGIN PRIVATE KEY-----)"
         ) from None
     der, spki = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     if private.public_key().public_bytes(der, spki) != leaf.public_key().public_bytes(der, spki):
-        fix = "the server's own certificate must stand first in its file, and the key must be the one it was made for"
-        raise InvalidCertificate("certificate and key do not belong together", fix)
+        fix = "the server's certificate must come first in its file, and the key must belong to it"
+        raise InvalidCertificate("certificate and key do not match", fix)
 
 
 def _check_names(leaf: x509.Certificate, name: str) -> None:
@@ -66,16 +66,16 @@ def _check_names(leaf: x509.Certificate, name: str) -> None:
         found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         raise InvalidCertificate(
-            "the certificate names no server (no subjectAltName): Python and browsers refuse it",
-            f"have it issued with the name {name}",
+            "the certificate has no subjectAltName: Python and browsers refuse it",
+            f"request one with the name {name}",
         ) from None
     hosts = found.get_values_for_type(x509.DNSName)
     addresses = [str(address) for address in found.get_values_for_type(x509.IPAddress)]
     if not (_is_in(name, addresses) if _is_address(name) else any(covers(host, name) for host in hosts)):
         listed = ", ".join([*hosts, *addresses])
         raise InvalidCertificate(
-            f"the certificate is for {listed}, and not for {name}",
-            "set public_url to a name that it covers, or have one issued for that name",
+            f"the certificate is for {listed}, not for {name}",
+            "set public_url to a name that it covers, or request one for that name",
         )
 
 
@@ -108,7 +108,7 @@ def _check_order(chain: Sequence[x509.Certificate]) -> None:
         except Exception:  # ValueError, TypeError, InvalidSignature: each means that it is not
             raise InvalidCertificate(
                 f"certificate {place + 1} in the file did not sign certificate {place}",
-                "put the server's certificate first, then the one that signed it, and so on; leave others out",
+                "put the server's certificate first, then the one that signed it, and so on, and no others",
             ) from None
 
 
@@ -117,10 +117,10 @@ def _check_dates(one: x509.Certificate, now: datetime.datetime) -> None:
     if one.not_valid_after_utc < now + LEAST:
         end = "ended" if one.not_valid_after_utc < now else "ends"
         raise InvalidCertificate(
-            f"certificate {name} {end} at {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "have it renewed"
+            f"certificate {name} {end} at {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "renew it"
         )
     if one.not_valid_before_utc > now:
         raise InvalidCertificate(
             f"certificate {name} is not valid before {one.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
-            "wait, or set this machine's clock right",
+            "wait, or correct this machine's clock",
         )

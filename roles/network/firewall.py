@@ -24,7 +24,7 @@ def check_networks(value: Any) -> str | None:
         try:
             ipaddress.ip_network(item)
         except ValueError:
-            return f"{item!r} is no network such as 10.0.0.0/8 or 192.0.2.7{_meant(item)}"
+            return f"{item!r} is not a network such as 10.0.0.0/8 or 192.0.2.7{_meant(item)}"
     return None
 
 
@@ -43,7 +43,7 @@ class Settings:
     firewall: bool = setting(True, "Open the server's port on the host's active firewall (ufw, firewalld or nftables).")
     allowed_sources: tuple[str, ...] = setting(
         (),
-        "Networks that may reach the port. Empty: everyone. Without an active firewall on the host it has no effect.",
+        "Networks that may reach the port. Empty: all. Has no effect without an active firewall on the host.",
         check=check_networks,
         example="[10.0.0.0/8]",
     )
@@ -63,8 +63,8 @@ def limit(host: SiteHost) -> tuple[str, ...]:
     networks = [network for network in parse_sources(sources) if network.version in versions]
     if not networks:
         raise SettingsError(
-            f"{host.name}: allowed_sources lets nobody in: the server listens on {bind}",
-            "name networks of that IP version",
+            f"{host.name}: allowed_sources allows no client: the server listens on {bind}",
+            "use networks of that IP version",
             host.origin("allowed_sources"),
         )
     return () if any(network.prefixlen == 0 for network in networks) else sources

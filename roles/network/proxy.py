@@ -1,4 +1,4 @@
-"""One Caddy for all instances of a host that are served by https: expectations, certificates, sites, and the proof."""
+"""One Caddy for all instances of a host that are served by https: expectations, certificates, sites, and a probe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from roles.prefect.files import read_text
 from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.release import prefect_version
 
-#: Seconds until the public address must answer. An ACME server looks at this host before it signs.
+#: Seconds until the public address must respond. An ACME server connects to this host before it signs.
 PATIENCE, ACME_PATIENCE = 30, 120
 WARN_DAYS = 21
 LOOPBACK = ("127.0.0.0/8", "::1")
@@ -44,7 +44,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     issued = [virtual_host for virtual_host in found if virtual_host.mode == "internal"]
     yield CaddyExpectation("caddy", {virtual_host.certificate: trust.marks(site) for virtual_host in issued})
     for port in sorted({virtual_host.port for virtual_host in found}):
-        yield FreePort(port, caddy.UNIT, instead="give public_url another port")
+        yield FreePort(port, caddy.UNIT, instead="use another port in public_url")
     if tls.redirects(host):
         yield FreePort(address.HTTP_PORT, caddy.UNIT, instead="set tls_redirect: false")
 
@@ -55,13 +55,17 @@ def _refuse_server_ports(host: SiteHost, found: Iterable[VirtualHost]) -> None:
     for view in host.instances:
         port = view.settings(address.Settings).port
         if port in taken:
-            reason = f"{host.name}: port {port} is the proxy's, and that of the server of the instance {view.instance}"
+            reason = (
+                f"{host.name}: port {port} is used by both the proxy and the server of the instance {view.instance}"
+            )
             where = view.origin("port") or view.origin("public_url")
-            raise SettingsError(reason, f"give {view.instance} another port:, or public_url another one", where)
+            raise SettingsError(
+                reason, f"set another port: for {view.instance}, or use another port in public_url", where
+            )
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """Caddy from the distribution, certificates, sites; then the proof that Prefect answers at the public address.
+    """Caddy from the distribution, certificates, sites; then the probe that Prefect responds at the public address.
 
     Where ``tls: off`` is written down, what earlier deploys left is taken away.
     """
@@ -106,9 +110,9 @@ def _site_text(virtual_host: VirtualHost, site: Site) -> str | Secret:
 
 
 def _part(view: SiteHost, alone: bool) -> dict[str, Any]:
-    """One instance below an address. Where several share it, the firewall cannot tell their clients apart.
+    """One instance below an address. Where several share it, the firewall cannot distinguish their clients.
 
-    As with a firewall, the host itself is let in always: its workers, and the probe of a deploy.
+    As with a firewall, the host itself always has access: its workers, and the probe of a deploy.
     """
     below, sources = address.base_path(view), view.settings(firewall.Settings).allowed_sources
     known = dict.fromkeys((tls.name_of(view), view.inventory.address))
@@ -130,7 +134,7 @@ def _options(host: SiteHost, site: Site, found: Iterable[VirtualHost]) -> str | 
 
 
 def _certificate(virtual_host: VirtualHost, site: Site, reload: Reload) -> Iterator[Item]:
-    """The certificate's file, with its key; for ACME the root that proves the ACME server, where one is named."""
+    """The certificate's file, with its key; for ACME the root that verifies the ACME server, where one is named."""
     if virtual_host.mode == "acme":
         root = trust.acme_root(virtual_host.views[0])
         if root:

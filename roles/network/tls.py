@@ -21,7 +21,7 @@ def _https(value: str) -> str | None:
 
 
 def _email(value: str) -> str | None:
-    return None if not value or re.fullmatch(r"[^\s@{}\"]+@[^\s@{}\"]+", value) else "is no e-mail address"
+    return None if not value or re.fullmatch(r"[^\s@{}\"]+@[^\s@{}\"]+", value) else "is not an e-mail address"
 
 
 @record
@@ -30,22 +30,20 @@ class Settings:
 
     tls_certificate: str = setting(
         "",
-        "With tls: files, the PEM file on this machine with the server's certificate and those that lead to its "
+        "With tls: files, the PEM file on this machine with the server's certificate and the chain to its "
         "authority, in that order.",
         example="files/prefect-fullchain.pem",
     )
     tls_key: str | Secret = setting(
         "",
-        "With tls: files, the certificate's private key: a PEM file on this machine, or where to find it as a secret.",
+        "With tls: files, the certificate's private key: a PEM file on this machine, or a secret source.",
         example="{command: [pass, prefect-tls-key]}",
         lines=True,
     )
     tls_redirect: bool = setting(
-        True, "With https on port 443, whether port 80 is opened and sends browsers on to https."
+        True, "With https on port 443, whether port 80 is opened and redirects browsers to https."
     )
-    acme_email: str = setting(
-        "", "With tls: acme, the address that the authority may write to about certificates.", check=_email
-    )
+    acme_email: str = setting("", "With tls: acme, the contact address for the certificate authority.", check=_email)
     acme_directory: str = setting(
         "",
         "With tls: acme, the directory URL of the ACME server. Empty: Let's Encrypt.",
@@ -54,8 +52,9 @@ class Settings:
     )
     acme_ca_root: str = setting(
         "",
-        "With tls: acme, a PEM file on this machine with the root of an ACME server of your own: proves that server, "
-        "and is given to clients and workers.",
+        "With tls: acme, a PEM file on this machine with the root certificate of your own ACME "
+        "server: verifies that server, "
+        "and is installed on clients and workers.",
         example="files/internal-root.pem",
     )
 
@@ -85,7 +84,7 @@ class VirtualHost:
 
     @property
     def root(self) -> str:
-        """The file with the root that proves an ACME server of one's own."""
+        """The file with the root that verifies the operator's own ACME server."""
         return f"{caddy.OWN}/{self.label}-root.pem"
 
     @property
@@ -134,12 +133,12 @@ def _check(virtual_host: VirtualHost) -> None:
         ):
             shared = f"{virtual_host.name}:{virtual_host.port}"
             reason = f"{first.name}: instances {first.instance} and {view.instance} share {shared}"
-            fix = "give both the same tls settings, or public_urls with different names or ports"
-            raise SettingsError(f"{reason}, and differ in tls", fix, view.origin("tls"))
+            fix = "use the same tls settings for both, or public_urls with different names or ports"
+            raise SettingsError(f"{reason}, but their tls settings differ", fix, view.origin("tls"))
     bases = [address.base_path(view) for view in virtual_host.views]
     if len(set(bases)) < len(bases):
         reason = f"{first.name}: two instances have the public_url {address.public_url(first)}"
-        raise SettingsError(reason, "give each a name, a port or a path of its own", first.origin("public_url"))
+        raise SettingsError(reason, "give each its own name, port or path", first.origin("public_url"))
     if virtual_host.mode == "acme":
         _check_acme(virtual_host)
 
@@ -147,12 +146,12 @@ def _check(virtual_host: VirtualHost) -> None:
 def _check_acme(virtual_host: VirtualHost) -> None:
     first = virtual_host.views[0]
     if virtual_host.by_address or "." not in virtual_host.name:
-        reason = f"{first.name}: tls: acme needs a public name, and {virtual_host.name} is none"
-        fix = "give public_url a full domain name, or use tls: internal"
+        reason = f"{first.name}: tls: acme needs a public name, which {virtual_host.name} is not"
+        fix = "use a full domain name in public_url, or tls: internal"
         raise SettingsError(reason, fix, first.origin("public_url") or first.origin("tls"))
     if virtual_host.port != address.HTTPS_PORT and not first.settings(Settings).tls_redirect:
-        reason = f"{first.name}: tls: acme proves the name on port 443 or 80, and this proxy has neither"
-        fix = "leave the port out of public_url, or set tls_redirect: true"
+        reason = f"{first.name}: tls: acme validates the name on port 443 or 80, and this proxy uses neither"
+        fix = "remove the port from public_url, or set tls_redirect: true"
         raise SettingsError(reason, fix, first.origin("tls_redirect"))
 
 

@@ -91,12 +91,12 @@ def resources(server: SiteHost, host: SiteHost, site: Site) -> Iterator[Resource
 
 
 def ca_file(server: SiteHost, host: SiteHost, site: Site) -> str:
-    """The file that proves ``server`` to programs on ``host``; empty: whatever they trust anyway."""
+    """The file that verifies ``server`` for programs on ``host``; empty: whatever they trust anyway."""
     return bundle_path(_bundle(server)) if roots(server, host, site) else ""
 
 
 def client_settings(server: SiteHost, host: SiteHost, site: Site) -> Mapping[str, str]:
-    """What a worker on ``host`` is told to trust ``server``, by the keys of ``versions.NAMES``.
+    """The settings with which a worker on ``host`` trusts ``server``, by the keys of ``versions.NAMES``.
 
     Early releases ignore the setting in their WebSockets (PrefectHQ/prefect#16871), the first ones everywhere: they get
     a variable that all programs read, hence one with all authorities. A profile cannot hold that one.

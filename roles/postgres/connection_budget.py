@@ -70,7 +70,7 @@ def total(found: Sequence[Demand]) -> int:
 
 
 def check(host: SiteHost, site: Site) -> None:
-    """Raises SettingsError where files alone tell that the instance's Postgres cannot have all those connections."""
+    """Raises SettingsError where the inventory shows that the instance's Postgres has too few connections."""
     if database.kind(host) not in ("socket", "network"):
         return
     db_host, found = database_connection.database_host_of(host, site), demands(host, site)
@@ -82,7 +82,7 @@ def check(host: SiteHost, site: Site) -> None:
     more = f"set postgres_max_connections: {wanted} or more for {db_host.name} (Postgres restarts), or "
     listed = ", ".join(f"{demand.who} {demand.connections}" for demand in found)
     raise SettingsError(
-        f"Postgres on {db_host.name} has {usable} connections for clients, and Prefect's processes may open "
+        f"Postgres on {db_host.name} has {usable} connections for clients, but Prefect's processes may open "
         f"{total(found)} ({listed})",
         f"{'' if in_stack else more}lower database_pool_size and database_max_overflow",
         (None if in_stack else db_host.origin("postgres_max_connections")) or host.origin("database_pool_size"),
@@ -97,7 +97,7 @@ def check_shared(host: SiteHost, site: Site) -> None:
         if not (host.settings(database.Settings).database_shared and other.settings(database.Settings).database_shared):
             raise SettingsError(
                 f"{_title(host)} and {_title(other)} would use one database",
-                "give one of them a database_name (or database_url) of its own; where several servers are to share it, "
+                "give one of them its own database_name (or database_url); to let several servers share it, "
                 "set database_shared: true for both",
                 _where(host) or _where(other),
             )
@@ -130,7 +130,7 @@ def _cluster(host: SiteHost, site: Site) -> str:
 
 
 def _cluster_or_none(host: SiteHost, site: Site) -> str | None:
-    """As ``_cluster``; None for SQLite, and where a peer's settings cannot be read: its own deploy tells that."""
+    """As ``_cluster``; None for SQLite, and where a peer's settings cannot be read: its own deploy reports that."""
     try:
         return None if database.kind(host) == "sqlite" else _cluster(host, site)
     except SettingsError:

@@ -1,4 +1,4 @@
-"""What an instance's database needs on the server's host, and the proof that it can be used, before the start."""
+"""What an instance's database needs on the server's host, and the check that it is usable, before the start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from roles.prefect.layout import Layout
 #: The least Postgres that several servers may share, as Postgres counts versions: 14.9 (Prefect's documentation).
 SHARED_SINCE = 140009
 ONE_WRITER = (
-    "SQLite takes one writer at a time: with several workers, or many flow runs at once, calls fail with 'database is "
+    "SQLite allows one writer at a time: with several workers or many concurrent flow runs, calls "
+    "fail with 'database is "
     "locked'. `database: postgres` has no such limit"
 )
 
@@ -28,7 +29,7 @@ ONE_WRITER = (
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """What must hold before anything is changed.
 
-    Raises SettingsError where the files alone tell that the database cannot do for all that use it.
+    Raises SettingsError where the inventory shows that the database cannot serve all its users.
     """
     connection_budget.check_shared(host, site)
     connection_budget.check(host, site)
@@ -37,7 +38,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 
 
 def resources(host: SiteHost, site: Site, restart: Restart) -> Iterator[Item]:
-    """The files for TLS, and the proof; for SQLite the file itself. Prefect must be installed before."""
+    """The files for TLS, and the check; for SQLite the file itself. Prefect must be installed before."""
     layout = Layout(host.instance)
     if database.kind(host) == "sqlite":
         python = f"{layout.link}/bin/python"

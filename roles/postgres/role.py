@@ -46,7 +46,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 
 
 def expectation(host: SiteHost, site: Site) -> PostgresExpectation:
-    """What a Postgres that is there already must be: the port that clients are told, and enough connections."""
+    """What an existing Postgres must have: the declared port, and enough connections."""
     settings = host.settings(database_host.Settings)
     more = () if database_host.is_declared(host) else (host,)  # a server that is in no group
     found = [view for view in connection_budget.servers(site, *more) if _database_host(view, site) == host.name]
@@ -93,14 +93,16 @@ def addresses(host: SiteHost) -> list[str]:
     """The addresses that the database's host sees a server come from. Raises SettingsError where that is not known."""
     given = host.settings(database.Settings).database_client_address or host.client_address
     where = host.origin("database_client_address") or host.origin("ansible_host")
-    fix = f"set database_client_address for {host.name}: the address that its database's host sees it come from"
+    fix = f"set database_client_address for {host.name}: its source address as seen by the database host"
     if not given:
-        reason = f"{host.name}: database_client_address is not set, and {host.inventory.address} is known here only"
+        reason = f"{host.name}: database_client_address is not set, and {host.inventory.address} is a local address"
         raise SettingsError(reason, fix, where)
     try:
         found = socket.getaddrinfo(given, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise SettingsError(f"{host.name}: {given} cannot be resolved here: {error.strerror}", fix, where) from None
+        raise SettingsError(
+            f"{host.name}: {given} cannot be resolved on this machine: {error.strerror}", fix, where
+        ) from None
     usable = sorted({str(place[0]).partition("%")[0] for *_, place in found})
     if any(ipaddress.ip_address(one).is_loopback for one in usable):
         raise SettingsError(f"{host.name}: {given} is a loopback address", fix, where)
@@ -121,7 +123,7 @@ def _database_host(view: SiteHost, site: Site) -> str:
         managed = database.kind(view) in ("socket", "network") and not database.has_postgres(view)
         return database_connection.database_host_of(view, site).name if managed else ""
     except SettingsError:
-        return ""  # its own deploy tells
+        return ""  # its own deploy reports it
 
 
 def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:

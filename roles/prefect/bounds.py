@@ -36,7 +36,7 @@ class Bound:
 BOUNDS = (
     Bound(
         *("3.0", "3.9.1", "sqlalchemy", "2.1"),
-        "no schedule makes a flow run (`Can't evaluate bulk DML statement` in the server's log)",
+        "schedules create no flow runs (`Can't evaluate bulk DML statement` in the server's log)",
     ),
     Bound(
         *("3.0", "3.9.0", "fastapi", "0.153"),

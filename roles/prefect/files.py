@@ -30,7 +30,7 @@ def read_text(key: str, name: str, host: SiteHost) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise SettingsError(f"{key}: {path} is no text", "name a file in PEM format", host.origin(key)) from None
+        raise SettingsError(f"{key}: {path} is not a text file", "use a file in PEM format", host.origin(key)) from None
 
 
 def read_file(key: str, name: str, host: SiteHost) -> tuple[Path, bytes]:
@@ -40,7 +40,7 @@ def read_file(key: str, name: str, host: SiteHost) -> tuple[Path, bytes]:
         return path, path.read_bytes()
     except OSError as error:
         reason = f"{key}: {path}: {error.strerror}"
-        raise SettingsError(reason, "name a file on this machine", host.origin(key)) from None
+        raise SettingsError(reason, "use a file on this machine", host.origin(key)) from None
 
 
 def _check_pem(text: str, name: str, where: Origin | None) -> None:

@@ -45,7 +45,7 @@ FAULTS = (
     Fault(
         "auth-bypass",
         (("3.2.1", "3.6.22"),),
-        "any path that ends in `health` or `ready` is answered without the password",
+        "any path that ends in `health` or `ready` is served without the password",
         "https://github.com/PrefectHQ/prefect/pull/21063",
         ("auth",),
         refuse=True,
@@ -53,7 +53,7 @@ FAULTS = (
     Fault(
         "open-event-socket",
         (("3.1.8", "3.6.14"),),
-        "the WebSocket that takes events asks for no password: whoever reaches the port can forge task runs",
+        "the WebSocket for events requires no password: anyone who can reach the port can forge task runs",
         "CVE-2026-7723, https://github.com/PrefectHQ/prefect/pull/20372",
         ("auth",),
         refuse=True,
@@ -61,42 +61,42 @@ FAULTS = (
     Fault(
         "ui-in-package",
         (("2.14.14", "2.14.16"),),
-        "the server writes its UI into its own package, and does not start where that is read-only, as it is here",
+        "the server writes its UI into its own package, and does not start if that is read-only, as encamp makes it",
         "https://github.com/PrefectHQ/prefect/issues/11640",
         refuse=True,
     ),
     Fault(
         "lost-task-runs",
         (("3.1.8", "3.8.3"),),
-        "clients do not send the password when they open the WebSocket for events: behind a proxy that asks for it, "
-        "task runs are lost without a word",
+        "clients do not send the password when they open the WebSocket for events: behind a proxy that requires it, "
+        "task runs are lost without an error",
         "https://github.com/PrefectHQ/prefect/issues/22812",
         ("auth",),
     ),
     Fault(
         "worker-exit-at-boot",
         (("2.10", "3.8.1"),),
-        "a worker ends when the API is away at its start; its unit starts it again every few seconds",
+        "a worker exits if the API is down when it starts; its unit restarts it every few seconds",
         "https://github.com/PrefectHQ/prefect/issues/22638",
         ("worker",),
     ),
     Fault(
         "git-argument-injection",
         (("2.10", "3.6.25"),),
-        "who may create deployments can make git run a program on the worker's host",
+        "anyone who may create deployments can make git run a program on the worker's host",
         "CVE-2026-5366",
         ("worker",),
     ),
     Fault(
         "cors-open",
         (("2.0", "2.20.17"), ("3.0", "3.0.3")),
-        "any web page can call the API from the browser of somebody who can reach it",
+        "any web page can call the API from the browser of a user who can reach it",
         "CVE-2024-8183, https://github.com/PrefectHQ/prefect/pull/17559",
     ),
     Fault(
         "redirect-host",
         (("2.0", "3.7.7"),),
-        "redirects name the inner address of the server, not the proxy's",
+        "redirects contain the server's internal address instead of the proxy's",
         "https://github.com/PrefectHQ/prefect/pull/22406",
         ("proxy",),
     ),
@@ -106,7 +106,7 @@ NAMES = tuple(fault.name for fault in FAULTS)
 
 def _check_names(value: Any) -> str | None:
     wrong = [name for name in value if name not in NAMES]
-    return f"{wrong[0]} is none of {', '.join(NAMES)}" if wrong else None
+    return f"{wrong[0]} is not one of {', '.join(NAMES)}" if wrong else None
 
 
 @record
@@ -115,7 +115,7 @@ class Settings:
 
     accept_known_faults: tuple[str, ...] = setting(
         (),
-        "Known faults of a Prefect release to deploy in spite of, by the names that the refusal or warning gives.",
+        "Known faults of a Prefect release to accept, by the names in the error or warning.",
         check=_check_names,
         example="[auth-bypass]",
     )
@@ -139,7 +139,7 @@ def refuse(host: SiteHost, facts: Iterable[str]) -> None:
 
 
 def warnings(host: SiteHost, facts: Iterable[str]) -> list[str]:
-    """What to tell of the release before a deploy."""
+    """Warnings about the release before a deploy."""
     return [f"{fault.text(_version(host))} [{fault.name}]" for fault in _open(host, facts) if not fault.refuse]
 
 

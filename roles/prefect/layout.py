@@ -22,7 +22,7 @@ class Layout:
 
     @property
     def prefix(self) -> str:
-        """What tells things in this instance's server from those of the same name in another's, such as work pools."""
+        """Distinguishes this instance's objects from those of the same name on another server, such as work pools."""
         return "" if self.name == DEFAULT else f"{self.name}/"
 
     @property

@@ -18,7 +18,7 @@ def check_python(value: str) -> str | None:
     """What is wrong with the setting ``python``, if anything."""
     if not value or value.startswith(("/", "~/")) or is_series(value):
         return None
-    return "no path, and no series such as '3.11'"
+    return "is neither a path nor a series such as '3.11'"
 
 
 def check_mirror(value: str) -> str | None:
@@ -30,14 +30,14 @@ def check_series(name: str, release: str, python: str, requires: str, where: Ori
     """Raises SettingsError for a series of Pythons that ``release`` does not run on, on the host ``name``."""
     if is_series(python) and not fits(python, requires):
         raise SettingsError(
-            f"{name}: Prefect {release} does not run on Python {python} (it needs {requires})",
-            "set python: to a series within that, or leave it out",
+            f"{name}: Prefect {release} does not run on Python {python} (requires {requires})",
+            "set python: to a series in that range, or remove it",
             where,
         )
 
 
 def suffix(python: str) -> str:
-    """What tells the environment of a release on a Python that was asked for from that on another: ``-py3.11``."""
+    """The part of an environment's name for a chosen Python: ``-py3.11``."""
     if is_series(python):
         return f"-py{python}"
     return "-" + re.sub(r"[^A-Za-z0-9.]+", "_", python).strip("_") if python else ""

@@ -19,7 +19,7 @@ LOCKS = Path(__file__).resolve().parents[1] / "locks"
 def _check_version(value: str) -> str | None:
     """What is wrong with ``prefect_version``, if anything."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", value):
-        return "a release has three numbers, such as 3.9.1"
+        return "must have three numbers, such as 3.9.1"
     if not versions.supported(value):
         return f"older than {versions.SUPPORTED_SINCE}, the oldest that this encamp deploys"
     return None
@@ -37,8 +37,8 @@ class Settings:
     )
     python: str = setting(
         "",
-        "Python to build Prefect's environment with: a path on the host, or a series such as '3.11', quoted, which uv "
-        "downloads where the host has none. Empty: the host's python3, or its newest that the release supports.",
+        "Python for Prefect's environment: a path on the host, or a series such as '3.11', quoted, which uv "
+        "downloads if the host lacks it. Empty: the host's python3, or its newest Python that the release supports.",
         check=pythons.check_python,
         example="'3.11'",
     )
@@ -57,7 +57,7 @@ class Settings:
     ca_bundle: str = setting(
         "",
         "PEM file on the controller with your company's certificate authorities: installed in the trust store of "
-        "hosts and handed to uv and Prefect.",
+        "hosts and used by uv and Prefect.",
         example="files/company-ca.pem",
         per_host=True,
     )

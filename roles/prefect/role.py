@@ -80,7 +80,7 @@ def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resour
 
 
 def ca_file(settings: Settings, root: bool = True) -> str:
-    """The file that proves servers to programs on the host; empty: the system's trust store, which root adds to."""
+    """The file that verifies servers for programs on the host; empty: the system's trust store, which root adds to."""
     return bundle_path("site", root) if settings.ca_bundle and not root else ""
 
 
@@ -142,7 +142,7 @@ def _read_wheel(name: str, host: SiteHost) -> bytes:
     path, data = read_file("uv_wheel", name, host)
     if hashlib.sha256(data).hexdigest() not in {sha256 for _, _, sha256 in uv_release.WHEELS}:
         wanted = ", ".join(filename for _, filename, _ in uv_release.WHEELS)
-        reason = f"uv_wheel: {path} is none of the pinned wheels of uv {uv_release.VERSION}"
+        reason = f"uv_wheel: {path} is not one of the pinned wheels of uv {uv_release.VERSION}"
         raise SettingsError(reason, f"download one of: {wanted}", host.origin("uv_wheel"))
     return data
 

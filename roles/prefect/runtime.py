@@ -20,7 +20,7 @@ def _check_image(value: str) -> str | None:
     if not value:
         return None
     if not re.fullmatch(r"[A-Za-z0-9][\w.:/@-]*", value):
-        return "is no name of an image such as registry.example.com/prefect:3.9.1"
+        return "is not an image name such as registry.example.com/prefect:3.9.1"
     name, at, digest = value.partition("@")
     if at:
         return None if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) else "has no digest of the form sha256:..."
@@ -34,7 +34,7 @@ class Settings:
 
     runtime: Literal["systemd", "compose"] = setting(
         "systemd",
-        "systemd: Prefect installed on the host. compose: as containers of Docker, and `database: postgres` beside it.",
+        "systemd: installed on the host. compose: Docker containers, with `database: postgres` in a container as well.",
     )
     prefect_image: str = setting(
         "",
@@ -44,21 +44,25 @@ class Settings:
     )
     postgres_image: str = setting(
         POSTGRES_IMAGE,
-        "Image of Postgres for runtime: compose, by tag or digest. Its major version must stay.",
+        "Image of Postgres for runtime: compose, by tag or digest. Do not change its major version.",
         check=_check_image,
     )
     image_archive: str = setting(
         "",
         "File on the controller, written by `docker save` (gzip is fine), with images for hosts without a registry. "
-        "What it does not hold is pulled, unless the host has it.",
+        "Other images are pulled, unless the host has them.",
         example="files/prefect-images.tar.gz",
     )
-    registry_user: str = setting("", "User for the registry of prefect_image and postgres_image, where it asks.")
+    registry_user: str = setting(
+        "", "User for the registry of prefect_image and postgres_image, if it requires a login."
+    )
     registry_password: Secret | None = setting(
-        None, "Its password. Used while an image is pulled; it does not stay on the host.", example="{env: REGISTRY}"
+        None,
+        "Password of registry_user. Used only while an image is pulled; not stored on the host.",
+        example="{env: REGISTRY}",
     )
     docker_install: bool = setting(
-        True, "Install Docker and Compose from the distribution on a host that has none.", per_host=True
+        True, "Whether to install Docker and Compose from the distribution if the host lacks them.", per_host=True
     )
 
 

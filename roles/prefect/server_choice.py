@@ -15,8 +15,8 @@ class Settings:
 
     server: str = setting(
         "",
-        "Inventory name of the server to use, where the site has several. Of its instances the one with the same name "
-        "is used, or its only one; vm1/personal names another.",
+        "Inventory name of the server to use, if the site has several. The instance of the same name "
+        "is used, or the only one; vm1/personal selects another.",
     )
 
 
@@ -29,10 +29,10 @@ def server_for(host: SiteHost, site: Site) -> SiteHost:
     if host.adhoc and not host.in_group(WORKERS):
         return host
     known = ", ".join(server.name for server in site.in_group(SERVERS)) or "none"
-    reason = f"there is no server {named}" if named else "it is not clear which server to use"
+    reason = f"server {named} does not exist" if named else "the server to use is ambiguous"
     raise SettingsError(
         f"{host.name}: {reason} (servers of this site: {known})",
-        "set server: to one of them, or put one host into the group servers",
+        "set server: to one of them, or add one host to the group servers",
         next(filter(None, map(host.origin, ("server", "workers", "agents", "work_pool", "ansible_host"))), None),
     )
 

@@ -46,6 +46,11 @@ NAMES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     ),
     "ui_serve_base": (("2.14.14", "PREFECT_UI_SERVE_BASE"), ("3.1", "PREFECT_SERVER_UI_SERVE_BASE")),
     "ui_static_directory": (("2.14.16", "PREFECT_UI_STATIC_DIRECTORY"), ("3.1", "PREFECT_SERVER_UI_STATIC_DIRECTORY")),
+    "scheduler_round": (
+        ("2.0", "PREFECT_ORION_SERVICES_SCHEDULER_LOOP_SECONDS"),
+        ("2.8", "PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS"),
+        ("3.1", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS"),
+    ),
     # -- access -------------------------------------------------------------------------------------------------
     "server_auth": ((AUTH_SINCE, "PREFECT_SERVER_API_AUTH_STRING"),),
     "csrf": (
@@ -70,7 +75,7 @@ NAMES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
         ("3.0.3", "PREFECT_SERVER_CORS_ALLOWED_HEADERS"),
         ("3.1", "PREFECT_SERVER_API_CORS_ALLOWED_HEADERS"),
     ),
-    # -- what the server tells ----------------------------------------------------------------------------------
+    # -- what the server reports --------------------------------------------------------------------------------
     "analytics": (("2.0", "PREFECT_ORION_ANALYTICS_ENABLED"), ("2.8", "PREFECT_SERVER_ANALYTICS_ENABLED")),
     "metrics": (("3.0", "PREFECT_API_ENABLE_METRICS"), ("3.1", "PREFECT_SERVER_METRICS_ENABLED")),
     "server_log_level": (("2.0", "PREFECT_LOGGING_SERVER_LEVEL"), ("3.1", "PREFECT_SERVER_LOGGING_LEVEL")),

@@ -48,7 +48,7 @@ ABILITIES: Mapping[str, Row[bool]] = {
     "agent queues": (("2.1", True), ("3.0", False)),
     "agent pool": (("2.8", True), ("3.0", False)),
     "agent limit": (("2.7", True), ("3.0", False)),
-    #: SIGTERM to an agent or worker lets its flow runs end; before, the process just dies by it.
+    #: SIGTERM to an agent or worker lets its flow runs finish; before, the signal kills the process.
     "graceful stop": (("2.20", True),),
     #: GET /api/ready, which asks the database.
     "ready": ((READY_SINCE, True),),
@@ -84,7 +84,7 @@ COMMANDS: Mapping[str, Row[tuple[str, ...]]] = {
         ("2.8", ("prefect", "server", "database", "upgrade", "-y")),
     ),
 }
-#: Where ``GET /api/admin/settings`` tells what the server made of a setting.
+#: Where ``GET /api/admin/settings`` shows the value of a setting.
 RESOLVED: Mapping[str, Row[str]] = {
     "home": (("2.0", "PREFECT_HOME"), ("3.0.11", "home")),
     "api_port": (
@@ -95,8 +95,6 @@ RESOLVED: Mapping[str, Row[str]] = {
 }
 #: Pythons a release runs on, where its own metadata set no upper limit: those it was tested with at the time.
 PYTHON: Row[str] = (("2.0", "<3.12"), ("2.14.15", "<3.13"), ("3.4", ""))
-#: The module with ``create_app``, which makes the server.
-APPLICATION: Row[str] = (("2.0", "prefect.orion.api.server"), ("2.8", "prefect.server.api.server"))
 #: The image that upstream publishes of a release. (Which was the first with Python 3.11 was not looked up.)
 IMAGE: Row[str] = (("2.0", "prefecthq/prefect:{version}-python3.10"), ("2.8", "prefecthq/prefect:{version}-python3.11"))
 #: What must be locked besides, to build what has no wheel: pendulum 2 came out for Python 3.9 and earlier.
@@ -105,10 +103,10 @@ SUPPORTED_SINCE = "2.0"
 
 
 def parse(version: str) -> Version:
-    """``3.9.1`` as numbers. Raises SettingsError for anything that is no release number."""
+    """``3.9.1`` as numbers. Raises SettingsError for anything that is not a release number."""
     words = version.split(".")
     if not 2 <= len(words) <= 3 or not all(word.isdigit() for word in words):
-        raise SettingsError(f"prefect_version: {version!r} is no release number", "write it like '3.9.1', quoted")
+        raise SettingsError(f"prefect_version: {version!r} is not a release number", "write it like '3.9.1', quoted")
     return tuple(int(word) for word in words)
 
 
@@ -142,7 +140,7 @@ def setting(key: str, version: str) -> str | None:
 
 
 def since(key: str) -> str:
-    """The first release with a setting (a key of NAMES) or an ability (a key of ABILITIES), to tell an operator."""
+    """The first release with a setting (a key of NAMES) or an ability (a key of ABILITIES), for messages."""
     return NAMES[key][0][0] if key in NAMES else ABILITIES[key][0][0]
 
 
@@ -165,7 +163,7 @@ def resolved(values: Mapping[str, str], version: str) -> dict[str, str]:
 def refused(worker: str, server: str, auth: bool = False) -> str:
     """What happens where a worker or agent of a release works for a server of another; empty where it can.
 
-    ``auth``: the server asks for user and password. Raises SettingsError for anything that is no release number.
+    ``auth``: the server asks for user and password. Raises SettingsError for anything that is not a release number.
     """
     _ = parse(worker), parse(server)
     found = mismatch(worker, server, FLOW_RUNS, WORKERS, auth=auth)
@@ -175,11 +173,6 @@ def refused(worker: str, server: str, auth: bool = False) -> str:
 def python_range(version: str, declared: str) -> str:
     """The Pythons that a release runs on: what it ``declared``, such as ``>=3.8``, within what it was made for."""
     return ",".join(filter(None, (declared, _of(PYTHON, version))))
-
-
-def application(version: str) -> str:
-    """The module whose ``create_app`` makes the server."""
-    return _of(APPLICATION, version) or ""
 
 
 def build_tools(version: str) -> tuple[str, ...]:

@@ -81,20 +81,20 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 def _refuse_what_no_container_has(host: SiteHost, site: Site) -> None:
     """Raises SettingsError for what a server on the host itself could use, and one in a container cannot."""
     if has_postgres(host) and host.settings(database.Settings).database_host:
-        reason = f"{host.name}: database_host is this host itself, whose Postgres no container uses"
-        fix = "remove database_host: (the stack then has a Postgres of its own), or name another host"
+        reason = f"{host.name}: database_host is this host, whose Postgres is not reachable from containers"
+        fix = "remove database_host: (the stack then has its own Postgres), or use another host"
         raise SettingsError(reason, fix, host.origin("database_host"))
     if database.kind(host) == "external" and database_connection.connection(host, site).host.startswith("/"):
-        reason = f"{host.name}: database_url is a socket of the host, which no container sees"
-        raise SettingsError(reason, "give the database's name or address and its port", host.origin("database_url"))
+        reason = f"{host.name}: database_url is a socket on the host, which containers cannot see"
+        raise SettingsError(reason, "use the database's name or address and its port", host.origin("database_url"))
     if address.needs_privilege(host):
         port = host.settings(address.Settings).port
-        reason = f"{host.name}: port {port} is one of root's (below {address.PRIVILEGED}), which the container lacks"
+        reason = f"{host.name}: port {port} is privileged (below {address.PRIVILEGED}), and the container is not root"
         raise SettingsError(reason, "set another port:; tls: puts a proxy on 443 in front", host.origin("port"))
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """Docker, images, volumes, settings, the unit that owns the stack; then the proof that it is healthy."""
+    """Docker, images, volumes, settings, the unit that owns the stack; then its health check."""
     layout = Layout(host.instance)
     stack, restart = Stack(layout), StackRestart(layout.server_unit)
     yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
@@ -125,6 +125,8 @@ def verification(host: SiteHost, site: Site) -> Resource:
         auth=access.auth(host, site),
         through="environment",
         container=Stack(layout).server,
+        scheduled=True,
+        server_unit=layout.server_unit,
     )
 
 

@@ -64,8 +64,10 @@ def archive(host: SiteHost) -> image_archive.Archive | None:
         raise SettingsError(reason, error.fix, host.origin("image_archive")) from None
     wanted, held = list(images(host).values()), ", ".join(found.images)
     if not any(image in found.images for image in wanted):
-        reason = f"{host.name}: image_archive holds none of {', '.join(wanted)}; it has {held or 'no tags'}"
-        raise SettingsError(reason, "set prefect_image and postgres_image to its tags", host.origin("image_archive"))
+        reason = f"{host.name}: image_archive contains none of {', '.join(wanted)}; it has {held or 'no tags'}"
+        raise SettingsError(
+            reason, "set prefect_image and postgres_image to tags that it contains", host.origin("image_archive")
+        )
     return found
 
 
@@ -74,8 +76,8 @@ def _has_login(host: SiteHost, settings: Settings) -> bool:
     given = [bool(settings.registry_user), settings.registry_password is not None]
     if any(given) and not all(given):
         where = host.origin("registry_user") or host.origin("registry_password")
-        reason = f"{host.name}: registry_user and registry_password go together"
-        raise SettingsError(reason, "give both, or none", where)
+        reason = f"{host.name}: registry_user and registry_password must be set together"
+        raise SettingsError(reason, "set both or neither", where)
     return all(given)
 
 

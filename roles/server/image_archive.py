@@ -13,7 +13,7 @@ from encamp.shared.record import record
 from encamp.shared.wire import PART_SIZE, Blob, LargeFile
 from encamp.support import cache
 
-#: Files in an archive that tell what it holds: Docker's own, and those of the OCI layout that newer ones write, too.
+#: Files in an archive that list its content: Docker's own, and those of the OCI layout that newer ones write, too.
 MANIFEST = "manifest.json"
 INDEX = "index.json"
 
@@ -34,7 +34,9 @@ def read(path: Path) -> Archive:
     try:
         found = path.stat()
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}", "name a file of `docker save` on this machine") from None
+        raise SettingsError(
+            f"{path}: {error.strerror}", "use a file written by `docker save` on this machine"
+        ) from None
     key = f"archive-{hashlib.sha256(repr((str(path), found.st_size, found.st_mtime_ns)).encode()).hexdigest()}"
     kept = cache.read(key)
     data = json.loads(kept) if kept else _examined(path)
@@ -49,9 +51,9 @@ def _examined(path: Path) -> dict[str, Any]:
         with tarfile.open(path) as tar:
             members = {name: _member(tar, name) for name in (MANIFEST, INDEX)}
     except (OSError, EOFError, tarfile.TarError, ValueError) as error:
-        raise SettingsError(f"{path} is no archive of images: {error}", "write it with `docker save`") from None
+        raise SettingsError(f"{path} is not an image archive: {error}", "write it with `docker save`") from None
     if not members[MANIFEST]:
-        raise SettingsError(f"{path} is no archive of images: it has no {MANIFEST}", "write it with `docker save`")
+        raise SettingsError(f"{path} is not an image archive: it has no {MANIFEST}", "write it with `docker save`")
     return {"images": _images(members[MANIFEST], members[INDEX] or {}), "parts": _parts(path)}
 
 

@@ -42,7 +42,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
-    """User, environment, settings, unit, service; then the proof that it is healthy."""
+    """User, environment, settings, unit, service; then its health check."""
     layout = Layout(host.instance)
     restart = Restart(layout.server_unit)
     yield from prefect.account(layout, layout.user, layout.home, "Prefect server")
@@ -67,6 +67,8 @@ def verification(host: SiteHost, site: Site) -> Resource:
         auth=access.auth(host, site),
         as_user=layout.user,
         through="environment",
+        scheduled=True,
+        server_unit=layout.server_unit,
     )
 
 
@@ -103,7 +105,8 @@ def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
         if name in managed:
             raise SettingsError(
                 f"server_environment: {name} is set by encamp itself",
-                "use the setting of its own (port, bind, public_url, database, auth, csrf, cors_allowed_origins, "
+                "use the dedicated setting instead (port, bind, public_url, database, auth, csrf, "
+                "cors_allowed_origins, "
                 "server_log_level, analytics)",
                 host.origin("server_environment"),
             )

@@ -59,7 +59,7 @@ def _works_for(view: SiteHost, server: SiteHost, site: Site) -> bool:
     try:
         used = server_choice.server_for(view, site)
     except SettingsError:
-        return False  # its own deploy tells
+        return False  # its own deploy reports it
     return (used.name, used.instance) == (server.name, server.instance)
 
 

@@ -10,7 +10,7 @@ from encamp.shared.record import record
 
 def _prefect_names(value: Any) -> str | None:
     wrong = [name for name in value if not name.startswith("PREFECT_")]
-    return f"{wrong[0]} is no PREFECT_* setting" if wrong else None
+    return f"{wrong[0]} is not a PREFECT_* setting" if wrong else None
 
 
 @record
@@ -20,12 +20,12 @@ class Settings:
     server_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting("WARNING", "Log level of the server.")
     server_start_timeout: int = setting(
         180,
-        "Seconds that a server may take to be healthy after a start. Migrating a large database takes long.",
+        "Seconds to wait for the server to become healthy after a start. Migrating a large database takes long.",
         minimum=1,
     )
     server_environment: dict[str, str] = setting(
         {},
-        "Further PREFECT_* settings for the server's environment file.",
+        "Additional PREFECT_* settings for the server's environment file.",
         check=_prefect_names,
         example="{PREFECT_SERVER_EVENTS_RETENTION_PERIOD: P30D}",
     )

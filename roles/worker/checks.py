@@ -26,8 +26,8 @@ def _refuse_release(host: SiteHost, server: SiteHost, auth: bool) -> None:
     symptom = versions.refused(own, other, auth)
     if symptom:
         raise SettingsError(
-            f"{host.name}: Prefect {own} cannot work for {server.name}, which has {other}: {symptom}",
-            f"set prefect_version: '{other}' for {host.name}, too, or deploy a later release on {server.name}",
+            f"{host.name}: Prefect {own} is incompatible with {server.name}, which runs {other}: {symptom}",
+            f"set prefect_version: '{other}' for {host.name} as well, or deploy a later release on {server.name}",
             host.origin("prefect_version") or server.origin("prefect_version"),
         )
 
@@ -41,7 +41,7 @@ def _refuse_contradiction(host: SiteHost, server: SiteHost) -> None:
             continue
         if pool.type != unit.spec.type:
             reason = f"{host.name}: a {unit.spec.type} worker cannot poll {unit.spec.pool}, a pool of type {pool.type}"
-            raise SettingsError(reason, "name one type in both places", host.origin("workers"))
+            raise SettingsError(reason, "use the same type in both places", host.origin("workers"))
         if host.settings(Settings).work_pool_concurrency:
             reason = f"{host.name}: work_pool_concurrency: {unit.spec.pool} is declared in work_pools of {server.name}"
             fix = "set concurrency_limit: there, and remove work_pool_concurrency"
@@ -57,7 +57,9 @@ def _refuse_shared_names(host: SiteHost, site: Site) -> None:
             reason = f"{host.name}: instances {host.instance} and {view.instance} both make {min(shared)}"
             where = host.origin("workers") or host.origin("work_pool") or host.origin("agents")
             where = where or host.origin("instances")
-            raise SettingsError(reason, "give the worker of one of them a name: that is not an instance's", where)
+            raise SettingsError(
+                reason, "set a name: for the worker of one of them that is not the name of an instance", where
+            )
 
 
 def _names(host: SiteHost, site: Site) -> set[str]:

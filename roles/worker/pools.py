@@ -28,13 +28,13 @@ def check_names(value: Any) -> str | None:
     """What is wrong with names of pools, queues or limits, if anything: Prefect keeps some for itself."""
     for name in value:
         if not str(name).strip() or set(str(name)) & set("/%&<>"):
-            return f"{name!r} is no name: it must not be empty and not hold / % & < >"
+            return f"{name!r} is not a valid name: it must not be empty or contain / % & < >"
     return None
 
 
 def _check_pools(value: Any) -> str | None:
     reserved = [name for name in value if str(name).lower().startswith("prefect")]
-    return f"{reserved[0]}: names that begin with prefect are Prefect's own" if reserved else check_names(value)
+    return f"{reserved[0]}: names that begin with prefect are reserved by Prefect" if reserved else check_names(value)
 
 
 def check_pool(value: str) -> str | None:
@@ -45,7 +45,7 @@ def check_pool(value: str) -> str | None:
 def _check_priorities(value: dict[str, Queue]) -> str | None:
     given = [queue.priority for queue in value.values() if queue.priority is not None]
     twice = [priority for priority in given if given.count(priority) > 1]
-    return f"two queues have priority {twice[0]}, and each must have its own" if twice else check_names(value)
+    return f"two queues have priority {twice[0]}; each needs a different one" if twice else check_names(value)
 
 
 def _check_limits(value: dict[str, int]) -> str | None:
@@ -58,27 +58,29 @@ class Queue:
     """A queue of a work pool."""
 
     priority: int | None = setting(
-        None, "Which queue is served first: 1 before 2. Each queue of a pool has its own. None: as it is.", minimum=1
+        None,
+        "Priority of the queue: 1 is served before 2. Each queue of a pool has a different one. None: unchanged.",
+        minimum=1,
     )
-    concurrency_limit: int | None = setting(None, "Flow runs of the queue at a time. None: no limit.", minimum=0)
-    description: str | None = setting(None, "What the queue is for. None: as it is.")
+    concurrency_limit: int | None = setting(None, "Concurrent flow runs of the queue. None: no limit.", minimum=0)
+    description: str | None = setting(None, "Description of the queue. None: unchanged.")
 
 
 @record
 class Pool:
     """A work pool."""
 
-    type: str = setting("process", "Infrastructure that its workers use.")
-    concurrency_limit: int | None = setting(None, "Flow runs of the pool at a time. None: no limit.", minimum=0)
-    paused: bool | None = setting(None, "Whether the pool hands out no work. None: as it is, so that a pause is kept.")
-    description: str | None = setting(None, "What the pool is for. None: as it is.")
+    type: str = setting("process", "Infrastructure type of its workers.")
+    concurrency_limit: int | None = setting(None, "Concurrent flow runs of the pool. None: no limit.", minimum=0)
+    paused: bool | None = setting(None, "Whether the pool is paused. None: unchanged, so that a manual pause is kept.")
+    description: str | None = setting(None, "Description of the pool. None: unchanged.")
     base_job_template: str = setting(
         "",
         "JSON file on the controller with the pool's job template (`prefect work-pool get-default-base-job-template` "
-        "prints one). Empty: that of the type.",
+        "prints one). Empty: the default of the type.",
         example="files/job-template.json",
     )
-    queues: dict[str, Queue] = setting({}, "Queues by name, beside `default`.", check=_check_priorities)
+    queues: dict[str, Queue] = setting({}, "Queues by name, in addition to `default`.", check=_check_priorities)
 
 
 @record
@@ -86,8 +88,8 @@ class GlobalLimit:
     """A limit that code asks for by name."""
 
     limit: int = setting(help="Slots.", minimum=0)
-    slot_decay_per_second: float = setting(0.0, "Slots that come free by themselves a second: a rate limit.", minimum=0)
-    active: bool = setting(True, "Whether it limits at all.")
+    slot_decay_per_second: float = setting(0.0, "Slots released per second: makes it a rate limit.", minimum=0)
+    active: bool = setting(True, "Whether the limit is enforced.")
 
 
 @record
@@ -96,19 +98,19 @@ class Settings:
 
     work_pools: dict[str, Pool] = setting(
         {},
-        "Work pools of the server by name. A pool that only a worker names is made without limits.",
+        "Work pools of the server by name. A pool that only a worker refers to is created without limits.",
         check=_check_pools,
         example="{etl: {concurrency_limit: 8, queues: {urgent: {priority: 1}}}}",
     )
     concurrency_limits: dict[str, int] = setting(
         {},
-        "Task runs at a time by their tag, on the whole server.",
+        "Concurrent task runs by tag, on the whole server.",
         check=_check_limits,
         example="{database: 4}",
     )
     global_concurrency_limits: dict[str, GlobalLimit] = setting(
         {},
-        "Limits that flows and tasks ask for by name, as concurrency(...) and rate_limit(...) do.",
+        "Limits that flows and tasks use by name, with concurrency(...) and rate_limit(...).",
         check=check_names,
         example="{some-api: {limit: 10, slot_decay_per_second: 1.5}}",
     )
@@ -179,12 +181,12 @@ def _template(host: SiteHost, name: str) -> str | None:
     except OSError as error:
         raise _wrong_template(host, f"{path}: {error.strerror}") from None
     except ValueError as error:
-        raise _wrong_template(host, f"{path} is no JSON: {error}") from None
+        raise _wrong_template(host, f"{path} is not valid JSON: {error}") from None
     if not isinstance(found, dict) or not {"job_configuration", "variables"} <= found.keys():
         raise _wrong_template(host, f"{path} has no job_configuration and variables")
     return json.dumps(found, sort_keys=True)
 
 
 def _wrong_template(host: SiteHost, reason: str) -> SettingsError:
-    fix = "`prefect work-pool get-default-base-job-template --type process --file FILE` writes one to begin with"
+    fix = "`prefect work-pool get-default-base-job-template --type process --file FILE` writes one to start from"
     return SettingsError(f"base_job_template: {reason}", fix, host.origin("work_pools"))

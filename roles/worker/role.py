@@ -38,7 +38,7 @@ __all__ = ["Settings", "expectations", "is_declared", "resources", "server_for",
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
-    """A worker needs what every host needs, and a release that the server lets in."""
+    """A worker needs what every host needs, and a release that the server accepts."""
     server = server_for(host, site)
     worker_checks.refuse(host, server, site)
     yield from access.worker_expectations(host, server, site)
@@ -78,6 +78,8 @@ def verification(host: SiteHost, site: Site) -> Resource:
         "as_user": layout.worker_user,
         "through": "environment",
         "workdir": layout.worker_home,
+        "scheduled": True,
+        "server_unit": Layout(server.instance).server_unit if server.name == host.name else "",
         **_reach(host, site),
     }
     found = units(host)
@@ -116,7 +118,7 @@ def _restarts(found: Sequence[Unit]) -> tuple[HandlerResource, ...]:
 
 
 def _installed(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
-    """The release for the instance; environments with further packages; and the program that lets flow runs end.
+    """The release for the instance; environments with further packages; and the program that lets flow runs finish.
 
     Workers name their environment's own path, so the link alone restarts none of them.
     """
@@ -132,7 +134,7 @@ def _installed(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]
 
 
 def _environments(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
-    """The file with what all workers are told, and one for each that has variables of its own."""
+    """The settings file of all workers, and one for each that has its own variables."""
     url = address.api_url(server_for(host, site))
     env = site.templates.render("prefect_worker/worker.env.j2", settings=worker_settings(host, site, layout, url))
     yield Step(File(layout.worker_env, env, "root", layout.worker_user, 0o640), _restarts(found))

@@ -24,7 +24,11 @@ MANAGED = ("api_url", "home", "client_auth", "client_tls_ca_file")
 
 def _check_memory(value: str) -> str | None:
     right = re.fullmatch(r"[1-9]\d*[KMGT]?|[1-9]\d?%|100%|", value)
-    return None if right else "must be bytes with K, M, G or T behind them, or a part of the host's memory"
+    return (
+        None
+        if right
+        else "must be a number of bytes with the suffix K, M, G or T, or a percentage of the host's memory"
+    )
 
 
 def _check_cpu(value: str) -> str | None:
@@ -47,7 +51,7 @@ def _check_environment(value: dict[str, Any]) -> str | None:
     managed = {name for key in MANAGED for _, name in versions.NAMES[key]}
     for name in value:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            return f"{name!r} is no name of a variable"
+            return f"{name!r} is not a valid variable name"
         if name in managed:
             return f"{name} is set by encamp itself"
     return None
@@ -58,27 +62,31 @@ class Runner:
     """What workers and agents have in common."""
 
     name: str = setting(
-        "", "Part of its unit's name, and of its own. Empty: the pool's name.", check=_check_label, example="gpu"
+        "", "Part of the name of its unit and of the worker. Empty: the pool's name.", check=_check_label, example="gpu"
     )
-    count: int = setting(1, "How many of them on this host.", minimum=1, maximum=64)
-    limit: int = setting(0, "Flow runs that each runs at once. 0: no limit.", minimum=0)
+    count: int = setting(1, "Number of processes on this host.", minimum=1, maximum=64)
+    limit: int = setting(0, "Concurrent flow runs of each process. 0: no limit.", minimum=0)
     packages: tuple[str, ...] = setting(
         (),
         "Python packages that its flows need, locked together with Prefect (`fab lock --prefect VERSION --with "
-        "'PACKAGE'`). It gets an environment of its own.",
+        "'PACKAGE'`). It gets its own environment.",
         check=_check_packages,
         example="['s3fs==2024.1.0']",
     )
     environment: dict[str, str | Secret] = setting(
         {},
-        "Variables that it and its flows get. A secret comes from its source.",
+        "Environment variables of the process and its flows. A value can be a secret source.",
         check=_check_environment,
         example="{REGION: eu-1, TOKEN: {env: TOKEN}}",
     )
-    memory_max: str = setting("", "Memory of it and its flow runs together.", check=_check_memory, example="2G")
-    cpu_quota: str = setting("", "CPU time of it and its flow runs together.", check=_check_cpu, example="150%")
+    memory_max: str = setting(
+        "", "Memory limit of the process and its flow runs together.", check=_check_memory, example="2G"
+    )
+    cpu_quota: str = setting(
+        "", "CPU limit of the process and its flow runs together.", check=_check_cpu, example="150%"
+    )
     stop_timeout: int = setting(
-        0, "Seconds that its flow runs get to end when it is stopped. 0: worker_stop_timeout.", minimum=0
+        0, "Seconds for its flow runs to finish when it is stopped. 0: worker_stop_timeout.", minimum=0
     )
 
 
@@ -87,7 +95,7 @@ class Worker(Runner):
     """Workers of one kind on a host."""
 
     pool: str = setting(DEFAULT_POOL, "Work pool that it polls.", check=check_pool)
-    type: str = setting(PROCESS, "Infrastructure that its flow runs get. Others than process need their package.")
+    type: str = setting(PROCESS, "Infrastructure type of its flow runs. Types other than process need their package.")
     queues: tuple[str, ...] = setting((), "Queues of the pool that it polls. Empty: all.")
 
     def __post_init__(self) -> None:
@@ -99,9 +107,7 @@ class Worker(Runner):
 class Agent(Runner):
     """Agents of one kind on a host, for Prefect 2."""
 
-    pool: str = setting(
-        "", "Work pool whose queues it polls, where the release has pools. Empty: none.", check=check_pool
-    )
+    pool: str = setting("", "Work pool whose queues it polls, if the release has pools. Empty: none.", check=check_pool)
     queues: tuple[str, ...] = setting((DEFAULT_POOL,), "Queues that it polls.")
 
     def __post_init__(self) -> None:
@@ -115,8 +121,8 @@ class Settings:
 
     workers: tuple[Worker, ...] = setting(
         (),
-        "Workers of this host. Those that are declared no more let their flow runs end and are removed. "
-        "Empty: one worker as work_pool says.",
+        "Workers of this host. Workers that are no longer declared finish their flow runs and are removed. "
+        "Empty: one worker for work_pool.",
         example="[{pool: etl, count: 2, limit: 4}]",
     )
     agents: tuple[Agent, ...] = setting(
@@ -124,23 +130,23 @@ class Settings:
     )
     work_pool: str = setting(
         "",
-        "Work pool that a worker on this host polls. Hosts of the group workers poll `default` when it is empty.",
+        "Work pool that a worker on this host polls. Empty: hosts of the group workers poll `default`.",
         check=check_pool,
     )
-    work_pool_concurrency: int = setting(0, "Flow runs that the pool starts at once. 0: no limit.", minimum=0)
-    worker_limit: int = setting(0, "Flow runs that this worker runs at once. 0: no limit.", minimum=0)
+    work_pool_concurrency: int = setting(0, "Concurrent flow runs of the pool. 0: no limit.", minimum=0)
+    worker_limit: int = setting(0, "Concurrent flow runs of this worker. 0: no limit.", minimum=0)
     worker_stop_timeout: int = setting(
-        600, "Seconds that a worker gets to finish its flow runs when it is stopped or restarted.", minimum=1
+        600, "Seconds for a worker to finish its flow runs when it is stopped or restarted.", minimum=1
     )
     worker_killed_runs: Literal["report", "crash"] = setting(
         "report",
-        "What becomes of flow runs that did not end within the stop time-out and were killed: the server shows them as "
-        "running for ever. report names them; crash sets them to Crashed, so that they hold no concurrency slot.",
+        "What to do with flow runs that were killed after the stop timeout, which the server shows as "
+        "running forever. report lists them; crash sets them to Crashed, which frees their concurrency slots.",
     )
 
     def __post_init__(self) -> None:
         if self.workers and (self.work_pool or self.worker_limit or self.work_pool_concurrency):
             raise ValueError(
-                "workers: and the short form (work_pool, worker_limit, work_pool_concurrency) are both given: write "
-                "pool: and limit: into workers:, and the pool's limit into work_pools: of the server"
+                "workers: and the short form (work_pool, worker_limit, work_pool_concurrency) are both set: move "
+                "pool: and limit: to workers:, and the pool's limit to work_pools: of the server"
             )

@@ -17,7 +17,7 @@ from roles.prefect.release import Settings as PrefectSettings
 from roles.worker.kinds.service import WorkerRestart
 from roles.worker.settings import DEFAULT_POOL, LABEL, PROCESS, Agent, Settings, Worker
 
-#: Our start of Prefect's command, which lets flow runs end when the unit is stopped.
+#: Our start of Prefect's command, which lets flow runs finish when the unit is stopped.
 DRAINING = "/opt/prefect/draining.py"
 
 
@@ -99,24 +99,24 @@ def _refuse_unknown(host: SiteHost, spec: Worker | Agent) -> None:
         needs = {"worker queues": bool(spec.queues)}
         if not versions.able("workers", version):
             raise SettingsError(
-                f"{host.name}: Prefect {version} has no workers (they came with {versions.since('workers')})",
+                f"{host.name}: Prefect {version} has no workers ({versions.since('workers')} added them)",
                 f"declare agents instead: agents: [{{queues: [{(*spec.queues, DEFAULT_POOL)[0]}]}}], "
                 "or choose a later prefect_version",
                 where or host.origin("prefect_version"),
             )
     for ability, needed in needs.items():
         if needed and not versions.able(ability, version):
-            reason = f"{host.name}: {ability}: Prefect {version} does not know that"
-            raise SettingsError(reason, f"it came with {versions.since(ability)}", where)
+            reason = f"{host.name}: Prefect {version} does not support {ability}"
+            raise SettingsError(reason, f"use {versions.since(ability)} or later", where)
 
 
 def _of_spec(host: SiteHost, spec: Worker | Agent) -> Iterator[Unit]:
     kind = "agent" if isinstance(spec, Agent) else "worker"
     label = spec.name or spec.pool or spec.queues[0]
     if not LABEL.fullmatch(label):
-        fix = f"give it a name: of letters and digits, as in {kind}s: [{{pool: {label}, name: mine}}]"
+        fix = f"set a name: of letters and digits, as in {kind}s: [{{pool: {label}, name: mine}}]"
         where = host.origin(f"{kind}s") or host.origin("work_pool")
-        raise SettingsError(f"{host.name}: no unit can be called {label!r}", fix, where)
+        raise SettingsError(f"{host.name}: {label!r} cannot be used in a unit name", fix, where)
     release = _release(host, spec)
     for number in range(1, spec.count + 1):
         suffix = f"-{number}" if spec.count > 1 else ""
@@ -142,8 +142,8 @@ def _refuse_twins(host: SiteHost, found: Sequence[Unit]) -> None:
         names += [f"worker {unit.own_name} of pool {unit.spec.pool}"] if isinstance(unit.spec, Worker) else []
         for name in names:
             if name in taken:
-                reason = f"{host.name}: two entries make the {name}"
-                raise SettingsError(reason, "give one of them a name: of its own", host.origin(f"{unit.kind}s"))
+                reason = f"{host.name}: two entries define the {name}"
+                raise SettingsError(reason, "give one of them a different name:", host.origin(f"{unit.kind}s"))
             taken[name] = unit.name
 
 

@@ -49,13 +49,21 @@ def oldest_python() -> str:
 def job(
     items: Sequence[Item], state: Path, store: BlobStore, check: bool = False, diff: bool = False
 ) -> dict[str, Any]:
-    """A job for this machine that keeps its state below ``state``."""
+    """A job for this machine that keeps its state below ``state``, and no compiled sources for later tests."""
     run = RunIdentity("test", "test", who="tester", machine="here")
-    return {**Job(plan.build("here", items), run, check, diff).wire(store), "state": str(state)}
+    return {**Job(plan.build("here", items), run, check, diff).wire(store), "state": str(state), "keep": False}
 
 
 @pytest.fixture
-def converge(tmp_path: Path) -> Converge:
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory that stands for /run/encamp: what an earlier run kept would hide what this one sends."""
+    directory = tmp_path / "run"
+    monkeypatch.setattr("encamp.transport.launch.STAGE0", STAGE0.replace("/run/encamp", str(directory)))
+    return directory
+
+
+@pytest.fixture
+def converge(tmp_path: Path, kept: Path) -> Converge:
     """Run items through the agent; returns its events."""
 
     def run(

@@ -35,14 +35,6 @@ ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory that stands for /run/encamp."""
-    directory = tmp_path / "run"
-    monkeypatch.setattr("encamp.transport.launch.STAGE0", STAGE0.replace("/run/encamp", str(directory)))
-    return directory
-
-
-@pytest.fixture
 def deploy(tmp_path: Path, kept: Path) -> Deploy:
     """A run as ``fab deploy`` makes it: its events, and the bytes it sent."""
 

@@ -62,7 +62,7 @@ def test_what_zsh_and_launchd_give_is_told_with_its_place(home: Path, converge: 
     found = converge(ClientEnvironment("env", api_url=URL, profile="hosted"))
     notes = "\n".join(event["text"] for event in found if event["event"] == "note")
     assert f"{home}/.zprofile:2: PREFECT_API_URL=http://zsh/api wins" in notes
-    assert "LaunchAgents/env.plist:" in notes and "PREFECT_PROFILE=work chooses the profile" in notes
+    assert "LaunchAgents/env.plist:" in notes and "PREFECT_PROFILE=work overrides the active profile" in notes
     assert "LaunchAgents/flows.plist:" in notes and "PREFECT_API_URL=http://agent/api wins" in notes
 
 
@@ -74,7 +74,7 @@ def test_prefect_of_apples_python_and_of_poetry_is_found(home: Path, converge: C
     assert "python3" in found["2.20.26"].python and "Library/Python" not in found["2.20.26"].python
     events = converge(ClientPrefect("client", server_version="3.8.8"))
     notes = [event["text"] for event in events if event["event"] == "note"]
-    assert any("a generation older than the server (3.8.8)" in note and "Library/Python/3.9" in note for note in notes)
+    assert any("older than the server (3.8.8)" in note and "Library/Python/3.9" in note for note in notes)
 
 
 def test_launchd_is_asked_where_there_is_one(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

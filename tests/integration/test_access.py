@@ -163,7 +163,7 @@ def switched_on(open_site: Site) -> tuple[Site, Fab, Path]:
     succeeded(looked)
     assert not (open_site.folder / "secrets").exists(), "a check makes no secret"
     assert {f"File:{env}" for env in ENVS} <= changed(looked, "would")
-    assert "content contains a secret, diff not shown" in looked.stdout
+    assert "content contains a secret, diff withheld" in looked.stdout
     events = open_site.folder / "events.jsonl"
     return open_site, open_site.fab("deploy", "--diff", "--json", str(events)), events
 
@@ -178,7 +178,7 @@ def test_auto_makes_a_secret_and_gives_it_to_server_and_worker(switched_on: tupl
     site, done, _ = switched_on
     succeeded(done)
     assert changed(done) >= CONFIGURED
-    assert "auth of instance default is switched on: the API refuses clients (401) until `fab configure-client`" in (
+    assert "auth of instance default is being enabled: the API refuses clients (401) until `fab configure-client`" in (
         done.stdout
     )
     kept = site.folder / "secrets" / f"{SERVER}+default+api-auth"
@@ -250,7 +250,10 @@ def test_another_controller_does_not_lock_everyone_out(guarded: Site, tmp_path: 
     other = Site(guarded.lab, tmp_path / "other")
     other.set(auth="auto")
     refused = other.fab("deploy")
-    assert refused.returncode == 2 and "another generated auth string than this machine" in refused.stdout
+    assert (
+        refused.returncode == 2
+        and "the generated auth string on the server differs from the one on this machine" in refused.stdout
+    )
     assert counts(refused, SERVER)["changed"] == 0
     unknown = Site(guarded.lab, tmp_path / "client")
     unknown.set(auth="auto")
@@ -288,7 +291,7 @@ def test_switched_off_again(guarded: Site) -> None:
     done = guarded.fab("deploy", "--no-verify")
     succeeded(done)
     assert changed(done) >= CONFIGURED
-    assert "auth of instance default is switched off: whoever reaches the port may use the API" in done.stdout
+    assert "auth of instance default is being disabled: anyone who can reach the port can use the API" in done.stdout
     assert guarded.status() == 200
     pid = guarded.lab.host(SERVER).check_output(f"systemctl show -p MainPID --value {UNITS[1]}")
     assert "AUTH_STRING" not in guarded.lab.host(SERVER).check_output(f"cat /proc/{pid}/environ | tr '\\0' ' '")
@@ -318,7 +321,7 @@ def test_a_public_server_without_auth_is_refused_before_anything_changes(public:
         assert refused.returncode == 2 and f"this host has the public address {GLOBAL}" in refused.stdout
         assert "auth: auto" in refused.stdout and "expose_without_auth: true" in refused.stdout
         assert counts(refused, SERVER)["changed"] == 0
-    assert "allowed_sources has no effect" in refused.stdout, "there is no firewall on this host"
+    assert "allowed_sources does not protect it" in refused.stdout, "there is no firewall on this host"
     assert snapshot(lab, SERVER) == before
     public.set(expose_without_auth=True)
     public.again()

@@ -101,7 +101,7 @@ def test_a_mistake_in_the_input(
     [
         pytest.param("vm2,vm22", SETTINGS, ("no host or group vm22", "did you mean vm2"), id="unknown-host"),
         pytest.param("vm2:!vm2", SETTINGS, ("no host matches",), id="nobody"),
-        pytest.param("vm2,laptop1", USAGE, ("laptop1", "no group", "configure-client"), id="a-client"),
+        pytest.param("vm2,laptop1", USAGE, ("laptop1", "not in a group", "configure-client"), id="a-client"),
     ],
 )
 def test_hosts_that_a_deploy_is_not_for(lab: LiveLab, hosts: str, code: int, words: tuple[str, ...]) -> None:

@@ -84,11 +84,11 @@ def test_a_laptop_without_prefect_is_told_how_to_get_one(lab_with_server: LiveLa
     lab = lab_with_server
     lab.ssh("laptop2", f"rm -rf {HOME}/.local/share/encamp {HOME}/.local/bin/prefect")
     done = lab.fab("-H", "laptop2", "configure-client")
-    assert "no Prefect found for this user; `fab configure-client --install`" in succeeded(done)
+    assert "Prefect is not installed for this user; `fab configure-client --install`" in succeeded(done)
     assert changed(done) == {"PrefectProfile:hosted"}
     proof = lab.fab("-H", "laptop2", "verify")
     assert proof.returncode == 2
-    assert "no Prefect is installed" in proof.stdout and "--install" in proof.stdout
+    assert "Prefect is not installed" in proof.stdout and "--install" in proof.stdout
     succeeded(lab.fab("-H", "laptop2", "configure-client", "--undo"))
     assert state_of(lab, "laptop2") == (NO_PROFILE, "")
 
@@ -114,7 +114,7 @@ def test_a_group_of_laptops_is_configured_at_once(configured: tuple[LiveLab, Fab
     lab, done = configured
     for laptop in LAPTOPS:
         assert counts(done, laptop)["failed"] == 0
-        assert f"{laptop}  note     {api_url(lab)} answers from here: Prefect 3." in done.stdout
+        assert f"{laptop}  note     {api_url(lab)} is reachable from this machine: Prefect 3." in done.stdout
         assert re.search(rf"{laptop}  note     Prefect 3\.\S+ in {HOME}/.local/share/encamp/envs/", done.stdout)
     assert "active profile: work -> hosted" in done.stdout
 
@@ -216,11 +216,11 @@ def test_what_would_win_over_the_profile_is_told(laptops: LiveLab) -> None:
         for name in files:
             laptops.ssh("laptop1", f"mv {name}.kept {name}; [ -s {name} ] || rm {name}")
     for wanted in (
-        rf"{HOME}/\.bashrc:\d+: PREFECT_API_URL=http://elsewhere:4200/api wins over the profile's API URL",
-        rf"{HOME}/\.profile:\d+: PREFECT_PROFILE=work chooses the profile",
+        rf"{HOME}/\.bashrc:\d+: PREFECT_API_URL=http://elsewhere:4200/api overrides the profile's API URL",
+        rf"{HOME}/\.profile:\d+: PREFECT_PROFILE=work overrides the active profile",
         rf"{HOME}/\.env:1: PREFECT_API_KEY=\*\*\* is a key of Prefect Cloud",
         rf"{HOME}/prefect\.toml:2: PREFECT_API_URL=http://project:4200/api wins",
-        rf"{re.escape(PROFILES)}:\d+: profile local holds PREFECT_API_KEY",
+        rf"{re.escape(PROFILES)}:\d+: profile local contains PREFECT_API_KEY",
     ):
         assert re.search(wanted, said), f"{wanted}\n{said}"
     assert "secret" not in said
@@ -231,7 +231,7 @@ def test_an_api_that_does_not_answer_the_laptop_is_a_failure_and_the_profile_sta
     done = laptops.fab("-H", "laptop1", "configure-client", "--api-url", f"http://{laptops.address(SERVER)}:4999")
     assert done.returncode == 2
     assert "Connection refused" in done.stdout
-    assert "cause:  the machine is there, but nothing listens on that port" in done.stdout
+    assert "cause:  the machine is reachable, but nothing listens on that port" in done.stdout
     assert "fix:" in done.stdout
     assert state_of(laptops, "laptop1") == before
 
@@ -264,8 +264,8 @@ def test_verify_tells_that_task_runs_get_lost(laptops: LiveLab, through_a_proxy:
     succeeded(laptops.fab(*configure, inventory=through_a_proxy))
     done = laptops.fab("-H", "laptop1", "verify", inventory=through_a_proxy)
     assert done.returncode == 2, done.stdout
-    assert re.search(r"flow run [0-9a-f-]{36} arrived, its task run did not", done.stdout)
-    assert "WebSocket" in done.stdout and "let the proxy upgrade connections" in done.stdout
+    assert re.search(r"flow run [0-9a-f-]{36} arrived, but its task run did not", done.stdout)
+    assert "WebSocket" in done.stdout and "configure the proxy to upgrade connections" in done.stdout
     assert traces(laptops, SERVER) == before
     succeeded(laptops.fab(*configure, "--undo", inventory=through_a_proxy))
     assert state_of(laptops, "laptop1") == text, "the profile written before, and its being active, come back"
@@ -329,7 +329,7 @@ def test_this_machine_is_configured_without_ssh(server: LiveLab, here: Mapping[s
     file = home / ".prefect/profiles.toml"
     before = [server.ssh_sessions(name) for name in (SERVER, *LAPTOPS)]
     done = fab_here(server, here)
-    assert f"{api_url(server)} answers from here" in succeeded(done)
+    assert f"{api_url(server)} is reachable from this machine" in succeeded(done)
     assert file.read_text("utf-8") == 'active = "hosted"\n' + profile(server)
     assert file.stat().st_mode & 0o777 == 0o600
     assert counts(fab_here(server, here), "localhost")["changed"] == 0

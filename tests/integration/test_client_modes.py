@@ -100,7 +100,7 @@ def test_a_login_that_fails_leaves_the_profile_alone(open_postgres: LiveLab, pla
     assert done.returncode == 2 and f"refuses the login of {ROLE}" in done.stdout, done.stdout
     (tmp_path / "url").write_text(url(open_postgres).replace("5432/prefect", "5432/postgres"), "utf-8")
     done = place.configure(inventory=bad)
-    assert done.returncode == 2 and "lets nobody in from" in done.stdout, done.stdout
+    assert done.returncode == 2 and "refuses logins from" in done.stdout, done.stdout
     assert profiles(place) == before
 
 
@@ -110,7 +110,11 @@ def test_database(open_postgres: LiveLab, place: Place, site: Path) -> None:
     done = place.configure("--mode", "database", "--diff", inventory=site)
     said = succeeded(done) + done.stderr
     assert changed(done) == {"PrefectProfile:hosted"}
-    for wanted in ("lets laptops in from here", "temporary API of its own: no UI", "who reads it can change all of"):
+    for wanted in (
+        "accepts laptops from this machine",
+        "its own temporary API: no UI",
+        "anyone who reads it can change all of",
+    ):
         assert wanted in said
     assert PASSWORD not in said and ENCODED not in said
     text, mode = profiles(place)
@@ -162,8 +166,8 @@ def test_local(open_postgres: LiveLab, place: Place, site: Path) -> None:
 def test_a_database_that_no_laptop_can_use_is_refused_with_no_host_touched(server: LiveLab, tmp_path: Path) -> None:
     before = server.ssh_sessions("laptop1")
     for settings, reason in (
-        ({}, "reaches its Postgres by a socket of its own"),
-        ({"database": "sqlite"}, "a file that no other machine can share"),
+        ({}, "uses Postgres through a local socket"),
+        ({"database": "sqlite"}, "a file that other machines cannot share"),
     ):
         site = server.site(tmp_path / "socket", host_vars={SERVER: settings})
         done = server.fab("-H", "laptop1", "configure-client", "--mode", "database", inventory=site)

@@ -252,7 +252,7 @@ def test_another_runtime_is_refused_before_anything_is_changed(deployed: Stack) 
     server = deployed.started(SERVER)
     done = deployed.fab("deploy", "--set", "runtime=systemd")
     assert done.returncode == 2
-    assert "deployed with runtime: compose on this host" in done.stdout and "fab undeploy" in done.stdout
+    assert "already runs on this host with runtime: compose" in done.stdout and "fab undeploy" in done.stdout
     assert counts(done, HOST)["changed"] == 0 and deployed.started(SERVER) == server
 
 
@@ -284,7 +284,7 @@ def test_https_in_front_of_the_stack(deployed: Stack) -> None:
 def test_bad_settings_are_told_before_any_host_is_touched(stack: Stack) -> None:
     for setting, said in (
         ("prefect_image=prefecthq/prefect:latest", "must be pinned"),
-        ("image_archive=/etc/hostname", "is no archive of images"),
+        ("image_archive=/etc/hostname", "is not an image archive"),
         ("prefect_image=nowhere/prefect:1", "postgres"),
     ):
         bad = stack.fab("deploy", "--check", "--set", setting, "--set", "postgres_image=nowhere/postgres:1")

@@ -144,7 +144,7 @@ def test_a_client_and_its_server_are_well_and_nothing_is_written(laptops: LiveLa
     assert done.returncode == WELL, done.stdout + done.stderr
     assert f"{LAPTOP}  ok  uses {url(laptops)}, set by profile hosted in ~/.prefect/profiles.toml:4" in done.stdout
     assert f"{SERVER}  server default  ok  serves {url(laptops)}" in done.stdout
-    assert "FAIL" not in done.stdout and "opens, and lets this client in" in look(done, "events in")
+    assert "FAIL" not in done.stdout and "opens, and accepts this client" in look(done, "events in")
     assert re.search(rf"(?m)^  {SERVER} +well\n  {LAPTOP} +well$", done.stdout)
     assert "this release's" in look(done, "schema") and re.search(r"\d+ of \d+ connections", look(done, "head-room"))
     assert laptops.ssh_sessions(LAPTOP) == sessions + 1
@@ -162,7 +162,7 @@ def test_without_hosts_it_looks_at_this_machine_and_the_whole_site(laptops: Live
     assert (
         f"localhost  FAIL  uses {url(laptops, path='')}, set by the environment variable PREFECT_API_URL" in done.stdout
     )
-    assert "/api is missing in the URL" in look(done, "path")
+    assert "/api is missing from the URL" in look(done, "path")
     for host in (SERVER, LAPTOP):
         assert re.search(rf"(?m)^  {host} +well$", done.stdout), done.stdout
     assert not list((tmp_path / "home").iterdir())
@@ -207,7 +207,7 @@ def test_the_source_that_wins_is_the_one_the_client_itself_uses(laptops: LiveLab
     if place:
         assert real[1] == ELSEWHERE and f"uses {ELSEWHERE}, set by" in verdict(done)
         assert place in verdict(done), done.stdout
-        told(done, "API", "that is not this site's API", f"{re.escape(url(laptops))} never hears of them")
+        told(done, "API", "not an API of this site", f"flow runs go there instead of {re.escape(url(laptops))}")
     else:
         assert real[1] in ("", "None"), shown
         told(done, "API", "no API URL is set")
@@ -220,7 +220,7 @@ def test_a_variable_of_the_login_wins_over_the_profile_and_the_exact_line_is_tol
     told(
         done,
         "API",
-        "it wins over profile hosted",
+        "it overrides profile hosted",
         rf"fix: +remove PREFECT_API_URL in {HOME}/\.profile:{line}, then log in",
     )
     assert "--fix:" not in done.stdout, "what is the user's own is left to the user"
@@ -233,7 +233,7 @@ def test_systemd_and_a_second_project_that_differ_are_told(laptops: LiveLab) -> 
     done = doctor(laptops, "--project", "~", "--project", "~/project")
     assert done.returncode == WELL
     assert f"what systemd starts for this user uses {ELSEWHERE}" in look(done, "systemd")
-    assert f"what is started in {HOME}/project uses {ELSEWHERE}" in look(done, "in project")
+    assert f"flows started in {HOME}/project use {ELSEWHERE}" in look(done, "in project")
 
 
 # -- no API at all ---------------------------------------------------------------------------------------------------
@@ -249,7 +249,9 @@ def test_no_url_means_ephemeral_and_fix_writes_the_profile(laptops: LiveLab) -> 
     real = laptops.ssh(LAPTOP, "bash -lc 'prefect version'").stdout
     assert re.search(r"Server type:\s+ephemeral", real), real
     done = doctor(laptops)
-    told(done, "API", "each flow run goes to a temporary server", "--fix: writes the profile hosted")
+    told(
+        done, "API", "each flow run stays in the SQLite file of a temporary server", "--fix: writes the profile hosted"
+    )
     assert "uses no hosted API" in verdict(done) and "(ephemeral)" in verdict(done)
     mended = doctor(laptops, "--fix")
     assert mended.returncode == WELL, mended.stdout + mended.stderr
@@ -268,14 +270,14 @@ def test_no_url_and_ephemeral_mode_off(laptops: LiveLab) -> None:
         'active = "hosted"\n[profiles.hosted]\nPREFECT_SERVER_ALLOW_EPHEMERAL_MODE = "false"\n',
     )
     done = doctor(laptops)
-    told(done, "API", "ephemeral mode is off: flows end with `No Prefect API URL provided`")
+    told(done, "API", "ephemeral mode is off: flows fail with `No Prefect API URL provided`")
     said_by_client(laptops, "no API URL is set")
 
 
 @pytest.mark.parametrize(
     ("file", "wanted"),
     [
-        ('active = "gone"\n', r"`active` in .*profiles\.toml:1 names the profile gone, .* has none of that name"),
+        ('active = "gone"\n', r"`active` in .*profiles\.toml:1 names the profile gone, which .* does not contain"),
         ('active = "x\n', r"profiles\.toml:\d+: "),
     ],
 )
@@ -312,7 +314,7 @@ def test_api_is_missing_in_the_url_and_fix_appends_it(laptops: LiveLab) -> None:
     text = laptops.ssh(LAPTOP, f"cat {PROFILES}").stdout
     put(laptops, LAPTOP, PROFILES, text.replace("4200/api", "4200"))
     done = doctor(laptops)
-    told(done, "path", f"{url(laptops)} is", "/api is missing in the URL", "--fix: writes the profile hosted")
+    told(done, "path", f"{url(laptops)} is", "/api is missing from the URL", "--fix: writes the profile hosted")
     assert re.search("not reached: auth, version", done.stdout), done.stdout
     said_by_client(laptops, "/api is missing")
     mended = doctor(laptops, "--fix")
@@ -325,8 +327,8 @@ def test_the_server_is_stopped_and_fix_starts_it(laptops: LiveLab) -> None:
     done = doctor(laptops, host=f"{SERVER},{LAPTOP}")
     assert done.returncode == ILL
     assert "prefect-server.service is stopped" in look(done, "unit")
-    assert re.search(r"port +FAIL +\S+:4200 refuses connections\n +cause: the machine is there, but", done.stdout)
-    said_by_client(laptops, "nothing answers at the API URL")
+    assert re.search(r"port +FAIL +\S+:4200 refuses connections\n +cause: the machine is reachable, but", done.stdout)
+    said_by_client(laptops, "nothing responds at the API URL")
     mended = doctor(laptops, "--fix", host=f"{SERVER},{LAPTOP}")
     assert mended.returncode == WELL, mended.stdout
     assert "fixed: starts prefect-server.service" in mended.stdout
@@ -337,7 +339,7 @@ def test_a_firewall_that_drops_is_told_from_a_server_that_is_down(laptops: LiveL
     rule = "nft add table ip doctor; nft 'add chain ip doctor in { type filter hook input priority 0; }'; "
     laptops.host(SERVER).check_output(rule + "nft add rule ip doctor in tcp dport 4200 ip saddr != 127.0.0.1 drop")
     try:
-        told(doctor(laptops), "port", r"does not answer at all \(filtered\)", "a firewall on the way drops them")
+        told(doctor(laptops), "port", r"does not respond \(filtered\)", "packets are dropped: by a firewall")
     finally:
         laptops.host(SERVER).check_output("nft delete table ip doctor")
 
@@ -351,13 +353,13 @@ def test_a_name_that_does_not_resolve(laptops: LiveLab) -> None:
 
 def test_an_address_to_listen_on_is_none_to_go_to(laptops: LiveLab) -> None:
     put(laptops, LAPTOP, PROFILES, profile("http://0.0.0.0:4200/api"))
-    told(doctor(laptops), "API", "that is not this site's API")
+    told(doctor(laptops), "API", "not an API of this site")
 
 
 def test_https_to_a_port_that_speaks_http(laptops: LiveLab) -> None:
     address = url(laptops, scheme="https")
     put(laptops, LAPTOP, PROFILES, profile(address))
-    told(doctor(laptops, public=address), "TLS", "https was asked of a port that speaks plain http", "http://")
+    told(doctor(laptops, public=address), "TLS", "the URL is https, but the port speaks plain http", "http://")
     said_by_client(laptops, "speaks plain http")
 
 
@@ -367,16 +369,16 @@ def test_auth_missing_wrong_and_a_cloud_key_in_the_way(laptops: LiveLab, guarded
     said_by_client(laptops, "no user and password")
     put(laptops, LAPTOP, PROFILES, profile(guarded, 'PREFECT_API_AUTH_STRING = "admin:wrong"'))
     done = doctor(laptops, public=guarded)
-    told(done, "auth", "user and password are not those of the server")
+    told(done, "auth", "user and password do not match the server's")
     assert "admin:wrong" not in done.stdout
     put(laptops, LAPTOP, PROFILES, profile(guarded, 'PREFECT_API_KEY = "pnu_verysecret"'))
     done = doctor(laptops, public=guarded)
-    told(done, "auth", "a key of Prefect Cloud is sent instead", r"PREFECT_API_KEY, set by profile hosted")
+    told(done, "auth", "sends a Prefect Cloud key instead", r"PREFECT_API_KEY, set by profile hosted")
     assert "verysecret" not in done.stdout
     put(laptops, LAPTOP, PROFILES, profile(guarded, f'PREFECT_API_AUTH_STRING = "{AUTH}"'))
     done = doctor(laptops, public=guarded)
-    assert "user and password are accepted" in look(done, "auth")
-    assert "opens, and lets this client in" in look(done, "events out")
+    assert "the server accepts user and password" in look(done, "auth")
+    assert "opens, and accepts this client" in look(done, "events out")
     assert AUTH.partition(":")[2] not in done.stdout
 
 
@@ -385,10 +387,10 @@ def test_an_old_client_can_neither_authenticate_nor_send_csrf_tokens(
 ) -> None:
     put(laptops, OLD, PROFILES, profile(guarded))
     done = doctor(laptops, host=OLD, public=guarded, inventory=site)
-    told(done, "auth", f"Prefect {re.escape(OLD_RELEASE)} clients cannot authenticate at all")
+    told(done, "auth", f"Prefect {re.escape(OLD_RELEASE)} clients do not support authentication")
     put(laptops, OLD, PROFILES, profile(with_csrf))
     done = doctor(laptops, host=OLD, public=with_csrf, inventory=site)
-    told(done, "CSRF", "403 Missing CSRF token", f"Prefect {re.escape(OLD_RELEASE)} clients know none")
+    told(done, "CSRF", "403 Missing CSRF token", f"Prefect {re.escape(OLD_RELEASE)} clients do not support them")
     real = laptops.ssh(OLD, "bash -lc 'prefect flow-run ls 2>&1'", check=False)
     assert real.returncode != 0 and "403 Forbidden" in real.stdout, real.stdout
     said_by_client(laptops, "CSRF tokens", host=OLD)
@@ -397,8 +399,13 @@ def test_an_old_client_can_neither_authenticate_nor_send_csrf_tokens(
 def test_csrf_and_a_ui_that_was_told_an_address_to_listen_on(laptops: LiveLab, with_csrf: str) -> None:
     put(laptops, LAPTOP, PROFILES, profile(with_csrf))
     done = doctor(laptops, public=with_csrf)
-    assert "asks for CSRF tokens, this client sends them" in look(done, "CSRF")
-    told(done, "UI", "the UI tells browsers to use http://0.0.0.0:4251/api", "no address that a browser elsewhere can")
+    assert "requires CSRF tokens, and this client sends them" in look(done, "CSRF")
+    told(
+        done,
+        "UI",
+        "the UI tells browsers to use http://0.0.0.0:4251/api",
+        "is not reachable for browsers on other machines",
+    )
 
 
 def test_an_old_client_with_a_name_it_does_not_know_and_a_file_it_does_not_read(laptops: LiveLab, site: Path) -> None:
@@ -437,7 +444,13 @@ def test_a_proxy_that_blocks_websockets_and_a_clock_that_is_off(laptops: LiveLab
         address = url(laptops, CUT_OFF)
         put(laptops, LAPTOP, PROFILES, profile(address))
         done = doctor(laptops, public=address)
-        told(done, "events in", "instead of a WebSocket", "a proxy between does not pass WebSockets on", "Upgrade")
+        told(
+            done,
+            "events in",
+            "instead of opening a WebSocket",
+            "a proxy in between does not forward WebSockets",
+            "Upgrade",
+        )
         assert re.search(r"FAIL +this machine is (59\d|60\d) s ahead of the server", look(done, "clock"))
         assert " ok " in look(done, "service"), "HTTP passes"
 
@@ -450,7 +463,7 @@ def test_a_proxy_that_blocks_websockets_and_a_clock_that_is_off(laptops: LiveLab
     [
         (TLS, 365, False, False, "signed by an authority that this client does not know"),
         (TLS_EXPIRED, -1, False, True, "certificate has expired"),
-        (TLS_OTHER, 365, True, True, "for another name than the one in the URL"),
+        (TLS_OTHER, 365, True, True, "for a different name than the one in the URL"),
     ],
 )
 def test_certificates(laptops: LiveLab, port: int, days: int, other: bool, trusted: bool, wanted: str) -> None:
@@ -548,7 +561,7 @@ def test_a_server_that_runs_with_outdated_settings_is_restarted_by_fix(laptops: 
     machine.check_output("touch /etc/prefect/default/server.env")
     before = machine.check_output("systemctl show -P MainPID prefect-server")
     done = doctor(laptops, host=SERVER)
-    assert done.returncode == WELL and "still runs with what it read before" in look(done, "restart")
+    assert done.returncode == WELL and "runs with outdated settings" in look(done, "restart")
     assert machine.check_output("systemctl show -P MainPID prefect-server") == before, "looking restarts nothing"
     mended = doctor(laptops, "--fix", host=SERVER)
     assert mended.returncode == WELL and "fixed: restarts prefect-server.service" in mended.stdout

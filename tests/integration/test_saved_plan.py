@@ -114,7 +114,14 @@ def test_a_host_that_moved_on_is_left_as_it_is(
     host.check_output("sed -i '$a # by hand' %s", ENV)
     state, sessions = snapshot(lab, SERVER), lab.ssh_sessions(SERVER)
     for arguments in ((), ("--check",)):
-        refused(apply(lab, site, file, *arguments), "moved on", f"File:{ENV}", "differs from the planned one", "--plan")
+        refused(
+            apply(lab, site, file, *arguments),
+            "DRIFTED",
+            "has changed since the plan was saved",
+            f"File:{ENV}",
+            "differs from the planned one",
+            "--plan",
+        )
     assert snapshot(lab, SERVER) == state
     assert lab.ssh_sessions(SERVER) == sessions + 2
     host.check_output("sed -i '$d' %s", ENV)
@@ -149,7 +156,7 @@ def test_a_change_is_reviewed_and_applied_with_its_options(
     succeeded(done)
     assert changed(done) == planned(json.loads(file.read_text("utf-8")), "changed")
     assert re.search(r"PREFECT_SERVER_LOGGING_LEVEL=.?INFO", lab.host(SERVER).file(ENV).content_string)
-    refused(apply(lab, site, file), "moved on", "was to be changed, is unchanged")
+    refused(apply(lab, site, file), "has changed since the plan was saved", "was to be changed, is unchanged")
 
 
 def test_no_host_is_changed_when_another_one_has_moved_on(

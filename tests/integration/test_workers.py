@@ -248,12 +248,14 @@ def test_a_flow_run_ends_before_its_worker_is_restarted(workers: Site) -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         deploy = pool.submit(workers.fab, "-H", WORKER, "deploy", "--no-verify", "--json", str(events))
         until(
-            lambda: deploy.done() or (events.exists() and "lets its flow runs end first" in events.read_text("utf-8"))
+            lambda: (
+                deploy.done() or (events.exists() and "waits for its flow runs to finish" in events.read_text("utf-8"))
+            )
         )
         workers.lab.host(WORKER).check_output(f"touch {HOME}/go")
         done = deploy.result()
     succeeded(done)
-    assert f"lets its flow runs end first: {name} ({run})" in done.stdout
+    assert f"waits for its flow runs to finish: {name} ({run})" in done.stdout
     assert workers.state(run) == "COMPLETED"
     after = {unit: show(workers.lab, unit, "MainPID") for unit in (*ETL, OTHER)}
     assert [unit for unit in before if before[unit] != after[unit]] == ETL

@@ -15,7 +15,7 @@ from encamp.shared.wire import Blob
 class File(Resource):
     """A file with exact content, owner, group and mode.
 
-    ``content`` may be a Secret: its diff is then not shown. ``validate`` is a command that must accept the new file
+    ``content`` may be a Secret: its diff is then withheld. ``validate`` is a command that must accept the new file
     (``{}`` stands for its path) before it replaces the old one. An empty ``owner`` or ``group`` stays unchanged.
     """
 
@@ -54,7 +54,7 @@ class File(Resource):
         if not host.want_diff:
             return ""
         if secret:
-            return f"{self.path}: content contains a secret, diff not shown"
+            return f"{self.path}: content contains a secret, diff withheld"
         return unified(present.decode("utf-8", "replace"), host.text(self.content), self.path)
 
 

@@ -55,15 +55,15 @@ class ClientApi(Resource):
         problem = problem_of(version, "GET", api.address("admin/version"))
         if not problem:
             memory_of(self)["version"] = str(_json(version))
-            note_once(self, host, f"{self.url} answers from here: Prefect {_json(version)}")
+            note_once(self, host, f"{self.url} is reachable from this machine: Prefect {_json(version)}")
         return problem
 
 
 def _stranger(address: str) -> Problem:
     return Problem(
-        f"{address} answers, but not as a Prefect API does",
-        "/api is missing in the URL (the UI answers there), or it is another program",
-        "end the API URL in /api",
+        f"{address} responds, but not like a Prefect API",
+        "/api is missing from the URL (the UI responds there), or another program is listening",
+        "append /api to the API URL",
         settled=True,
     )
 

@@ -21,13 +21,13 @@ TIMEOUT = 8
 
 @kind
 class ClientDatabase(Resource):
-    """A Postgres that this machine reaches, that lets it in, where it may write, and which has room for it.
+    """A Postgres that this machine reaches, that accepts its login, where it may write, and which has free connections.
 
     Asked with the driver of this user's own Prefect, before the profile is replaced. ``dsn`` is the connection URL for
     the driver alone; ``host``, ``port``, ``user``, ``database`` are in it. ``tls`` is off, prefer, require or verify,
     with ``ca_file`` and ``check_hostname``. ``managed``: a server keeps the tables, so they must be there already.
     ``clients`` is how many clients the site has, ``connections`` what the temporary API of one flow may hold.
-    ``way_in`` says who can let this machine in. ``brings``: encamp installs Prefect for this user before this step.
+    ``way_in`` says how to give this machine access. ``brings``: encamp installs Prefect for this user before this step.
     """
 
     changes_host: ClassVar[bool] = False
@@ -52,11 +52,11 @@ class ClientDatabase(Resource):
             return []
         found = installed(host)
         if not found and self.brings:
-            return [Change("prove", after=f"the database {self.database} at {self._place} can be used from here")]
+            return [Change("prove", after=f"the database {self.database} at {self._place} is usable from this machine")]
         if not found:
             raise Refused(
-                "no Prefect is installed for this user, so nothing here can use the database",
-                fix="`fab configure-client --install` gives this user one of the server's release",
+                "Prefect is not installed for this user, so the database cannot be checked",
+                fix="run `fab configure-client --install`: it installs the server's release for this user",
             )
         facts = self._asked(host, found[0].python)
         self._require_tables(facts)
@@ -72,7 +72,7 @@ class ClientDatabase(Resource):
         return f"{self.host}:{self.port}"
 
     def _asked(self, host: Reader, python: str) -> Any:
-        """What Postgres tells of itself. Raises Failure for whatever would stop a flow."""
+        """Postgres's answers about itself. Raises Failure for whatever would stop a flow."""
         from roles.database.kinds.script import SCRIPT
 
         result = host.query([python, "-I", "-c", SCRIPT], self._order(host), timeout=5 * TIMEOUT)
@@ -81,7 +81,7 @@ class ClientDatabase(Resource):
             told = json.loads(lines[-1])
         except (IndexError, ValueError):
             raise Failure(
-                "the database could not be asked: Prefect's Python gave no answer", detail=result.tail
+                "the database check failed: Prefect's Python returned no result", detail=result.tail
             ) from None
         error = told["error"] or {"type": "", "code": "", "text": ""}
         report = Report(told["stage"], told["facts"], error["type"], error["code"], error["text"])
@@ -92,47 +92,49 @@ class ClientDatabase(Resource):
         return report.facts
 
     def _for_a_client(self, fault: Fault, report: Report) -> Fault:
-        """The same with what helps a laptop: who may log in is told to the database, not to this machine."""
+        """The same with a fix for laptops: access is granted at the database, not on this machine."""
         seen = re.search(r'for host "([^"]+)"', report.text)
         if not seen or not self.way_in:
             return fault
-        return replace(fault, fix=f"{self.way_in}: {seen[1]} is this machine there")
+        return replace(fault, fix=f"{self.way_in}: {seen[1]} is the address of this machine there")
 
     def _require_tables(self, facts: Any) -> None:
         if self.managed and not facts.get("tables", True):
             raise Refused(
-                f"the database {self.database} at {self._place} has no tables of Prefect yet",
-                "its server was not started with it; clients of a server leave its tables to it",
+                f"the database {self.database} at {self._place} has no Prefect tables yet",
+                "the server has not started with this database yet, and only the server creates its tables",
                 "deploy the server first (`fab deploy`)",
             )
 
     def _tell(self, host: Reader, facts: Any) -> None:
-        """What belongs to this mode, said each time: nobody reads it in a manual."""
+        """Notes on this mode, given each time: few users read them in a manual."""
         free = facts["max"] - facts["reserved"]
         tables = (
-            "the server's deploy keeps its tables; a client of another release is refused"
+            "the server manages the tables; clients of another release are refused"
             if self.managed
-            else "the client that starts first makes or upgrades its tables: all must have one release"
+            else "the first client that starts creates or upgrades the tables: all clients must have the same release"
         )
         for text in (
-            f"the database {self.database} at {self._place} lets {self.user} in from here",
-            "each flow now starts a temporary API of its own: no UI, no schedules, no late runs or automations without "
+            f"the database {self.database} at {self._place} accepts {self.user} from this machine",
+            "each flow now starts its own temporary API: no UI, schedules, late runs or automations without "
             "a hosted server on the same database",
-            f"the login of {self.user} stands in this user's profile: who reads it can change all of {self.database}",
+            f"the password of {self.user} is stored in this user's profile: anyone who reads it can "
+            f"change all of {self.database}",
             tables,
-            f"{self.clients} client(s) of this site, {self.connections} connections for each flow under way; "
-            f"Postgres has {free} for everyone",
+            f"{self.clients} client(s) of this site, {self.connections} connections for each running flow; "
+            f"Postgres allows {free} in total",
         ):
             note_once(self, host, text)
         if self.tls == "require":
             note_once(
                 self,
                 host,
-                "warning: no profile can hold database_tls: require: flows here encrypt where Postgres offers it. "
-                "verify can be held; a hostssl rule in pg_hba.conf refuses the rest",
+                "warning: a profile cannot express database_tls: require: flows on this machine use "
+                "TLS if Postgres offers it. "
+                "Use verify, or a hostssl rule in pg_hba.conf that refuses unencrypted connections",
             )
         if self.clients * self.connections > free:
-            note_once(self, host, "warning: with one flow on each client that is more than Postgres has")
+            note_once(self, host, "warning: one flow on each client already exceeds what Postgres allows")
 
     def _order(self, host: Reader) -> Secret:
         order: dict[str, Any] = {

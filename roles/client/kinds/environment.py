@@ -1,4 +1,4 @@
-"""What on a laptop would win over the Prefect profile, or still point elsewhere."""
+"""What on a laptop overrides the Prefect profile, or still points elsewhere."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from roles.prefect.kinds.user_environment import Variable, assignments, profiles
 
 #: What each variable does to a client, whatever it is to use.
 EFFECTS = {
-    "PREFECT_PROFILE": "chooses the profile, whatever is active",
-    "PREFECT_PROFILES_PATH": "moves the profiles file",
-    "PREFECT_HOME": "moves Prefect's home, profiles included",
+    "PREFECT_PROFILE": "overrides the active profile",
+    "PREFECT_PROFILES_PATH": "changes the location of the profiles file",
+    "PREFECT_HOME": "changes Prefect's home, including the profiles",
 }
 DATABASE_URL = re.compile(r"^PREFECT_(?:ORION|API|SERVER)_DATABASE_CONNECTION_URL$")
 EPHEMERAL = ("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "PREFECT_SERVER_EPHEMERAL_ENABLED")
 #: What else matters to a client of each mode.
 EFFECTS_BY_MODE = {
     "hosted": {
-        "PREFECT_API_URL": "wins over the profile's API URL",
-        "PREFECT_API_KEY": "is a key of Prefect Cloud; sent to a server of your own with auth it may give 401",
-        "PREFECT_API_AUTH_STRING": "wins over the profile's user and password",
-        "PREFECT_API_SSL_CERT_FILE": "wins over the profile's certificate authority",
+        "PREFECT_API_URL": "overrides the profile's API URL",
+        "PREFECT_API_KEY": "is a Prefect Cloud key; a self-hosted server with auth may answer it with 401",
+        "PREFECT_API_AUTH_STRING": "overrides the profile's user and password",
+        "PREFECT_API_SSL_CERT_FILE": "overrides the profile's certificate authority",
     },
     "database": {
-        "PREFECT_API_URL": "wins: flow runs go to that API, not to the database by themselves",
-        "database": "wins over the profile's connection URL",
-        "ephemeral": "forbids the temporary API that this mode lives by",
+        "PREFECT_API_URL": "takes precedence: flow runs go to that API instead of the database",
+        "database": "overrides the profile's connection URL",
+        "ephemeral": "disables the temporary API that this mode needs",
     },
     "local": {
         "PREFECT_API_URL": "still sends flow runs to that API",
         "database": "still sends flow runs to that database",
-        "ephemeral": "forbids the temporary API that this mode lives by",
+        "ephemeral": "disables the temporary API that this mode needs",
     },
 }
 SECRET = re.compile(r"KEY|AUTH_STRING|PASSWORD|TOKEN|SECRET|HEADERS|CONNECTION_URL")
@@ -58,10 +58,10 @@ TOML_NAMES = {
 
 @kind
 class ClientEnvironment(Resource):
-    """Tells what would win over the Prefect profile: variables, .env and prefect.toml, Cloud keys. Changes nothing.
+    """Reports what overrides the Prefect profile: variables, .env and prefect.toml, Cloud keys. Changes nothing.
 
     ``mode`` is what the client is to use: hosted, database or local. ``api_url`` is what the profile says: a variable
-    with the same value does no harm and is not told. ``profile`` is the profile encamp writes. ``auth_before_key``: the
+    with the same value is harmless and not reported. ``profile`` is the profile encamp writes. ``auth_before_key``: the
     server asks for user and password, and a client before that release sends a Cloud key of the environment in their
     place, which is refused. ``projects`` are directories to look into besides the home and the one that encamp was
     started in (on this machine). ``path`` is the profiles file, where it is not Prefect's default.
@@ -82,10 +82,10 @@ class ClientEnvironment(Resource):
         here = session(host).get("PWD") or host.home
         for folder in dict.fromkeys((host.home, here, *self.projects)):
             for variable in in_project(host, folder):
-                self._tell(host, variable, f" for what is started in {folder}")
+                self._tell(host, variable, f" for flows started in {folder}")
         for name, source in cloud_keys(text_of(host, profiles_path(host, self.path)), profiles_path(host, self.path)):
             if self.mode == "hosted" and name != self.profile:  # from that one it is taken away
-                note_once(self, host, f"{source}: profile {name} holds PREFECT_API_KEY, a key of Prefect Cloud")
+                note_once(self, host, f"{source}: profile {name} contains PREFECT_API_KEY, a Prefect Cloud key")
         return []
 
     def _refuse_key(self, host: Reader, variable: Variable) -> None:
@@ -94,9 +94,9 @@ class ClientEnvironment(Resource):
         old = [one for one in installed(host) if version_key(one.version) < version_key(self.auth_before_key)]
         if old:
             raise Refused(
-                f"{variable.source}: PREFECT_API_KEY, a key of Prefect Cloud, is in this user's environment",
-                f"Prefect {old[0].version} sends it in place of user and password, and this server answers 401",
-                "remove it there (unset PREFECT_API_KEY), or keep it in a profile of its own for Prefect Cloud; "
+                f"{variable.source}: PREFECT_API_KEY, a Prefect Cloud key, is set in this user's environment",
+                f"Prefect {old[0].version} sends it instead of user and password, and the server answers 401",
+                "remove it there (unset PREFECT_API_KEY), or move it to a separate profile for Prefect Cloud; "
                 "nothing was changed",
             )
 

@@ -18,7 +18,7 @@ TIMEOUT = 5.0
 
 @kind
 class ClientPrefect(Resource):
-    """Tells which Prefect this user has and whether it fits the server; refuses where none can work. Changes nothing.
+    """Reports which Prefect this user has and whether it fits the server; refuses where none does. Changes nothing.
 
     ``server_version`` is the server's release; where it is empty, ``api_url`` is asked (with ``auth``, ``ca_file``).
     ``auth_since`` is the first release whose client can send user and password, ``csrf_since`` the first that sends
@@ -42,7 +42,8 @@ class ClientPrefect(Resource):
             note_once(
                 self,
                 host,
-                "no Prefect found for this user; `fab configure-client --install` gives it one of the server's release",
+                "Prefect is not installed for this user; `fab configure-client --install` installs "
+                "the server's release",
             )
         server = self.server_version or host.once(f"release of {self.api_url}", lambda: self._asked(host))
         problems = {one: self._problem(one.version, server) for one in found}
@@ -70,13 +71,13 @@ class ClientPrefect(Resource):
     def _problem(self, client: str, server: str) -> str:
         """Why a client of this release cannot work with the server; empty where it can."""
         if self.auth_since and older(client, self.auth_since):
-            return f"it asks for user and password, which clients before {self.auth_since} cannot send"
+            return f"it requires user and password, which clients before {self.auth_since} cannot send"
         if self.csrf_since and older(client, self.csrf_since):
-            return f"it asks for CSRF tokens, which clients before {self.csrf_since} do not send"
+            return f"it requires CSRF tokens, which clients before {self.csrf_since} do not send"
         if self.same and server and version_key(client) != version_key(server):
-            return f"it has {server}, and those who write to one database must have the same release"
+            return f"it runs {server}, and all that write to one database need the same release"
         found = mismatch(client, server, FLOW_RUNS, auth=self._asks) if server else None
-        return f"it has {server}: {found.symptom}" if found else ""
+        return f"it runs {server}: {found.symptom}" if found else ""
 
     def _remark(self, client: str, server: str) -> str:
         if not server or version_key(client) == version_key(server):
@@ -94,6 +95,6 @@ class ClientPrefect(Resource):
         return Refused(
             f"Prefect {one.version} in {one.path} cannot work with this server: {problem}",
             "",
-            f"install {release} for this user (`fab configure-client --install` does it beside what is there)"
+            f"install {release} for this user (`fab configure-client --install` installs it next to the existing one)"
             + ("" if self.same or not older(server or "0", one.version) else ", or upgrade the server first"),
         )

@@ -24,7 +24,7 @@ class Names:
     also: Mapping[str, Sequence[str]] = factory(dict)
 
     def name(self, key: str, version: str) -> Optional[str]:
-        """The name of a setting in a release; None where it has none. What is no key is a name itself."""
+        """The name of a setting in a release; None where it has none. What is not a key is a name itself."""
         found: Optional[str] = None if key in self.rows else key
         for since, name in self.rows.get(key, ()):
             if version_key(str(since)) <= version_key(version):
@@ -66,8 +66,8 @@ class Names:
             if self._is_dropped(str(name), other.version):
                 raise Refused(
                     f"Prefect {oldest.version} in {oldest.path} and {other.version} in {other.path} read the same "
-                    f"profiles, and have no name in common for {key}",
-                    f"{name} means nothing to Prefect {other.version}, a later name breaks Prefect {oldest.version}",
+                    f"profiles, and no name for {key} works for both",
+                    f"{name} is unknown to Prefect {other.version}, and a newer name breaks Prefect {oldest.version}",
                     f"remove or upgrade {oldest.path}; nothing was changed",
                 )
         return name

@@ -26,7 +26,7 @@ class Target:
     def deploy(self) -> str:
         """What makes the database right where encamp keeps it; empty where it does not."""
         return (
-            f"run `fab -H {self.database_host} deploy` (or `fab deploy`), which sets that up"
+            f"run `fab -H {self.database_host} deploy` (or `fab deploy`), which configures it"
             if self.database_host
             else ""
         )
@@ -60,22 +60,22 @@ def fault_of(report: Report, target: Target) -> Optional[Fault]:
     found = _STAGES[report.stage](report, target)
     if found.fix:
         return found
-    fix = target.deploy or "see what the lines below say; try `psql` from this host with the same address"
+    fix = target.deploy or "read the lines below; try `psql` from this host with the same address"
     return replace(found, fix=fix)
 
 
 def _driver(report: Report, target: Target) -> Fault:
     return Fault(
-        "Prefect's environment has no asyncpg", "it is damaged", "remove it below /opt/prefect/envs and deploy"
+        "Prefect's environment has no asyncpg", "it is damaged", "remove it from /opt/prefect/envs and deploy again"
     )
 
 
 def _name(report: Report, target: Target) -> Fault:
     host = target.place.rpartition(":")[0]
     return Fault(
-        f"this host cannot resolve the database's name {host}",
-        "the name is wrong, or this host's name servers do not know it",
-        f"try `getent hosts {host}` here; give an address in its place"
+        f"this host cannot resolve {host}, the name of the database host",
+        "the name is wrong, or unknown to this host's DNS servers",
+        f"run `getent hosts {host}` on this host, or use an address instead"
         + (f" (postgres_address of {target.database_host})" if target.database_host else ""),
     )
 
@@ -83,14 +83,14 @@ def _name(report: Report, target: Target) -> Fault:
 def _port(report: Report, target: Target) -> Fault:
     if report.kind == "ConnectionRefusedError":
         return Fault(
-            f"nothing listens at {target.place}",
-            "Postgres is down, has another port, or listens on other addresses only (listen_addresses)",
-            target.deploy or "see there that it runs (`ss -ltnp`), and that host and port of database_url are right",
+            f"nothing is listening at {target.place}",
+            "Postgres is down, uses another port, or listens on other addresses only (listen_addresses)",
+            target.deploy or "check on that host that it runs (`ss -ltnp`), and check host and port in database_url",
         )
-    reason = f"no answer from {target.place}: {report.text or report.kind}"
-    cause = "a firewall on the way drops the packets, or the address is wrong"
+    reason = f"no response from {target.place}: {report.text or report.kind}"
+    cause = "a firewall drops the packets, or the address is wrong"
     return Fault(
-        reason, cause, "" if target.database_host else "let this host through to that port (firewall, security group)"
+        reason, cause, "" if target.database_host else "allow this host to reach that port (firewall, security group)"
     )
 
 
@@ -104,8 +104,8 @@ def _login(report: Report, target: Target) -> Fault:
     if known:
         return _refused(known, report, target)
     return Fault(
-        f"{target.place} takes connections, but no login: {report.text or report.kind}",
-        "another program, or a proxy, listens there" if not report.code else "",
+        f"{target.place} accepts connections, but the login fails: {report.text or report.kind}",
+        "another program or a proxy is listening there" if not report.code else "",
     )
 
 
@@ -122,19 +122,23 @@ def _refused(known: Refusal, report: Report, target: Target) -> Fault:
 def _no_entry(report: Report, target: Target) -> Fault:
     seen = re.search(r'for host "([^"]+)"', report.text)
     address = seen[1] if seen else "this host"
-    reason = f"Postgres at {target.place} lets nobody in from {address} as {target.user} to {target.database}"
+    reason = f"Postgres at {target.place} refuses logins from {address} as {target.user} to {target.database}"
     if target.database_host:
         fix = f"set database_client_address: {address} for this server, then deploy {target.database_host} and it"
         return Fault(reason, "its pg_hba.conf has no entry for that address", fix)
     cause = "its pg_hba.conf has no entry for that address"
     if target.tls == "off":
-        cause += ", or takes TLS connections only"
+        cause += ", or it accepts only TLS connections"
     rule = f"hostssl {target.database} {target.user} {address}/32 scram-sha-256"
-    return Fault(reason, cause, f"there: add `{rule}` to pg_hba.conf, or the address to its allowed networks")
+    return Fault(
+        reason,
+        cause,
+        f"on the database server: add `{rule}` to pg_hba.conf, or add the address to its allowed networks",
+    )
 
 
 def _facts(report: Report, target: Target) -> Fault:
-    return Fault(f"Postgres at {target.place} does not answer a simple question: {report.text}")
+    return Fault(f"Postgres at {target.place} did not answer a simple query: {report.text}")
 
 
 def _schema(report: Report, target: Target) -> Fault:
@@ -142,32 +146,32 @@ def _schema(report: Report, target: Target) -> Fault:
         return Fault(
             f"the database {target.database} at {target.place} is read-only",
             "it is a standby, or default_transaction_read_only is on",
-            "give the address of the primary",
+            "use the address of the primary",
         )
     if report.code == "3F000":
         return Fault(
-            f"the database {target.database} has no schema for {target.user} to use",
-            "the schema public was dropped, or search_path names others",
-            f'there: CREATE SCHEMA "{target.user}" AUTHORIZATION "{target.user}"',
+            f"the database {target.database} has no schema that {target.user} can use",
+            "the schema public was dropped, or search_path does not include it",
+            f'on the database server: CREATE SCHEMA "{target.user}" AUTHORIZATION "{target.user}"',
         )
     return Fault(
         f"{target.user} may not create tables in the database {target.database}: {report.text}",
-        "since Postgres 15 only a database's owner may do so in its schema public",
-        target.deploy or f'there: ALTER DATABASE "{target.database}" OWNER TO "{target.user}"',
+        "since Postgres 15, only the owner of a database may create tables in its schema public",
+        target.deploy or f'on the database server: ALTER DATABASE "{target.database}" OWNER TO "{target.user}"',
     )
 
 
 def _extension(report: Report, target: Target) -> Fault:
     if report.code in ("0A000", "58P01"):
         return Fault(
-            "the extension pg_trgm, which Prefect needs, is not installed at the database's server",
-            "the distribution's contrib package is missing, or the provider does not allow it",
-            target.deploy or "install postgresql-contrib there, or allow pg_trgm with the provider",
+            "the extension pg_trgm, which Prefect needs, is not installed on the database server",
+            "the contrib package is missing, or the provider does not allow the extension",
+            target.deploy or "install postgresql-contrib there, or enable pg_trgm at the provider",
         )
     return Fault(
-        f"{target.user} may not create the extension pg_trgm in {target.database}, and it is not there: {report.text}",
-        "that takes a superuser, or the right CREATE on the database from Postgres 13 on",
-        target.deploy or f'there, as the superuser and in "{target.database}": CREATE EXTENSION pg_trgm',
+        f"{target.user} may not create the extension pg_trgm in {target.database}, where it is missing: {report.text}",
+        "this requires a superuser or, since Postgres 13, the CREATE privilege on the database",
+        target.deploy or f'on the database server, as superuser, in "{target.database}": CREATE EXTENSION pg_trgm',
     )
 
 

@@ -24,7 +24,7 @@ def notes(facts: Mapping[str, Any], target: Target, connections: int) -> Iterato
     limit, what = _limit(facts)
     if connections + facts["others"] > limit >= connections:
         yield (
-            f"others hold {facts['others']} connections at {target.place} just now: with the {connections} that "
+            f"other clients hold {facts['others']} connections to {target.place}: together with the {connections} that "
             f"Prefect may open, {what} would be exceeded"
         )
 
@@ -35,8 +35,8 @@ def _version(facts: Mapping[str, Any], target: Target, least: int) -> Optional[F
     return Fault(
         f"Postgres at {target.place} is {readable(facts['version'])}; several servers that share a database need "
         f"{readable(least)} or later",
-        "Prefect's documentation asks for it",
-        "upgrade Postgres, or give each server a database of its own",
+        "Prefect's documentation requires it",
+        "upgrade Postgres, or give each server its own database",
     )
 
 
@@ -45,9 +45,9 @@ def _owner(facts: Mapping[str, Any], target: Target) -> Optional[Fault]:
     if not owner:
         return None
     return Fault(
-        f"Prefect's tables in {target.database} belong to {owner}, and {target.user} may not change them",
-        "they were made by another role: a restored dump, or an earlier server",
-        f'there, as the superuser and in "{target.database}": REASSIGN OWNED BY "{owner}" TO "{target.user}"',
+        f"Prefect's tables in {target.database} are owned by {owner}, so {target.user} cannot change them",
+        "another role created them: a restored dump or an earlier server",
+        f'on the database server, as superuser, in "{target.database}": REASSIGN OWNED BY "{owner}" TO "{target.user}"',
     )
 
 
@@ -56,8 +56,8 @@ def _encryption(facts: Mapping[str, Any], target: Target) -> Optional[Fault]:
         return None
     return Fault(
         f"the connection to {target.place} is not encrypted, and database_tls is {target.tls}",
-        "a proxy on the way ends the TLS connection",
-        "connect to Postgres itself, or set database_tls: prefer",
+        "a proxy in between terminates TLS",
+        "connect directly to Postgres, or set database_tls: prefer",
     )
 
 
@@ -71,8 +71,8 @@ def _budget(facts: Mapping[str, Any], target: Target, connections: int) -> Optio
         else f"raise {what.split(' = ')[0]}"
     )
     return Fault(
-        f"Prefect's processes may open {connections} connections at {target.place}, and {what} leaves them {limit}",
-        "each process may open its whole pool and its overflow",
+        f"Prefect's processes may open {connections} connections to {target.place}, but {what} leaves {limit} for them",
+        "each process may use its full pool and overflow",
         f"{raise_it}, or lower database_pool_size and database_max_overflow",
     )
 

@@ -18,7 +18,7 @@ TIMEOUT = 8
 
 @kind
 class DatabaseProbe(Resource):
-    """A Postgres that this host reaches, that lets the server in, and where it may make its tables and pg_trgm.
+    """A Postgres that this host reaches, that accepts its login, and where it may create tables and pg_trgm.
 
     ``url`` is the connection URL as the server gets it, ``dsn`` the same for its driver alone; ``host`` (empty: no one
     address) and ``port`` are in it. ``python`` is the interpreter of Prefect's environment, ``as_user`` the service's
@@ -55,12 +55,12 @@ class DatabaseProbe(Resource):
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven") or self._is_in_use(host):
             return []
-        return [Change("prove", after=f"the database {self.database} at {self._place} can be used")]
+        return [Change("prove", after=f"the database {self.database} at {self._place} is usable")]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         from roles.database.kinds import faults, limits
 
-        host.progress(f"asking the database at {self._place}")
+        host.progress(f"checking the database at {self._place}")
         report = self._ask(host)
         target = faults.Target(self._place, self.user, self.database, self.tls, self.database_host)
         fault = faults.fault_of(report, target)
@@ -91,7 +91,7 @@ class DatabaseProbe(Resource):
         return all(one is not None and one.mtime <= begun for one in found)
 
     def _ask(self, host: Reader) -> Any:
-        """What the probe's program tells. Raises Failure when it cannot be run."""
+        """The result of the probe's program. Raises Failure when it cannot be run."""
         from roles.database.kinds.faults import Report
         from roles.database.kinds.script import SCRIPT
 
@@ -99,9 +99,9 @@ class DatabaseProbe(Resource):
         told = _json(result.out)
         if told is None:
             raise Failure(
-                "the database could not be asked: Prefect's Python gave no answer",
-                "its environment is damaged, or the host is very slow",
-                f"see what `{self.python} -c 'import asyncpg'` says",
+                "the database check failed: Prefect's Python returned no result",
+                "its environment is damaged, or the host is overloaded",
+                f"run `{self.python} -c 'import asyncpg'`",
                 result.tail,
             )
         error = told["error"] or {"type": "", "code": "", "text": ""}

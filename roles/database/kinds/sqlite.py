@@ -69,8 +69,8 @@ class SqliteDatabase(Resource):
             host.run(
                 [self.python, "-I", "-c", _SCRIPT, self.path],
                 as_user=self.owner,
-                cause="the file is in use by a program that holds a lock on it, or it is damaged",
-                fix=f"stop that program; `sqlite3 {self.path} 'PRAGMA integrity_check'` tells of damage",
+                cause="a program holds a lock on the file, or it is damaged",
+                fix=f"stop that program; `sqlite3 {self.path} 'PRAGMA integrity_check'` checks it for damage",
             )
 
     def _files(self, host: Reader) -> list[str]:
@@ -95,8 +95,8 @@ class SqliteDatabase(Resource):
         if kind_of in NETWORK_FILE_SYSTEMS:
             raise Refused(
                 f"{os.path.dirname(self.path)} is on a network file system ({kind_of}), where SQLite loses data",
-                "write-ahead logging needs memory that all processes share",
-                "put that directory on a disk of this host, or set database: postgres",
+                "write-ahead logging needs shared memory",
+                "move that directory to a local disk, or set database: postgres",
             )
 
 
@@ -110,7 +110,7 @@ def _journal(path: str) -> str:
     if not head:
         return "empty"
     if not head.startswith(_MAGIC):
-        raise Refused(f"{path} is no SQLite database", "another program wrote it, or it is damaged", "move it away")
+        raise Refused(f"{path} is not a SQLite database", "another program wrote it, or it is damaged", "move it away")
     return "wal" if head[_VERSIONS] == _WAL else "rollback journal"
 
 

@@ -10,6 +10,7 @@ from roles.doctor.kinds.findings import Check, Finding, fail, failed, ok, warn
 from roles.doctor.kinds.late_runs import causes
 from roles.doctor.kinds.paused_deployments import paused_note
 from roles.doctor.kinds.route import check_name, check_path, check_port
+from roles.doctor.kinds.schedules import check_active_schedules
 from roles.doctor.kinds.tls import check_tls
 from roles.doctor.kinds.websocket import check_events_in, check_events_out
 from roles.prefect.kinds.api import Problem, problem_of
@@ -17,23 +18,27 @@ from roles.prefect.kinds.releases import CSRF_SINCE, DEPLOYMENTS, READY_SINCE, T
 
 #: Seconds that the clocks of client and server may differ.
 CLOCK_WARN, CLOCK_FAIL = 5.0, 60.0
-CLOCK_CAUSE = "one of the two is not synchronized: runs look early or late, logs are out of order, certificates invalid"
+CLOCK_CAUSE = (
+    "one of the clocks is not synchronized: runs look early or late, logs are out of order, certificates look invalid"
+)
 #: Seconds after which a due run that is not even marked late shows that the background services stand still.
 STALLED = 180
 NEWER = "the client is newer than the server; a server must be at least as new as every client"
-OLDER = "this client is too old for what the server asks of it"
+OLDER = "this client is too old for what the server requires"
 UPGRADE = "upgrade the server (prefect_version, then `fab deploy`), or give this client the server's release"
 
 
 def check_auth(target: ApiTarget) -> Optional[Finding]:
-    """The server lets this client in."""
+    """The server accepts this client."""
     answer = target.call("GET", "admin/version")
     if answer.status == 200:
         target.server_version = str(json_of(answer))
         asks = target.call("GET", "admin/version", bare=True).status == 401
         if asks:
-            return ok("user and password are accepted")
-        return ok("the server asks for no user and password" + (", this client sends some" if target.headers() else ""))
+            return ok("the server accepts user and password")
+        return ok(
+            "the server requires no user and password" + (", but this client sends them" if target.headers() else "")
+        )
     if answer.status == 401:
         return fail("the server answers 401 Unauthorized", *_unauthorized(target))
     return failed(problem_of(answer, "GET", f"{target.url.rstrip('/')}/admin/version") or Problem("no answer"))
@@ -43,21 +48,22 @@ def _unauthorized(target: ApiTarget) -> tuple[str, str]:
     """Why, and what to do: missing, wrong, a key of Prefect Cloud, or a client that cannot."""
     if not target.can_authenticate:
         return (
-            f"Prefect {target.version} clients cannot authenticate at all; it came with 3.1.8",
-            "upgrade this client, or let the server be without auth (auth: off) behind allowed_sources",
+            f"Prefect {target.version} clients do not support authentication; Prefect 3.1.8 added it",
+            "upgrade this client, or disable auth on the server (auth: off) and restrict allowed_sources",
         )
     if target.headers().get("Authorization", "").startswith("Bearer"):
         return (
-            f"a key of Prefect Cloud is sent instead of user and password: PREFECT_API_KEY, set by {target.key_where}",
+            "this client sends a Prefect Cloud key instead of user and password: PREFECT_API_KEY, "
+            f"set by {target.key_where}",
             "remove PREFECT_API_KEY there" + ("" if target.auth else ", and set PREFECT_API_AUTH_STRING"),
         )
     if target.auth is None:
         return (
             "this client has no user and password: PREFECT_API_AUTH_STRING is not set",
-            "run `fab configure-client`, or give the profile the server's PREFECT_SERVER_API_AUTH_STRING",
+            "run `fab configure-client`, or copy the server's PREFECT_SERVER_API_AUTH_STRING to the profile",
         )
     return (
-        "user and password are not those of the server: PREFECT_API_AUTH_STRING is wrong or outdated",
+        "user and password do not match the server's: PREFECT_API_AUTH_STRING is wrong or outdated",
         "run `fab configure-client` again, or correct the profile",
     )
 
@@ -65,7 +71,7 @@ def _unauthorized(target: ApiTarget) -> tuple[str, str]:
 def check_version(target: ApiTarget) -> Optional[Finding]:
     """The server is at least as new as the client."""
     if not target.version:
-        return ok(f"the server is Prefect {target.server_version}; no client is installed here")
+        return ok(f"the server runs Prefect {target.server_version}; no client is installed on this machine")
     text = f"client {target.version}, server {target.server_version}"
     newer = older(target.server_version, target.version)
     cause, fix = (NEWER, UPGRADE) if newer else (OLDER, f"install {target.server_version} for this client")
@@ -84,21 +90,21 @@ def check_csrf(target: ApiTarget) -> Optional[Finding]:
         return None
     if target.version and older(target.version, CSRF_SINCE):
         return fail(
-            "the server asks for CSRF tokens: 403 Missing CSRF token",
-            f"Prefect {target.version} clients know none; they came with {CSRF_SINCE}",
-            "upgrade this client, or turn CSRF protection off at the server",
+            "the server requires CSRF tokens: 403 Missing CSRF token",
+            f"Prefect {target.version} clients do not support them; Prefect {CSRF_SINCE} added them",
+            "upgrade this client, or disable CSRF protection on the server",
         )
     if target.csrf_off:
         return fail(
-            "the server asks for CSRF tokens: 403 Missing CSRF token",
-            "this client was told not to send them: PREFECT_CLIENT_CSRF_SUPPORT_ENABLED is false",
+            "the server requires CSRF tokens: 403 Missing CSRF token",
+            "CSRF support is disabled in this client: PREFECT_CLIENT_CSRF_SUPPORT_ENABLED is false",
             "remove that setting",
         )
-    return ok("the server asks for CSRF tokens, this client sends them")
+    return ok("the server requires CSRF tokens, and this client sends them")
 
 
 def check_ui(target: ApiTarget) -> Optional[Finding]:
-    """The UI tells browsers an address of the API that can be used from here."""
+    """The UI gives browsers an API address that is reachable from this machine."""
     answer = target.host.http("GET", f"{target.base}/ui-settings", None, {}, TIMEOUT, target.ca_file)
     found = json_of(answer)
     if answer.status != 200 or not isinstance(found, dict):
@@ -110,9 +116,11 @@ def check_ui(target: ApiTarget) -> Optional[Finding]:
     said = f"the UI tells browsers to use {told or 'no address'}"
     fix = f"set public_url for the server, then `fab -H {target.server} deploy` (it sets PREFECT_UI_API_URL)"
     if name in LISTENED_ON or (name in OWN and not target.near):
-        return fail(said, f"{name} is no address that a browser elsewhere can reach: the UI stays empty", fix)
+        return fail(said, f"{name} is not reachable for browsers on other machines: the UI stays empty", fix)
     if not target.healthy(told):
-        return fail(said, "that address does not answer here: the UI says `Can't connect to Server API`", fix)
+        return fail(
+            said, "that address does not respond from this machine: the UI shows `Can't connect to Server API`", fix
+        )
     return ok(said)
 
 
@@ -124,22 +132,25 @@ def check_service(target: ApiTarget) -> Optional[Finding]:
     if problem is None:
         answer = target.api.call(target.host, "POST", "flow_runs/filter", {"limit": 1}, timeout=TIMEOUT)
         problem = problem_of(answer, "POST", f"{target.url}/flow_runs/filter")
-    return failed(problem) if problem else ok("ready, and a query is answered")
+    return failed(problem) if problem else ok("ready, and answers a query")
 
 
 def check_schedules(target: ApiTarget) -> Optional[Finding]:
-    """The background services do their work: what is due is marked late within seconds, if nobody takes it."""
+    """The background services run: runs that are due and that no worker takes are marked late within seconds."""
     stalled = _count(target, "Scheduled", STALLED)
     if stalled:
         return fail(
-            f"{stalled} flow runs are due since {STALLED // 60} minutes, and were not even marked late",
-            "the server's background services do not run (--no-services, or they hang)",
-            "start `prefect server services start`, or restart the server",
+            f"{stalled} flow runs are overdue by more than {STALLED // 60} minutes and are not marked late",
+            "the server's background services are not running (--no-services), or they hang",
+            "run `prefect server services start`, or restart the server",
         )
+    barren = check_active_schedules(target)
+    if barren:
+        return barren
     late = _count(target, "Late", 0)
     if late is None:
         return None
-    text = "; ".join(filter(None, (f"{late} flow runs are late" if late else "nothing is late", paused_note(target))))
+    text = "; ".join(filter(None, (f"{late} flow runs are late" if late else "no late runs", paused_note(target))))
     if not late:
         return ok(text)
     found = causes(target)
@@ -162,13 +173,13 @@ def check_clock(target: ApiTarget) -> Optional[Finding]:
     """The clocks of this machine and the server agree, by the Date header of an answer."""
     ahead = clock_ahead(target)
     if abs(ahead) < CLOCK_WARN:
-        return ok("agrees with the server's")
+        return ok("in sync with the server")
     text = f"this machine is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server"
-    fix = "turn on time synchronization on both (`timedatectl set-ntp true`)"
+    fix = "enable time synchronization on both (`timedatectl set-ntp true`)"
     return fail(text, CLOCK_CAUSE, fix) if abs(ahead) >= CLOCK_FAIL else warn(text, CLOCK_CAUSE, fix)
 
 
-#: From the name to the clock. A look whose needs failed is told as not reached.
+#: From the name to the clock. A check whose needs failed is reported as not reached.
 CHECKS: tuple[Check[ApiTarget], ...] = (
     Check("name", check_name),
     Check("port", check_port, ("name",)),

@@ -1,4 +1,4 @@
-"""A client and its way to its server, as every look of the doctor needs them."""
+"""A client and its route to the server, as the doctor's checks need them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OWN = ("127.0.0.1", "::1", "localhost")
 
 @dataclasses.dataclass
 class ApiTarget:
-    """A client and its way to the server.
+    """A client and its route to the server.
 
     ``where`` says what set ``url``, ``version`` is the client's release. ``auth`` and ``key`` are its own auth string
     and Cloud key (``key_where``: what set it). ``ca_file`` is the file its HTTP client trusts; ``insecure``: it checks

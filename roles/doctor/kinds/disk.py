@@ -1,4 +1,4 @@
-"""The look at disks: a full one stops databases, logs and flows, each with a message of its own."""
+"""The check of disks: a full one stops databases, logs and flows, each with a different message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_disk(paths: Sequence[str]) -> Optional[Finding]:
             f"{place} is full: {worst} MiB left", "the disk is full", f"free some space there (du -xsh {place}/*)"
         )
     if worst < FILLING:
-        return warn(text, "the disk is filling up", f"free some space there (du -xsh {place}/*)")
+        return warn(text, "the disk is almost full", f"free some space there (du -xsh {place}/*)")
     return ok(text)
 
 

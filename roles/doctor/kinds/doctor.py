@@ -9,18 +9,18 @@ from encamp.resources.system import Reader, System
 from roles.doctor.kinds.findings import Finding, Fix
 from roles.prefect.kinds.memory import memory_of
 
-#: One mending may show what stood behind it; more than this many in a row is no diagnosis any more.
+#: One fix may reveal another fault; the doctor stops after this many rounds.
 ROUNDS = 3
 Found = Sequence[tuple[str, Finding]]
 
 
 class Doctor(Resource):
-    """A kind that examines and tells. Without ``fix`` it changes nothing whatever: ``check`` finds no difference."""
+    """A kind that examines and reports. Without ``fix`` it changes nothing: ``check`` finds no difference."""
 
     fix: bool
 
     def examine(self, host: Reader) -> Found:
-        """Make every look, and tell the controller of each."""
+        """Run every check, and report each to the controller."""
         raise NotImplementedError
 
     def check(self, host: Reader) -> list[Change]:
@@ -58,5 +58,5 @@ def remedies(found: Found) -> list[Fix]:
 
 
 def start_report(host: Reader, subject: str, verdict: str) -> None:
-    """Begin a report: what was told of this subject before is outdated."""
+    """Begin a report: earlier findings about this subject are outdated."""
     host.finding({"patient": subject, "verdict": verdict})

@@ -1,4 +1,4 @@
-"""A diagnosis: checks in an order, each told as it is made, and what a failed one makes impossible to tell.
+"""A diagnosis: checks in order, each reported as soon as it is done; those that need a failed one are skipped.
 
 The words of a finding: ``ok``, ``warn`` (works, but will not for long, or surprises), ``FAIL`` (the answer to "why does
 it not work"), and ``-`` for what cannot be told because something before it failed.
@@ -27,7 +27,7 @@ class Fix:
 
 @record
 class Finding:
-    """What a look found. ``cause`` and ``fix`` are for a FAIL and a warn; ``detail`` the last lines of a log."""
+    """The result of a check. ``cause`` and ``fix`` are for a FAIL and a warn; ``detail`` the last lines of a log."""
 
     status: str
     text: str
@@ -59,9 +59,9 @@ def failed(problem: Problem, detail: str = "", remedy: Optional[Fix] = None) -> 
 
 @record
 class Check(Generic[P]):
-    """One look at a subject, by name. It is not made where one of ``needs`` failed or was not made itself.
+    """One check of a subject, by name. It is skipped where one of ``needs`` failed or was skipped.
 
-    ``run`` returns None where there is nothing to look at (no TLS in a plain URL).
+    ``run`` returns None where there is nothing to check (no TLS in a plain URL).
     """
 
     name: str
@@ -76,7 +76,7 @@ def examine(
     checks: Sequence[Check[P]],
     remedy: Callable[[P, str, Finding], Optional[Fix]],
 ) -> list[tuple[str, Finding]]:
-    """Make every look that can be made, and tell the controller of each. ``who`` names the subject on its host.
+    """Run every check that can run, and report each to the controller. ``who`` names the subject on its host.
 
     ``remedy`` says what may be done about a finding.
     """
@@ -105,10 +105,10 @@ def report(host: Reader, who: str, name: str, finding: Finding) -> None:
 
 
 def _result(check: Check[P], subject: P) -> Optional[Finding]:
-    """What a look sees; one that could not be made is told, and never ends the diagnosis."""
+    """The result of a check; an error in it is reported and does not end the diagnosis."""
     try:
         return check.run(subject)
     except Failure as failure:
         return fail(failure.reason, failure.cause, failure.fix, failure.detail)
     except OSError as error:
-        return warn(f"cannot be looked at: {error}")
+        return warn(f"cannot be checked: {error}")

@@ -8,7 +8,9 @@ from roles.doctor.kinds.api_target import ApiTarget
 
 #: How many late runs are looked at.
 LIMIT = 200
-UNKNOWN = "a limit (of the worker, of a tag, a deployment or by name) is reached, or the worker has only just started"
+UNKNOWN = (
+    "a limit is reached (of the worker, a tag, a deployment or a named limit), or the worker has only just started"
+)
 
 
 def causes(target: ApiTarget) -> list[tuple[str, str]]:
@@ -23,10 +25,10 @@ def _cause(target: ApiTarget, pool: str, queue: str) -> tuple[str, str]:
     if not pool:
         if queue:
             return (
-                f"they wait for an agent that polls work queue {queue}",
-                "look at the agent, and whether it is paused",
+                f"they wait for an agent that polls the work queue {queue}",
+                "check the agent, and whether the queue is paused",
             )
-        return "they wait for the process that serves their flow (`flow.serve()`)", "start it, or look at its output"
+        return "they wait for the process that serves their flow (`flow.serve()`)", "start it, or check its output"
     path = f"work_pools/{quote(pool, safe='')}"
     found = target.ask("GET", path) or {}
     if found.get("is_paused"):
@@ -38,8 +40,8 @@ def _cause(target: ApiTarget, pool: str, queue: str) -> tuple[str, str]:
         return f"work pool {pool} is full: its concurrency limit is {limit}", "raise it, or wait for runs to end"
     workers = target.ask("POST", f"{path}/workers/filter", {"limit": LIMIT})
     if workers is not None and not any(worker.get("status") == "ONLINE" for worker in workers):
-        return f"no worker of work pool {pool} is online", "start one, or look at it with `fab doctor`"
-    return f"work pool {pool} is not paused, not full, and has workers online: {UNKNOWN}", "look at the worker's log"
+        return f"no worker of work pool {pool} is online", "start one, or check it with `fab doctor`"
+    return f"work pool {pool} is not paused, not full, and has workers online: {UNKNOWN}", "check the worker's log"
 
 
 def _busy(target: ApiTarget, pool: str) -> int:

@@ -191,6 +191,6 @@ def _at_least(stream: socket.socket, data: bytes, count: int) -> bytes:
     while len(data) < count:
         part = stream.recv(4096)
         if not part:
-            raise OSError("the connection was closed without a word")
+            raise OSError("the connection was closed without a response")
         data += part
     return data

@@ -20,4 +20,4 @@ def paused_note(target: ApiTarget) -> str:
     if not names:
         return ""
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return f"paused deployments with active schedules, which make no flow runs: {len(names)} ({shown})"
+    return f"paused deployments with active schedules, which create no flow runs: {len(names)} ({shown})"

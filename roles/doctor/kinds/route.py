@@ -17,8 +17,8 @@ def check_name(target: ApiTarget) -> Optional[Finding]:
     name = target.endpoint.host
     if name in LISTENED_ON:
         return fail(
-            f"{name} is an address to listen on, not one to go to",
-            "someone copied the address that the server listens on into the client's URL",
+            f"{name} is an address to listen on, not one to connect to",
+            "the client's URL contains the server's listen address",
             f"use the server's name or address in PREFECT_API_URL ({target.where})",
         )
     try:
@@ -27,7 +27,7 @@ def check_name(target: ApiTarget) -> Optional[Finding]:
         cause, fix = explain_network(f"getaddrinfo {error}")
         return fail(f"{name} cannot be resolved: {getattr(error, 'strerror', None) or error}", cause, fix)
     if name in OWN:
-        return ok(f"{name} is this machine itself")
+        return ok(f"{name} is this machine")
     return ok(name if found[0] == name else f"{name} is {', '.join(found)}")
 
 
@@ -44,17 +44,17 @@ def check_port(target: ApiTarget) -> Optional[Finding]:
 def _no_connection(target: ApiTarget, error: OSError) -> Finding:
     """Refused, filtered or no way there: the three have different cures."""
     place, said = f"{target.endpoint.authority}", str(error)
-    look = f"`fab -H {target.server} doctor` checks at the server itself"
+    look = f"`fab -H {target.server} doctor` checks the server itself"
     if "refused" in said:
         return fail(
             f"{place} refuses connections",
-            "the machine is there, but nothing listens on that port: the server is down, or the port is another one",
+            "the machine is reachable, but nothing listens on that port: the server is down, or the port is wrong",
             look,
         )
     if "timed out" in said:
         return fail(
-            f"{place} does not answer at all (filtered)",
-            "packets vanish: a firewall on the way drops them, a VPN is off, or the address is not in use",
+            f"{place} does not respond (filtered)",
+            "packets are dropped: by a firewall, because a VPN is off, or because the address is not in use",
             f"open port {target.endpoint.port} from here to the server (allowed_sources, then `fab deploy`); {look}",
         )
     cause, fix = explain_network(said)
@@ -68,8 +68,8 @@ def check_path(target: ApiTarget) -> Optional[Finding]:
         return ok(f"{without_password(target.url)}/health is true".replace("//health", "/health"))
     if target.endpoint.scheme == "http" and answer.status == 400 and b"HTTPS" in answer.body:
         return fail(
-            f"{target.endpoint.authority} speaks https, and was asked in plain http",
-            "a proxy with TLS stands before the server",
+            f"{target.endpoint.authority} expects https, but the URL is http",
+            "a TLS proxy is in front of the server",
             f"write https:// in PREFECT_API_URL ({target.where})",
         )
     working = next((other for other in alternatives(target.url) if target.healthy(other)), "")
@@ -77,15 +77,15 @@ def check_path(target: ApiTarget) -> Optional[Finding]:
         lacks = working.startswith(target.url.rstrip("/"))
         return fail(
             f"{without_password(target.url)} is not the API; {without_password(working)} is",
-            "/api is missing in the URL: the UI, or nothing, answers there"
+            "/api is missing from the URL: only the UI responds there, or nothing"
             if lacks
             else "the path in the URL is wrong",
             f"set PREFECT_API_URL to {without_password(working)} ({target.where})",
         )
     problem = problem_of(answer, "GET", f"{target.url.rstrip('/')}/health") or Problem(
-        f"{without_password(target.url)}/health answers, but not `true`",
+        f"{without_password(target.url)}/health responds, but not with `true`",
         "another program answers on that port, not a Prefect server",
-        f"see what listens there; {target.where} sets the URL",
+        f"check what listens there; {target.where} sets the URL",
     )
     return failed(problem)
 

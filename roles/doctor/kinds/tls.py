@@ -1,4 +1,4 @@
-"""The look at a server's certificate, with the authorities that the Prefect client itself would ask."""
+"""The check of a server's certificate, with the authorities that the Prefect client itself uses."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ TLS_ERRORS = (
     (
         r"certificate has expired",
         "the server's certificate has expired",
-        "renew it (`fab deploy` does so with tls: internal, Caddy by itself with tls: acme)",
+        "renew it (`fab deploy` does with tls: internal, Caddy does with tls: acme)",
     ),
     (
         r"not yet valid",
-        "the certificate is not valid yet: most often this machine's clock is behind",
+        "the certificate is not valid yet; usually this machine's clock is behind",
         "set the clock (`timedatectl set-ntp true`)",
     ),
     (
         r"[Hh]ostname mismatch|doesn't match|IP address mismatch",
-        "the certificate is for another name than the one in the URL",
+        "the certificate is for a different name than the one in the URL",
         "use the name in the certificate, or add this one to it (public_url)",
     ),
 )
@@ -52,8 +52,8 @@ def check_tls(target: ApiTarget) -> Optional[Finding]:
     if found.days >= min(EXPIRES_SOON, found.lasts * LAST_PART):
         return ok(text)
     if found.issuer.startswith(INTERNAL):
-        return warn(text, "it expires soon, and a deploy renews it", f"`fab -H {target.server} deploy`")
-    return warn(text, "it expires soon, and nothing has renewed it", "see why it is not renewed")
+        return warn(text, "it expires soon; a deploy renews it", f"`fab -H {target.server} deploy`")
+    return warn(text, "it expires soon and was not renewed", "check why it is not renewed")
 
 
 def _refused(target: ApiTarget, said: str) -> Finding:
@@ -76,9 +76,11 @@ def _untrusted(target: ApiTarget, said: str) -> Finding:
         except OSError:
             pass  # not trusted by the system either
         else:
-            cause = f"this machine trusts the certificate, but Prefect asks another list: {target.ca_file}"
+            cause = (
+                f"this machine trusts the certificate, but Prefect uses another list of authorities: {target.ca_file}"
+            )
             return fail(_short(said), cause, f"set PREFECT_API_SSL_CERT_FILE={system} in the profile")
-    fix = "set ca_bundle: to the authority that signed it and run `fab configure-client`, or set "
+    fix = "set ca_bundle: to the authority that signed it, then run `fab configure-client`; or set "
     return fail(_short(said), cause, fix + "PREFECT_API_SSL_CERT_FILE to its file")
 
 

@@ -32,9 +32,9 @@ JOURNAL_LINES, SHOWN_LINES = 40, 6
 
 @kind
 class WorkerDoctor(Doctor):
-    """Tells whether an instance's workers and agents on this host are well, and reach the server. Changes nothing.
+    """Reports whether an instance's workers and agents on this host are healthy and reach the server. Changes nothing.
 
-    ``name`` is the instance, ``user`` who its workers run as: units of that user that encamp wrote are looked at.
+    ``name`` is the instance, ``user`` the account of its workers: units of that user that encamp wrote are examined.
     ``api_url`` is the API that they are to use, ``version`` their release, ``home`` their home, ``server`` the server's
     name for texts. With ``fix`` a stopped or failed unit is started.
     """
@@ -109,7 +109,7 @@ class WorkerSubject:
 
     @cached_property
     def target(self) -> Optional[ApiTarget]:
-        """The way to the server as this worker goes it."""
+        """The route that this worker takes to the server."""
         url = self.environment.get("PREFECT_API_URL", "")
         try:
             near = is_near(Endpoint.of(url))
@@ -153,7 +153,7 @@ def _check_unit(subject: WorkerSubject) -> Optional[Finding]:
         remedy = _start(subject.unit, "restart") if state.active_state == "failed" else None
         shown = "\n".join(log.splitlines()[-SHOWN_LINES:])
         return fail(f"{subject.unit} is {state}{again}", cause, fix, shown, remedy)
-    cause, fix = "someone stopped it", f"systemctl start {subject.unit}, or `fab doctor --fix`"
+    cause, fix = "it was stopped by hand", f"`systemctl start {subject.unit}`, or `fab doctor --fix`"
     return fail(f"{subject.unit} is {state}", cause, fix, remedy=_start(subject.unit, "start"))
 
 
@@ -188,12 +188,12 @@ def _check_online(subject: WorkerSubject) -> Optional[Finding]:
     if answer.status == 404:
         return fail(f"there is no work pool {pool}", "it was removed", "run `fab deploy` for this host")
     if answer.status != 200 or not isinstance(workers, list):
-        return warn(f"the workers of pool {pool} cannot be asked for: HTTP {answer.status}")
+        return warn(f"the workers of pool {pool} cannot be listed: HTTP {answer.status}")
     found = [worker for worker in workers if not name or worker.get("name") == name]
     if any(str(worker.get("status", "ONLINE")) == "ONLINE" for worker in found):
         return ok(f"polls {pool}, and the server sees it")
     text = f"the server does not see {name or 'it'} in pool {pool}" + (" as online" if found else "")
-    return fail(text, "the worker hangs, or talks to another server", f"systemctl restart {subject.unit}")
+    return fail(text, "the worker hangs, or uses another server", f"systemctl restart {subject.unit}")
 
 
 def _check_room(subject: WorkerSubject) -> Optional[Finding]:

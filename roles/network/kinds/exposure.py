@@ -24,7 +24,7 @@ def is_public(address: str) -> bool:
     """Whether an address can be reached from the internet.
 
     Not so: private networks, carrier-grade NAT (100.64.0.0/10), benchmark networks (198.18.0.0/15), ULA, link-local,
-    loopback, documentation, multicast; and what is no address at all.
+    loopback, documentation, multicast; and what is not an address.
     """
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
@@ -40,7 +40,7 @@ class Exposure(Resource):
     """A server without auth that the internet cannot reach: neither by its addresses nor by its public name.
 
     ``bind`` is the address it listens on (``*``: all of IPv4 and IPv6), ``names`` are the host names by which clients
-    know it. ``sources`` are the networks that the firewall lets in; they count where a firewall of the host is active.
+    know it. ``sources`` are the networks that the firewall allows, if the host has an active one.
     Never changes anything.
     """
 
@@ -56,17 +56,17 @@ class Exposure(Resource):
         found = next(self._public(host), "")
         if found and self.sources and not self._limited(host):
             raise Refused(
-                f"{found}, allowed_sources has no effect on it, and the API has no auth",
-                "no active firewall that encamp manages was found, and only a firewall keeps other sources out",
-                "switch a firewall on (ufw, firewalld or nftables), or set auth: auto; expose_without_auth: true if a "
-                "firewall outside of this host is enough",
+                f"{found}, allowed_sources does not protect it, and the API has no auth",
+                "no active firewall that encamp manages was found, and only a firewall can restrict sources",
+                "enable a firewall (ufw, firewalld or nftables), or set auth: auto; expose_without_auth: true if a "
+                "firewall outside this host is enough",
             )
         if found and not self.sources:
             raise Refused(
-                f"{found}, and the API has neither auth nor a limit of sources",
-                "whoever finds it could read everything and have the workers run any code",
+                f"{found}, and the API has neither auth nor allowed_sources",
+                "anyone who finds it can read everything and run code on the workers",
                 "set auth: auto, or allowed_sources: [networks of your clients]; expose_without_auth: true if it is "
-                "meant to be open",
+                "intended to be public",
             )
         return []
 
@@ -113,7 +113,7 @@ def _ipv6(host: Reader) -> list[str]:
 
 
 def _resolved(host: Reader, name: str) -> list[str]:
-    """What a name means to this host; nothing where it cannot tell."""
+    """The addresses of a name on this host; none where it cannot be resolved."""
 
     def ask() -> list[str]:
         told = host.query(["getent", "ahosts", name], timeout=SECONDS)

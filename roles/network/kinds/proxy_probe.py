@@ -28,7 +28,7 @@ class ProxyProbe(Resource):
     host's own address, with that name. ``sockets`` are paths below ``/api`` that must open as WebSockets: task runs
     travel over them, and a proxy that does not pass them on loses those in silence. ``ca_file`` proves the certificate;
     empty: the system's trust store. ``timeout`` is how many seconds it may take: an ACME server takes some. ``unit`` is
-    the proxy's, for its journal in failures. ``warn_days``: a certificate that ends sooner is told of.
+    the proxy's, for its journal in failures. ``warn_days``: a certificate that expires sooner is reported.
     """
 
     changes_host: ClassVar[bool] = False
@@ -62,7 +62,7 @@ class ProxyProbe(Resource):
             told = self._ask("/ui-settings", {})
             if told.status == 200 and _api_url(told.body) not in ("", f"{self.url}/api"):
                 reason = f"the UI at {self.url} tells browsers to use {_api_url(told.body)}, not {self.url}/api"
-                return Problem(reason, "another server answers there, or this one was not restarted since")
+                return Problem(reason, "another server responds there, or this one was not restarted since the change")
             for path in self.sockets:
                 answer = self._ask(f"/api/{path}", UPGRADE)
                 if answer.status != SWITCHED:
@@ -78,7 +78,7 @@ class ProxyProbe(Resource):
         left = ends - time.time()
         if left < self.warn_days * DAY:
             day = time.strftime("%Y-%m-%d", time.gmtime(ends))
-            note_once(self, host, f"the certificate of {self.url} ends on {day}, in {left / DAY:.0f} days: renew it")
+            note_once(self, host, f"the certificate of {self.url} expires on {day}, in {left / DAY:.0f} days: renew it")
 
 
 def _here(name: str) -> str:
@@ -104,31 +104,35 @@ def _api_url(body: bytes) -> str:
 
 def _http_problem(address: str, answer: Answer) -> Problem:
     if answer.status == 502:
-        return Problem(f"{address}: HTTP 502", "the proxy answers, the Prefect server behind it does not")
+        return Problem(f"{address}: HTTP 502", "the proxy responds, but the Prefect server behind it does not")
     return Problem(
-        f"{address}: HTTP {answer.status}, and not Prefect's health",
-        "another site of this proxy has that address, or the base path is not Prefect's",
-        "look at the sites in /etc/caddy",
+        f"{address}: HTTP {answer.status}instead of Prefect's health",
+        "another site of this proxy uses that address, or the base path is wrong",
+        "check the sites in /etc/caddy",
     )
 
 
 def _socket_problem(address: str, answer: Answer) -> Problem:
     return Problem(
         f"{address} does not open as a WebSocket: HTTP {answer.status}",
-        "something between proxy and Prefect does not pass WebSockets on; task runs and logs would be lost",
-        "look at the sites in /etc/caddy",
+        "something between the proxy and Prefect does not forward WebSockets; task runs and logs would be lost",
+        "check the sites in /etc/caddy",
     )
 
 
 def _network_problem(url: str, error: Exception) -> Problem:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Problem(
-            f"{url}: its certificate is not good: {error.verify_message}",
-            "the proxy has none for that name yet, or one from an authority that this host does not know",
-            "with tls: acme see the proxy's log; an authority of your own must stand in ca_bundle: or acme_ca_root:",
+            f"{url}: certificate verification failed: {error.verify_message}",
+            "the proxy has no certificate for that name yet, or this host does not trust its authority",
+            "with tls: acme check the proxy's log; add your own authority to ca_bundle: or acme_ca_root:",
         )
     if isinstance(error, ssl.SSLError):
-        return Problem(f"{url}: no TLS: {error.reason or error}", "the proxy has no certificate for that name (yet)")
+        return Problem(
+            f"{url}: TLS failed: {error.reason or error}", "the proxy has no certificate for that name (yet)"
+        )
     if isinstance(error, ConnectionRefusedError):
-        return Problem(f"{url}: nothing listens on that port of this host", "the proxy does not run, or not there")
-    return Problem(f"{url}: {error or type(error).__name__}", "the proxy does not answer as a web server does")
+        return Problem(
+            f"{url}: nothing listens on that port on this host", "the proxy is not running, or uses another port"
+        )
+    return Problem(f"{url}: {error or type(error).__name__}", "the proxy does not respond like a web server")

@@ -14,7 +14,7 @@ from encamp.shared.secret import Secret
 
 BODY_SHOWN = 300
 BUSY = (429, 502, 503)
-#: Seconds between the tries of a patient call.
+#: Seconds between the tries of a persistent call.
 PAUSES = (0.3, 0.6, 1.2, 2.4, 4.8)
 
 
@@ -34,7 +34,7 @@ class Problem:
 
 @record
 class Api:
-    """The API at ``url`` (ending in ``/api``). ``auth`` is ``user:password`` where the server asks for it."""
+    """The API at ``url`` (ending in ``/api``). ``auth`` is ``user:password`` where the server requires it."""
 
     url: str
     auth: Optional[Secret] = None
@@ -60,7 +60,7 @@ class Api:
         return answer
 
     def must(self, host: Reader, method: str, path: str, body: Any = None) -> Any:
-        """A patient call that has to succeed; its JSON (None where the body is empty). Raises Failure."""
+        """A persistent call that has to succeed; its JSON (None where the body is empty). Raises Failure."""
         answer = self.persistent(host, method, path, body)
         problem = problem_of(answer, method, self.address(path))
         if problem:
@@ -95,59 +95,62 @@ NETWORK_ERRORS = (
         r"Name or service not known|nodename nor servname|Temporary failure in name resolution|No address associated"
         r"|getaddrinfo",
         "this machine cannot resolve the server's name",
-        "use a name this machine can resolve (DNS or /etc/hosts), or the address, as public_url",
+        "use a name that this machine can resolve (DNS or /etc/hosts), or the address, in public_url",
     ),
     (
         r"Connection refused",
-        "the machine is there, but nothing listens on that port",
-        "look at the server with `fab -H SERVER deploy --check`, and that host and port in public_url are right",
+        "the machine is reachable, but nothing listens on that port",
+        "check the server with `fab -H SERVER doctor`, and check host and port in public_url",
     ),
     (
         r"timed out|No route to host|Network is unreachable|Host is down",
-        "packets do not arrive: a firewall on the way, a VPN that is off, or the wrong address",
+        "packets do not arrive: a firewall, an inactive VPN, or a wrong address",
         "open the port from here to the server, or join its network",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
-        "the certificate is not signed by an authority this machine trusts",
+        "the certificate is not signed by an authority that this machine trusts",
         "set ca_bundle: to the certificate authority that signed it",
     ),
     (
         r"WRONG_VERSION_NUMBER|wrong version number|record layer failure",
-        "https was asked of a port that speaks plain http",
+        "the URL is https, but the port speaks plain http",
         "use http:// in public_url, or put TLS in front of the server",
     ),
     (
         r"reset by peer|closed connection without response|RemoteDisconnected|BadStatusLine|IncompleteRead",
-        "something accepts connections there and drops them: a proxy without its back end, or not a Prefect server",
-        "see what listens on that address",
+        "something accepts connections and closes them: a proxy without a backend, or not a Prefect server",
+        "check what listens on that address",
     ),
 )
 
 #: What an HTTP status means when a Prefect server was expected.
 STATUS_MEANINGS = {
     401: (
-        "the server wants user and password, and got none or wrong ones",
-        "give the server's auth string (PREFECT_API_AUTH_STRING); a PREFECT_API_KEY of Prefect Cloud does not count",
+        "the server requires user and password; they are missing or wrong",
+        "set PREFECT_API_AUTH_STRING to the server's auth string; PREFECT_API_KEY is only for Prefect Cloud",
     ),
-    403: ("the server, or a proxy before it, forbids this", "see the log of the proxy"),
+    403: ("the server or a proxy in front of it forbids this", "check the log of the proxy"),
     404: (
-        "the address answers, but has no such path: /api is missing in the URL, or another program answers there",
-        "end the API URL in /api",
+        "the address responds, but has no such path: /api is missing from the URL, or another program responds there",
+        "append /api to the API URL",
     ),
     405: (
-        "the address answers, but not to this method: /api is missing in the URL, or another program answers there",
-        "end the API URL in /api",
+        "the address responds, but not to this method: /api is missing from the URL, or another program responds there",
+        "append /api to the API URL",
     ),
-    422: ("client and server disagree about the request", "the server must be at least as new as every client"),
-    502: ("a proxy answers, the server behind it does not", "look at the server with `fab -H SERVER deploy --check`"),
+    422: (
+        "the server does not accept the request's format; client and server are of different releases",
+        "upgrade the server: it must be at least as new as every client",
+    ),
+    502: ("a proxy responds, but the server behind it does not", "check the server with `fab -H SERVER doctor`"),
     503: (
-        "the server is not ready, or a proxy has no back end",
-        "look at the server with `fab -H SERVER deploy --check`",
+        "the server is not ready, or a proxy has no backend",
+        "check the server with `fab -H SERVER doctor`",
     ),
     504: (
-        "a proxy answers, the server behind it is too slow or away",
-        "look at the server with `fab -H SERVER deploy --check`",
+        "a proxy responds, but the server behind it is too slow or down",
+        "check the server with `fab -H SERVER doctor`",
     ),
 }
 
@@ -162,7 +165,10 @@ def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Proble
         return Problem(f"{call}: {answer.error}", cause or "the server does not answer", fix)
     cause, fix = STATUS_MEANINGS.get(answer.status, ("", ""))
     if answer.status >= 500 and not cause:
-        cause, fix = "the server failed: often its database", "read the server's log (`fab logs`)"
+        cause, fix = (
+            "the server failed, often because of its database",
+            "run `fab -H SERVER doctor`, or read the server's journal (journalctl -u UNIT)",
+        )
     said = (
         ""
         if answer.body.lstrip()[:1] == b"<"
@@ -179,3 +185,13 @@ def explain_network(error: str) -> tuple[str, str]:
 def without_password(url: str) -> str:
     """A URL fit to be shown: user and password blotted out."""
     return re.sub(r"(\w://)[^/@\s]*@", r"\1***@", url)
+
+
+def seconds_of(text: Any) -> Optional[float]:
+    """A time as the API writes it (UTC), in seconds since the epoch; None for what is none."""
+    import calendar
+
+    try:
+        return float(calendar.timegm(time.strptime(str(text)[:19], "%Y-%m-%dT%H:%M:%S")))
+    except ValueError:
+        return None

@@ -56,24 +56,26 @@ class ApiAuth(Resource):
             return
         if self.kept_in and GENERATED.match(present) and not self.renew and Secret(present) not in self.known:
             raise Refused(
-                "the server has another generated auth string than this machine; a new one would lock its clients out",
+                "the generated auth string on the server differs from the one on this machine; a new "
+                "one would lock out its clients",
                 "it was deployed from another machine, or the file with the secret was lost",
-                f"copy {self.kept_in} from that machine; or give every client a new one with --set auth_renew=true",
+                f"copy {self.kept_in} from that machine; or generate a new one with --set "
+                "auth_renew=true, then configure all clients again",
             )
         if not self.tell:
             return
         if wanted:
-            what = "changes" if present else "is switched on"
-            told = "the API refuses clients (401) until `fab configure-client` has given it to them, and runs under way"
+            what = "changes" if present else "is being enabled"
+            told = "the API refuses clients (401) until `fab configure-client` has run for them, and running flow runs"
         else:
-            what, told = "is switched off", "whoever reaches the port may use the API"
+            what, told = "is being disabled", "anyone who can reach the port can use the API"
         host.note(f"auth of instance {self.name} {what}: {told}")
 
 
 def unguarded(host: Reader, api: Api, timeout: float = 5) -> Optional[Problem]:
     """Why a server that was given auth does not ask for it; None where it does, or has none.
 
-    A release that does not know the setting's name ignores it without a word, and stays open.
+    A release that does not know the setting's name silently ignores it, and stays open.
     """
     if api.auth is None:
         return None
@@ -81,8 +83,8 @@ def unguarded(host: Reader, api: Api, timeout: float = 5) -> Optional[Problem]:
     if answer.status != 200:
         return None if answer.status == 401 else problem_of(answer, "GET", api.address("admin/version"))
     return Problem(
-        "the API answers without user and password, though auth was written",
-        "this release does not know the name of the auth setting, or the server was not restarted since",
+        "the API responds without user and password, although auth is configured",
+        "this release does not know the name of the auth setting, or the server was not restarted since the change",
         "basic auth exists since Prefect 3.1.8; deploy again, or set auth: off",
         settled=True,
     )

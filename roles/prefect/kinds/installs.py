@@ -104,7 +104,7 @@ def _prefixes(host: Reader) -> Iterator[str]:
 
 
 def _expand(host: Reader, folder: str, names: Sequence[str]) -> Iterator[str]:
-    """Folders that a habit means; those that are not there cost one look."""
+    """Folders where tools usually install; a missing one costs one stat."""
     if not names:
         yield folder
     elif names[0] == "*":

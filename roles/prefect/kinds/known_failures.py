@@ -26,12 +26,17 @@ KNOWN = (
         r"Body\(\) got an unexpected keyword argument|No module named 'griffe\.dataclasses'"
         r"|cannot import name 'SecretField'|skip_on_failure|No module named 'importlib_metadata'"
         r"|'PrefectRouter' object has no attribute|'type' object is not iterable|ResultRecordMetadata",
-        "a dependency is newer than this Prefect release: it was resolved without a date",
+        "a dependency is newer than this Prefect release supports: it was resolved without a date",
         "install from a lock made as of the release's own date (`fab lock --prefect VERSION`)",
     ),
     Known(
+        r"Can't evaluate bulk DML statement",
+        "Prefect before 3.9.1 with SQLAlchemy 2.1 or later: its scheduler fails, and schedules create no flow runs",
+        "deploy again with a lock that keeps within the release's bounds (`fab lock --prefect VERSION` makes one)",
+    ),
+    Known(
         r"FileNotFoundError: .*'uvicorn'",
-        "Prefect before 2.19 finds uvicorn by PATH, and the environment's bin is not in it",
+        "Prefect before 2.19 finds uvicorn by PATH, and the environment's bin is not on it",
         "put the environment's bin directory first in the unit's PATH",
     ),
     Known(
@@ -74,13 +79,13 @@ KNOWN = (
     ),
     Known(
         r"Read-only file system|\[Errno 30\]",
-        "the unit's hardening makes a place read-only that Prefect writes to",
-        "let PREFECT_HOME and the UI directory lie in the unit's StateDirectory",
+        "the unit's hardening makes a directory read-only that Prefect writes to",
+        "move PREFECT_HOME and the UI directory to the unit's StateDirectory",
     ),
     Known(
         r"Permission denied|\[Errno 13\]",
         "a file or directory is not readable or writable for the service's user",
-        "see which in the lines below, and give it the right owner",
+        "find it in the lines below, and correct its owner",
     ),
     # -- the database ------------------------------------------------------------------------------------------
     Known(
@@ -93,11 +98,15 @@ KNOWN = (
         "the database URL names a driver that Prefect does not use",
         "write postgresql+asyncpg:// in the database URL",
     ),
-    Known(r"password authentication failed", "Postgres refuses the password", "deploy again so that both sides agree"),
+    Known(
+        r"password authentication failed",
+        "Postgres refuses the password",
+        "deploy again, so that both sides use the same password",
+    ),
     Known(
         r"Peer authentication failed|Ident authentication failed",
         "Postgres maps the system user to another role, or the service runs as another user",
-        "the database role must be named like the service's user, or pg_hba needs a rule or a map for it",
+        "give the database role the name of the service's user, or add a rule or a map to pg_hba",
     ),
     Known(
         r"no pg_hba\.conf entry|pg_hba\.conf rejects",
@@ -118,27 +127,28 @@ KNOWN = (
     ),
     Known(
         r"too many connections|remaining connection slots",
-        "Postgres has no connection left",
+        "Postgres has no free connection",
         "raise max_connections, or lower the server's pool",
     ),
     Known(
         r"Name or service not known|Temporary failure in name resolution",
-        "the database's host name cannot be resolved, or a special character in the URL's password is not encoded",
+        "the database's host name cannot be resolved, or a special character in the URL's password "
+        "is not percent-encoded",
         "check the host name; percent-encode the password",
     ),
     Known(
         r"Connect call failed|Connection refused|ConnectionRefusedError|could not connect to server",
         "the database (or Redis) does not listen where the URL points",
-        "see that it runs and listens there: `systemctl status postgresql`, `ss -ltnp`",
+        "check that it runs and listens there: `systemctl status postgresql`, `ss -ltnp`",
     ),
     Known(
         r"connect\S* .*\.s\.PGSQL|\[Errno 2\] No such file or directory(?!:)",
-        "there is no Postgres socket where the URL points",
-        "see that Postgres runs and where its socket is (unix_socket_directories)",
+        "the URL points to a Postgres socket that does not exist",
+        "check that Postgres runs, and the location of its socket (unix_socket_directories)",
     ),
     Known(
         r"error while attempting to bind|Application startup failed",
-        "the server ended while it started",
+        "the server exited during startup",
         "the lines below say where",
     ),
 )
@@ -148,17 +158,18 @@ KNOWN = (
 KNOWN_CLIENT = (
     Known(
         r"No module named 'prefect'",
-        "that Python has no Prefect",
-        "name the interpreter of the environment that has it, or `fab configure-client --install`",
+        "Prefect is not installed in that Python",
+        "use the interpreter of the environment that has it, or run `fab configure-client --install`",
     ),
     Known(
         r"incompatible versions",
         "client and server are of different major versions",
-        "bring both to one major version; the server must be at least as new",
+        "use the same major version for both; the server must be at least as new",
     ),
     Known(
         r"extra_forbidden|extra fields not permitted",
-        "the server does not know a field that this client sends: their releases do not fit (most often the client is "
+        "the server does not know a field that this client sends: their releases are incompatible "
+        "(usually the client is "
         "newer; a client of Prefect 2 cannot make deployments on a server of Prefect 3)",
         "`fab doctor` names both releases; give this client the server's, or upgrade the server",
     ),
@@ -170,13 +181,13 @@ KNOWN_CLIENT = (
     ),
     Known(
         r"401 Unauthorized|\b401\b.*Unauthorized",
-        "the client gives no user and password, or wrong ones (Prefect 2 clients cannot authenticate at all)",
-        "give the profile PREFECT_API_AUTH_STRING as the server has it",
+        "the client sends no user and password, or wrong ones (Prefect 2 clients do not support authentication)",
+        "set PREFECT_API_AUTH_STRING in the profile to the server's",
     ),
     Known(
         r"Failed to reach API at",
-        "the server does not answer at that URL, or /api is missing in it",
-        "the URL must end in /api; look at the server with `fab -H SERVER deploy --check`",
+        "the server does not respond at that URL, or /api is missing from it",
+        "the URL must end in /api; check the server with `fab -H SERVER doctor`",
     ),
     Known(
         r"No Prefect API URL provided",
@@ -185,32 +196,32 @@ KNOWN_CLIENT = (
     ),
     Known(
         r"Starting temporary server on|Server type:\s+ephemeral",
-        "no API URL is set: the flow ran against a temporary server of its own, which no other machine sees",
+        "no API URL is set: the flow used its own temporary server, which other machines cannot see",
         "run `fab configure-client`",
     ),
     Known(
         r"(?:Active )?profile '[^']*'.* not found",
-        "the profile that is chosen (`active` or PREFECT_PROFILE) does not exist; Prefect's built-in one counts",
-        "`prefect profile use` one that exists, or run `fab configure-client`",
+        "the selected profile (`active` or PREFECT_PROFILE) does not exist; Prefect uses its built-in one",
+        "select an existing one with `prefect profile use NAME`, or run `fab configure-client`",
     ),
     Known(
         r"Missing CSRF token|Invalid CSRF token|'403 Forbidden' for url '[^']*/api/",
-        "the server asks for CSRF tokens, which clients know since Prefect 2.16.5 (or a proxy forbids the request)",
-        "upgrade the client, or turn CSRF protection off at the server",
+        "the server requires CSRF tokens, which clients support since Prefect 2.16.5 (or a proxy forbids the request)",
+        "upgrade the client, or disable CSRF protection on the server",
     ),
     Known(
         r"'detail': 'Not Found'|Expecting value: line 1 column 1",
-        "/api is missing in the API URL: the UI answers there",
-        "end PREFECT_API_URL in /api",
+        "/api is missing from the API URL: the UI responds there",
+        "append /api to PREFECT_API_URL",
     ),
     Known(
         r"Flow run '[^']*' not found|Flow run not found|ObjectNotFound",
-        "that flow run is on another API: the one this client uses has never heard of it",
-        "`fab doctor` says which API each client uses, and what set it",
+        "that flow run is on another API: the one that this client uses does not know it",
+        "`fab doctor` shows which API each client uses and what sets it",
     ),
     Known(
         r"WRONG_VERSION_NUMBER",
-        "https was asked of a port that speaks plain http",
+        "the URL is https, but the port speaks plain http",
         "write http:// in PREFECT_API_URL, or put TLS in front of the server",
     ),
     Known(
@@ -225,13 +236,13 @@ KNOWN_CLIENT = (
     ),
     Known(
         r"All connection attempts failed|Can't connect to Server API|Unable to connect to Prefect server",
-        "nothing answers at the API URL: the server is down, a firewall is between, or the address is wrong",
-        "`fab doctor` tells which of them it is",
+        "nothing responds at the API URL: the server is down, a firewall blocks it, or the address is wrong",
+        "`fab doctor` finds out which",
     ),
     Known(
         r"Unknown setting|TOMLDecodeError|not valid TOML|Failed to load profiles",
         "the profiles file has a name or a line that this Prefect does not accept",
-        "correct it as the lines below say",
+        "correct it; the lines below name it",
     ),
     *KNOWN,
 )

@@ -17,7 +17,7 @@ READY_SINCE = "2.10.11"
 AUTH_SINCE = "3.1.8"
 #: The first client that can send CSRF tokens.
 CSRF_SINCE = "2.16.5"
-#: What a client does with a server: a flow that somebody starts; the task runs that the server then shows; a worker or
+#: What a client does with a server: a flow that a user starts; the task runs that the server then shows; a worker or
 #: agent that runs deployments; making a deployment, by ``serve``, ``deploy`` or ``apply``.
 FLOW_RUNS, TASK_RUNS, WORKERS, DEPLOYMENTS = "flow runs", "task runs", "workers", "deployments"
 EVERYTHING = (FLOW_RUNS, TASK_RUNS, WORKERS, DEPLOYMENTS)

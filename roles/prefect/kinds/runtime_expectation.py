@@ -32,8 +32,8 @@ class RuntimeExpectation(Resource):
         found = "compose" if MARK.encode() in text else "systemd"
         if found != self.runtime:
             raise Refused(
-                f"{self.unit} is deployed with runtime: {found} on this host, not {self.runtime}",
-                "the two keep their databases in different places: the new one would start without the flow runs",
+                f"{self.unit} already runs on this host with runtime: {found}, not {self.runtime}",
+                "they keep their data in different places: the new one would start without the existing flow runs",
                 f"keep runtime: {found}; or dump the database, run `fab undeploy` (it keeps all data), then deploy",
             )
         return []

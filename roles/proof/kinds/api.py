@@ -1,29 +1,28 @@
-"""A proof's traces on the hosted server: read back, and removed."""
+"""A verification's traces on the hosted server: read back, and removed."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import re
 import time
 from typing import Any, Optional
 
 from encamp.resources.base import Failure
 from encamp.resources.system import Reader, System
-from roles.prefect.kinds.api import Api, Problem
+from roles.prefect.kinds.api import Api, Problem, seconds_of
 
 PREFIX = "encamp-proof-"
 OWN_NAME = re.compile(rf"^{PREFIX}[0-9a-f]{{32}}$")
 #: Seconds that logs and task runs may take to arrive after a run has ended (clients send them in batches).
 ARRIVAL = 30.0
-#: A proof's traces older than this belong to one that was cut off.
+#: Traces older than this belong to a verification that was interrupted.
 STALE_HOURS = 2
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @dataclasses.dataclass
 class Traces:
-    """What the server holds of one proof. ``state`` is the flow run's state, with its message."""
+    """What the server recorded of one verification. ``state`` is the flow run's state, with its message."""
 
     flow_run: str = ""
     state: str = ""
@@ -32,27 +31,28 @@ class Traces:
     log: str = ""
 
     def missing(self) -> Optional[Problem]:
-        """The first thing that did not arrive; None for a whole proof."""
+        """The first thing that did not arrive; None where all of it did."""
         if not self.flow_run:
             return Problem(
-                "the flow ran, but its flow run is not on the server",
-                "it was recorded elsewhere: another API URL wins over the settings",
-                "run `fab configure-client` and read its notes",
+                "the flow ran, but the server has no record of it",
+                "it was recorded elsewhere: another API URL overrides the settings",
+                "run `fab configure-client` and read its warnings",
             )
         if self.state != "COMPLETED":
             return Problem(f"flow run {self.flow_run} ended as {self.state or 'unknown'}: {self.message}")
         if not self.task_run:
             return Problem(
-                f"flow run {self.flow_run} arrived, its task run did not",
-                "task runs travel as events over a WebSocket (/api/events/in); a proxy that does not pass WebSockets "
-                "on, or drops their authorization, loses them in silence",
-                "let the proxy upgrade connections on /api, or try the server's port directly",
+                f"flow run {self.flow_run} arrived, but its task run did not",
+                "task runs are sent as events over a WebSocket (/api/events/in); a proxy that does "
+                "not forward WebSockets "
+                "or drops their authorization loses them silently",
+                "configure the proxy to upgrade connections on /api, or connect to the server's port directly",
             )
         if not self.log:
             return Problem(
-                f"flow run {self.flow_run} and task run {self.task_run} arrived, the log line did not",
+                f"flow run {self.flow_run} and task run {self.task_run} arrived, but the log line did not",
                 "logs to the API are off (PREFECT_LOGGING_TO_API_ENABLED), or a proxy refuses POST /api/logs/",
-                "turn them on for this user, or see the proxy's log",
+                "enable them for this user, or check the proxy's log",
             )
         return None
 
@@ -62,9 +62,10 @@ def find(host: Reader, api: Api, flow: str, token: str) -> Traces:
     # Prefect 2.0 does not know START_TIME_DESC.
     query = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_DESC"}
     runs = api.must(host, "POST", "flow_runs/filter", query)
-    if not runs:
+    begun = [run for run in runs if run.get("state_type") != "SCHEDULED"]
+    if not begun:
         return Traces()
-    run = next((run for run in runs if run.get("state_type") == "COMPLETED"), runs[0])
+    run = next((run for run in begun if run.get("state_type") == "COMPLETED"), begun[0])
     state = run.get("state") or {}
     traces = Traces(run["id"], state.get("type", ""), state.get("message") or "")
     of_run = {"flow_runs": {"id": {"any_": [traces.flow_run]}}}
@@ -84,6 +85,13 @@ def read_back(host: System, api: Api, flow: str, token: str) -> Traces:
     return host.wait_for(lambda: find(host, api, flow, token), ARRIVAL, complete, every=0.25)
 
 
+def runs_of(host: Reader, api: Api, flow: str) -> list[dict[str, Any]]:
+    """All runs of a flow, oldest first."""
+    query = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    found: list[dict[str, Any]] = api.must(host, "POST", "flow_runs/filter", query)
+    return found
+
+
 def log_lines(host: Reader, api: Api, *flow_runs: str) -> list[str]:
     """Messages that flow runs logged, oldest first; 200 at most."""
     query = {"logs": {"flow_run_id": {"any_": list(flow_runs)}}, "sort": "TIMESTAMP_ASC", "limit": 200}
@@ -94,20 +102,23 @@ def log_lines(host: Reader, api: Api, *flow_runs: str) -> list[str]:
 
 
 def remove(host: Reader, api: Api, flow: str) -> None:
-    """Delete a proof's runs (task runs and logs go with them), deployments and flow. Raises Failure."""
+    """Delete a proof's deployments, runs (task runs and logs go with them) and flow. Raises Failure.
+
+    Deployments go first, and take with them what their schedules made: else the scheduler would make new runs.
+    """
     of_flow = {"flows": {"name": {"any_": [flow]}}}
-    for run in api.must(host, "POST", "flow_runs/filter", of_flow):
-        delete(host, api, f"flow_runs/{run['id']}")
     for deployment in api.must(host, "POST", "deployments/filter", of_flow):
         delete(host, api, f"deployments/{deployment['id']}")
         if deployment.get("infrastructure_document_id"):
             delete(host, api, f"block_documents/{deployment['infrastructure_document_id']}")
+    for run in api.must(host, "POST", "flow_runs/filter", of_flow):
+        delete(host, api, f"flow_runs/{run['id']}")
     for found in api.must(host, "POST", "flows/filter", of_flow):
         delete(host, api, f"flows/{found['id']}")
 
 
 def remove_stale(host: Reader, api: Api) -> None:
-    """Remove what proofs left that were cut off hours ago. Names of any other form are never touched."""
+    """Remove what verifications left that were interrupted hours ago. Names of any other form are never touched."""
     query = {"flows": {"name": {"like_": PREFIX}}, "limit": 50}
     for flow in api.must(host, "POST", "flows/filter", query):
         if OWN_NAME.match(flow["name"]) and _age_hours(flow) > STALE_HOURS:
@@ -123,9 +134,5 @@ def delete(host: Reader, api: Api, path: str) -> None:
 
 def _age_hours(flow: dict[str, Any]) -> float:
     """Age by the server's own clock is not to be had; two hours forgive a clock that is off."""
-    created = str(flow.get("created", ""))[:19]
-    try:
-        then = datetime.datetime.strptime(created, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
-    except ValueError:
-        return 0.0
-    return (time.time() - then.timestamp()) / 3600
+    created = seconds_of(flow.get("created"))
+    return (time.time() - created) / 3600 if created else 0.0

@@ -1,17 +1,17 @@
-"""The throw-away flow of a proof: one task, one log line, and a look at which API it would talk to."""
+"""The test flow of a verification: one task, one log line, and a check of the API that it would use."""
 
 from __future__ import annotations
 
 #: File that holds the flow, and its entry point for a worker.
 FILE = "encamp_proof.py"
 ENTRYPOINT = f"{FILE}:proof"
-#: What the script prints, before a URL, when Prefect would talk to another API than the one to prove.
+#: What the script prints, before a URL, when Prefect would use another API than the one to verify.
 OTHER_API = "ENCAMP-OTHER-API"
 NO_URL = "none"
 OTHER_API_CODE = 3
 
 SCRIPT = '''\
-"""Written by encamp to prove that flow runs arrive; removed after it ran."""
+"""Written by encamp to verify that flow runs arrive; removed after it ran."""
 import inspect
 import sys
 

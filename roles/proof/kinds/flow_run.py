@@ -1,4 +1,4 @@
-"""A proof that flow runs arrive: one is run, and read back from the hosted server."""
+"""Verification that flow runs arrive: one is run, and read back from the hosted server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
 from roles.prefect.kinds.installs import installed
-from roles.prefect.kinds.known_failures import explain_client
+from roles.prefect.kinds.known_failures import explain, explain_client
+from roles.prefect.kinds.log_errors import Repeated, repeated
 from roles.prefect.kinds.memory import memory_of
 from roles.prefect.kinds.user_environment import exists, names_in, profiles_path
 from roles.proof.kinds import api as proof_api
+from roles.proof.kinds import schedule
 from roles.proof.kinds import worker as proof_worker
 from roles.proof.kinds.api import PREFIX, Traces
 from roles.proof.kinds.flow import FILE, NO_URL, OTHER_API, script
@@ -26,10 +28,10 @@ STALE_SECONDS = proof_api.STALE_HOURS * 3600
 
 @kind
 class VerificationRun(Resource):
-    """A throw-away flow with a task and a log line ran, and flow run, task run and log came back from the server.
+    """A test flow with a task and a log line ran, and flow run, task run and log came back from the server.
 
     ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
-    ``auth`` is ``user:password`` where the server asks for it. ``as_user`` runs the flow ("": the agent's user).
+    ``auth`` is ``user:password`` where the server requires it. ``as_user`` runs the flow ("": the agent's user).
     ``work_pool``: one of this host's ``workers`` of that pool must run it; ``queue``: it goes there (without a pool: to
     the agents that poll it). ``through`` is "profile" (just the settings that the user's own flows get) or
     "environment" (PREFECT_API_URL and the rest given by encamp, a home of its own).
@@ -37,9 +39,11 @@ class VerificationRun(Resource):
     server's database, so that the run comes back from there by way of a temporary API.
     ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
-    ``container`` is one of Docker's that the flow runs in.
+    ``container`` is one of Docker's that the flow runs in. ``scheduled``: the server's scheduler must make flow runs,
+    too, unless it is disabled (those that a worker takes then come from a schedule). ``server_unit`` is the
+    server's unit on this host: no error may repeat in its journal.
 
-    ``check`` asks for the proof once a run of encamp; the object remembers that it was given (see ``memory``).
+    ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
     """
 
     changes_host: ClassVar[bool] = False
@@ -60,6 +64,8 @@ class VerificationRun(Resource):
     profile: str = ""
     database: bool = False
     container: str = ""
+    scheduled: bool = False
+    server_unit: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven"):
@@ -72,18 +78,26 @@ class VerificationRun(Resource):
         prefect_home = os.path.join(host.home, ".prefect")
         had_home = exists(host, prefect_home)
         self._sweep(host)
+        by_worker = bool(self.work_pool or self.queue)
         try:
+            scheduled = self.scheduled and schedule.switched_on(host, self._api)
+            own = schedule.begin(host, self._api, flow) if scheduled and not by_worker else None
             host.mkdir(directory, self.as_user, mode=0o700)
             token = f"encamp proof {uuid.uuid4().hex}"
             host.write(os.path.join(directory, FILE), script(flow, token), self.as_user, mode=0o600)
             started = time.monotonic()
             if self.container:
                 self._in_container(host, script(flow, token), directory)
-            elif self.work_pool or self.queue:
-                self._by_worker(host, flow, directory)
+            elif by_worker:
+                self._by_worker(host, flow, directory, scheduled)
             else:
                 self._by_itself(host, directory)
             self._judge(host, proof_api.read_back(host, self._api, flow, token), started)
+            if own:
+                schedule.prove(host, self._api, flow, own)
+            self._no_error_repeats(host)
+        except Failure as failure:
+            raise _with_errors(failure, [] if failure.detail else self._errors(host)) from None
         finally:
             host.remove(directory)
             self._remove(host, flow)
@@ -96,14 +110,14 @@ class VerificationRun(Resource):
     def _by_itself(self, host: System, directory: str) -> None:
         """Run the script as a user would run a flow."""
         argv = [self._interpreter(host), "-B", os.path.join(directory, FILE), "" if self.database else self.api_url]
-        host.progress("running a throw-away flow")
+        host.progress("running a test flow")
         self._accept(host.query(argv, "", self._environment(host, directory), self.as_user, self.timeout, directory))
 
     def _in_container(self, host: System, text: str, directory: str) -> None:
         """Run the script where the server's Prefect is, in a directory of the container's own."""
         from roles.prefect.kinds.container import run_script
 
-        host.progress(f"running a throw-away flow in {self.container}")
+        host.progress(f"running a test flow in {self.container}")
         argv = [self.python, directory, FILE, self.api_url]
         environment = self._environment(host, directory)
         self._accept(run_script(host, self.container, text, argv, environment, self.timeout))
@@ -117,22 +131,22 @@ class VerificationRun(Resource):
             found = other[-1].partition(" ")[2]
             raise Failure(
                 f"Prefect uses {'no API URL' if found == NO_URL else found} here, not {self._aim}",
-                "another profile is active, or a variable or file wins over the profile",
-                "run `fab configure-client` and read its notes",
+                "another profile is active, or a variable or file overrides the profile",
+                "run `fab configure-client` and read its warnings",
             )
         raise self._flow_failed(result)
 
     def _flow_failed(self, result: Result) -> Failure:
         known = explain_client(result.err + result.out)
         failed = CommandFailed(result, *((known.cause, known.fix) if known else ()))
-        return Failure("the throw-away flow failed", failed.cause, failed.fix, failed.detail)
+        return Failure("the test flow failed", failed.cause, failed.fix, failed.detail)
 
-    def _by_worker(self, host: System, flow: str, directory: str) -> None:
+    def _by_worker(self, host: System, flow: str, directory: str, scheduled: bool) -> None:
         """Have a worker of the pool run the script: this host's, since only here is the script."""
         who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
         deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
-        runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers)
-        host.progress(f"waiting for {who} to run a throw-away flow")
+        runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers, scheduled)
+        host.progress(f"waiting for {who} to run a test flow")
         over = host.wait_for(lambda: runs.over(host), self.timeout)
         if not over:
             problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
@@ -146,13 +160,25 @@ class VerificationRun(Resource):
         reason, detail = f"the worker's flow run {run} ended as {state}", "\n".join(lines[-20:])
         if proof_worker.unseen(lines, os.path.basename(directory)):
             return Failure(
-                f"{reason}: its worker does not find {directory}",
-                "a worker on another host took it, or the worker's unit hides that place (ProtectHome, PrivateTmp)",
-                "see which workers the pool has; workdir must be a place that this host's worker sees",
+                f"{reason}: its worker does not see {directory}",
+                "a worker on another host took it, or the worker's unit hides that directory (ProtectHome, PrivateTmp)",
+                "check which workers the pool has; workdir must be visible to this host's worker",
                 detail,
             )
         known = explain_client("\n".join(lines))
         return Failure(reason, known.cause if known else "", known.fix if known else "", detail)
+
+    # -- the server's journal ----------------------------------------------------------------------------------
+
+    def _no_error_repeats(self, host: Reader) -> None:
+        """Raises Failure for errors that go on in the server's journal."""
+        found = self._errors(host)
+        if found:
+            fix = f"read its log: journalctl -u {self.server_unit} -e"
+            raise _with_errors(Failure(f"{self.server_unit} logs errors that repeat: {found[0]}", fix=fix), found)
+
+    def _errors(self, host: Reader) -> list[Repeated]:
+        return [one for one in repeated(host, self.server_unit) if one.lasting] if self.server_unit else []
 
     def _judge(self, host: Reader, traces: Traces, started: float) -> None:
         problem = traces.missing()
@@ -186,8 +212,8 @@ class VerificationRun(Resource):
         found = installed(host)
         if not found:
             raise Failure(
-                "no Prefect is installed for this user, so no flow can run here",
-                fix="`fab configure-client --install` gives this user one of the server's release",
+                "Prefect is not installed for this user, so no flow can run on this machine",
+                fix="run `fab configure-client --install`: it installs the server's release for this user",
             )
         return found[0].python
 
@@ -212,7 +238,7 @@ class VerificationRun(Resource):
         return environment
 
     def _sweep(self, host: System) -> None:
-        """Remove what proofs left that were cut off."""
+        """Remove what interrupted verifications left."""
         place = self._place(host)
         for name in names_in(host, place):
             found = host.stat(os.path.join(place, name)) if proof_api.OWN_NAME.match(name) else None
@@ -221,8 +247,17 @@ class VerificationRun(Resource):
         proof_api.remove_stale(host, self._api)
 
     def _remove(self, host: Reader, flow: str) -> None:
-        """Leave nothing on the server. A failure here must not hide the one that a proof is for."""
+        """Leave nothing on the server. A failure here must not hide that of the verification."""
         try:
             proof_api.remove(host, self._api, flow)
         except Failure as failure:
-            host.note(f"the throw-away flow {flow} could not be removed: {failure.reason}")
+            host.note(f"the test flow {flow} could not be removed: {failure.reason}")
+
+
+def _with_errors(failure: Failure, found: Sequence[Repeated]) -> Failure:
+    """A failure, with the errors that the server's journal has to go with it."""
+    if not found:
+        return failure
+    known = explain(found[0].text)
+    cause, fix = (known.cause, known.fix) if known else (failure.cause, failure.fix)
+    return Failure(failure.reason, cause, fix, "\n".join(map(str, found)))

@@ -1,4 +1,4 @@
-"""A proof's runs through the workers of a pool: any of them may take a run, and only one can carry it out."""
+"""A verification's runs through the workers of a pool: any may take a run, and only one can carry it out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any, Sequence
 
 from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem
-from roles.proof.kinds.api import ENDED, delete, log_lines
+from roles.proof.kinds.api import ENDED, delete, log_lines, runs_of
 from roles.proof.kinds.flow import ENTRYPOINT
+from roles.proof.kinds.schedule import Schedule, not_made, server_ahead
 
 #: Label of a flow run that names the worker which took it.
 TAKER = "prefect.worker.name"
@@ -18,13 +19,13 @@ QUIET = 2.0
 SETTLE = 30.0
 
 
-def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str, queue: str = "") -> str:
-    """Create the flow and a deployment of it whose code lies in ``directory`` on this host. Returns its id.
+def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str, queue: str = "") -> Schedule:
+    """Create the flow and a deployment of it whose code lies in ``directory`` on this host, scheduled in some seconds.
 
     Without a ``pool`` it is one for agents: those know no steps, but a path, and a block that says how to run it.
     """
-    flow_id = api.must(host, "POST", "flows/", {"name": flow})["id"]
-    body: dict[str, Any] = {"name": flow, "flow_id": flow_id, "entrypoint": ENTRYPOINT}
+    made = api.must(host, "POST", "flows/", {"name": flow})
+    body: dict[str, Any] = {"name": flow, "flow_id": made["id"], "entrypoint": ENTRYPOINT}
     if pool:
         step = {"prefect.deployments.steps.set_working_directory": {"directory": directory}}
         body.update(work_pool_name=pool, pull_steps=[step])
@@ -32,7 +33,9 @@ def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str, queue: 
         body.update(path=directory, infrastructure_document_id=_process_block(host, api))
     if queue:
         body.update(work_queue_name=queue)
-    return str(api.must(host, "POST", "deployments/", body)["id"])
+    schedule = Schedule(api, body, server_ahead(made), soon=True)
+    schedule.write(host)
+    return schedule
 
 
 def _process_block(host: Reader, api: Api) -> str:
@@ -45,35 +48,46 @@ def _process_block(host: Reader, api: Api) -> str:
 
 
 class Runs:
-    """The runs of one proof, which only ``workers`` can carry out. ``state`` is that of the run that counts.
+    """The runs of one verification, which only ``workers`` can carry out. ``state`` is that of the decisive run.
 
+    The first is made by the server, from the schedule; unless ``scheduled`` is false (the scheduler is off).
     A worker asks for work every ten seconds or so and takes all there is. So a next run is started as soon as a
     stranger has taken one: it waits for the next worker that asks, and the turn comes round to ours. Were it started
     when the stranger has failed, the same stranger would be the next to ask, again and again.
     """
 
-    def __init__(self, api: Api, pool: str, flow: str, deployment: str, workers: Sequence[str]) -> None:
-        self._api, self._pool, self._flow, self._deployment = api, pool, flow, deployment
-        self._workers = workers
+    def __init__(
+        self, api: Api, pool: str, flow: str, schedule: Schedule, workers: Sequence[str], scheduled: bool
+    ) -> None:
+        self._api, self._pool, self._flow, self._schedule = api, pool, flow, schedule
+        self._workers, self._scheduled = workers, not scheduled
         self._failed_elsewhere: set[str] = set()
         self.run, self.state = "", ""
         self.lines: list[str] = []
 
     def over(self, host: System) -> bool:
-        """Look at all runs, and start one more where none is left for our worker. True when there is a verdict."""
-        hopes = 0
-        for run in runs_of(host, self._api, self._flow):
+        """Look at all runs, and start one more where none is left for our worker. True when there is a verdict.
+
+        Raises Failure where the server makes none of the schedule.
+        """
+        hopes, found = 0, runs_of(host, self._api, self._flow)
+        self._scheduled = self._scheduled or self._schedule.made(host, found)
+        if not self._scheduled:
+            if self._schedule.given_up:
+                raise not_made().failure()
+            return False
+        for run in filter(self._schedule.due, found):
             self.run, self.state = run["id"], str(run.get("state_type") or "")
             if self.state == "COMPLETED" or (self.state in ENDED and not self._elsewhere(host, run)):
                 return True
             hopes += self.state not in ENDED and not self._is_strangers(run)
         if not hopes:
             body = {"state": {"type": "SCHEDULED", "name": "Scheduled"}}
-            self._api.must(host, "POST", f"deployments/{self._deployment}/create_flow_run", body)
+            self._api.must(host, "POST", f"deployments/{self._schedule.deployment}/create_flow_run", body)
         return False
 
     def _is_strangers(self, run: dict[str, Any]) -> bool:
-        """Whether another worker has taken a run. Releases before 3.1, and agents, do not tell: its end shows it."""
+        """Whether another worker has taken a run. Releases before 3.1, and agents, do not say: its end shows it."""
         taker = (run.get("labels") or {}).get(TAKER)
         return taker is not None and taker not in self._workers
 
@@ -110,18 +124,13 @@ class Runs:
         host.wait_for(quiet, 4 * QUIET)
 
     def _all_ended(self, host: Reader) -> bool:
-        return all(run.get("state_type") in ENDED for run in runs_of(host, self._api, self._flow))
-
-
-def runs_of(host: Reader, api: Api, flow: str) -> list[dict[str, Any]]:
-    """All runs of a flow, oldest first."""
-    query = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC"}
-    found: list[dict[str, Any]] = api.must(host, "POST", "flow_runs/filter", query)
-    return found
+        """Whether no run is at work. Those of the next days may be made again until the deployment is removed."""
+        over = (*ENDED, "SCHEDULED")
+        return all(run.get("state_type") in over for run in runs_of(host, self._api, self._flow))
 
 
 def unseen(lines: list[str], flow: str) -> bool:
-    """Whether a run's log says that its worker did not find the proof's directory.
+    """Whether a run's log says that its worker did not find the verification's directory.
 
     Prefect 3.8 logs only that the step began, earlier releases also the error.
     """
@@ -139,18 +148,18 @@ def online_workers(host: Reader, api: Api, pool: str) -> list[str]:
 
 def why_not_taken(host: Reader, api: Api, pool: str, state: str, seconds: float, who: str) -> Problem:
     """Why no worker, or agent (``who``), finished a run in time."""
-    reason = f"{who} did not finish the proof within {seconds:.0f} s; it is {state or 'unknown'}"
+    reason = f"{who} did not finish the test flow within {seconds:.0f} s; its state is {state or 'unknown'}"
     if not pool:
-        return Problem(reason, "no agent polls the queue, or it is paused", "see the agent's unit and its journal")
+        return Problem(reason, "no agent polls the queue, or it is paused", "check the agent's unit and its journal")
     found = api.must(host, "GET", f"work_pools/{pool}")
     online = online_workers(host, api, pool)
     if found.get("is_paused"):
         return Problem(reason, "the pool is paused", f"prefect work-pool resume {pool}")
     if not online:
-        return Problem(reason, "no worker of that pool is online", "see the worker's unit and its journal")
+        return Problem(reason, "no worker of that pool is online", "check the worker's unit and its journal")
     return Problem(
         reason,
         f"online: {', '.join(online)}; the pool's concurrency limit is {found.get('concurrency_limit')}, so it may be "
-        "full, or the worker is too busy",
-        "look at the pool in the UI, or wait and run `fab verify` again",
+        "full, or the worker may be busy",
+        "check the pool in the UI, or wait and run `fab verify` again",
     )

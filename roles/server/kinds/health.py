@@ -27,7 +27,7 @@ class ServerHealth(Resource):
     UI must tell browsers. ``unit`` is its systemd unit. ``timeout`` is how many seconds it may take to come up.
     ``expected`` maps paths in ``/api/admin/settings`` (server.api.port) to the values written. ``version`` is the
     release that must run, ``database`` the scheme it must use: postgresql+asyncpg or sqlite+aiosqlite. ``auth`` is
-    ``user:password`` where the server asks for it. ``ui`` false: the server has no UI. ``ready`` false: a release
+    ``user:password`` where the server requires it. ``ui`` false: the server has no UI. ``ready`` false: a release
     without ``/api/ready``. ``container`` is the server's, where it runs in Docker.
     """
 
@@ -81,7 +81,7 @@ class ServerHealth(Resource):
 
     def _failure(self, host: Reader, name: str, problem: Problem) -> Failure:
         """The first fact that does not hold. Where the server did not come up, its journal knows more than the outside;
-        where it did, the journal's last lines may tell of an earlier fault."""
+        where it did, the last lines of the journal may belong to an earlier fault."""
         log = journal_tail(host, self.unit) if self.unit else ""
         from roles.prefect.kinds.known_failures import explain
 

@@ -27,7 +27,7 @@ SCRIPT = re.compile(r"<script[^>]*\ssrc=\"([^\"]+\.js)\"")
 
 @record
 class Server:
-    """The server to look at: ``base`` without ``/api``; the rest as in ServerHealth."""
+    """The server to check: ``base`` without ``/api``; the rest as in ServerHealth."""
 
     base: str
     api: Api
@@ -54,7 +54,7 @@ def first_problem(host: Reader, server: Server) -> Optional[tuple[str, Problem]]
 
 
 def hopeless(host: Reader, server: Server) -> bool:
-    """Whether waiting is no use: the unit failed, or systemd restarts it over and over."""
+    """Whether waiting is useless: the unit failed, or systemd restarts it over and over."""
     if not server.unit:
         return False
     state = unit_state(host, server.unit)
@@ -77,7 +77,9 @@ def health(host: Reader, server: Server) -> Optional[Problem]:
     problem = _problem(server, answer, "GET", "health")
     if problem or answer.body.strip() == b"true":
         return problem
-    return Problem(f"{server.api.address('health')} answers, but not `true`", "another program answers on that port")
+    return Problem(
+        f"{server.api.address('health')} responds, but not with `true`", "another program responds on that port"
+    )
 
 
 def own_port(host: Reader, server: Server) -> Optional[Problem]:
@@ -87,12 +89,12 @@ def own_port(host: Reader, server: Server) -> Optional[Problem]:
         return None
     if listening_sockets(host, int(port[1])) & set(files_of(host, server.unit, server.container)):
         return None
-    try:  # The costly look through all processes, for a child of the unit that listens, or for the stranger's name.
+    try:  # A costly scan of all processes, for a child of the unit that listens, or for the stranger's name.
         FreePort(int(port[1]), unit_name(server.unit), container=server.container).check(host)
     except Refused as refused:
         return Problem(
-            f"{server.unit} does not hold its port: {refused.reason}",
-            "another server, perhaps one started by hand",
+            f"{server.unit} does not own its port: {refused.reason}",
+            "another server, possibly started by hand",
             refused.fix,
         )
     return None
@@ -112,7 +114,9 @@ def post(host: Reader, server: Server) -> Optional[Problem]:
     problem = _problem(server, answer, "POST", "flow_runs/filter")
     if problem or isinstance(_json(answer), list):
         return problem
-    return Problem("POST flow_runs/filter answers, but no list of flow runs", "another program answers on that port")
+    return Problem(
+        "POST flow_runs/filter responds, but not with a list of flow runs", "another program responds on that port"
+    )
 
 
 def release(host: Reader, server: Server) -> Optional[Problem]:
@@ -126,14 +130,14 @@ def release(host: Reader, server: Server) -> Optional[Problem]:
         return problem
     return Problem(
         f"the server runs Prefect {running}, not {server.version}",
-        "it was not restarted since the release changed, or another server answers",
+        "it was not restarted since the release changed, or another server responds",
         f"restart {server.unit or 'it'}",
         settled=True,
     )
 
 
 def settings(host: Reader, server: Server) -> Optional[Problem]:
-    """The settings that the server resolved are those that were written: it ignores a wrong name without a word."""
+    """The settings that the server resolved are those that were written: it silently ignores unknown names."""
     if not server.expected:
         return None
     answer = server.api.call(host, "GET", "admin/settings", timeout=TIMEOUT)
@@ -143,7 +147,7 @@ def settings(host: Reader, server: Server) -> Optional[Problem]:
     if not wrong:
         return problem
     return Problem(
-        "the server runs with other settings than those written: " + "; ".join(wrong),
+        "the server's settings differ from those written:  " + "; ".join(wrong),
         "this release does not know the name that was written, something overrides it (a .env, prefect.toml or profile "
         "in the service's home), or the server was not restarted since",
         "compare with `fab settings`",
@@ -163,8 +167,8 @@ def database(host: Reader, server: Server) -> Optional[Problem]:
     if server.database.startswith("sqlite") or not files:
         return None
     return Problem(
-        f"the server uses SQLite ({files[0]}), where {server.database} was written",
-        "this release does not know the name of the database setting, and fell back on its default",
+        f"the server uses SQLite ({files[0]}), but {server.database} was written",
+        "this release does not know the name of the database setting, and uses its default",
         "compare with `fab settings`, and deploy again",
         settled=True,
     )
@@ -181,7 +185,7 @@ def ui_address(host: Reader, server: Server) -> Optional[Problem]:
         return problem
     return Problem(
         f"the UI tells browsers to use {told or 'no API URL'}, not {server.public_api_url}",
-        "PREFECT_UI_API_URL is not set, or not under the name this release knows",
+        "PREFECT_UI_API_URL is not set, or not under the name that this release knows",
         "set public_url",
         settled=True,
     )
@@ -225,7 +229,7 @@ def _page(host: Reader, server: Server, page: str) -> Optional[Problem]:
         address, answer = asset, HttpAnswer(status)
     return Problem(
         f"the UI is missing: {address} gives {f'HTTP {answer.status}' if answer.status else answer.error or 'nothing'}",
-        "Prefect copies its UI at start, and could not write there",
+        "Prefect copies its UI at startup and could not write to the directory",
         "set PREFECT_UI_STATIC_DIRECTORY to a directory that the service may write",
         settled=True,
     )

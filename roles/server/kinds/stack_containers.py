@@ -55,5 +55,5 @@ def restart_server(host: System, unit: str) -> None:
 
 
 def server_only(unit: str) -> str:
-    """The file that tells the next stop of the unit to stop the server only."""
+    """A file that makes the next stop of the unit stop only the server."""
     return f"/run/{unit}.server-only"

@@ -29,9 +29,10 @@ class StackDatabase(Resource):
         program = self._major(host) if data else ""
         if data and program and data != program:
             raise Refused(
-                f"the volume {self.volume} holds a database of Postgres {data}; {self.image} is Postgres {program}",
-                "Postgres does not start on the files of another major version",
-                f"keep an image of Postgres {data} in postgres_image; or dump, remove the volume, deploy and restore",
+                f"the volume {self.volume} contains a database of Postgres {data}, but {self.image} "
+                f"is Postgres {program}",
+                "Postgres does not start with the files of another major version",
+                f"set postgres_image to an image of Postgres {data}; or dump, remove the volume, deploy and restore",
             )
         return []
 

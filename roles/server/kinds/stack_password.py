@@ -18,7 +18,7 @@ class StackPassword(Resource):
 
     ``path``: the password alone, as the Postgres image reads it, root's. ``pgpass``: the password file of ``user``, the
     database role, which belongs to ``owner``. ``volume``: the database's; where it holds a database already and the
-    password is gone, no other one is made: nobody could log in with it.
+    password is gone, none is generated: it could not be used to log in.
     """
 
     path: str
@@ -54,9 +54,9 @@ class StackPassword(Resource):
         place = mountpoint(host, self.volume)
         if place and host.stat(f"{place}/PG_VERSION"):
             raise Refused(
-                f"the volume {self.volume} holds a database, but its password ({self.path}) is gone",
+                f"the volume {self.volume} contains a database, but its password ({self.path}) is missing",
                 "the file was removed, or the volume came from another host",
-                f"put the file back; or remove the database for good: docker volume rm {self.volume}",
+                f"restore the file; or delete the database permanently: docker volume rm {self.volume}",
             )
 
 

@@ -16,8 +16,8 @@ from roles.worker.kinds.api_objects import differences, read
 class TagConcurrencyLimit(Resource):
     """How many task runs with a tag run at a time, on the whole server. Never deleted.
 
-    ``limit``: 0 lets none run. ``api_url`` ends in ``/api``; ``auth``: ``user:password`` where the server asks for it.
-    ``prefix``: tells it from another server's in the plan of one host.
+    ``limit``: 0 lets none run. ``api_url`` ends in ``/api``; ``auth``: ``user:password`` where the server requires it.
+    ``prefix``: distinguishes it from another server's in the plan of one host.
     """
 
     tag: str
@@ -50,8 +50,8 @@ class GlobalConcurrencyLimit(Resource):
     """A limit that flows and tasks ask for by name (``concurrency("database")``, ``rate_limit("api")``). Never deleted.
 
     ``limit``: slots. ``slot_decay_per_second``: how many come free by themselves a second, for rate limits. ``active``:
-    whether it limits at all. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server asks for it.
-    ``prefix``: tells it from another server's in the plan of one host.
+    whether it limits at all. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it.
+    ``prefix``: distinguishes it from another server's in the plan of one host.
     """
 
     name: str

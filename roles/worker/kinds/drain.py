@@ -1,4 +1,4 @@
-"""Waiting for a worker that lets its flow runs end, with their names told."""
+"""Waiting for a worker that finishes its flow runs, which are listed by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from roles.worker.kinds.runs import FlowRun
 
 #: Seconds between two lines about what is still running, and beyond the stop time-out for systemd to kill and start.
 TELL_EVERY, SLACK = 30.0, 60.0
-CRASHED = {"type": "CRASHED", "name": "Crashed", "message": "its worker was stopped, and did not end in time"}
+CRASHED = {"type": "CRASHED", "name": "Crashed", "message": "its worker was stopped, and it did not finish in time"}
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -23,7 +23,7 @@ OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 class WorkerDrain(Resource):
     """No worker or agent is on its way down: one that was stopped or restarted has let its flow runs end.
 
-    ``unit``: the unit's name. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server asks for it.
+    ``unit``: the unit's name. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it.
     ``timeout``: seconds after which systemd kills what is left (the unit's TimeoutStopSec). ``killed_runs``: what
     becomes of flow runs that were killed then, which the server goes on to show as running: report, or crash (their
     state is set to Crashed, so that they hold no concurrency slot).
@@ -48,7 +48,7 @@ class WorkerDrain(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         runs = worker_runs.named(host, self._api, worker_runs.running(host, self.unit))
         if runs:
-            host.note(f"{self.unit} lets its flow runs end first: {worker_runs.listed(runs)}")
+            host.note(f"{self.unit} waits for its flow runs to finish: {worker_runs.listed(runs)}")
         seen = self._wait(host, runs)
         if not unit_state(host, self.unit).active and unit_state(host, self.unit).active_state != "activating":
             raise unit_failure(host, unit_name(self.unit), f"{self.unit} did not start again after its flow runs ended")
@@ -57,7 +57,7 @@ class WorkerDrain(Resource):
             self._tell_killed(host, killed)
 
     def _wait(self, host: System, runs: Sequence[FlowRun]) -> list[str]:
-        """Wait until the unit is not going down any more. Returns what was running at the last look."""
+        """Wait until the unit is not going down any more. Returns what was running at the last check."""
         last, told = [run.id for run in runs], time.monotonic()
 
         def ended() -> bool:
@@ -71,12 +71,12 @@ class WorkerDrain(Resource):
                 host.progress(f"{self.unit} is draining: {worker_runs.listed(left) or 'no flow run left'}")
             return False
 
-        host.progress(f"waiting until {self.unit} has let {len(last)} flow runs end; at most {self.timeout} s")
+        host.progress(f"waiting for {len(last)} flow runs of {self.unit} to finish; at most {self.timeout} s")
         if not host.wait_for(ended, self.timeout + SLACK, every=1.0):
             raise Failure(
-                f"{self.unit} is still going down after {self.timeout + SLACK:.0f} s",
-                "its stop time-out passed, and systemd has not killed what is left",
-                f"look at it: systemctl status {self.unit}",
+                f"{self.unit} is still stopping after {self.timeout + SLACK:.0f} s",
+                "its stop timeout has passed, and systemd has not killed the remaining processes",
+                f"check it: systemctl status {self.unit}",
             )
         return last
 

@@ -14,10 +14,10 @@ from roles.prefect.kinds.api import Api
 
 @kind
 class WorkerOnline(Resource):
-    """A worker that its server has heard from lately: a process that runs may still hang, or talk to nobody.
+    """A worker that its server has heard from recently: a running process may still hang or be disconnected.
 
     ``key``: pool and name of the worker, as ``pool/name``. ``api_url`` ends in ``/api``; ``auth`` is ``user:password``
-    where the server asks for it. ``unit``: the worker's, for its journal in failures. ``timeout``: seconds to wait.
+    where the server requires it. ``unit``: the worker's, for its journal in failures. ``timeout``: seconds to wait.
     """
 
     changes_host: ClassVar[bool] = False
@@ -40,7 +40,7 @@ class WorkerOnline(Resource):
         if not host.wait_for(lambda: self._status(host) == "ONLINE", self.timeout, every=1.0):
             raise Failure(
                 f"the server has not heard from worker {self.worker} of pool {self.pool} within {self.timeout} s",
-                "it cannot reach the API, or hangs",
+                "it cannot reach the API, or it hangs",
                 f"read its journal: journalctl -u {self.unit} -e; then systemctl restart {self.unit}",
                 journal_tail(host, self.unit),
             )

@@ -18,7 +18,7 @@ class WorkPool(Resource):
     """A work pool that exists on the server, with its type and what else is declared of it. Never deleted.
 
     ``type`` is the infrastructure its workers use (process). ``api_url`` ends in ``/api``; ``auth`` is
-    ``user:password`` where the server asks for it. ``concurrency_limit`` is how many runs the pool executes at a time;
+    ``user:password`` where the server requires it. ``concurrency_limit`` is how many runs the pool executes at a time;
     None: no limit. ``paused``, ``description``, ``base_job_template`` (JSON): None: as they are on the server.
     ``exists_only``: whatever its settings are, they stay. ``any_type``: ``type`` is for a new pool only.
     """

@@ -17,7 +17,7 @@ class WorkQueue(Resource):
     """A work queue that exists on the server, with what is declared of it. Never deleted; who paused it is respected.
 
     ``key`` is ``pool/queue``, which is unique on a server; ``pool`` empty: a queue for agents, without a pool.
-    ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server asks for it. ``priority``: 1 comes
+    ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it. ``priority``: 1 comes
     first; None: as it is. ``concurrency_limit``: runs at a time; None: no limit. ``description``: None: as it is.
     ``exists_only``: whatever its settings are, they stay.
 

@@ -9,14 +9,14 @@ from encamp.resources.systemd.unit_state import unit_name
 from encamp.shared.record import record
 from roles.prefect.kinds.api import Api
 
-#: How workers and agents of every release since 2.0 tell a process which flow run it is.
+#: How workers and agents of every release since 2.0 pass the flow run's id to a process.
 VARIABLE = b"PREFECT__FLOW_RUN_ID="
 SHOWN = 8
 
 
 @record
 class FlowRun:
-    """A flow run by its id, with its name and the type of its state as the server tells them, if it does."""
+    """A flow run by its id, with its name and the type of its state from the server, if it answers."""
 
     id: str
     name: str = ""
@@ -55,7 +55,7 @@ def _flow_run(environment: bytes) -> str:
 
 
 def named(host: Reader, api: Api, ids: Sequence[str]) -> list[FlowRun]:
-    """The same with names and states. A server that is not known, or away, is no reason to say nothing."""
+    """The same with names and states. Also where the server is unknown or down."""
     if not ids or not api.url:
         return [FlowRun(run) for run in ids]
     answer = api.call(host, "POST", "flow_runs/filter", {"flow_runs": {"id": {"any_": list(ids)}}})

@@ -20,11 +20,11 @@ SLACK = 60.0
 
 @kind
 class StaleWorkers(Resource):
-    """No workers and agents of an instance but those that are declared. Each other one lets its flow runs end first.
+    """No workers and agents of an instance but those that are declared. Every other one finishes its flow runs first.
 
     ``instance``: its name. ``user``: who its workers run as. ``keep``: the units that are declared. ``files``: the
     environment files and links below ``folders`` that are declared; others whose names begin with ``prefixes`` go.
-    ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server asks for it. Units that encamp did not
+    ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it. Units that encamp did not
     write are left alone.
     """
 
@@ -62,11 +62,11 @@ class StaleWorkers(Resource):
         runs = worker_runs.running(host, name)
         if runs:
             told = worker_runs.named(host, Api(self.api_url, self.auth, self.ca_file), runs)
-            host.note(f"{name} lets its flow runs end before it is removed: {worker_runs.listed(told)}")
+            host.note(f"{name} waits for its flow runs to finish before it is removed: {worker_runs.listed(told)}")
         limit = self._stop_timeout(host, name) + SLACK
-        host.progress(f"waiting until {name} is down; at most {limit:.0f} s")
+        host.progress(f"waiting for {name} to stop; at most {limit:.0f} s")
         if not host.wait_for(lambda: unit_state(host, name).stopped, limit, every=1.0):
-            raise Failure(f"{name} is still going down after {limit:.0f} s", fix=f"systemctl status {name}")
+            raise Failure(f"{name} is still stopping after {limit:.0f} s", fix=f"systemctl status {name}")
 
     def _stop_timeout(self, host: Reader, name: str) -> float:
         found = re.search(rb"^TimeoutStopSec=(\d+)$", host.read(f"{DIRECTORY}/{name}") or b"", re.MULTILINE)

@@ -41,7 +41,7 @@ def hosts(place: Path, *pairs: str) -> list[SiteHost]:
         ("database=oracle", "--set database: database must be one of postgres, sqlite"),
         (
             "allowed_sources=[10.0.0.0/99]",
-            "--set allowed_sources: allowed_sources is wrong: '10.0.0.0/99' is no network",
+            "--set allowed_sources: allowed_sources is wrong: '10.0.0.0/99' is not a network",
         ),
         ("port=4300", "--set port: vm1 (default) and vm1 (two) have the same port"),
         ("allowed_sources=10.0.0.0/8", "--set allowed_sources: allowed_sources must be a list"),

@@ -111,7 +111,7 @@ def test_a_machine_that_is_listed_as_two_servers_is_told(tmp_path: Path, one: st
     file.write_text(file.read_text().replace("vm1:\n", f"vm1: {{{one}}}\n        vm2: {{{other}}}\n"))
     found = Site(load_inventory(tmp_path), [])
     told = "\n".join(conflicts.warnings(found.host("vm2"), found))
-    assert ("vm2 and vm1 are one machine" in told and "instances: {default: {}" in told) if same else not told
+    assert ("vm2 and vm1 are the same machine" in told and "instances: {default: {}" in told) if same else not told
 
 
 def test_the_same_public_url_may_be_written_in_two_ways(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_instances_of_a_worker_alone_need_no_ports(tmp_path: Path) -> None:
     ("instances", "reason"),
     [
         ("{default: {work_pool: x-y}, x: {port: 4202, work_pool: y}}", "both make prefect-worker-x-y.service"),
-        ("{default: {port: 443}, x: {tls: internal}}", "port 443 is the proxy's"),
-        ("{default: {port: 80}, x: {tls: internal}}", "port 80 is the proxy's"),
+        ("{default: {port: 443}, x: {tls: internal}}", "port 443 is used by both the proxy"),
+        ("{default: {port: 80}, x: {tls: internal}}", "port 80 is used by both the proxy"),
         ("{default: {}, x: {port: 4202, database_name: prefect}}", r"vm1 \(default\) and vm1 \(x\) would use one"),
     ],
 )

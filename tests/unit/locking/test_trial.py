@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,20 +37,30 @@ def made(index: LocalIndex, directory: Path, date: str | None = None, build: tup
     return lockfile.load("9.1.0", directory)
 
 
-def test_a_release_with_the_dependencies_of_its_day_starts(index: LocalIndex, tmp_path: Path) -> None:
+def imported(lock: Lock, programs: Path, place: Path) -> str:
+    """A proof as simple as the release: its server can be made, in a directory to work in."""
+    argv = [programs / "python", "-c", "import prefect; prefect.create_app()"]
+    done = subprocess.run(argv, cwd=place, capture_output=True, text=True)
+    if done.returncode:
+        raise LockError(f"{lock.version} does not start: {done.stderr}", "another day")
+    return "it starts"
+
+
+def test_a_release_with_the_dependencies_of_its_day_is_proven_in_its_own_environment(
+    index: LocalIndex, tmp_path: Path
+) -> None:
     lock = made(index, tmp_path / "locks")
-    assert try_lock(lock, ">=3.9", "prefect", IndexConfig(index.url)).endswith("it starts")
+    assert try_lock(lock, ">=3.9", imported, IndexConfig(index.url)).endswith(": it starts")
 
 
-def test_one_with_later_dependencies_is_refused_with_its_last_words(index: LocalIndex, tmp_path: Path) -> None:
+def test_one_with_later_dependencies_is_refused_by_its_proof(index: LocalIndex, tmp_path: Path) -> None:
     lock = made(index, tmp_path / "locks", "2026-05-01")
-    with pytest.raises(LockError, match="does not start with its dependencies as of 2026-05-01") as error:
-        try_lock(lock, ">=3.9", "prefect", IndexConfig(index.url))
-    assert "no attribute 'VALIDATOR'" in error.value.message and "--exclude-newer" in error.value.fix
+    with pytest.raises(LockError, match="no attribute 'VALIDATOR'"):
+        try_lock(lock, ">=3.9", imported, IndexConfig(index.url))
 
 
 def test_a_python_that_does_not_suit_the_release_is_told(index: LocalIndex, tmp_path: Path) -> None:
-    assert "not tested" in try_lock(made(index, tmp_path / "locks"), ">=3.99", "prefect", IndexConfig(index.url))
+    assert "not tested" in try_lock(made(index, tmp_path / "locks"), ">=3.99", imported, IndexConfig(index.url))
 
 
 def test_build_tools_are_locked_named_and_found_again(index: LocalIndex, tmp_path: Path) -> None:

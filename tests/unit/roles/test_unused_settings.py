@@ -26,19 +26,23 @@ def told(folder: Path, host: str, servers: dict[str, Any], shared: dict[str, Any
 @pytest.mark.parametrize(
     ("values", "key", "why"),
     [
-        ({"database_tls": "verify"}, "database_tls", "by a socket of its own host"),
+        ({"database_tls": "verify"}, "database_tls", "through a local socket"),
         ({"database": "sqlite", "database_tls": "verify"}, "database_tls", "the database is a file"),
         ({"database": "sqlite", "database_pool_size": 7}, "database_pool_size", "the database is a file"),
-        ({"database_host": "db1", "database_ca_file": "ca.pem"}, "database_ca_file", "it needs database_tls: verify"),
+        (
+            {"database_host": "db1", "database_ca_file": "ca.pem"},
+            "database_ca_file",
+            "it requires database_tls: verify",
+        ),
         ({"client_database_sources": ["10.0.0.0/8"]}, "client_database_sources", "(database_host)"),
-        ({"prefect_image": "prefect:3.8.8"}, "prefect_image", "it is for runtime: compose"),
-        ({"runtime": "compose", "python": "3.11"}, "python", "the image brings its own"),
+        ({"prefect_image": "prefect:3.8.8"}, "prefect_image", "it is only used with runtime: compose"),
+        ({"runtime": "compose", "python": "3.11"}, "python", "the image includes its own"),
         ({"runtime": "compose", "postgres_max_connections": 200}, "postgres_max_connections", "Postgres of a stack"),
         ({"worker_limit": 4}, "worker_limit", "no worker or agent is declared"),
-        ({"agents": [{}], "worker_limit": 4}, "worker_limit", "it goes with work_pool:"),
-        ({"tls_certificate": "a.pem"}, "tls_certificate", "it needs tls: files, which is off"),
-        ({"tls_redirect": False}, "tls_redirect", "it needs tls: internal or acme or files"),
-        ({"acme_email": "a@example.com"}, "acme_email", "it needs tls: acme, which is off"),
+        ({"agents": [{}], "worker_limit": 4}, "worker_limit", "it is used with work_pool:"),
+        ({"tls_certificate": "a.pem"}, "tls_certificate", "it requires tls: files, but tls is off"),
+        ({"tls_redirect": False}, "tls_redirect", "it requires tls: internal or acme or files"),
+        ({"acme_email": "a@example.com"}, "acme_email", "it requires tls: acme, but tls is off"),
     ],
 )
 def test_a_setting_that_nothing_reads_is_told(tmp_path: Path, values: dict[str, Any], key: str, why: str) -> None:
@@ -103,7 +107,7 @@ def test_a_setting_of_another_kind_of_host_is_told(
 )
 def test_an_address_at_another_port_is_told(tmp_path: Path, values: dict[str, Any], port: int) -> None:
     found = told(tmp_path, "vm1", {"vm1": {**HOST, **values}})
-    assert bool(found) == bool(port) and (not port or f": public_url leads clients to port {port}," in found)
+    assert bool(found) == bool(port) and (not port or f": public_url sends clients to port {port}," in found)
 
 
 def test_what_stands_for_all_hosts_or_is_read_by_one_is_not_misplaced(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def edited(text: str, edit: Edit) -> str:
         for candidate in _attempts(way, body, edit, newline):
             if _holds(candidate, wanted):
                 return mark + candidate
-    raise InvalidToml("the file is written in a way that cannot be edited without losing something")
+    raise InvalidToml("the file cannot be edited without losing part of its content")
 
 
 def _parsed(text: str) -> Any:

@@ -48,7 +48,7 @@ def find(host: Reader, path: str) -> ProfileFile:
         if found.kind != "symlink":
             raise Refused(f"{path} is a {found.kind}, not a file", fix="move it away")
         path = os.path.normpath(os.path.join(os.path.dirname(path), found.target))
-    raise Refused(f"{path}: too many links", fix="make the profiles file a file")
+    raise Refused(f"{path}: too many levels of symbolic links", fix="replace the link with a regular file")
 
 
 @contextlib.contextmanager
@@ -60,6 +60,6 @@ def readable(path: str) -> Iterator[None]:
         place = f"{path}:{error.line}:{error.column}" if error.line else path
         raise Refused(
             f"{place}: {error}",
-            "the profiles file is not valid; Prefect itself stops at it",
-            "correct that line, or move the file away; nothing was changed",
+            "the profiles file is invalid; Prefect cannot read it either",
+            "correct that line, or move the file elsewhere; nothing was changed",
         ) from error

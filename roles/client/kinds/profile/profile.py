@@ -113,7 +113,7 @@ class PrefectProfile(Resource):
         unwanted = {name for key in (*self.absent, *known) for name in names.every(key)}
         values: dict[str, Optional[str]] = {name: None for name in table if name in unwanted}
         if "PREFECT_API_KEY" in values:
-            text = "a key of Prefect Cloud, goes: with it a server of your own answers 401; --undo brings it back"
+            text = "a Prefect Cloud key, is removed: self-hosted servers answer it with 401; --undo restores it"
             note_once(self, host, f"PREFECT_API_KEY of profile {profile}, {text}")
         for name, value in known.values():
             values[name] = quoted(value.reveal() if isinstance(value, Secret) else expand(host, value))
@@ -140,15 +140,16 @@ class PrefectProfile(Resource):
         lacking = [one for one in installed(host) if names.name(key, one.version) is None]
         setting = sorted(names.every(key))[-1]
         without = ", ".join(f"{one.version} in {one.path}" for one in lacking)
-        reason = f"{setting} exists since Prefect {names.since(key)}, and {without} does not know it"
-        fix = "upgrade that one, then configure again"
+        reason = f"{setting} exists since Prefect {names.since(key)}, but {without} does not support it"
+        fix = "upgrade it, then run `fab configure-client` again"
         if key in self.required:
             raise Refused(
-                f"{reason}; without it nothing here would reach the server, or not safely",
-                "every Prefect of a user reads the same profiles, and Prefect 2 fails at import on an unknown name",
+                f"{reason}; without it clients on this machine cannot connect to the server, or not securely",
+                "all Prefect installations of a user share the profiles, and Prefect 2 fails to "
+                "import when a name is unknown",
                 f"{fix}, or remove it; nothing was changed",
             )
-        note_once(self, host, f"{setting} left out: {reason}; {fix}")
+        note_once(self, host, f"{setting} is not written: {reason}; {fix}")
 
     def _mode(self, file: ProfileFile) -> int:
         """The mode as it is; 0600 for a new file, and for one that now holds a secret which others could read."""

@@ -77,8 +77,8 @@ def load(host: Reader) -> dict[str, FileRecord]:
     except (ValueError, KeyError, TypeError) as error:
         raise Failure(
             f"{path} is damaged: {error}",
-            "it was edited or cut short",
-            "move it away; encamp then takes the profiles as they are now for the state to go back to",
+            "it was edited or truncated",
+            "move it away; encamp then treats the current profiles as the state to restore",
         ) from error
 
 

@@ -22,7 +22,7 @@ EVERY = "(all)"
 
 @kind
 class UndoProfile(Resource):
-    """Puts back what was there before encamp wrote a Prefect profile, byte for byte where nobody edited it since.
+    """Restores what was there before encamp wrote a Prefect profile, byte for byte where it was not edited since.
 
     ``name`` is the profile, or "(all)" for each that encamp wrote. ``path`` is the profiles file ("": where this
     user's Prefect looks). What others changed since stays.
@@ -43,8 +43,8 @@ class UndoProfile(Resource):
             note_once(
                 self,
                 host,
-                f"{file.path} was edited after encamp wrote it: only {which} and the active profile are put back, "
-                "the other edits stay",
+                f"{file.path} was edited after encamp wrote it: only {which} and the active profile are restored; "
+                "other edits are kept",
             )
         if restored.data is None and file.data is not None:
             return [Change("file", file.path, "absent, as before encamp")]

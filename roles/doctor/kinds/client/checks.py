@@ -25,8 +25,8 @@ URL, PROFILE, KEY = "PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_API_KEY"
 def check_prefect(subject: ClientSubject) -> Optional[Finding]:
     """A Prefect is installed for this user."""
     if not subject.installed:
-        fix = "`fab configure-client --install` gives this user one of the server's release"
-        return warn("no Prefect found for this user", "", fix)
+        fix = "run `fab configure-client --install`: it installs the server's release for this user"
+        return warn("Prefect is not installed for this user", "", fix)
     first, *others = subject.installed
     also = f"; also {', '.join(f'{one.version} in {one.path}' for one in others)}" if others else ""
     return ok(f"{first.version} in {first.path}{also}")
@@ -38,18 +38,18 @@ def check_profiles(subject: ClientSubject) -> Optional[Finding]:
     chosen, path = settings.profile, settings.profiles_path
     if chosen.error:
         return fail(
-            chosen.error, "the profiles file is not valid TOML; Prefect stops at it", "correct that line by hand"
+            chosen.error, "the profiles file is not valid TOML; Prefect cannot read it", "correct that line by hand"
         )
     unknown = unknown_names(subject.host, settings, subject.packages)
     if unknown:
         what = f"{unknown[0].name} in {unknown[0].source} is unknown to Prefect {settings.version}"
-        cause = "in this release an unknown name in the active profile breaks every import of Prefect"
-        return fail(what, cause, "remove that line, or upgrade this Prefect (`prefect profile use` crashes, too)")
+        cause = "in this release, an unknown name in the active profile makes every import of Prefect fail"
+        return fail(what, cause, "remove that line, or upgrade this Prefect (`prefect profile use` fails as well)")
     if chosen.missing:
         return _missing(subject)
     if chosen.source == DEFAULT:
-        return ok(f"none is chosen in {path}: Prefect's built-in {chosen.name} counts")
-    return ok(f"{chosen.name} is active, by {_chooser(chosen.source)}")
+        return ok(f"{path} sets no active profile: Prefect uses its built-in {chosen.name}")
+    return ok(f"{chosen.name} is active, set by {_chooser(chosen.source)}")
 
 
 def _missing(subject: ClientSubject) -> Finding:
@@ -58,11 +58,15 @@ def _missing(subject: ClientSubject) -> Finding:
     chosen = settings.profile
     by_variable = not chosen.source.startswith(settings.profiles_path + ":")
     setter = f"{PROFILE} ({_chooser(chosen.source)})" if by_variable else f"`active` in {chosen.source}"
-    text = f"{setter} names the profile {chosen.missing}, and {settings.profiles_path} has none of that name"
-    cause = f"Prefect falls back on its built-in profile {chosen.name}" + (
+    text = f"{setter} names the profile {chosen.missing}, which {settings.profiles_path} does not contain"
+    cause = f"Prefect falls back to its built-in profile {chosen.name}" + (
         ", which starts a temporary server for each flow" if settings.ephemeral and not subject.url else ""
     )
-    fix = f"remove {PROFILE} there" if by_variable else f"{CONFIGURE}, or `prefect profile use` one that exists"
+    fix = (
+        f"remove {PROFILE} there"
+        if by_variable
+        else f"{CONFIGURE}, or select an existing one with `prefect profile use NAME`"
+    )
     return warn(text, cause, fix) if subject.url else fail(text, cause, fix)
 
 
@@ -75,22 +79,24 @@ def check_api(subject: ClientSubject) -> Optional[Finding]:
         Endpoint.of(url.value)
     except ValueError as error:
         fix = f"write it as http://HOST:4200/api ({subject.where(url)})"
-        return fail(str(error).replace(url.value, without_password(url.value)), "it lacks its scheme or its host", fix)
+        return fail(
+            str(error).replace(url.value, without_password(url.value)), "the scheme or the host is missing", fix
+        )
     weaker = subject.settings.all(URL)[1:]
-    wins = f"; it wins over {subject.where(weaker[0])} ({without_password(weaker[0].value)})" if weaker else ""
-    text = f"{without_password(url.value)}, by {subject.where(url)}{wins}"
+    wins = f"; it overrides {subject.where(weaker[0])} ({without_password(weaker[0].value)})" if weaker else ""
+    text = f"{without_password(url.value)}, set by {subject.where(url)}{wins}"
     wanted = [one for one in (subject.kind.api_url, *subject.kind.others) if one]
     if subject.kind.mode in ("local", "database"):
         return warn(
-            text, f"the site wants this client to be in the mode {subject.kind.mode}, without an API", CONFIGURE
+            text, f"the inventory sets client_mode: {subject.kind.mode} for this client, which uses no API", CONFIGURE
         )
     if not wanted or any(same_server(url.value, one) or _only_path_differs(url.value, one) for one in wanted):
         return ok(text)
-    return fail(f"{text}: that is not this site's API", *_elsewhere(subject, url))
+    return fail(f"{text}: not an API of this site", *_elsewhere(subject, url))
 
 
 def _only_path_differs(one: str, other: str) -> bool:
-    """Whether the look at the path will tell more (a missing /api) than this one."""
+    """Whether the check of the path will say more (a missing /api) than this one."""
     root, plain = (url.rstrip("/").removesuffix("/api") for url in (one, other))
     return root == plain or same_server(root, plain)
 
@@ -101,7 +107,7 @@ def _elsewhere(subject: ClientSubject, url: Variable) -> tuple[str, str]:
     if "prefect.cloud" in (urlsplit(url.value).hostname or ""):
         cause = f"flow runs go to Prefect Cloud, not to {wanted}"
     else:
-        cause = f"flow runs go there, and {wanted} never hears of them"
+        cause = f"flow runs go there instead of {wanted}"
     if subject.settings.profile.values.get(URL) is url:
         return cause, f"{CONFIGURE}, or `prefect profile use {subject.kind.profile or 'hosted'}`"
     return cause, _removal(subject, url)
@@ -110,7 +116,7 @@ def _elsewhere(subject: ClientSubject, url: Variable) -> tuple[str, str]:
 def _removal(subject: ClientSubject, variable: Variable) -> str:
     """How to get rid of a value in a place of the user's own: the exact line."""
     if variable.source == SESSION:
-        return f"`unset {variable.name}` in this shell, and see what sets it there"
+        return f"run `unset {variable.name}` in this shell, and find out what sets it"
     return f"remove {variable.name} in {variable.source}" + (
         ", then log in again" if subject.where(variable).startswith("/") and "/." in variable.source else ""
     )
@@ -120,15 +126,15 @@ def _no_url(subject: ClientSubject) -> Finding:
     """No API URL: ephemeral, or nothing at all."""
     settings = subject.settings
     if subject.kind.mode == "local":
-        return ok("none, as the site wants it: each flow starts a temporary server of its own")
+        return ok("none, as configured: each flow starts its own temporary server")
     if subject.kind.mode == "database":
         return _database(subject)
     if not subject.installed and (subject.kind.local or not subject.kind.api_url):
-        return warn("no API URL is set", "", "nothing is wrong where no flows are started")
+        return warn("no API URL is set", "", "ignore this if no flows are started on this machine")
     if settings.ephemeral:
-        text = "no API URL is set: each flow run goes to a temporary server and its SQLite file, and ends there"
+        text = "no API URL is set: each flow run stays in the SQLite file of a temporary server"
     else:
-        text = "no API URL is set, and ephemeral mode is off: flows end with `No Prefect API URL provided`"
+        text = "no API URL is set, and ephemeral mode is off: flows fail with `No Prefect API URL provided`"
     return fail(text, *_why_none(subject, settings))
 
 
@@ -136,38 +142,37 @@ def _database(subject: ClientSubject) -> Finding:
     """In the mode database the flows' own temporary servers write to the one database of the site."""
     url = subject.settings.value(*DATABASE_URL)
     if url is None or url.value.startswith("sqlite"):
-        text = "no API, and no Postgres either: flow runs stay in this machine's SQLite file"
-        return fail(text, "the site wants this client to write to the database itself", CONFIGURE)
+        text = "neither an API nor Postgres is set: flow runs stay in this machine's SQLite file"
+        return fail(text, "the inventory sets client_mode: database for this client", CONFIGURE)
     parts = urlsplit(url.value)
     place = f"{parts.hostname or 'the socket'}:{parts.port or 5432}"
     try:
         if parts.hostname:
             connect(Endpoint("http", parts.hostname, parts.port or 5432)).close()
     except OSError as error:
-        return fail(f"the database at {place} does not answer: {error}", *explain_network(str(error)))
-    return ok(f"none, as the site wants it: flows write to the database at {place} (by {subject.where(url)})")
+        return fail(f"the database at {place} does not respond: {error}", *explain_network(str(error)))
+    return ok(f"none, as configured: flows write to the database at {place} (set by {subject.where(url)})")
 
 
 def _why_none(subject: ClientSubject, settings: ClientSettings) -> tuple[str, str]:
     """What stands in the way of a URL that is there, or that there is none at all."""
     empty = settings.value(URL)
     if empty:
-        return f"{subject.where(empty)} sets {URL} to nothing, and wins", _removal(subject, empty)
+        return f"{subject.where(empty)} sets {URL} to an empty value, which takes precedence", _removal(subject, empty)
     ignored = settings.ignored(URL)
     if ignored:
         cause = f"{ignored[0].source} sets it, but Prefect {settings.version} does not read that file"
         return cause, CONFIGURE
     path = settings.profiles_path
     if subject.kind.profile and f"[profiles.{subject.kind.profile}]" in text_of(subject.host, path):
-        cause = (
-            f"the profile in force is {settings.profile.name} ({_chooser(settings.profile.source)}), which has no URL"
-        )
+        chooser = _chooser(settings.profile.source)
+        cause = f"the active profile is {settings.profile.name} (set by {chooser}), which has no URL"
         return cause, f"`prefect profile use {subject.kind.profile}`"
     other = profiles_path(subject.host)
     if other != path and text_of(subject.host, other):
-        return f"Prefect reads {path}; the profiles are in {other}", "correct PREFECT_HOME or PREFECT_PROFILES_PATH"
+        return f"Prefect reads {path}, but the profiles are in {other}", "correct PREFECT_HOME or PREFECT_PROFILES_PATH"
     return (
-        f"neither a variable, nor a file in {settings.folder}, nor the profile {settings.profile.name} sets it",
+        f"no variable, file in {settings.folder} or setting in the profile {settings.profile.name} sets it",
         CONFIGURE,
     )
 
@@ -181,7 +186,7 @@ def check_key(subject: ClientSubject) -> Optional[Finding]:
     key = subject.settings.value(KEY)
     if not key or not key.value or subject.url is None or "prefect.cloud" in subject.url.value:
         return None
-    cause = "it is a key of Prefect Cloud; where the server asks for user and password it may be sent instead"
+    cause = "it is a Prefect Cloud key; the client may send it instead of user and password"
     return warn(f"{KEY} is set by {subject.where(key)}", cause, _removal(subject, key))
 
 
@@ -196,7 +201,7 @@ def check_proxy(subject: ClientSubject) -> Optional[Finding]:
     if not proxy or "*" in exempt or any(name == one or name.endswith(f".{one}") for one in exempt):
         return None
     text = f"requests to {name} go through the proxy {without_password(proxy)}"
-    return warn(text, "the session's proxy variables; the checks below go there directly", f"add {name} to NO_PROXY")
+    return warn(text, "proxy variables of the session; the checks below connect directly", f"add {name} to NO_PROXY")
 
 
 def check_systemd(subject: ClientSubject) -> Optional[Finding]:
@@ -206,14 +211,14 @@ def check_systemd(subject: ClientSubject) -> Optional[Finding]:
         return None
     own = {name: [variable] for name, variable in variables.items()}
     settings = ClientSettings(subject.host, subject.settings.version, subject.host.home, own)
-    return _compared(subject, settings, "what systemd starts for this user")
+    return _compared(subject, settings, "services that systemd starts for this user")
 
 
 def check_project(folder: str) -> Callable[[ClientSubject], Optional[Finding]]:
-    """A look at another directory that flows are started in."""
+    """A check of another directory in which flows are started."""
 
     def run(subject: ClientSubject) -> Optional[Finding]:
-        return _compared(subject, subject.settings.in_folder(folder), f"what is started in {folder}")
+        return _compared(subject, subject.settings.in_folder(folder), f"flows started in {folder}")
 
     return run
 
@@ -222,9 +227,9 @@ def _compared(subject: ClientSubject, settings: ClientSettings, what: str) -> Fi
     """Whether the same URL is in force elsewhere."""
     url, usual = settings.value(URL), subject.url
     if (url.value if url else "") == (usual.value if usual else ""):
-        return ok(f"{what} uses the same API")
-    found = f"{without_password(url.value)}, by {url.source}" if url and url.value else "no API URL"
-    return warn(f"{what} uses {found}", "its flow runs are found there, and only there", "see that this is meant")
+        return ok(f"{what}: same API")
+    found = f"{without_password(url.value)}, set by {url.source}" if url and url.value else "no API URL"
+    return warn(f"{what} use {found}", "their flow runs appear only there", "check that this is intended")
 
 
 def check_room(subject: ClientSubject) -> Optional[Finding]:

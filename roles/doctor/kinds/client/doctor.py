@@ -52,7 +52,7 @@ class ClientDoctor(Doctor, ClientFields):
 
 
 def _of_api(check: Check[ApiTarget], target: Optional[ApiTarget]) -> Check[ClientSubject]:
-    """A look at the API, made only where there is one to look at."""
+    """A check of the API, run only where an API is set."""
 
     def run(subject: ClientSubject) -> Optional[Finding]:
         return check.run(target) if target else None
@@ -69,9 +69,9 @@ def _verdict(subject: ClientSubject) -> str:
     elif not subject.installed and (subject.kind.local or not subject.kind.api_url):
         text = "has no Prefect, and no API URL is set"
     elif subject.kind.mode == "database" and settings.value(*DATABASE_URL):
-        text = "uses no API: its flows write to the database themselves"
+        text = "uses no API: its flows write directly to the database"
     elif settings.ephemeral:
-        text = "uses no hosted API: each flow starts a temporary (ephemeral) server of its own"
+        text = "uses no hosted API: each flow starts its own temporary (ephemeral) server"
     else:
         text = "uses no API: none is set, and ephemeral mode is off"
     return shortened(text, home)

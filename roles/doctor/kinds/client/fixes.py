@@ -46,7 +46,7 @@ def _stale_line(subject: ClientSubject) -> Optional[Fix]:
 
 
 def _profile(subject: ClientSubject) -> Optional[Fix]:
-    """encamp's profile, written and made active as `fab configure-client` does, where nothing wins over it."""
+    """encamp's profile, written and made active as `fab configure-client` does, where nothing overrides it."""
     kind, settings = subject.kind, subject.settings
     if not kind.api_url or not kind.declared or settings.profile.error:
         return None
@@ -85,7 +85,7 @@ def _is_cure(subject: ClientSubject) -> bool:
 
 
 def _stronger(subject: ClientSubject) -> Optional[Variable]:
-    """What of the user's own wins over any profile, or chooses another one."""
+    """A setting of the user that overrides any profile, or selects another one."""
     settings = subject.settings
     winner = settings.value(URL)
     if winner and settings.profile.values.get(URL) is not winner:

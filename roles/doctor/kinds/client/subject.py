@@ -22,7 +22,7 @@ FALSE = ("0", "false", "no", "off", "f", "n")
 
 @record
 class ClientSubject:
-    """A user's Prefect: what ``kind`` was told of it, what is installed (the one on the PATH first), its settings."""
+    """A user's Prefect: what ``kind`` describes, what is installed (the one on the PATH first), its settings."""
 
     host: Reader
     kind: ClientFields
@@ -46,7 +46,7 @@ class ClientSubject:
 
 
 def target_of(subject: ClientSubject) -> Optional[ApiTarget]:
-    """The way to the server as this client goes it; None where there is no usable URL."""
+    """The route that this client takes to the server; None where there is no usable URL."""
     url = subject.url
     if url is None:
         return None
@@ -75,7 +75,7 @@ def target_of(subject: ClientSubject) -> Optional[ApiTarget]:
 
 
 def _ca_file(subject: ClientSubject) -> str:
-    """The authorities that Prefect's HTTP client trusts: those it was told of, else the list that certifi brings."""
+    """The authorities that Prefect's HTTP client trusts: those in its settings, else the list of certifi."""
     told = subject.settings.value("PREFECT_API_SSL_CERT_FILE")
     certifi = os.path.join(subject.packages, "certifi", "cacert.pem") if subject.packages else ""
     named = (told.value if told else "", other_variables(subject.host).get("SSL_CERT_FILE", ""), certifi)

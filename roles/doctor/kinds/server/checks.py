@@ -10,10 +10,11 @@ from encamp.resources.system import System
 from encamp.resources.systemd.unit_state import change_state
 from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, check_schedules
 from roles.doctor.kinds.disk import check_disk
-from roles.doctor.kinds.findings import Check, Finding, Fix, fail, ok, warn
+from roles.doctor.kinds.findings import FAIL, WARN, Check, Finding, Fix, fail, ok, warn
 from roles.doctor.kinds.server.subject import ServerSubject
 from roles.prefect.kinds.api import Problem
 from roles.prefect.kinds.known_failures import explain
+from roles.prefect.kinds.log_errors import repeated
 from roles.server.kinds.health import NOT_UP
 from roles.server.kinds.probes import PROBES, Probe
 
@@ -21,6 +22,8 @@ from roles.server.kinds.probes import PROBES, Probe
 STARTING = 45
 HEALTH_SECONDS = 90
 MEBIBYTE = 1024 * 1024
+#: Errors that are shown of those that repeat.
+ERRORS = 10
 #: Part of the connections from which the next client may be the one that gets none.
 CROWDED = 0.8
 #: Seconds that connecting to this host may have taken since the controller's clock was read.
@@ -31,25 +34,25 @@ def check_unit(subject: ServerSubject) -> Optional[Finding]:
     """The unit runs, and was not restarted over and over."""
     state, unit = subject.state, subject.kind.unit
     if not state.exists:
-        return fail(f"there is no {unit}", "nothing was deployed here", f"`fab -H {subject.kind.server} deploy`")
+        return fail(f"{unit} does not exist", "no server was deployed here", f"`fab -H {subject.kind.server} deploy`")
     again = f", restarted {state.restarts} times" if state.restarts else ""
     if state.active and state.restarts and time.monotonic() - state.active_since < STARTING:
-        return _crashing(subject, f"{unit} runs since {time.monotonic() - state.active_since:.0f} s{again}")
+        return _crashing(subject, f"{unit} has been running for {time.monotonic() - state.active_since:.0f} s{again}")
     if state.active:
         text = f"{unit} runs{again}"
         if state.enabled:
             return ok(text)
-        return warn(f"{text}, but does not start at boot", "it is not enabled", f"systemctl enable {unit}")
+        return warn(f"{text}, but is not enabled at boot", "the unit is not enabled", f"systemctl enable {unit}")
     if state.broken:
         return _crashing(subject, f"{unit} is {state}{again}")
     if state.active_state == "inactive":
-        fix = f"`fab -H {subject.kind.server} doctor --fix`, or systemctl start {unit}"
-        return fail(f"{unit} is stopped", "someone stopped it, or it was never started", fix, remedy=start(subject))
-    return fail(f"{unit} is {state.active_state}", "systemd is at work on it", "look again in a few seconds")
+        fix = f"`fab -H {subject.kind.server} doctor --fix`, or `systemctl start {unit}`"
+        return fail(f"{unit} is stopped", "it was stopped by hand, or never started", fix, remedy=start(subject))
+    return fail(f"{unit} is {state.active_state}", "systemd is changing its state", "try again in a few seconds")
 
 
 def _crashing(subject: ServerSubject, text: str) -> Finding:
-    """A server that does not stay up: its journal tells why."""
+    """A server that does not stay up: its journal shows why."""
     known, state = subject.known, subject.state
     cause = known.cause if known else state.why()
     fix = known.fix if known else f"read its log: journalctl -u {subject.kind.unit} -e"
@@ -76,26 +79,26 @@ def check_owed(subject: ServerSubject) -> Optional[Finding]:
     begun = time.time() - (time.monotonic() - state.begun)
     if file.mtime <= begun and not state.needs_reload:
         return None
-    text = f"{subject.kind.unit} still runs with what it read before {subject.kind.env_file} was last written"
+    text = f"{subject.kind.unit} runs with outdated settings: {subject.kind.env_file} was written after its start"
     remedy = start(subject, "restart")
-    return Finding("warn", text, "a deploy was cut short, or the file was edited by hand", "restart it", "", remedy)
+    return Finding("warn", text, "a deploy was interrupted, or the file was edited by hand", "restart it", "", remedy)
 
 
 def check_probe(name: str, probe: Probe) -> Callable[[ServerSubject], Optional[Finding]]:
-    """A probe of a deploy as a look."""
+    """A probe of a deploy as a check."""
 
     def run(subject: ServerSubject) -> Optional[Finding]:
         problem = probe(subject.host, subject.server)
-        return _explained(subject, name, problem) if problem else ok(_WELL.get(name, "as it was deployed"))
+        return _explained(subject, name, problem) if problem else ok(_WELL.get(name, "as deployed"))
 
     return run
 
 
 _WELL = {
-    "port": "held by the unit's own processes",
+    "port": "held by the unit's processes",
     "health": "true",
-    "ready": "the database answers",
-    "POST": "a real query is answered",
+    "ready": "the database responds",
+    "POST": "answers a query",
     "UI page": "is there",
 }
 
@@ -107,7 +110,7 @@ def _explained(subject: ServerSubject, name: str, problem: Problem) -> Finding:
     if known:
         return fail(problem.reason, known.cause, known.fix, subject.shown_log)
     if name in NOT_UP and up < STARTING:
-        return fail(problem.reason, f"it was started {up:.0f} s ago, and is not up yet", "look again in a few seconds")
+        return fail(problem.reason, f"it was started {up:.0f} s ago and is not ready yet", "try again in a few seconds")
     return fail(problem.reason, problem.cause, problem.fix)
 
 
@@ -117,19 +120,19 @@ def check_database(subject: ServerSubject) -> Optional[Finding]:
         return None
     if not subject.database_url:
         return warn(
-            "no connection URL is set", "the server keeps its data in a SQLite file of its home", "see database:"
+            "no connection URL is set", "the server keeps its data in a SQLite file in its home", "see database:"
         )
     found = subject.database
     if not found:
         return None
     if found.get("error"):
         known = explain(str(found["error"]))
-        cause, fix = (known.cause, known.fix) if known else ("", "see that it runs and listens where the URL points")
+        cause, fix = (known.cause, known.fix) if known else ("", "check that it runs and listens where the URL points")
         return fail(str(found["error"]).splitlines()[0], cause, fix)
     size = f"{found.get('size', 0) / MEBIBYTE:.1f} MiB"
     if found.get("writable") is False:
         fix = f"chown {subject.kind.user}: {found['place']} and its directory"
-        return fail(f"{found['place']} cannot be written by {subject.kind.user}", "it has another owner", fix)
+        return fail(f"{found['place']} is not writable for {subject.kind.user}", "it has another owner", fix)
     return ok(f"{str(found.get('place')).partition(', ')[0]}, {size}")
 
 
@@ -140,7 +143,9 @@ def check_revision(subject: ServerSubject) -> Optional[Finding]:
     if found.get("error") or not heads:
         return None
     if not revision:
-        return warn("the database has no schema yet", "no server has started on it", "start the server: it makes one")
+        return warn(
+            "the database has no schema yet", "no server has started on it", "start the server: it creates the schema"
+        )
     if revision not in found["known"]:
         return fail(
             f"the schema has revision {revision}, which this release does not know",
@@ -148,8 +153,8 @@ def check_revision(subject: ServerSubject) -> Optional[Finding]:
             "deploy the newer release again, or restore the dump made before the upgrade",
         )
     if revision not in heads:
-        cause = "no server of this release has started on it, or migrations at start are off"
-        return warn(f"the schema is of an older release ({revision}, not {heads[0]})", cause, "restart the server")
+        cause = "no server of this release has started with it, or migrations at start are disabled"
+        return warn(f"the schema belongs to an older release ({revision}, not {heads[0]})", cause, "restart the server")
     return ok(f"revision {revision}, this release's")
 
 
@@ -160,10 +165,12 @@ def check_connections(subject: ServerSubject) -> Optional[Finding]:
         return None
     room = found["max"] - found["reserved"]
     text = f"{found['used']} of {room} connections are used"
-    fix = "raise max_connections, lower database_pool_size and database_max_overflow, or see who holds them"
+    fix = (
+        "raise max_connections, lower database_pool_size and database_max_overflow, or find out which clients hold them"
+    )
     if found["used"] >= room:
-        return fail(text, "Postgres has none left", fix)
-    return warn(text, "few are left", fix) if found["used"] > CROWDED * room else ok(text)
+        return fail(text, "no connection is free", fix)
+    return warn(text, "few connections are free", fix) if found["used"] > CROWDED * room else ok(text)
 
 
 def check_locks(subject: ServerSubject) -> Optional[Finding]:
@@ -173,9 +180,9 @@ def check_locks(subject: ServerSubject) -> Optional[Finding]:
     argv = ["journalctl", "-u", subject.kind.unit, "--since", "-1day", "-n", "20000", "-o", "cat", "-q", "--no-pager"]
     count = subject.host.query(argv, timeout=15).out.count("database is locked")
     if not count:
-        return ok("never locked within a day")
-    cause = "SQLite lets one write at a time; many runs at once wait for each other, and some give up"
-    return warn(f"`database is locked` {count} times within a day", cause, "use Postgres (database: postgres)")
+        return ok("not locked within the last day")
+    cause = "SQLite allows one writer at a time; with many concurrent runs some give up waiting"
+    return warn(f"`database is locked` {count} times within the last day", cause, "use Postgres (database: postgres)")
 
 
 def check_room(subject: ServerSubject) -> Optional[Finding]:
@@ -192,21 +199,34 @@ def check_time(subject: ServerSubject) -> Optional[Finding]:
     ahead = time.time() - subject.kind.started
     ahead = ahead if ahead < 0 else max(0.0, ahead - SLACK)
     if abs(ahead) < CLOCK_FAIL:
-        return ok("agrees with this machine's")
+        return ok("in sync with this machine")
     text = f"this host is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the machine encamp runs on"
-    return fail(text, CLOCK_CAUSE, "turn on time synchronization on both (`timedatectl set-ntp true`)")
+    return fail(text, CLOCK_CAUSE, "enable time synchronization on both (`timedatectl set-ntp true`)")
+
+
+def check_errors(subject: ServerSubject) -> Optional[Finding]:
+    """No error repeats in the unit's journal since its start."""
+    found = repeated(subject.host, subject.kind.unit)
+    if not found:
+        return ok("no repeated errors since its start")
+    worst = next((one for one in found if one.lasting), found[0])
+    known = explain(worst.text)
+    cause, fix = (known.cause, known.fix) if known else ("", f"read its log: journalctl -u {subject.kind.unit} -e")
+    others = "\n".join(str(one) for one in found[:ERRORS] if one != worst)
+    return Finding(FAIL if worst.lasting else WARN, str(worst), cause, fix, others)
 
 
 def _late(subject: ServerSubject) -> Optional[Finding]:
     return check_schedules(subject.target)
 
 
-#: What a deploy proves, in its order, each after what it needs; the unit has a look of its own.
+#: The probes of a deploy, in its order, each after what it needs; the unit has its own check.
 _NEEDS = {"port": ("unit",), "health": ("port",)}
 CHECKS: tuple[Check[ServerSubject], ...] = (
     Check("unit", check_unit),
     Check("restart", check_owed, ("unit",)),
     *(Check(name, check_probe(name, probe), _NEEDS.get(name, ("health",))) for name, probe in PROBES if name != "unit"),
+    Check("errors", check_errors, ("unit",)),
     Check("schedules", _late, ("POST",)),
     Check("connection", check_database),
     Check("schema", check_revision, ("connection",)),

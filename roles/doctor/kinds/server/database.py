@@ -102,7 +102,7 @@ def ask(host: Reader, kind: ServerFields, environment: Mapping[str, str], url: s
         found: dict[str, Any] = json.loads(result.out.strip().splitlines()[-1])
         return found
     except (ValueError, IndexError):
-        return {"error": result.tail or f"no answer within {TIMEOUT:.0f} s"}
+        return {"error": result.tail or f"no response within {TIMEOUT:.0f} s"}
 
 
 def _filled(url: str, environment: Mapping[str, str]) -> str:

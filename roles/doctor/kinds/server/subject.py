@@ -32,7 +32,7 @@ DATABASE_NAMES = (
 
 @record
 class ServerSubject:
-    """A server on its own host, as ``kind`` was told of it."""
+    """A server on its own host, described by ``kind``."""
 
     host: Reader
     kind: ServerFields

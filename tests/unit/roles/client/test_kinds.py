@@ -159,7 +159,7 @@ def test_versions_that_work_with_the_server(host: Laptop, tmp_path: Path, client
         ("2.7.12", "2.0.4", {}, "422"),
         ("2.20.27", "3.8.8", {"auth_since": "3.1.8"}, "clients before 3.1.8 cannot send"),
         ("3.0.11", "3.8.8", {"auth_since": "3.1.8"}, "clients before 3.1.8 cannot send"),
-        ("3.8.7", "3.8.8", {"same": True}, "must have the same release"),
+        ("3.8.7", "3.8.8", {"same": True}, "need the same release"),
     ],
 )
 def test_versions_that_cannot_work_are_refused(
@@ -190,10 +190,13 @@ def test_a_cloud_key_is_refused_where_an_old_client_would_send_it(host: Laptop, 
 @pytest.mark.parametrize(
     ("mode", "told"),
     [
-        ("database", {"API_URL": "not to the database", "DATABASE": "wins over the profile's", "EPHEMERAL": "forbids"}),
+        (
+            "database",
+            {"API_URL": "instead of the database", "DATABASE": "overrides the profile's", "EPHEMERAL": "disables"},
+        ),
         (
             "local",
-            {"API_URL": "still sends", "DATABASE": "to that database", "EPHEMERAL": "forbids"},
+            {"API_URL": "still sends", "DATABASE": "to that database", "EPHEMERAL": "disables"},
         ),
     ],
 )

@@ -96,7 +96,7 @@ def test_a_client_of_a_server_with_tls_of_its_own_gets_the_authority_as_a_file(t
 
 @pytest.mark.parametrize(
     ("server", "reason"),
-    [({}, "by a socket of its own"), ({"database": "sqlite"}, "a file that no other machine can share")],
+    [({}, "through a local socket"), ({"database": "sqlite"}, "a file that other machines cannot share")],
 )
 def test_a_database_for_one_host_alone_is_refused(tmp_path: Path, server: dict[str, Any], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason) as refusal:

@@ -116,7 +116,7 @@ def test_nothing_is_asked_while_the_server_runs_with_this_very_url(host: Any, as
 
 def test_an_answer_that_is_none() -> None:
     host: Any = ProbeHost("Traceback\n")
-    with pytest.raises(Failure, match="gave no answer"):
+    with pytest.raises(Failure, match="returned no result"):
         probe().apply(host, ())
 
 
@@ -124,28 +124,38 @@ def test_an_answer_that_is_none() -> None:
     ("stage", "error", "reason", "fix"),
     [
         ("driver", ("ModuleNotFoundError", "", "x"), "no asyncpg", "deploy"),
-        ("name", ("gaierror", "", "[Errno -2]"), "cannot resolve the database's name db", "getent"),
-        ("port", ("ConnectionRefusedError", "", "refused"), "nothing listens at db:5432", "ss -ltnp"),
-        ("port", ("TimeoutError", "", "timed out"), "no answer from db:5432: timed out", "firewall"),
+        ("name", ("gaierror", "", "[Errno -2]"), "cannot resolve db, the name of the database host", "getent"),
+        ("port", ("ConnectionRefusedError", "", "refused"), "nothing is listening at db:5432", "ss -ltnp"),
+        ("port", ("TimeoutError", "", "timed out"), "no response from db:5432: timed out", "firewall"),
         ("login", ("X", "28P01", 'password authentication failed for user "u"'), "refuses the login of u", "encoded"),
         ("login", ("X", "28000", 'no pg_hba.conf entry for host "10.0.0.7", user'), "from 10.0.0.7", "10.0.0.7/32"),
         ("login", ("X", "28000", 'role "u" does not exist'), "has no role u", "CREATE ROLE"),
-        ("login", ("X", "28000", "connection requires a valid client certificate"), "own", "database_cert_file"),
+        (
+            "login",
+            ("X", "28000", "connection requires a valid client certificate"),
+            "client certificate",
+            "database_cert_file",
+        ),
         ("login", ("X", "3D000", 'database "d" does not exist'), "has no database d", "CREATE DATABASE"),
         ("login", ("X", "42501", "permission denied for database"), "may not connect", "GRANT CONNECT"),
-        ("login", ("X", "53300", "sorry, too many clients already"), "no connection left", "raise"),
+        ("login", ("X", "53300", "sorry, too many clients already"), "no free connection", "raise"),
         ("login", ("X", "57P03", "the database system is starting up"), "starting or stopping", "wait"),
-        ("login", ("ConnectionError", "", "PostgreSQL server at x rejected SSL upgrade"), "offers no TLS", "ssl = on"),
+        (
+            "login",
+            ("ConnectionError", "", "PostgreSQL server at x rejected SSL upgrade"),
+            "does not offer TLS",
+            "ssl = on",
+        ),
         (
             "login",
             ("SSLCertVerificationError", "", "CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch"),
-            "for another name",
+            "for a different name",
             "database_tls_check_hostname",
         ),
         (
             "login",
             ("SSLCertVerificationError", "", "[X] certificate verify failed: certificate has expired (_ssl.c:1)"),
-            "not valid now",
+            "not currently valid",
             "renew",
         ),
         (
@@ -154,10 +164,10 @@ def test_an_answer_that_is_none() -> None:
             "authority that this host trusts: unable",
             "database_ca_file",
         ),
-        ("login", ("TimeoutError", "", ""), "takes connections, but no login: TimeoutError", "psql"),
+        ("login", ("TimeoutError", "", ""), "accepts connections, but the login fails: TimeoutError", "psql"),
         ("schema", ("X", "42501", "permission denied for schema public"), "may not create tables", "OWNER TO"),
         ("schema", ("X", "25006", "read-only transaction"), "is read-only", "primary"),
-        ("schema", ("X", "3F000", "no schema has been selected"), "has no schema for u", "CREATE SCHEMA"),
+        ("schema", ("X", "3F000", "no schema has been selected"), "has no schema that u can use", "CREATE SCHEMA"),
         ("extension", ("X", "0A000", "is not available"), "pg_trgm, which Prefect needs, is not", "contrib"),
         ("extension", ("X", "42501", "permission denied"), "may not create the extension", "CREATE EXTENSION pg_trgm"),
     ],
@@ -182,10 +192,10 @@ def test_where_encamp_keeps_the_database_a_deploy_of_its_host_is_the_fix() -> No
     ("facts", "connections", "version", "tls", "reason"),
     [
         ({}, 97, 0, "prefer", ""),
-        ({}, 98, 0, "prefer", "may open 98 connections at db:5432, and max_connections = 100 leaves them 97"),
-        ({"role_limit": 4}, 16, 0, "prefer", "the role's CONNECTION LIMIT = 4 leaves them 4"),
+        ({}, 98, 0, "prefer", "may open 98 connections to db:5432, but max_connections = 100 leaves 97 for them"),
+        ({"role_limit": 4}, 16, 0, "prefer", "the role's CONNECTION LIMIT = 4 leaves 4 for them"),
         ({"version": 140008}, 16, 140009, "prefer", "is 14.8; several servers that share a database need 14.9"),
-        ({"foreign_owner": "old"}, 16, 0, "prefer", "belong to old"),
+        ({"foreign_owner": "old"}, 16, 0, "prefer", "are owned by old"),
         ({"encrypted": False}, 16, 0, "require", "is not encrypted"),
         ({"encrypted": False}, 16, 0, "prefer", ""),
     ],
@@ -200,7 +210,7 @@ def test_what_is_offered_is_enough_or_not(
 
 def test_what_is_told_of_a_database_that_will_do() -> None:
     told = "".join(limits.notes({**FACTS, "others": 90, "encoding": "LATIN1"}, EXTERNAL, 16))
-    assert "LATIN1" in told and "others hold 90 connections" in told
+    assert "LATIN1" in told and "other clients hold 90 connections" in told
     assert list(limits.notes(FACTS, EXTERNAL, 16)) == []
     host: Any = ProbeHost({**DONE, "facts": {**FACTS, "others": 90}})
     probe(connections=16).apply(host, ())
@@ -290,7 +300,7 @@ def test_what_cannot_hold_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prefect.db").write_text("something else entirely")
     (tmp_path / "prefect.db").chmod(0o600)
     plain: Any = SqliteHost()
-    with pytest.raises(Refused, match="no SQLite database"):
+    with pytest.raises(Refused, match="not a SQLite database"):
         sqlite(tmp_path).check(plain)
     (tmp_path / "prefect.db").unlink()
     (tmp_path / "prefect.db").mkdir()

@@ -137,19 +137,19 @@ def test_an_instance_with_sqlite_beside_one_with_postgres(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"database_host": "db2"}, "db2 is no host of the group databases (it has: db1)"),
+        ({"database_host": "db2"}, "db2 is not a host of the group databases (its hosts: db1)"),
         ({"database_host": "db1", **URL}, "database_host contradicts database_url"),
         ({"database": "sqlite", **URL}, "sqlite contradicts database_url"),
         ({"database": "sqlite", "database_host": "db1"}, "sqlite contradicts database_host"),
         ({"database_name": "x", **URL}, "database_name has no effect"),
-        ({"database_password": {"env": "A_URL"}}, "has an effect with database_host only"),
-        ({"database_cert_file": "hosts.yml", **URL}, "database_cert_file and database_key go together"),
+        ({"database_password": {"env": "A_URL"}}, "has an effect only with database_host"),
+        ({"database_cert_file": "hosts.yml", **URL}, "database_cert_file and database_key must be set together"),
         ({"database_tls": "verify", "prefect_version": "2.20.26", **URL}, "verify needs database_ca_file"),
         ({"database_pool_size": 9, "prefect_version": "2.7.12"}, "Prefect 2.7.12 has no database_pool_size"),
-        ({"database_client_address": "no name"}, "is no name or address"),
+        ({"database_client_address": "no name"}, "is not a host name or address"),
         ({"server_environment": {"PREFECT_SQLALCHEMY_POOL_SIZE": "50"}}, "is set by encamp itself"),
         ({"ansible_host": "127.0.0.1", "public_url": "http://p:4200", "database_host": "db1"}, "database_client_addr"),
-        ({"ansible_host": "no-such-host.invalid", "database_host": "db1"}, "cannot be resolved here"),
+        ({"ansible_host": "no-such-host.invalid", "database_host": "db1"}, "cannot be resolved on this machine"),
     ],
 )
 def test_settings_that_cannot_be(tmp_path: Path, a_url: Any, settings: dict[str, Any], said: str) -> None:
@@ -268,7 +268,12 @@ def test_two_passwords_for_one_role_are_refused(tmp_path: Path, a_url: Any) -> N
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("postgres", "Postgres's own"), ("pg_own", "Postgres's own"), ("a/b", "letters, digits"), ("é" * 40, "63 bytes")],
+    [
+        ("postgres", "reserved by Postgres"),
+        ("pg_own", "reserved by Postgres"),
+        ("a/b", "letters, digits"),
+        ("é" * 40, "63 bytes"),
+    ],
 )
 def test_names_that_are_taken_or_cannot_stand_in_a_url_are_refused(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(SettingsError, match=f"database_name is .*{reason}"):

@@ -188,7 +188,7 @@ def test_a_connection_that_is_dropped_is_an_error(serve: Callable[[Answer], str]
         upgrade(stream, fields)
         heard(stream)
 
-    with pytest.raises(OSError, match="closed without a word"):
+    with pytest.raises(OSError, match="closed without a response"):
         websocket(serve(answer), {}, None, "")
 
 
@@ -215,7 +215,7 @@ def https(folder: Path, certificate: str, key: str) -> Iterator[str]:
     [
         ("encamp CA 1", 40, "ok", ""),
         ("encamp CA 1", 10, "warn", "`fab -H vm1 deploy`"),
-        ("Company CA", 10, "warn", "see why it is not renewed"),
+        ("Company CA", 10, "warn", "check why it is not renewed"),
     ],
 )
 def test_a_certificate_that_ends_soon_is_told_with_who_renews_it(

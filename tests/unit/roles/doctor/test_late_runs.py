@@ -13,6 +13,7 @@ import pytest
 
 from roles.doctor.kinds.api_checks import check_schedules
 from roles.doctor.kinds.api_target import ApiTarget
+from roles.doctor.kinds.findings import FAIL, OK
 from tests.unit.roles.client.laptop import Laptop
 
 POOL = {"is_paused": False, "concurrency_limit": None}
@@ -29,7 +30,7 @@ class Answers(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         key = self.path.removeprefix("/api/")
         if key == "flow_runs/count":
-            key = next(word for word in ("Late", "Scheduled", "RUNNING") if word in body.decode())
+            key = next(word for word in ("Late", "Scheduled", "RUNNING", "SCHEDULED") if word in body.decode())
         found = self.told.get(key)
         self.send_response(404 if found is None else 200)
         self.end_headers()
@@ -70,7 +71,7 @@ def target() -> Iterator[ApiTarget]:
         ),
         ({}, "not paused, not full, and has workers online", "the worker's log"),
         ({"flow_runs/filter": [{"work_pool_name": None}]}, "the process that serves their flow", "start it"),
-        ({"flow_runs/filter": [{"work_queue_name": "q"}]}, "an agent that polls work queue q", "look at the agent"),
+        ({"flow_runs/filter": [{"work_queue_name": "q"}]}, "an agent that polls the work queue q", "check the agent"),
     ],
 )
 def test_late_runs_are_explained_by_what_the_server_says(
@@ -107,12 +108,12 @@ def deployment(name: str, active: bool) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("paused", "note"),
     [
-        ([deployment("a", True)], "; paused deployments with active schedules, which make no flow runs: 1 (a)"),
+        ([deployment("a", True)], "; paused deployments with active schedules, which create no flow runs: 1 (a)"),
         ([deployment(name, True) for name in "abcd"], ": 4 (a, b, c, ...)"),
         ([deployment("a", False), deployment("b", True)], ": 1 (b)"),
-        ([deployment("a", False), {"name": "b", "paused": True, "schedules": []}], "nothing is late"),
-        ([], "nothing is late"),
-        (None, "nothing is late"),
+        ([deployment("a", False), {"name": "b", "paused": True, "schedules": []}], "no late runs"),
+        ([], "no late runs"),
+        (None, "no late runs"),
     ],
 )
 def test_paused_deployments_with_active_schedules_are_a_note(
@@ -121,7 +122,7 @@ def test_paused_deployments_with_active_schedules_are_a_note(
     monkeypatch.setattr(Answers, "told", {"Late": 0, "Scheduled": 0, "deployments/filter": paused})
     found = check_schedules(target)
     assert found and found.status == "ok"
-    assert found.text.startswith("nothing is late") and found.text.endswith(note)
+    assert found.text.startswith("no late runs") and found.text.endswith(note)
 
 
 def test_late_runs_and_paused_deployments_are_both_named(target: ApiTarget, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,3 +131,37 @@ def test_late_runs_and_paused_deployments_are_both_named(target: ApiTarget, monk
     found = check_schedules(target)
     assert found and found.status == "warn"
     assert found.text.startswith("2 flow runs are late; paused deployments") and "(a)" in found.text
+
+
+OLD, JUST_NOW = "2026-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"
+DAILY = {"active": True, "schedule": {"interval": 86400.0}}
+
+
+def scheduled(name: str, updated: str = OLD, **fields: Any) -> dict[str, Any]:
+    """A deployment with an active schedule."""
+    return {"id": name, "name": name, "updated": updated, "paused": False, "schedules": [DAILY], **fields}
+
+
+@pytest.mark.parametrize(
+    ("deployments", "ahead", "barren"),
+    [
+        ([scheduled("a")], 0, "1 of 1 deployments with an active schedule have no scheduled flow run: a"),
+        ([scheduled(name) for name in "abcdef"], 0, "6 of 6 deployments with an active schedule"),
+        ([{"id": "o", "name": "o", "updated": OLD, "schedule": {"interval": 5}, "is_schedule_active": True}], 0, ": o"),
+        ([scheduled("a")], 3, ""),
+        ([scheduled("a")], None, ""),
+        ([scheduled("a", updated=JUST_NOW)], 0, ""),
+        ([scheduled("a", paused=True)], 0, ""),
+        ([scheduled("a", schedules=[{**DAILY, "active": False}])], 0, ""),
+        ([{"id": "o", "name": "o", "updated": OLD, "schedule": {"interval": 5}, "is_schedule_active": False}], 0, ""),
+        ([{"id": "o", "name": "o", "updated": OLD, "schedule": None, "is_schedule_active": True}], 0, ""),
+    ],
+)
+def test_active_schedules_without_a_run_ahead_are_a_failure(
+    target: ApiTarget, monkeypatch: pytest.MonkeyPatch, deployments: Any, ahead: int | None, barren: str
+) -> None:
+    told = {"Late": 0, "Scheduled": 0, "SCHEDULED": ahead, "deployments/filter": deployments}
+    monkeypatch.setattr(Answers, "told", told)
+    found = check_schedules(target)
+    assert found and found.status == (FAIL if barren else OK)
+    assert barren in found.text

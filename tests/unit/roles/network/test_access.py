@@ -198,7 +198,9 @@ def test_a_worker_that_the_server_would_turn_away_is_refused(tmp_path: Path, ask
     hosts = f"        vm1: {{{HERE}, {asked}}}\n        vm2: {{ansible_host: h, prefect_version: '2.14.21'}}\n"
     (tmp_path / "hosts.yml").write_text(f"all:\n  children:\n    servers:\n      hosts:\n{hosts}")
     site = Site(load_inventory(tmp_path), [])
-    with pytest.raises(SettingsError, match=r"vm2: Prefect 2\.14\.21 knows no .* and vm1 asks for it") as refused:
+    with pytest.raises(
+        SettingsError, match=r"vm2: Prefect 2\.14\.21 does not support .*, which vm1 requires"
+    ) as refused:
         list(access.worker_expectations(site.host("vm2"), site.host("vm1"), site))
     assert str(refused.value.where).endswith("hosts.yml:6")
 
@@ -232,7 +234,9 @@ TLS = "ansible_host: 10.0.0.1, tls: internal, public_url: 'https://[2620:fe::fe]
     ],
 )
 def test_an_open_server_on_a_public_address_is_refused(tmp_path: Path, server: str) -> None:
-    with pytest.raises(SettingsError, match="is a public address, and the API has neither auth nor a limit") as refused:
+    with pytest.raises(
+        SettingsError, match="is a public address, and the API has neither auth nor allowed_sources"
+    ) as refused:
         fleet(tmp_path, server)
     assert "auth: auto" in refused.value.fix and "expose_without_auth: true" in refused.value.fix
 

@@ -111,9 +111,9 @@ def test_a_public_name_counts_on_a_host_behind_address_translation() -> None:
 def test_sources_are_a_limit_only_with_a_firewall() -> None:
     kind = Exposure("default", "0.0.0.0", 4200, sources=("192.0.2.0/24",))
     files = {"/proc/net/fib_trie": trie("9.9.9.9")}
-    with pytest.raises(Refused, match="allowed_sources has no effect") as refused:
+    with pytest.raises(Refused, match="allowed_sources does not protect it") as refused:
         kind.check(Answers(files))
-    assert "switch a firewall on" in refused.value.fix
+    assert "enable a firewall" in refused.value.fix
     assert kind.check(Answers({**files, **UFW}, {"ufw": "Status: active\n"})) == []
     with pytest.raises(Refused):
         kind.check(Answers({**files, "/etc/ufw/ufw.conf": "ENABLED=no\n"}, {"ufw": ""}))
@@ -137,8 +137,8 @@ def api_auth(line: str, generated: bool = True, renew: bool = False) -> ApiAuth:
         (None, api_auth(OURS), ""),
         (OURS, api_auth(OURS), ""),
         ("", api_auth("", False), ""),
-        ("", api_auth(OURS), "is switched on: the API refuses clients"),
-        (OURS, api_auth("", False), "is switched off: whoever reaches"),
+        ("", api_auth(OURS), "is being enabled: the API refuses clients"),
+        (OURS, api_auth("", False), "is being disabled: anyone who can reach"),
         (OURS, api_auth(f'{NAME}="me:my own"', False), "changes: the API refuses clients"),
         (f'{NAME}="me:my own"', api_auth(OURS), "changes"),
         (THEIRS, api_auth(OURS, renew=True), "changes"),
@@ -152,7 +152,7 @@ def test_who_is_locked_out_is_told_before(present: str | None, kind: ApiAuth, to
 
 
 def test_a_string_that_another_machine_made_is_not_replaced() -> None:
-    with pytest.raises(Refused, match="another generated auth string") as refused:
+    with pytest.raises(Refused, match="differs from the one on this machine") as refused:
         api_auth(OURS).check(Answers({ENV: f"{THEIRS}\n"}))
     assert "copy secrets/vm1+default+api-auth" in refused.value.fix and "auth_renew=true" in refused.value.fix
     assert "bbbb" not in str(refused.value)
@@ -169,7 +169,7 @@ def test_a_server_that_does_not_ask_for_auth_is_found_out(tmp_path: Path, server
     host = Laptop(str(tmp_path))
     api = Api(f"{server.url}/api", Secret("admin:x"))
     problem = unguarded(host, api)
-    assert problem is not None and "answers without user and password" in problem.reason and problem.settled
+    assert problem is not None and "responds without user and password" in problem.reason and problem.settled
     server.table["GET /api/admin/version"] = (401, {"exception_message": "Unauthorized"})
     assert unguarded(host, api) is None
     server.table["GET /api/admin/version"] = (502, "")

@@ -110,7 +110,7 @@ def test_wrong_auth(server: Server, host: Laptop) -> None:
 
 def test_another_program_that_answers(server: Server, host: Laptop) -> None:
     server.table["GET /api/health"] = (200, {"status": "UP"})
-    assert "as a Prefect API does" in failure(ClientApi(f"{server.url}/api"), host).reason
+    assert "not like a Prefect API" in failure(ClientApi(f"{server.url}/api"), host).reason
 
 
 def test_nothing_listens(server: Server, host: Laptop) -> None:

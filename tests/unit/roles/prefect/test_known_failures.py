@@ -27,7 +27,7 @@ from roles.prefect.kinds.known_failures import KNOWN, KNOWN_CLIENT, explain, exp
         ('no pg_hba.conf entry for host "10.0.0.1", user "prefect"', "accept"),
         ("sqlite3.OperationalError: no such table: _alembic_tmp_flow_run", "temporary"),
         ("sqlite3.OperationalError: unable to open database file", "SQLite"),
-        ("ERROR:    Application startup failed. Exiting.", "ended"),
+        ("ERROR:    Application startup failed. Exiting.", "exited"),
     ],
 )
 def test_server_log(log: str, word: str) -> None:
@@ -38,10 +38,10 @@ def test_server_log(log: str, word: str) -> None:
 @pytest.mark.parametrize(
     ("output", "word"),
     [
-        ("ModuleNotFoundError: No module named 'prefect'", "no Prefect"),
+        ("ModuleNotFoundError: No module named 'prefect'", "not installed"),
         ("Found incompatible versions: client: 3.9.1, server: 2.8.7. Major versions must match.", "major"),
         ("Client error '401 Unauthorized' for url 'http://h/api/admin/version'", "password"),
-        ("RuntimeError: Failed to reach API at http://h:4200/api", "answer"),
+        ("RuntimeError: Failed to reach API at http://h:4200/api", "respond"),
         (
             "'exception_detail': [{'type': 'extra_forbidden', 'loc': ['body', 'labels'], 'msg': 'Extra inputs",
             "releases",

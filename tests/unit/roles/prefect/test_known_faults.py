@@ -84,5 +84,5 @@ def test_auth_that_guards_nothing_is_refused_unless_it_is_accepted(tmp_path: Pat
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     host, _ = site(tmp_path, accept_known_faults="[csrf]")
-    with pytest.raises(SettingsError, match="csrf is none of auth-bypass"):
+    with pytest.raises(SettingsError, match="csrf is not one of auth-bypass"):
         host.settings(known_faults.Settings)

@@ -17,7 +17,7 @@ from tests.unit.roles.client.laptop import Laptop
 @pytest.mark.parametrize(
     ("traces", "word"),
     [
-        (Traces(), "flow run is not on the server"),
+        (Traces(), "the server has no record of it"),
         (Traces("f", "CRASHED", "boom"), "CRASHED: boom"),
         (Traces("f", "COMPLETED"), "its task run did not"),
         (Traces("f", "COMPLETED", task_run="t"), "the log line did not"),

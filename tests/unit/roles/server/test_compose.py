@@ -112,7 +112,7 @@ def test_an_archive_with_none_of_the_images_names_those_it_has(tmp_path: Path) -
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "images.tar.gz"
     path.write_bytes(b"not a tar")
-    with pytest.raises(SettingsError, match="no archive of images"):
+    with pytest.raises(SettingsError, match="not an image archive"):
         stack(tmp_path, f", {IMAGES}, image_archive: {path}")
     with pytest.raises(SettingsError, match="No such file"):
         stack(tmp_path, f", {IMAGES}, image_archive: {tmp_path / 'nowhere.tar'}")
@@ -165,10 +165,10 @@ def test_a_compose_string_is_read_back_by_yaml(value: str) -> None:
     ("settings", "reason"),
     [
         ("database_pool_size: 500", "has 97 connections for clients"),
-        ("database_host: vm1", "database_host is this host itself"),
-        ("port: 80", "port 80 is one of root's"),
-        ("database_url: {command: [echo, 'postgresql://u:p@/db?host=/run/pg']}", "a socket of the host"),
-        ("registry_user: deploy", "registry_user and registry_password go together"),
+        ("database_host: vm1", "database_host is this host"),
+        ("port: 80", "port 80 is privileged"),
+        ("database_url: {command: [echo, 'postgresql://u:p@/db?host=/run/pg']}", "a socket on the host"),
+        ("registry_user: deploy", "registry_user and registry_password must be set together"),
         (
             "instances: {default: {}, other: {port: 4202, database_pool_size: 90}}",
             r"may open 101 \(vm1 \(other\) 101\)",

@@ -76,7 +76,7 @@ def test_a_worker_that_its_server_turns_away_is_refused(tmp_path: Path, server: 
         "w1": f"{{ansible_host: 192.0.2.8, prefect_version: '{worker}', server: vm1, {runner}}}",
         "vm1": f"{{ansible_host: 192.0.2.7, prefect_version: '{server}'}}",
     }
-    with pytest.raises(EncampError, match=f"Prefect {worker} cannot work for vm1, which has {server}") as caught:
+    with pytest.raises(EncampError, match=f"Prefect {worker} is incompatible with vm1, which runs {server}") as caught:
         planned(tmp_path, hosts)
     assert f"prefect_version: '{server}' for w1" in caught.value.fix and caught.value.where is not None
 
@@ -111,25 +111,29 @@ def test_variables_of_one_worker_stay_out_of_its_unit(tmp_path: Path, monkeypatc
         ("agents: [{queues: [q]}]", "Prefect 3.9.1 has no agents", "workers: [{pool: default, count: 1}]"),
         ("prefect_version: '2.7.12', workers: [{pool: etl}]", "2.7.12 has no workers", "agents: [{queues: [default]}]"),
         ("prefect_version: '2.0.4', agents: [{queues: [a, b]}]", "agent queues", "2.1"),
-        ("workers: [{pool: etl}, {pool: etl}]", "two entries make the unit prefect-worker-etl.service", "name:"),
-        ("workers: [{name: x, pool: a}, {name: x, pool: b}]", "two entries make the unit prefect-worker-x", "name:"),
-        ("workers: [{pool: my pool}]", "no unit can be called 'my pool'", "name:"),
-        ("work_pool: my pool", "hosts.yml:5: vm1: no unit can be called 'my pool'", "workers: [{pool: my pool, name:"),
-        ("work_pool: a/b", "'a/b' is no name", ""),
-        ("workers: [{pool: prefect-x}]", "Prefect's own", ""),
-        ("prefect_version: '2.20.26', agents: [{pool: a%b}]", "'a%b' is no name", ""),
-        ("workers: [{pool: etl}], work_pool: etl", "both given", ""),
+        ("workers: [{pool: etl}, {pool: etl}]", "two entries define the unit prefect-worker-etl.service", "name:"),
+        ("workers: [{name: x, pool: a}, {name: x, pool: b}]", "two entries define the unit prefect-worker-x", "name:"),
+        ("workers: [{pool: my pool}]", "'my pool' cannot be used in a unit name", "name:"),
+        (
+            "work_pool: my pool",
+            "hosts.yml:5: vm1: 'my pool' cannot be used in a unit name",
+            "workers: [{pool: my pool, name:",
+        ),
+        ("work_pool: a/b", "'a/b' is not a valid name", ""),
+        ("workers: [{pool: prefect-x}]", "reserved by Prefect", ""),
+        ("prefect_version: '2.20.26', agents: [{pool: a%b}]", "'a%b' is not a valid name", ""),
+        ("workers: [{pool: etl}], work_pool: etl", "both set", ""),
         ("workers: [{pool: k, type: kubernetes}]", r"packages: \[prefect-kubernetes\]", ""),
         ("workers: [{packages: ['s3fs==1']}]", "no lock for Prefect 3.9.1 with s3fs==1", "--with 's3fs==1'"),
         ("workers: [{packages: ['-r x']}]", "not a package of an index", ""),
         ("workers: [{environment: {PREFECT_API_URL: x}}]", "set by encamp itself", ""),
-        ("workers: [{memory_max: lots}]", "must be bytes", ""),
+        ("workers: [{memory_max: lots}]", "must be a number of bytes", ""),
         ("concurrency_limits: {db: -1}", "db must be 0 or more", "example"),
         ("workers: [{environment: {X: 5}}]", "X must be a text in quotes or a secret's source", "write"),
         ("workers: [{cpu_quota: '2'}]", "percentage", ""),
         ("work_pools: {etl: {type: docker}}, workers: [{pool: etl}]", "cannot poll etl, a pool of type docker", ""),
         ("work_pools: {etl: {}}, work_pool: etl, work_pool_concurrency: 2", "is declared in work_pools of vm1", ""),
-        ("work_pools: {prefect-x: {}}", "Prefect's own", ""),
+        ("work_pools: {prefect-x: {}}", "reserved by Prefect", ""),
         ("work_pools: {etl: {queues: {a: {priority: 1}, b: {priority: 1}}}}", "two queues have priority 1", ""),
         ("work_pools: {etl: {base_job_template: none.json}}", "none.json: No such file", ""),
         ("prefect_version: '2.7.12', work_pools: {etl: {}}", "2.7.12 has no work pools", "2.8"),

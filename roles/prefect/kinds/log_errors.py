@@ -1,0 +1,81 @@
+"""Errors that repeat in a server's log: a background service that fails does so again in each of its rounds."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Iterator, Optional
+
+from encamp.resources.system import Reader
+from encamp.resources.systemd.unit_state import unit_name, unit_state
+from encamp.shared.record import record
+
+LINES = 20000
+TEXT = 240
+#: Seconds within which an error that repeats comes again: most services have a round each minute.
+RECENT = 180.0
+#: The beginning of a message, as Prefect (time | level | logger - text) and uvicorn (level: text) write it.
+MESSAGE = re.compile(r"(?:\S+ \| (?P<level>[A-Z]+) *\| |(?P<plain>[A-Z]{4,8}): +)(?P<text>.*)")
+LEVELS = ("ERROR", "CRITICAL")
+#: The last line of a traceback.
+RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Timeout|Group)(?::|$)")
+STAMPED = re.compile(r"(?P<time>\d+\.\d+) \S+ [^:]+: ?(?P<text>.*)")
+#: What differs between two of one kind: ids, addresses, numbers, times.
+DIFFERING = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|0x[0-9a-f]+|\d+")
+#: Errors that pass: SQLite that is busy, a database that is restarted.
+PASSING = re.compile(
+    r"database is locked|Connection ?(?:Refused|Reset|DoesNotExist)|[Cc]onnection (?:refused|is closed|was closed)"
+    r"|Connect call failed|CannotConnectNow|AdminShutdown|terminating connection|database system is"
+)
+
+
+@record
+class Repeated:
+    """An error that came ``count`` times, by the ``text`` of its first. ``age``: seconds since the last."""
+
+    text: str
+    count: int
+    age: float
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it goes on, and is none of those that pass."""
+        return self.age < RECENT and not PASSING.search(self.text)
+
+    def __str__(self) -> str:
+        return f"{self.count} times, last {self.age:.0f} s ago: {self.text}"
+
+
+def repeated(host: Reader, unit: str) -> list[Repeated]:
+    """The errors that ``unit`` has logged more than once since its last start, the most frequent first."""
+    begun = time.time() - (time.monotonic() - unit_state(host, unit).begun)
+    argv = ["journalctl", "-u", unit_name(unit), "--since", f"@{begun:.0f}", "-n", str(LINES)]
+    found = host.query([*argv, "-o", "short-unix", "-q", "--no-pager"], timeout=15)
+    stamped = (STAMPED.match(line) for line in found.out.splitlines())
+    return repeats([(float(match["time"]), match["text"]) for match in stamped if match], time.time())
+
+
+def repeats(lines: list[tuple[float, str]], now: float) -> list[Repeated]:
+    """The same, of ``lines`` with their times (seconds since the epoch)."""
+    kinds: dict[str, Repeated] = {}
+    for then, text in _errors(lines):
+        kind = DIFFERING.sub("#", text)
+        first = kinds.get(kind)
+        kinds[kind] = Repeated(first.text if first else text[:TEXT], first.count + 1 if first else 1, now - then)
+    return sorted((one for one in kinds.values() if one.count > 1), key=lambda one: -one.count)
+
+
+def _errors(lines: list[tuple[float, str]]) -> Iterator[tuple[float, str]]:
+    """Each error's time and text: the last line of its traceback, where it has one, else its message."""
+    current: Optional[tuple[float, str]] = None
+    for then, text in lines:
+        begin = MESSAGE.match(text)
+        if begin:
+            if current:
+                yield current
+            wrong = (begin["level"] or begin["plain"]) in LEVELS
+            current = (then, begin["text"]) if wrong else None
+        elif current and RAISED.match(text):
+            current = (current[0], text)
+    if current:
+        yield current

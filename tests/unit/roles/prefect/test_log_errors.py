@@ -1,0 +1,75 @@
+"""Errors that repeat, found in what real servers have logged."""
+
+from __future__ import annotations
+
+import pytest
+
+from roles.prefect.kinds.log_errors import repeats
+
+NOW = 1_800_000_000.0
+SCHEDULER = """\
+21:05:32.059 | ERROR   | docket.dependencies - ↩ [    41ms] schedule_recent_deployments(){schedule_recent_deployments}
+Traceback (most recent call last):
+  File "/opt/prefect/lib/docket/worker.py", line 1134, in _execute
+    result = await execution.function(
+  File "/opt/prefect/lib/sqlalchemy/ext/hybrid.py", line 1851, in prop
+    raise exc.InvalidRequestError(
+sqlalchemy.exc.InvalidRequestError: Can't evaluate bulk DML statement; please supply a bulk_dml decorated function
+"""
+LOCKED = """\
+21:03:33.123 | ERROR   | prefect.server.services.telemetry - Unexpected error in: OperationalError
+Traceback (most recent call last):
+sqlite3.OperationalError: database is locked
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked
+"""
+
+
+def lines(*texts: str, every: float = 60.0) -> list[tuple[float, str]]:
+    """Lines of a log; the texts are ``every`` seconds apart, the last is a second old."""
+    found = []
+    for place, text in enumerate(texts):
+        found += [(NOW - 1 - every * (len(texts) - 1 - place), line) for line in text.splitlines()]
+    return found
+
+
+def test_the_same_error_is_counted_and_told_by_the_last_line_of_its_traceback() -> None:
+    (found,) = repeats(lines(SCHEDULER, "21:05:33.000 | WARNING | x - y", SCHEDULER, SCHEDULER), NOW)
+    assert (found.count, found.age, found.lasting) == (3, 1.0, True)
+    assert found.text.startswith("sqlalchemy.exc.InvalidRequestError: Can't evaluate bulk DML")
+
+
+def test_what_comes_once_does_not_repeat() -> None:
+    other = "21:05:32.059 | ERROR   | prefect.server - another fault"
+    assert repeats(lines(SCHEDULER, other, "21:06:00.000 | INFO    | prefect - well"), NOW) == []
+
+
+def test_ids_times_and_numbers_do_not_tell_errors_apart() -> None:
+    first = "12:00:00.001 | ERROR   | prefect.server - Error scheduling UUID('0a1b2c3d-0000-4000-8000-00000000000a')"
+    second = "12:01:00.002 | ERROR   | prefect.server - Error scheduling UUID('ffffffff-0000-4000-8000-00000000000b')"
+    (found,) = repeats(lines(first, second), NOW)
+    assert found.count == 2 and "0a1b2c3d" in found.text
+
+
+@pytest.mark.parametrize(
+    ("texts", "every", "lasting"),
+    [((LOCKED, LOCKED), 60.0, False), ((SCHEDULER, SCHEDULER), 60.0, True), ((SCHEDULER, SCHEDULER, ""), 400.0, False)],
+)
+def test_what_passes_or_is_over_does_not_count(texts: tuple[str, ...], every: float, lasting: bool) -> None:
+    now = NOW + (400 if every == 400.0 else 0)
+    (found,) = repeats(lines(*texts, every=every), now)
+    assert found.lasting is lasting
+
+
+def test_warnings_and_what_follows_them_are_no_errors() -> None:
+    warning = "12:00:00.001 | WARNING | prefect - slow\nValueError: told in a warning"
+    assert repeats(lines(warning, warning), NOW) == []
+
+
+def test_uvicorns_own_errors_count() -> None:
+    text = "ERROR:    Exception in ASGI application\nTraceback (most recent call last):\nKeyError: 'x'"
+    (found,) = repeats(lines(text, text), NOW)
+    assert found.text == "KeyError: 'x'"
