@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from encamp.errors import EncampError
 from encamp.output.terminal import never_fail, report
 from encamp.planning import rollout
 from encamp.shared.record import record
+from encamp.support import interrupts
 
 if TYPE_CHECKING:
     import fabric
@@ -131,14 +131,12 @@ def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; an operator's mistake becomes a message and its exit code, never a traceback.
 
-    SIGTERM, which CI systems send to a cancelled job, and the SIGHUP of a closed terminal end it as Ctrl-C does.
+    SIGTERM and SIGHUP end it as Ctrl-C does.
     """
     never_fail(sys.stdout, sys.stderr)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
-            signal.signal(number, signal.default_int_handler)
     try:
-        return command()
+        with interrupts.raised():
+            return command()
     except EncampError as error:
         report(f"error: {error}", sys.stderr)
         if error.fix:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +18,7 @@ from encamp.output.history import RunLog
 from encamp.output.json_lines import JsonLines
 from encamp.output.listener import Head, Listener, Recap, RunError
 from encamp.output.outcome import Outcome, exit_code
+from encamp.support import interrupts
 from encamp.transport.events import HostEvent
 
 
@@ -105,7 +104,7 @@ class ReportBroadcaster(Listener):
     def _close(self, code: int, error: RunError | None = None) -> None:
         self._ended = True
         self.code = code
-        with _undisturbed():
+        with interrupts.ignored():
             self._begin()
             outcomes = [copy.copy(outcome) for outcome in self._outcomes]  # a thread may still stand in a connect
             recap = Recap(self._head, outcomes, code, time.monotonic() - self._started, error)
@@ -124,20 +123,6 @@ class ReportBroadcaster(Listener):
                         terminal.report(
                             f"warning: {name} failed and gets no further events of this run: {error!r}", sys.stderr
                         )
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C, pressed again, must not tear the recap. It takes milliseconds."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def json_report(path: str, append: bool = False) -> JsonLines:

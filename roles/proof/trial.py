@@ -6,13 +6,12 @@ failed in each of its rounds. The server runs on loopback with SQLite, in a dire
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,11 @@ from roles.prefect import versions
 from roles.prefect.kinds.api import Api
 from roles.prefect.kinds.known_failures import explain
 from roles.prefect.kinds.log_errors import repeats
+from roles.proof import program
 from roles.proof.kinds.flow_run import VerificationRun
 
-#: Seconds that a program gets to come up, and to stop.
-STARTUP, STOP = 180, 20
+#: Seconds that a program gets to come up.
+STARTUP = 180
 #: Seconds between two rounds of the scheduler, a minute by default: what fails there is to fail twice while we look.
 ROUND = "5"
 NAME, QUEUE = "encamp-trial", "default"
@@ -128,26 +128,10 @@ def _no_error_repeats(trial: Trial) -> None:
         raise Failure(f"its server logs errors that repeat, {errors[0].count} times: {errors[0].text}")
 
 
-@contextlib.contextmanager
-def _running(trial: Trial, name: str, command: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
-    """A program of the environment, in a session of its own that ends with all that it started."""
+def _running(trial: Trial, name: str, command: Sequence[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A program of the environment, with a log of its own name."""
     argv = [str(trial.programs / command[0]), *command[1:]]
-    with (trial.place / f"{name}.log").open("wb") as log:
-        known = _environment(trial, name)
-        process = subprocess.Popen(argv, stdout=log, stderr=log, env=known, cwd=trial.place, start_new_session=True)
-    try:
-        yield process
-    finally:
-        _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a session: its programs first get the time to do so by themselves."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sent)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP)
+    return program.running(argv, _environment(trial, name), trial.place, trial.place / f"{name}.log")
 
 
 def _environment(trial: Trial, name: str) -> Mapping[str, str]:
