@@ -16,7 +16,7 @@ EXAMPLE = "personal: {port: 4202}"
 #: What a host's instances must each have for themselves: the setting, and its value for an instance.
 _OWN: tuple[tuple[str, Callable[[SiteHost], str]], ...] = (
     ("port", lambda host: str(host.settings(address.Settings).port)),
-    ("public_url", lambda host: address.tidy(host.settings(address.Settings).public_url)),
+    ("public_url", lambda host: address.normalized(host.settings(address.Settings).public_url)),
 )
 
 
@@ -37,11 +37,11 @@ def warnings(host: SiteHost, site: Site) -> list[str]:
     others = [one.name for one in servers if one.name != host.name]
     if not others or not host.in_group(SERVERS):
         return []
-    told = (
+    reason = (
         f"{host.name} and {', '.join(others)} are the same machine ({host.inventory.address}) and write the same files"
     )
     return [
-        f"{told}: list the machine once, with one instance for each server (instances: {{default: {{}}, {EXAMPLE}}})"
+        f"{reason}: list the machine once, with one instance for each server (instances: {{default: {{}}, {EXAMPLE}}})"
     ]
 
 

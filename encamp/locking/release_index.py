@@ -39,10 +39,10 @@ def find(project: str, version: str, index: IndexConfig) -> Release:
     if not files:
         raise IndexUnusable(f"the index has no {project} {version}", "check the version and the index")
     days = [datetime.date.fromisoformat(file["upload-time"][:10]) for file in files if file.get("upload-time")]
-    return Release(version, min(days, default=None), tidy(files[0].get("requires-python") or ""))
+    return Release(version, min(days, default=None), normalized(files[0].get("requires-python") or ""))
 
 
-def tidy(requires_python: str) -> str:
+def normalized(requires_python: str) -> str:
     """A range with its lower bound first and no blanks: ``>=3.10,<3.15``."""
     clauses = sorted(clause.strip().replace(" ", "") for clause in requires_python.split(",") if clause.strip())
     return ",".join(sorted(clauses, key=lambda clause: not clause.startswith(">")))

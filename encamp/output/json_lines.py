@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import sys
 import threading
 import time
@@ -40,7 +39,6 @@ class LineFile:
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
-        self._regular = stat.S_ISREG(os.fstat(handle).st_mode)
         self._size = os.fstat(handle).st_size
         self._broken = False
         self.lost = 0

@@ -25,17 +25,17 @@ class PlainLines(Listener):
         lines = event_lines(host, event, self._check, self._verbose)
         with self._lock:
             for number, line in enumerate(lines):
-                self._tell(line, "" if number else event_word(event, self._check))
+                self._report(line, "" if number else event_word(event, self._check))
 
     def ended(self, outcome: Outcome) -> None:
         with self._lock:
             for line in failure_lines(outcome):
-                self._tell(line, "failed")
+                self._report(line, "failed")
 
     def close(self, recap: Recap) -> None:
         with self._lock:
             for line, word in closing_lines(recap, self._brief):
-                self._tell(line, word)
+                self._report(line, word)
 
-    def _tell(self, line: str, word: str) -> None:
+    def _report(self, line: str, word: str) -> None:
         report(painted(line, word) if self._colours else line, self._out)

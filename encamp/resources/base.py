@@ -79,8 +79,6 @@ def kind(cls: type[K]) -> type[K]:
 class Resource:
     """Base of all kinds. Subclasses are decorated with :func:`kind`; the first field is the identity."""
 
-    #: True for kinds that act only when notified (restart, reload).
-    is_handler: ClassVar[bool] = False
     #: False for kinds that wait for something or verify it: they never count as a change.
     changes_host: ClassVar[bool] = True
     #: True for kinds whose check mostly waits (for a child process, for a server): it may run before its turn, in a
@@ -127,8 +125,6 @@ class Mark:
 
 class HandlerResource(Resource):
     """A kind that acts when notified, unless ``needed`` finds that it already happened (the unit started since)."""
-
-    is_handler: ClassVar[bool] = True
 
     def needed(self, host: Reader, mark: Mark) -> bool:
         """Whether the action is still needed for a notification made at ``mark``."""

@@ -109,7 +109,7 @@ class Run:
                     running -= 1
         except KeyboardInterrupt:
             self._hang_up(running, ended)
-            self._tell_interrupted([job.outcome for job in jobs])
+            self._report_interrupted([job.outcome for job in jobs])
             raise
 
     def _work(self, waiting: queue.SimpleQueue[HostRun], ended: queue.SimpleQueue[None]) -> None:
@@ -133,7 +133,7 @@ class Run:
                 ended.get(timeout=max(0.0, deadline - time.monotonic()))
         self._closed.set()
 
-    def _tell_interrupted(self, outcomes: Iterable[Outcome]) -> None:
+    def _report_interrupted(self, outcomes: Iterable[Outcome]) -> None:
         """Tell of the hosts whose thread did not end in time: it can no longer."""
         for outcome in outcomes:
             if outcome.status == "interrupted" and not outcome.failure:

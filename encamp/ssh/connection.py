@@ -133,33 +133,33 @@ class _Failed(Exception):
 
 def _open(address: Address) -> Link:
     """Connect hop after hop. Raises _Failed; EncampError for what no try would change."""
-    opened: list[paramiko.Transport] = []
+    transports: list[paramiko.Transport] = []
     proxy: sockets.Proxy | None = None
     try:
         for hop in address.route:
             try:
-                command = hop.first("proxycommand") if not opened else ""
+                command = hop.first("proxycommand") if not transports else ""
                 proxy = sockets.Proxy(hop.expand(command)) if command else proxy
-                sock = _socket(hop, opened, proxy if command else None, address.policy.timeout)
-                opened.append(login.start(sock, hop, _policy_for(hop, address)))
+                sock = _socket(hop, transports, proxy if command else None, address.policy.timeout)
+                transports.append(login.start(sock, hop, _policy_for(hop, address)))
             except EncampError:
                 raise
             except Exception as error:
-                raise _Failed(hop, proxy.failure if proxy and not opened and proxy.ended else error) from error
-        for transport in opened:
+                raise _Failed(hop, proxy.failure if proxy and not transports and proxy.ended else error) from error
+        for transport in transports:
             transport.set_keepalive(KEEPALIVE_SECONDS)
     except BaseException:
-        Link(opened, proxy).close()
+        Link(transports, proxy).close()
         raise
-    return Link(opened, proxy)
+    return Link(transports, proxy)
 
 
 def _socket(
-    hop: Hop, opened: Sequence[paramiko.Transport], proxy: sockets.Proxy | None, timeout: float
+    hop: Hop, transports: Sequence[paramiko.Transport], proxy: sockets.Proxy | None, timeout: float
 ) -> socket.socket | paramiko.Channel:
     if proxy:
         return proxy.socket
-    return sockets.through(opened[-1], hop, timeout) if opened else sockets.dial(hop, timeout)
+    return sockets.through(transports[-1], hop, timeout) if transports else sockets.dial(hop, timeout)
 
 
 def _policy_for(hop: Hop, address: Address) -> Policy:

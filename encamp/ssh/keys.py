@@ -137,9 +137,9 @@ def _reencoded(data: bytes, passphrase: str) -> tuple[str, str]:
 
     reader = form.load_ssh_private_key if data.startswith(b"-----BEGIN OPENSSH") else form.load_pem_private_key
     key = reader(data, passphrase.encode() or None)
-    opened = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption()).decode("ascii")
+    decrypted = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption()).decode("ascii")
     public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
-    return opened, public.split()[0].decode()
+    return decrypted, public.split()[0].decode()
 
 
 class Agent(AgentSSH):

@@ -114,8 +114,8 @@ def database_host_of(host: SiteHost, site: Site) -> SiteHost:
 
 def tls(host: SiteHost, site: Site) -> Tls:
     """How a connection over a network is secured: as set, or else as the URL says."""
-    said = connection(host, site).tls
-    return said if said and host.origin("database_tls") is None else host.settings(Settings).database_tls
+    tls = connection(host, site).tls
+    return tls if tls and host.origin("database_tls") is None else host.settings(Settings).database_tls
 
 
 @record

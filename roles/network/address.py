@@ -60,7 +60,7 @@ def public_url(host: SiteHost) -> str:
     contradicts another setting.
     """
     settings = host.settings(Settings)
-    given = tidy(settings.public_url)
+    given = normalized(settings.public_url)
     if given:
         _check_given(host, given)
         return given
@@ -81,7 +81,7 @@ def public(host: SiteHost) -> Endpoint:
     return Endpoint.of(public_url(host))
 
 
-def tidy(url: str) -> str:
+def normalized(url: str) -> str:
     """A ``public_url`` without a trailing slash or /api."""
     return url.rstrip("/").removesuffix("/api").rstrip("/")
 

@@ -58,7 +58,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     for unit in found:
         yield Step(SystemdUnit(unit.name, _unit_file(host, site, layout, unit)), (unit.restart,))
         yield WorkerService(unit.name)
-    yield _surplus(layout, found, reach)
+    yield _stale_workers(layout, found, reach)
     yield FLUSH
     for unit in found:
         killed = host.settings(Settings).worker_killed_runs
@@ -102,8 +102,8 @@ def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dic
     version = prefect_version(host)
     values: dict[str, str | Secret] = {"home": layout.worker_home, "api_url": url, "ephemeral": "false"}
     server = server_for(host, site)
-    told = {**access.client_settings(server, site), **trust.client_settings(server, host, site)}
-    return versions.environment({**values, **told}, version)
+    clients = {**access.client_settings(server, site), **trust.client_settings(server, host, site)}
+    return versions.environment({**values, **clients}, version)
 
 
 def _reach(host: SiteHost, site: Site) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], reach: dict[
                 yield WorkQueue(key, name=queue, pool=spec.pool, exists_only=True, **reach)
 
 
-def _surplus(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> StaleWorkers:
+def _stale_workers(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> StaleWorkers:
     own = [layout.runner_env(unit.kind, unit.label) for unit in found if unit.spec.environment]
     links = [layout.runner_link(unit.kind, unit.label) for unit in found if unit.spec.packages]
     return StaleWorkers(

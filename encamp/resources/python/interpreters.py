@@ -85,9 +85,9 @@ def _candidates(host: Reader, python: str, managed: str) -> list[str]:
         return _installed(host)
     if not is_series(python):
         return [python]
-    brought = [name for name in host.listdir(managed) if name.startswith(f"cpython-{python}.")] if managed else []
-    brought.sort(key=lambda name: [int(part) for part in re.findall(r"\d+", name.partition("-")[2])[:3]], reverse=True)
-    directories = [*_directories(host), *(f"{managed}/{name}/bin" for name in brought)]
+    own = [name for name in host.listdir(managed) if name.startswith(f"cpython-{python}.")] if managed else []
+    own.sort(key=lambda name: [int(part) for part in re.findall(r"\d+", name.partition("-")[2])[:3]], reverse=True)
+    directories = [*_directories(host), *(f"{managed}/{name}/bin" for name in own)]
     return [f"{directory}/python{python}" for directory in directories if host.stat(f"{directory}/python{python}")]
 
 

@@ -60,7 +60,7 @@ class ClientDatabase(Resource):
             )
         facts = self._asked(host, found[0].python)
         self._require_tables(facts)
-        self._tell(host, facts)
+        self._report(host, facts)
         memory_of(self)["proven"] = True
         return []
 
@@ -78,13 +78,13 @@ class ClientDatabase(Resource):
         result = host.query([python, "-I", "-c", SCRIPT], self._order(host), timeout=5 * TIMEOUT)
         lines = result.out.strip().splitlines()
         try:
-            told = json.loads(lines[-1])
+            answer = json.loads(lines[-1])
         except (IndexError, ValueError):
             raise Failure(
                 "the database check failed: Prefect's Python returned no result", detail=result.tail
             ) from None
-        error = told["error"] or {"type": "", "code": "", "text": ""}
-        report = Report(told["stage"], told["facts"], error["type"], error["code"], error["text"])
+        error = answer["error"] or {"type": "", "code": "", "text": ""}
+        report = Report(answer["stage"], answer["facts"], error["type"], error["code"], error["text"])
         fault = fault_of(report, Target(self._place, self.user, self.database, self.tls, "external"))
         if fault:
             fault = self._for_a_client(fault, report)
@@ -106,7 +106,7 @@ class ClientDatabase(Resource):
                 "deploy the server first (`fab deploy`)",
             )
 
-    def _tell(self, host: Reader, facts: Any) -> None:
+    def _report(self, host: Reader, facts: Any) -> None:
         """Notes on this mode, given each time: few users read them in a manual."""
         free = facts["max"] - facts["reserved"]
         tables = (

@@ -78,11 +78,11 @@ class ClientEnvironment(Resource):
     def check(self, host: Reader) -> list[Change]:
         for variable in variables(host):
             self._refuse_key(host, variable)
-            self._tell(host, variable, "")
+            self._report(host, variable, "")
         here = session(host).get("PWD") or host.home
         for folder in dict.fromkeys((host.home, here, *self.projects)):
             for variable in in_project(host, folder):
-                self._tell(host, variable, f" for flows started in {folder}")
+                self._report(host, variable, f" for flows started in {folder}")
         for name, source in cloud_keys(text_of(host, profiles_path(host, self.path)), profiles_path(host, self.path)):
             if self.mode == "hosted" and name != self.profile:  # from that one it is taken away
                 note_once(self, host, f"{source}: profile {name} contains PREFECT_API_KEY, a Prefect Cloud key")
@@ -100,7 +100,7 @@ class ClientEnvironment(Resource):
                 "nothing was changed",
             )
 
-    def _tell(self, host: Reader, variable: Variable, where: str) -> None:
+    def _report(self, host: Reader, variable: Variable, where: str) -> None:
         effect = self._effect(variable)
         expected = {"PREFECT_API_URL": self.api_url, "PREFECT_PROFILE": self.profile}.get(variable.name)
         if not effect or (expected and variable.value.rstrip("/") == expected.rstrip("/")):

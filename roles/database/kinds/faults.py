@@ -95,12 +95,12 @@ def _port(report: Report, target: Target) -> Fault:
 
 
 def _login(report: Report, target: Target) -> Fault:
-    said = f"{report.code} {report.kind} {report.text}"
-    if re.search(r"no pg_hba\.conf entry|pg_hba\.conf rejects", said):
+    text = f"{report.code} {report.kind} {report.text}"
+    if re.search(r"no pg_hba\.conf entry|pg_hba\.conf rejects", text):
         return _no_entry(report, target)
     from roles.database.kinds.refusals import REFUSALS  # it travels to a host when a login failed there
 
-    known = next((one for one in REFUSALS if re.search(one.pattern, said)), None)
+    known = next((one for one in REFUSALS if re.search(one.pattern, text)), None)
     if known:
         return _refused(known, report, target)
     return Fault(

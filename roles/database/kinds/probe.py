@@ -96,16 +96,16 @@ class DatabaseProbe(Resource):
         from roles.database.kinds.script import SCRIPT
 
         result = host.query([self.python, "-I", "-c", SCRIPT], self._order(), as_user=self.as_user, timeout=5 * TIMEOUT)
-        told = _json(result.out)
-        if told is None:
+        answer = _json(result.out)
+        if answer is None:
             raise Failure(
                 "the database check failed: Prefect's Python returned no result",
                 "its environment is damaged, or the host is overloaded",
                 f"run `{self.python} -c 'import asyncpg'`",
                 result.tail,
             )
-        error = told["error"] or {"type": "", "code": "", "text": ""}
-        return Report(told["stage"], told["facts"], error["type"], error["code"], error["text"])
+        error = answer["error"] or {"type": "", "code": "", "text": ""}
+        return Report(answer["stage"], answer["facts"], error["type"], error["code"], error["text"])
 
     def _order(self) -> Secret:
         order = {
@@ -129,7 +129,7 @@ def _revealed(text: Union[str, Secret]) -> str:
 def _json(out: str) -> Optional[dict[str, Any]]:
     lines = out.strip().splitlines()
     try:
-        told: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+        answer: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     except ValueError:
         return None
-    return told or None
+    return answer or None

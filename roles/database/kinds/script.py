@@ -10,7 +10,7 @@ from __future__ import annotations
 SCRIPT = r'''
 import asyncio, json, socket, ssl, sys
 
-def told(error):
+def described(error):
     return {"type": type(error).__name__, "code": getattr(error, "sqlstate", "") or "", "text": str(error)}
 
 def reach(order):
@@ -87,6 +87,6 @@ try:
     reach(order)
     asyncio.run(ask(order, asyncpg))
 except Exception as caught:
-    error = told(caught)
+    error = described(caught)
 print(json.dumps({"stage": stage[0], "facts": facts, "error": error}))
 '''

@@ -109,19 +109,19 @@ def check_ui(target: ApiTarget) -> Optional[Finding]:
     found = json_of(answer)
     if answer.status != 200 or not isinstance(found, dict):
         return None  # this server has no UI
-    told = str(found.get("api_url") or "")
-    if told.startswith("/") or told.rstrip("/") == target.url.rstrip("/"):
-        return ok(f"the UI tells browsers to use {told}")
-    name = urlsplit(told).hostname or ""
-    said = f"the UI tells browsers to use {told or 'no address'}"
+    api_url = str(found.get("api_url") or "")
+    if api_url.startswith("/") or api_url.rstrip("/") == target.url.rstrip("/"):
+        return ok(f"the UI tells browsers to use {api_url}")
+    name = urlsplit(api_url).hostname or ""
+    seen = f"the UI tells browsers to use {api_url or 'no address'}"
     fix = f"set public_url for the server, then `fab -H {target.server} deploy` (it sets PREFECT_UI_API_URL)"
     if name in LISTENED_ON or (name in OWN and not target.near):
-        return fail(said, f"{name} is not reachable for browsers on other machines: the UI stays empty", fix)
-    if not target.healthy(told):
+        return fail(seen, f"{name} is not reachable for browsers on other machines: the UI stays empty", fix)
+    if not target.healthy(api_url):
         return fail(
-            said, "that address does not respond from this machine: the UI shows `Can't connect to Server API`", fix
+            seen, "that address does not respond from this machine: the UI shows `Can't connect to Server API`", fix
         )
-    return ok(said)
+    return ok(seen)
 
 
 def check_service(target: ApiTarget) -> Optional[Finding]:

@@ -23,7 +23,7 @@ from roles.prefect.kinds.endpoint import Endpoint
 CONNECT_SECONDS = 4.0
 ANSWER_SECONDS = 6.0
 MAX_HEAD = 65536
-TEXT, CLOSE, PING = 1, 8, 9
+TEXT, CLOSE = 1, 8
 #: A token that proxies and servers accept as a key (16 bytes, RFC 6455); nothing secret is behind it.
 KEY_BYTES = 16
 

@@ -130,8 +130,8 @@ class ClientSettings:
         """Whether a flow without an API URL is run against a temporary server, instead of ending with an error."""
         if since(ALWAYS_EPHEMERAL, self.version):
             return True
-        said = self.value(*EPHEMERAL)
-        return said is not None and said.value.lower() in ("1", "true", "yes", "on", "t", "y")
+        setting = self.value(*EPHEMERAL)
+        return setting is not None and setting.value.lower() in ("1", "true", "yes", "on", "t", "y")
 
     # -- the sources --------------------------------------------------------------------------------------------
 

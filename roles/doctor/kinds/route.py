@@ -43,22 +43,22 @@ def check_port(target: ApiTarget) -> Optional[Finding]:
 
 def _no_connection(target: ApiTarget, error: OSError) -> Finding:
     """Refused, filtered or no way there: the three have different cures."""
-    place, said = f"{target.endpoint.authority}", str(error)
+    place, text = f"{target.endpoint.authority}", str(error)
     look = f"`fab -H {target.server} doctor` checks the server itself"
-    if "refused" in said:
+    if "refused" in text:
         return fail(
             f"{place} refuses connections",
             "the machine is reachable, but nothing listens on that port: the server is down, or the port is wrong",
             look,
         )
-    if "timed out" in said:
+    if "timed out" in text:
         return fail(
             f"{place} does not respond (filtered)",
             "packets are dropped: by a firewall, because a VPN is off, or because the address is not in use",
             f"open port {target.endpoint.port} from here to the server (allowed_sources, then `fab deploy`); {look}",
         )
-    cause, fix = explain_network(said)
-    return fail(f"{place}: {error.strerror or said}", cause, fix or look)
+    cause, fix = explain_network(text)
+    return fail(f"{place}: {error.strerror or text}", cause, fix or look)
 
 
 def check_path(target: ApiTarget) -> Optional[Finding]:

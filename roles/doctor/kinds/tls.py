@@ -45,8 +45,8 @@ def check_tls(target: ApiTarget) -> Optional[Finding]:
         found = certificate(target.endpoint, target.ca_file)
     except OSError as error:
         if target.insecure:
-            told = "not checked by this client (PREFECT_API_TLS_INSECURE_SKIP_VERIFY)"
-            return Finding(SKIPPED, f"{told}; it would fail: {_short(str(error))}")
+            unchecked = "not checked by this client (PREFECT_API_TLS_INSECURE_SKIP_VERIFY)"
+            return Finding(SKIPPED, f"{unchecked}; it would fail: {_short(str(error))}")
         return _refused(target, str(error))
     text = f"certificate by {found.issuer}, valid for {found.days:.0f} days"
     if found.days >= min(EXPIRES_SOON, found.lasts * LAST_PART):
@@ -56,17 +56,17 @@ def check_tls(target: ApiTarget) -> Optional[Finding]:
     return warn(text, "it expires soon and was not renewed", "check why it is not renewed")
 
 
-def _refused(target: ApiTarget, said: str) -> Finding:
+def _refused(target: ApiTarget, error: str) -> Finding:
     for pattern, cause, fix in TLS_ERRORS:
-        if re.search(pattern, said):
-            return fail(_short(said), cause, fix)
-    if re.search(UNTRUSTED, said):
-        return _untrusted(target, said)
-    cause, fix = explain_network(said)
-    return fail(_short(said), cause or "the TLS handshake fails", fix)
+        if re.search(pattern, error):
+            return fail(_short(error), cause, fix)
+    if re.search(UNTRUSTED, error):
+        return _untrusted(target, error)
+    cause, fix = explain_network(error)
+    return fail(_short(error), cause or "the TLS handshake fails", fix)
 
 
-def _untrusted(target: ApiTarget, said: str) -> Finding:
+def _untrusted(target: ApiTarget, error: str) -> Finding:
     """Trusted by the system and not by the client is a target of its own: Prefect brings its own list."""
     cause = "the certificate is signed by an authority that this client does not know"
     system = ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile
@@ -79,11 +79,11 @@ def _untrusted(target: ApiTarget, said: str) -> Finding:
             cause = (
                 f"this machine trusts the certificate, but Prefect uses another list of authorities: {target.ca_file}"
             )
-            return fail(_short(said), cause, f"set PREFECT_API_SSL_CERT_FILE={system} in the profile")
+            return fail(_short(error), cause, f"set PREFECT_API_SSL_CERT_FILE={system} in the profile")
     fix = "set ca_bundle: to the authority that signed it, then run `fab configure-client`; or set "
-    return fail(_short(said), cause, fix + "PREFECT_API_SSL_CERT_FILE to its file")
+    return fail(_short(error), cause, fix + "PREFECT_API_SSL_CERT_FILE to its file")
 
 
-def _short(said: str) -> str:
+def _short(error: str) -> str:
     """An SSL error without the place in OpenSSL's source."""
-    return re.sub(r"\s*\(_ssl\.c:\d+\)", "", said)
+    return re.sub(r"\s*\(_ssl\.c:\d+\)", "", error)

@@ -42,10 +42,10 @@ def _see(target: ApiTarget, path: str, loss: str) -> Optional[Finding]:
 
 def _judge(answer: Upgrade, path: str, loss: str) -> Finding:
     if answer.status != 101:
-        said = f"/{path} returned HTTP {answer.status} instead of opening a WebSocket"
+        seen = f"/{path} returned HTTP {answer.status} instead of opening a WebSocket"
         if answer.status in (401, 403):
-            return fail(said, f"the server or a proxy refuses this client: {loss}", "see the check `auth`")
-        return fail(said, f"a proxy in between does not forward WebSockets: {loss}", PROXY_FIX)
+            return fail(seen, f"the server or a proxy refuses this client: {loss}", "see the check `auth`")
+        return fail(seen, f"a proxy in between does not forward WebSockets: {loss}", PROXY_FIX)
     if answer.close_code:
         reason = f" ({answer.said})" if answer.said else ""
         return fail(

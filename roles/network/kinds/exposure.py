@@ -116,7 +116,7 @@ def _resolved(host: Reader, name: str) -> list[str]:
     """The addresses of a name on this host; none where it cannot be resolved."""
 
     def ask() -> list[str]:
-        told = host.query(["getent", "ahosts", name], timeout=SECONDS)
-        return list(dict.fromkeys(line.split()[0] for line in told.out.splitlines() if line.strip()))
+        answer = host.query(["getent", "ahosts", name], timeout=SECONDS)
+        return list(dict.fromkeys(line.split()[0] for line in answer.out.splitlines() if line.strip()))
 
     return host.once(f"resolved:{name}", ask)

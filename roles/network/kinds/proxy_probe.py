@@ -59,9 +59,9 @@ class ProxyProbe(Resource):
             if health.status != 200 or health.body.strip() != b"true":
                 return _http_problem(f"{self.url}/api/health", health)
             self._warn(host, health.ends)
-            told = self._ask("/ui-settings", {})
-            if told.status == 200 and _api_url(told.body) not in ("", f"{self.url}/api"):
-                reason = f"the UI at {self.url} tells browsers to use {_api_url(told.body)}, not {self.url}/api"
+            answer = self._ask("/ui-settings", {})
+            if answer.status == 200 and _api_url(answer.body) not in ("", f"{self.url}/api"):
+                reason = f"the UI at {self.url} tells browsers to use {_api_url(answer.body)}, not {self.url}/api"
                 return Problem(reason, "another server responds there, or this one was not restarted since the change")
             for path in self.sockets:
                 answer = self._ask(f"/api/{path}", UPGRADE)
@@ -96,8 +96,8 @@ def _here(name: str) -> str:
 def _api_url(body: bytes) -> str:
     """The API URL in the UI's settings; empty when there is none."""
     try:
-        told: Any = json.loads(body)
-        return str(told.get("api_url") or "").rstrip("/")
+        settings: Any = json.loads(body)
+        return str(settings.get("api_url") or "").rstrip("/")
     except (ValueError, AttributeError):
         return ""
 

@@ -169,12 +169,12 @@ def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Proble
             "the server failed, often because of its database",
             "run `fab -H SERVER doctor`, or read the server's journal (journalctl -u UNIT)",
         )
-    said = (
+    detail = (
         ""
         if answer.body.lstrip()[:1] == b"<"
         else " ".join(answer.body[:BODY_SHOWN].decode("utf-8", "replace").split())
     )
-    return Problem(f"{call}: HTTP {answer.status} {said}".rstrip(), cause, fix, settled=answer.status < 500)
+    return Problem(f"{call}: HTTP {answer.status} {detail}".rstrip(), cause, fix, settled=answer.status < 500)
 
 
 def explain_network(error: str) -> tuple[str, str]:

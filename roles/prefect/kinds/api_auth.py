@@ -66,10 +66,10 @@ class ApiAuth(Resource):
             return
         if wanted:
             what = "changes" if present else "is being enabled"
-            told = "the API refuses clients (401) until `fab configure-client` has run for them, and running flow runs"
+            means = "the API refuses clients (401) until `fab configure-client` has run for them, and running flow runs"
         else:
-            what, told = "is being disabled", "anyone who can reach the port can use the API"
-        host.note(f"auth of instance {self.name} {what}: {told}")
+            what, means = "is being disabled", "anyone who can reach the port can use the API"
+        host.note(f"auth of instance {self.name} {what}: {means}")
 
 
 def unguarded(host: Reader, api: Api, timeout: float = 5) -> Optional[Problem]:

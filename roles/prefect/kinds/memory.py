@@ -26,7 +26,7 @@ def memory_of(resource: Resource) -> dict[str, Any]:
 
 def note_once(resource: Resource, host: Reader, text: str) -> None:
     """Tell the operator ``text`` the first time only: check runs again after apply."""
-    told: set[str] = memory_of(resource).setdefault("told", set())
-    if text not in told:
-        told.add(text)
+    noted: set[str] = memory_of(resource).setdefault("noted", set())
+    if text not in noted:
+        noted.add(text)
         host.note(text)

@@ -150,7 +150,7 @@ class VerificationRun(Resource):
         over = host.wait_for(lambda: runs.over(host), self.timeout)
         if not over:
             problem = proof_worker.why_not_taken(host, self._api, self.work_pool, runs.state, self.timeout, who)
-        runs.settle(host)
+        runs.confirm(host)
         if not over:
             raise problem.failure(journal_tail(host, self.unit) if self.unit else "")
         if runs.state != "COMPLETED":

@@ -101,7 +101,7 @@ class Runs:
             self._failed_elsewhere.add(run["id"])
         return run["id"] in self._failed_elsewhere
 
-    def settle(self, host: System) -> None:
+    def confirm(self, host: System) -> None:
         """Take back what no worker has taken, and wait until the others are over, each with its worker's last word.
 
         Some releases' workers log the end of the process after that of the run; a line that came after the deletion

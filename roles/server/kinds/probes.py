@@ -180,11 +180,11 @@ def ui_address(host: Reader, server: Server) -> Optional[Problem]:
         return None
     answer = _ui_settings(host, server)
     problem = problem_of(answer, "GET", f"{server.base}/ui-settings")
-    told = str((_json(answer) or {}).get("api_url", "")) if not problem else ""
-    if problem or not server.public_api_url or told.rstrip("/") == server.public_api_url.rstrip("/"):
+    api_url = str((_json(answer) or {}).get("api_url", "")) if not problem else ""
+    if problem or not server.public_api_url or api_url.rstrip("/") == server.public_api_url.rstrip("/"):
         return problem
     return Problem(
-        f"the UI tells browsers to use {told or 'no API URL'}, not {server.public_api_url}",
+        f"the UI tells browsers to use {api_url or 'no API URL'}, not {server.public_api_url}",
         "PREFECT_UI_API_URL is not set, or not under the name that this release knows",
         "set public_url",
         settled=True,
@@ -195,10 +195,10 @@ def ui_page(host: Reader, server: Server) -> Optional[Problem]:
     """The UI's pages are there, and the program that each of them loads."""
     if not server.ui:
         return None
-    told = _json(_ui_settings(host, server)) or {}
+    ui = _json(_ui_settings(host, server)) or {}
     pages = {
         urlsplit(server.base).path + "/",
-        *(str(told[key]) for key in ("v1_base_url", "v2_base_url") if told.get(key)),
+        *(str(ui[key]) for key in ("v1_base_url", "v2_base_url") if ui.get(key)),
     }
     for page in sorted(page.rstrip("/") + "/" for page in pages):
         problem = _page(host, server, page)

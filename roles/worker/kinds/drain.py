@@ -14,7 +14,7 @@ from roles.worker.kinds import runs as worker_runs
 from roles.worker.kinds.runs import FlowRun
 
 #: Seconds between two lines about what is still running, and beyond the stop time-out for systemd to kill and start.
-TELL_EVERY, SLACK = 30.0, 60.0
+REPORT_EVERY, SLACK = 30.0, 60.0
 CRASHED = {"type": "CRASHED", "name": "Crashed", "message": "its worker was stopped, and it did not finish in time"}
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -54,19 +54,19 @@ class WorkerDrain(Resource):
             raise unit_failure(host, unit_name(self.unit), f"{self.unit} did not start again after its flow runs ended")
         killed = [run for run in worker_runs.named(host, self._api, seen) if run.state not in OVER]
         if killed:
-            self._tell_killed(host, killed)
+            self._report_killed(host, killed)
 
     def _wait(self, host: System, runs: Sequence[FlowRun]) -> list[str]:
         """Wait until the unit is not going down any more. Returns what was running at the last check."""
-        last, told = [run.id for run in runs], time.monotonic()
+        last, reported = [run.id for run in runs], time.monotonic()
 
         def ended() -> bool:
-            nonlocal told
+            nonlocal reported
             if unit_state(host, self.unit).active_state not in ("deactivating", "inactive"):
                 return True
             last[:] = worker_runs.running(host, self.unit) or last
-            if time.monotonic() - told >= TELL_EVERY:
-                told = time.monotonic()
+            if time.monotonic() - reported >= REPORT_EVERY:
+                reported = time.monotonic()
                 left = worker_runs.named(host, self._api, worker_runs.running(host, self.unit))
                 host.progress(f"{self.unit} is draining: {worker_runs.listed(left) or 'no flow run left'}")
             return False
@@ -80,8 +80,8 @@ class WorkerDrain(Resource):
             )
         return last
 
-    def _tell_killed(self, host: System, killed: Sequence[FlowRun]) -> None:
-        """Name the flow runs that the time-out cut off, and end them on the server where that is wished."""
+    def _report_killed(self, host: System, killed: Sequence[FlowRun]) -> None:
+        """Name the flow runs that the time-out cut off, and end them on the server where the setting says so."""
         crash = self.killed_runs == "crash"
         for run in killed:
             if crash:

@@ -65,8 +65,8 @@ def named(host: Reader, api: Api, ids: Sequence[str]) -> list[FlowRun]:
     return [_one(run, known.get(run, {})) for run in ids]
 
 
-def _one(run: str, told: Mapping[str, Any]) -> FlowRun:
-    return FlowRun(run, str(told.get("name") or ""), str(told.get("state_type") or ""))
+def _one(run: str, known: Mapping[str, Any]) -> FlowRun:
+    return FlowRun(run, str(known.get("name") or ""), str(known.get("state_type") or ""))
 
 
 def listed(runs: Sequence[FlowRun]) -> str:

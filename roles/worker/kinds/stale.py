@@ -42,17 +42,17 @@ class StaleWorkers(Resource):
         return units + [Change(path, "present", "removed") for path in self._leftovers(host)]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        surplus = self._units(host)
-        for name in surplus:
+        stale = self._units(host)
+        for name in stale:
             host.query(["systemctl", "disable", "--", name])
             host.run(["systemctl", "stop", "--no-block", "--", name])
-        for name in surplus:
+        for name in stale:
             self._await(host, name)
             host.remove(f"{DIRECTORY}/{name}.d")
             host.remove(f"{DIRECTORY}/{name}")
         for path in self._leftovers(host):
             host.remove(path)
-        if surplus:
+        if stale:
             host.run(["systemctl", "daemon-reload"])
 
     def _await(self, host: System, name: str) -> None:
@@ -61,8 +61,8 @@ class StaleWorkers(Resource):
             return
         runs = worker_runs.running(host, name)
         if runs:
-            told = worker_runs.named(host, Api(self.api_url, self.auth, self.ca_file), runs)
-            host.note(f"{name} waits for its flow runs to finish before it is removed: {worker_runs.listed(told)}")
+            named = worker_runs.named(host, Api(self.api_url, self.auth, self.ca_file), runs)
+            host.note(f"{name} waits for its flow runs to finish before it is removed: {worker_runs.listed(named)}")
         limit = self._stop_timeout(host, name) + SLACK
         host.progress(f"waiting for {name} to stop; at most {limit:.0f} s")
         if not host.wait_for(lambda: unit_state(host, name).stopped, limit, every=1.0):

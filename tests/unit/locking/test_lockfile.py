@@ -15,7 +15,7 @@ from encamp.errors import EncampError, SettingsError, UsageError
 from encamp.locking import lockfile
 from encamp.locking.lockfile import LockError
 from encamp.locking.package_index import IndexConfig, guarded
-from encamp.locking.release_index import IndexUnusable, find, tidy
+from encamp.locking.release_index import IndexUnusable, find, normalized
 from roles.prefect import bounds
 from tests.unit.local_index import LocalIndex, serving, wheel
 
@@ -120,8 +120,8 @@ class TestLoad:
 
 
 def test_ranges_are_tidied() -> None:
-    assert tidy("<3.15, >=3.10") == ">=3.10,<3.15"
-    assert tidy("") == ""
+    assert normalized("<3.15, >=3.10") == ">=3.10,<3.15"
+    assert normalized("") == ""
 
 
 class TestWithPackages:

@@ -15,7 +15,7 @@ from encamp.planning import plan, rollout
 from encamp.planning.rollout import ALL_AT_ONCE, Amount, Mode, Rollout, Wave
 from encamp.resources.files.directory import Directory
 from encamp.running.run import Run
-from tests.unit.running.test_run import Reach
+from tests.unit.running.test_run import ProgramConnector
 
 HOSTS = ("a", "b", "c", "d", "e")
 STAGE = ("s",)
@@ -26,7 +26,7 @@ def ran(bad: str, pace: Rollout, waves: int = 1, forks: int = 1) -> dict[str, st
     programs = {host: Unreachable("away") if host in bad else sys.executable for host in HOSTS}
     stages = [(f"s{number}",) for number in range(waves)]
     plans = {(host, stage): plan.build(host, [Directory("/tmp")]) for host in HOSTS for stage in stages}
-    run = Run("deploy", Mode(check=True, forks=forks, rollout=pace), Reach(programs), ())
+    run = Run("deploy", Mode(check=True, forks=forks, rollout=pace), ProgramConnector(programs), ())
     outcomes = run.converge([Wave(stage[0], dict.fromkeys(HOSTS, stage)) for stage in stages], plans)
     return {outcome.host: outcome.status for outcome in outcomes}
 

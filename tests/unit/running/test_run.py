@@ -34,7 +34,7 @@ STAGE = ("all",)
 
 
 @dataclasses.dataclass
-class Reach:
+class ProgramConnector:
     """Starts a program of each host's own in place of python3, or raises what stands there."""
 
     programs: dict[str, str | Exception]
@@ -61,7 +61,7 @@ def converge(programs: dict[str, str | Exception], *listeners: Listener) -> dict
     plans: dict[tuple[str, tuple[str, ...]], HostPlan] = {
         (host, STAGE): plan.build(host, [Directory("/tmp")]) for host in programs
     }
-    run = Run("deploy", Mode(check=True), Reach(programs), listeners)
+    run = Run("deploy", Mode(check=True), ProgramConnector(programs), listeners)
     outcomes = run.converge([Wave("all", dict.fromkeys(programs, STAGE))], plans)
     return {outcome.host: outcome for outcome in outcomes}
 

@@ -95,13 +95,13 @@ class PrefectProfile(Resource):
         """
         if self.name != ACTIVE:
             return self.name, True
-        brought = self._brought(host)
-        if now.active in brought[1:]:  # one with a server of its own, which a table would only be merged with
-            return brought[0], False
-        name = now.active or brought[0]
+        builtin = self._builtin_profiles(host)
+        if now.active in builtin[1:]:  # one with a server of its own, which a table would only be merged with
+            return builtin[0], False
+        name = now.active or builtin[0]
         return (name, True) if name in now.tables else ("", False)
 
-    def _brought(self, host: Reader) -> Sequence[str]:
+    def _builtin_profiles(self, host: Reader) -> Sequence[str]:
         """The profiles that this user's Prefect brings, its default first."""
         found = installed(host)
         names = Names({"builtin": self.builtin}, ()).name("builtin", found[0].version if found else self.version)

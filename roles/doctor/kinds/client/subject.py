@@ -76,9 +76,9 @@ def target_of(subject: ClientSubject) -> Optional[ApiTarget]:
 
 def _ca_file(subject: ClientSubject) -> str:
     """The authorities that Prefect's HTTP client trusts: those in its settings, else the list of certifi."""
-    told = subject.settings.value("PREFECT_API_SSL_CERT_FILE")
+    setting = subject.settings.value("PREFECT_API_SSL_CERT_FILE")
     certifi = os.path.join(subject.packages, "certifi", "cacert.pem") if subject.packages else ""
-    named = (told.value if told else "", other_variables(subject.host).get("SSL_CERT_FILE", ""), certifi)
+    named = (setting.value if setting else "", other_variables(subject.host).get("SSL_CERT_FILE", ""), certifi)
     return next((path for path in named if path and exists(subject.host, path)), "")
 
 
