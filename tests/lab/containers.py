@@ -9,8 +9,6 @@ in .lab/, which is what an operator of a host without a registry would carry the
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import gzip
 import hashlib
 import os
@@ -18,12 +16,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from debian_images import base_image, image_exists
 from layout import CHECKOUT, DOCKER_SH, STATE
+from locks import locked
 from preparing import ca_bundle_source
 from shell import LabError, retry, run, say
 
@@ -43,9 +41,8 @@ class Images:
 
 def ensure() -> Images:
     """Build images and archive unless they are there. Raises LabError."""
-    STATE.mkdir(exist_ok=True)
     run([str(DOCKER_SH)], show=True)
-    with _locked():
+    with locked(STATE / "containers.lock"):
         tag = recipe_tag()
         images = Images(f"encamp-lab/prefect:{tag}", f"encamp-lab/postgres:{tag}", STATE / f"containers-{tag}.tar.gz")
         for target, image in (("postgres", images.postgres), ("prefect", images.prefect)):
@@ -98,14 +95,6 @@ def _save(images: Images) -> None:
     if save.returncode != 0:
         raise LabError(f"docker save exited {save.returncode}")
     new.rename(images.archive)
-
-
-@contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    """One process at a time builds."""
-    with (STATE / "containers.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

@@ -6,10 +6,8 @@ the machine id and the SSH keys of a new host; what the deploy wrote of the othe
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import lab as machinery
@@ -17,6 +15,7 @@ from debian_images import image_exists
 from deployed import LABEL, Deployed, remove_images
 from layout import CHECKOUT, STATE
 from live import LiveLab
+from locks import locked
 from shell import LabError, run, say
 
 #: What no two hosts share, and what was logged before.
@@ -27,7 +26,7 @@ def start_copies(lab: LiveLab, kinds: Mapping[str, Deployed]) -> None:
     """Start hosts as copies, each of a kind. Raises LabError when what makes a kind fails."""
     images = {host: kind.image(host) for host, kind in kinds.items()}
     for host, kind in kinds.items():
-        with _locked(kind):
+        with locked(STATE / f"deployed-{kind.name}.lock"):
             if not image_exists(images[host]):
                 _make(lab, host, kind, images[host])
     lab.up(*images, copies=images)
@@ -49,12 +48,3 @@ def _make(lab: LiveLab, host: str, kind: Deployed, image: str) -> None:
     run(["docker", "commit", "--change", f"LABEL {LABEL}={CHECKOUT}", container, image])
     lab.remove(host)
     remove_images(kind.repository, but=image)
-
-
-@contextlib.contextmanager
-def _locked(kind: Deployed) -> Iterator[None]:
-    """One process at a time makes a kind."""
-    STATE.mkdir(exist_ok=True)
-    with (STATE / f"deployed-{kind.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

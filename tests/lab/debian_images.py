@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import tempfile
@@ -10,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from layout import DOCKER_SH, HERE, Image
+from locks import locked
 from shell import retry, run, say, succeeds
 
 IMAGES = HERE / "images"
@@ -35,8 +35,7 @@ def ensure_images(tag: str, images: Iterable[Image]) -> None:
     wanted = sorted(images, key=lambda image: (image.target != "host", image.name))
     if all(image_exists(f"{image.name}:{tag}") for image in wanted):
         return
-    with open(Path(tempfile.gettempdir()) / f"encamp-lab-images-{os.getuid()}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(Path(tempfile.gettempdir()) / f"encamp-lab-images-{os.getuid()}.lock"):
         for image in wanted:
             if not image_exists(f"{image.name}:{tag}"):
                 build_image(tag, image)

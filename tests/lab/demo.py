@@ -65,7 +65,7 @@ def fab(*arguments: str) -> int:
 def run_flow(lab: Lab) -> str:
     """Run a flow on the laptop, by its profile alone. Returns the flow run's id, as the flow printed it."""
     say(f"on {CLIENT}: python hello.py   (PREFECT_API_URL is not set; the profile decides)")
-    output = ssh(lab, CLIENT, f"cat > hello.py && {PYTHON} hello.py 2>&1", FLOW)
+    output = machinery.output_of(lab, CLIENT, f"cat > hello.py && {PYTHON} hello.py 2>&1", FLOW)
     print(output.rstrip())
     for line in output.splitlines():
         if "flow run id:" in line:
@@ -77,10 +77,10 @@ def prove(lab: Lab, flow_run_id: str) -> None:
     """Read the flow run back from the hosted API, and count it in Postgres. Raises LabError when it is not there."""
     url = f"{public_url(lab)}/api/flow_runs/{flow_run_id}"
     say(f"on {CLIENT}: curl {url}")
-    answer = json.loads(ssh(lab, CLIENT, f"curl -sS --fail {url}"))
+    answer = json.loads(machinery.output_of(lab, CLIENT, f"curl -sS --fail {url}"))
     query = f"SELECT count(*) FROM flow_run WHERE id = '{flow_run_id}'"
     say(f'on {SERVER}: sudo -u postgres psql prefect -c "{query}"')
-    count = ssh(lab, SERVER, "sudo -u postgres psql -XAt prefect", query).strip()
+    count = machinery.output_of(lab, SERVER, "sudo -u postgres psql -XAt prefect", query).strip()
     if answer["id"] != flow_run_id or count != "1":
         raise LabError(f"the flow run is not on the server: API {answer.get('id')}, Postgres count {count}")
     print(
@@ -99,16 +99,6 @@ def farewell(lab: Lab, seconds: float) -> None:
 
 def public_url(lab: Lab) -> str:
     return f"http://{lab.address(SERVER)}:4200"
-
-
-def ssh(lab: Lab, host: str, command: str, text: str = "") -> str:
-    """Run a command on a lab host; ``text`` is its standard input. Raises LabError."""
-    done = subprocess.run(
-        ["ssh", "-F", str(lab.ssh_config), host, command], input=text, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise LabError(f"`{command}` on {host} exited {done.returncode}: {done.stderr.strip()[-500:]}")
-    return done.stdout
 
 
 def say(text: str) -> None:

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import contextlib
-import fcntl
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 
+import locks
 from deployed import remove_images
 from layout import HOSTS, Lab
 from preparing import prepare
@@ -97,6 +97,15 @@ def status(lab: Lab) -> list[str]:
 def ssh(lab: Lab, name: str, command: Sequence[str]) -> int:
     """Log in to a host with OpenSSH, or run a command there; its exit status."""
     return subprocess.run(["ssh", "-F", str(lab.ssh_config), name, *command], check=False).returncode
+
+
+def output_of(lab: Lab, name: str, command: str, text: str = "") -> str:
+    """Run a command on a host with OpenSSH; ``text`` is its standard input. Raises LabError."""
+    argv = ["ssh", "-F", str(lab.ssh_config), name, command]
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"`{command}` on {name} exited {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stdout
 
 
 def _compose_up(lab: Lab, names: Sequence[str]) -> None:
@@ -189,13 +198,9 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("ENCAMP_LAB_")}
 
 
-@contextlib.contextmanager
-def locked(lab: Lab) -> Iterator[None]:
+def locked(lab: Lab) -> AbstractContextManager[None]:
     """One process at a time changes a lab."""
-    lab.state.mkdir(parents=True, exist_ok=True)
-    with (lab.state / "lab.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return locks.locked(lab.state / "lab.lock")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -69,7 +69,7 @@ def main() -> int:
         draw(folder / "deploy.svg", fab(lab, "-H", SERVER, "deploy"), FRAMES)
         fab(lab, "-H", LAPTOP, "configure-client", "--install")
         run_flows(lab)
-        on_laptop(lab, f"sed -i 's#{SERVER}:4200/api#{SERVER}:4200#' .prefect/profiles.toml")
+        machinery.output_of(lab, LAPTOP, f"sed -i 's#{SERVER}:4200/api#{SERVER}:4200#' .prefect/profiles.toml")
         draw(folder / "doctor.svg", fab(lab, "-H", LAPTOP, "doctor", expected=2), 1)
         screenshot(browser, lab, folder / "ui.png")
     except LabError as error:
@@ -133,20 +133,10 @@ def draw(path: Path, recording: Recording, most: int) -> None:
     say(f"{path}: {len(screens)} screens, {len(text) // 1024} KiB")
 
 
-def on_laptop(lab: Lab, command: str, text: str = "") -> str:
-    """Run a command as the laptop's user. Raises LabError."""
-    done = subprocess.run(
-        ["ssh", "-F", str(lab.ssh_config), LAPTOP, command], input=text, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise LabError(f"`{command}` on {LAPTOP} exited {done.returncode}: {done.stderr.strip()[-500:]}")
-    return done.stdout
-
-
 def run_flows(lab: Lab) -> None:
     """Flow runs for the UI to show, one of them failed; the profile alone leads them to the server."""
     say(f"flow runs on {LAPTOP}")
-    on_laptop(lab, f"cat > flows.py && {PYTHON} flows.py", FLOWS)
+    machinery.output_of(lab, LAPTOP, f"cat > flows.py && {PYTHON} flows.py", FLOWS)
 
 
 def screenshot(browser: str, lab: Lab, path: Path) -> None:

@@ -11,7 +11,7 @@ from encamp.resources.files.paths import expand
 from encamp.resources.system import Reader, System
 from encamp.shared.record import replace
 from encamp.shared.secret import Secret
-from roles.database.kinds.faults import Fault, Report, Target, fault_of
+from roles.database.kinds.faults import Fault, Report, Target, fault_of, report_of
 from roles.prefect.kinds.installs import installed
 from roles.prefect.kinds.memory import memory_of, note_once
 
@@ -76,15 +76,9 @@ class ClientDatabase(Resource):
         from roles.database.kinds.script import SCRIPT
 
         result = host.query([python, "-I", "-c", SCRIPT], self._order(host), timeout=5 * TIMEOUT)
-        lines = result.out.strip().splitlines()
-        try:
-            answer = json.loads(lines[-1])
-        except (IndexError, ValueError):
-            raise Failure(
-                "the database check failed: Prefect's Python returned no result", detail=result.tail
-            ) from None
-        error = answer["error"] or {"type": "", "code": "", "text": ""}
-        report = Report(answer["stage"], answer["facts"], error["type"], error["code"], error["text"])
+        report = report_of(result.out)
+        if report is None:
+            raise Failure("the database check failed: Prefect's Python returned no result", detail=result.tail)
         fault = fault_of(report, Target(self._place, self.user, self.database, self.tls, "external"))
         if fault:
             fault = self._for_a_client(fault, report)

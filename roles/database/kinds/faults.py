@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional
 
@@ -43,7 +44,7 @@ class Fault:
 
 @record
 class Report:
-    """What the probe's program told. ``stage`` is how far it came: driver, name, port, login, facts, schema, extension
+    """What the program answered. ``stage`` is how far it came: driver, name, port, login, facts, schema, extension
     or done. ``kind``, ``code`` (an SQLSTATE) and ``text`` are of the error that ended it."""
 
     stage: str
@@ -51,6 +52,16 @@ class Report:
     kind: str = ""
     code: str = ""
     text: str = ""
+
+
+def report_of(out: str) -> Optional[Report]:
+    """The last line of what the program printed; None where that is no report."""
+    try:
+        answer = json.loads(out.strip().rpartition("\n")[2])
+    except ValueError:
+        return None
+    error = answer["error"] or {"type": "", "code": "", "text": ""}
+    return Report(answer["stage"], answer["facts"], error["type"], error["code"], error["text"])
 
 
 def fault_of(report: Report, target: Target) -> Optional[Fault]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, ClassVar, Optional, Sequence, Union
+from typing import Any, ClassVar, Sequence, Union
 
 from encamp.resources.base import Change, Failure, Refused, Resource, kind
 from encamp.resources.system import Reader, System
@@ -92,20 +92,19 @@ class DatabaseProbe(Resource):
 
     def _ask(self, host: Reader) -> Any:
         """The result of the probe's program. Raises Failure when it cannot be run."""
-        from roles.database.kinds.faults import Report
+        from roles.database.kinds.faults import report_of
         from roles.database.kinds.script import SCRIPT
 
         result = host.query([self.python, "-I", "-c", SCRIPT], self._order(), as_user=self.as_user, timeout=5 * TIMEOUT)
-        answer = _json(result.out)
-        if answer is None:
+        report = report_of(result.out)
+        if report is None:
             raise Failure(
                 "the database check failed: Prefect's Python returned no result",
                 "its environment is damaged, or the host is overloaded",
                 f"run `{self.python} -c 'import asyncpg'`",
                 result.tail,
             )
-        error = answer["error"] or {"type": "", "code": "", "text": ""}
-        return Report(answer["stage"], answer["facts"], error["type"], error["code"], error["text"])
+        return report
 
     def _order(self) -> Secret:
         order = {
@@ -124,12 +123,3 @@ class DatabaseProbe(Resource):
 
 def _revealed(text: Union[str, Secret]) -> str:
     return text.reveal() if isinstance(text, Secret) else text
-
-
-def _json(out: str) -> Optional[dict[str, Any]]:
-    lines = out.strip().splitlines()
-    try:
-        answer: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-    except ValueError:
-        return None
-    return answer or None
