@@ -9,6 +9,7 @@ import encamp
 from encamp.errors import UsageError
 from encamp.support.checkout import PACKAGE
 
+#: Not the checkout's own files, which are an operator's to edit: no release and no new site may hold their hosts.
 SKELETON = PACKAGE / "skeleton"
 FILES = ("fabfile.py", "fabric.yaml", "inventory/hosts.yml", "inventory/group_vars/all.yml", ".gitignore")
 #: Stands in the skeleton for the version of the encamp that makes a site.

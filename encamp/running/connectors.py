@@ -12,6 +12,7 @@ from encamp.running import passwords
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from encamp.site import Site, SiteHost
 from encamp.support.paths import locate
 from encamp.transport.agent_exec import Link
 from encamp.transport.launch import LaunchSpec
@@ -20,7 +21,6 @@ from encamp.transport.local import LocalLink
 if TYPE_CHECKING:
     import fabric
 
-    from encamp.site import Site, SiteHost
     from encamp.ssh.config import Hop
     from encamp.ssh.target import Address
 

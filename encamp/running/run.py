@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from encamp import __version__
 from encamp.errors import Unreachable
@@ -21,15 +20,13 @@ from encamp.planning.job import Job, RunIdentity
 from encamp.planning.plan import HostPlan
 from encamp.planning.rollout import Mode, Wave
 from encamp.running import host_failures
+from encamp.running.connectors import Connector
 from encamp.shared.record import record, replace
 from encamp.shared.wire import BlobStore
 from encamp.support import user as current_user
 from encamp.transport import bundle
 from encamp.transport.agent_exec import Link, run_agent
 from encamp.transport.events import DoneEvent, HostEvent
-
-if TYPE_CHECKING:
-    from encamp.running.connectors import Connector
 
 #: How long an interrupted run waits for its threads, which stand in a connect at worst, before it prints the recap.
 PATIENCE_SECONDS = 3.0

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from encamp.errors import InventoryError
 from encamp.ssh import config_files
+from encamp.ssh.config import Hop, Values
 from encamp.ssh.config_files import Statement
-
-if TYPE_CHECKING:
-    from encamp.ssh.config import Hop, Values
 from encamp.ssh.directives import IGNORED, NEUTRAL, OBEYED, REFUSED
 
 #: Values of theirs that ask for nothing beyond what encamp does anyway.

@@ -81,7 +81,7 @@ def in_database(host: SiteHost, site: Site, specs: Sequence[ProfileSpec], instal
     yield from install(host, site, release)
     for spec in specs:
         target = _required(spec.target)
-        yield from _ca_file(spec, spec.api.ca if spec.api else "")  # the proof reads back from the API
+        yield from _ca_file(spec, spec.api.ca if spec.api else "")  # the verification reads back from the API
         yield from _ca_file(spec, target.ca, DATABASE)
         yield _database(host, site, spec, install_prefect)
         yield _fitting(spec, release, same=True)

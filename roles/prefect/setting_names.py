@@ -1,4 +1,4 @@
-"""The name of each Prefect setting, by release. Read through ``roles.versions``.
+"""The name of each Prefect setting, by release. Read through ``roles.prefect.versions``.
 
 Every row is a list of (first release, name), oldest first; the last whose release is not newer counts. None: gone from
 that release on. 3.0 still has the names of 2.8; 3.1 brought new ones and reads both.

@@ -1,4 +1,4 @@
-"""Proof that a Prefect server can work with its Postgres, before it is started."""
+"""Verifies that a Prefect server can work with its Postgres, before it is started."""
 
 from __future__ import annotations
 

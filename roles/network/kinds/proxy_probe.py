@@ -1,4 +1,4 @@
-"""Proof that Prefect answers at its public address, through the proxy: pages, API and WebSockets."""
+"""Verifies that Prefect answers at its public address, through the proxy: pages, API and WebSockets."""
 
 from __future__ import annotations
 

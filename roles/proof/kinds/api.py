@@ -102,7 +102,7 @@ def log_lines(host: Reader, api: Api, *flow_runs: str) -> list[str]:
 
 
 def remove(host: Reader, api: Api, flow: str) -> None:
-    """Delete a proof's deployments, runs (task runs and logs go with them) and flow. Raises Failure.
+    """Delete a verification's deployments, runs (task runs and logs go with them) and flow. Raises Failure.
 
     Deployments go first, and take with them what their schedules made: else the scheduler would make new runs.
     """

@@ -1,4 +1,4 @@
-"""A schedule of a proof: the server's own scheduler must make flow runs of it.
+"""A schedule of a verification: the server's own scheduler must make flow runs of it.
 
 A run that is asked for shows nothing of the scheduler, which is a loop of its own. It looks every five seconds at
 deployments that were written within the last six, and once a minute at all others (with 2.0.4, 2.7.12, 2.20.26 and

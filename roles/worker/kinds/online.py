@@ -1,4 +1,4 @@
-"""Proof that a worker reaches its server."""
+"""Verifies that a worker reaches its server."""
 
 from __future__ import annotations
 
