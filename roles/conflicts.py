@@ -33,8 +33,8 @@ def check(site: Site) -> None:
 
 def warnings(host: SiteHost, site: Site) -> list[str]:
     """Other servers that are the machine of this one: each deploy of one would undo the other's."""
-    servers = [one for one in site.in_group(SERVERS) if _machine(one) == _machine(host)]
-    others = [one.name for one in servers if one.name != host.name]
+    servers = [server for server in site.in_group(SERVERS) if _machine(server) == _machine(host)]
+    others = [server.name for server in servers if server.name != host.name]
     if not others or not host.in_group(SERVERS):
         return []
     reason = (

@@ -113,16 +113,16 @@ def _client(
         if server:
             raise
         return examined  # no server, several, or a secret that is not here: no one API is the right one
-    apis = [one for one in wanted if isinstance(one, ClientApi)]
+    apis = [item for item in wanted if isinstance(item, ClientApi)]
     profile = specs[0].profile if specs else ""
-    profiles = [one for one in wanted if isinstance(one, PrefectProfile) and one.name == profile]
-    declared = [*(one for one in wanted if fix and isinstance(one, ClientCa)), *profiles]
+    profiles = [item for item in wanted if isinstance(item, PrefectProfile) and item.name == profile]
+    declared = [*(item for item in wanted if fix and isinstance(item, ClientCa)), *profiles]
     return replace(
         examined,
         api_url=apis[0].url if apis else "",
         ca_file=client_modes.ca_path(specs[0]) if apis and apis[0].ca_file else "",
         profile=profile,
-        declared=tuple(doctor.travelling(one) for one in declared),
+        declared=tuple(doctor.travelling(item) for item in declared),
         server=server or _server_name(host, site),
     )
 

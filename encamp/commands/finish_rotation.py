@@ -15,26 +15,26 @@ def finish_rotations(site: Site, hosts: set[str], well: bool, rotating: str = ""
     ``hosts``: those that took part with all their instances; ``well``: every one succeeded. About ``rotating``,
     `rotate` reports itself.
     """
-    for one in generated_secrets.find(site):
-        rotation = Rotation(site.secrets.path(one.name))
-        left = [host for host in one.hosts if host not in hosts]
+    for secret in generated_secrets.find(site):
+        rotation = Rotation(site.secrets.path(secret.name))
+        left = [host for host in secret.hosts if host not in hosts]
         if rotation.state() == "switched" and well and not left:
-            if rotation.confirm(site.generated(one.name)):
-                _report_done(one)
-        elif one.name == rotating:
+            if rotation.confirm(site.generated(secret.name)):
+                _report_done(secret)
+        elif secret.name == rotating:
             continue
         elif rotation.state() == "switched":
             where = f": {', '.join(left)} may still have the old value" if left else ""
-            report(f"\n{one.name}: the rotation is not complete{where}")
-            report(f"  next: fab deploy, or fab secrets rotate {one.name}")
+            report(f"\n{secret.name}: the rotation is not complete{where}")
+            report(f"  next: fab deploy, or fab secrets rotate {secret.name}")
         elif rotation.state() == "prepared":
-            report(f"\n{one.name}: a new value is prepared\n  next: fab secrets rotate {one.name}")
+            report(f"\n{secret.name}: a new value is prepared\n  next: fab secrets rotate {secret.name}")
 
 
-def _report_done(one: GeneratedSecret) -> None:
-    report(f"\n{one.name} has been replaced on {', '.join(one.hosts)}; the old value is deleted")
-    if one.kind != "authority":
-        clients = ",".join(one.clients)
+def _report_done(secret: GeneratedSecret) -> None:
+    report(f"\n{secret.name} has been replaced on {', '.join(secret.hosts)}; the old value is deleted")
+    if secret.kind != "authority":
+        clients = ",".join(secret.clients)
         named = f"fab -H {clients} configure-client   (their requests are refused until then)" if clients else ""
         others = "fab configure-client on every client outside the inventory, including this machine"
         report(f"  next: {named or others}" + (f"\n  and:  {others}" if named else ""))

@@ -64,11 +64,11 @@ def load(options: Options) -> Site:
 def _generated(site: Site) -> list[Row]:
     known = generated_secrets.find(site)
     rows = []
-    for one in known:
-        used = [f"{', '.join(one.hosts)} ({one.setting}: {one.what})"]
-        used += [f"clients {', '.join(one.clients)}"] if one.clients else []
-        rows.append(Row(one.name, _place(site.secrets.path(one.name)), _state(site, one.name), used))
-    return rows + _left(site.secrets.folder, {file_name(one.name) for one in known})
+    for secret in known:
+        used = [f"{', '.join(secret.hosts)} ({secret.setting}: {secret.what})"]
+        used += [f"clients {', '.join(secret.clients)}"] if secret.clients else []
+        rows.append(Row(secret.name, _place(site.secrets.path(secret.name)), _state(site, secret.name), used))
+    return rows + _left(site.secrets.folder, {file_name(secret.name) for secret in known})
 
 
 def _left(folder: Path, known: set[str]) -> list[Row]:
@@ -104,32 +104,37 @@ def _given(site: Site, test: bool) -> list[Row]:
     for host in site.hosts:
         for view in host.instances:
             title = host.name if len(host.instances) == 1 else f"{host.name} ({view.instance})"
-            for one in view.given_settings.given(ALL_SETTINGS):
-                row = rows.get((one.key, str(one.origin)))
+            for given in view.given_settings.given(ALL_SETTINGS):
+                row = rows.get((given.key, str(given.origin)))
                 if row is None:
-                    row = Row(one.key, f"{kind(one)}, {one.origin}", _presence(one, view.inventory.directory, test), [])
-                    rows[one.key, str(one.origin)] = row
+                    row = Row(
+                        given.key,
+                        f"{kind(given)}, {given.origin}",
+                        _presence(given, view.inventory.directory, test),
+                        [],
+                    )
+                    rows[given.key, str(given.origin)] = row
                 if title not in row.used:
                     row.used.append(title)
     return list(rows.values())
 
 
-def kind(one: Given) -> str:
+def kind(given: Given) -> str:
     """The source of an operator's secret, in words."""
-    if one.source is None:
+    if given.source is None:
         return "Ansible Vault"
     words = {"env": "environment variable", "file": "file", "command": "command"}
-    value = one.source.value
-    return f"{words[one.source.kind]} {value if isinstance(value, str) else value[0]}"
+    value = given.source.value
+    return f"{words[given.source.kind]} {value if isinstance(value, str) else value[0]}"
 
 
-def _presence(one: Given, directory: str, test: bool) -> str:
+def _presence(given: Given, directory: str, test: bool) -> str:
     """Whether a secret is present, without reading it; with ``test`` it is fetched."""
-    if one.source is None:
+    if given.source is None:
         return "present"
     if test:
         try:
-            secret_sources.fetch(one.source, directory)
+            secret_sources.fetch(given.source, directory)
         except ValueError as error:
             return f"cannot be fetched: it {error}"
         return "present"
@@ -138,11 +143,11 @@ def _presence(one: Given, directory: str, test: bool) -> str:
         "file": lambda path: os.path.isfile(locate(path, directory)),
         "command": lambda program: shutil.which(os.path.expanduser(program)),
     }
-    value = one.source.value
-    if one.source.kind == "file" and _is_exposed(locate(str(value), directory)):
+    value = given.source.value
+    if given.source.kind == "file" and _is_exposed(locate(str(value), directory)):
         return "present, but readable by others: chmod 600"
-    there = looks[one.source.kind](value if isinstance(value, str) else value[0])
-    return ("not run yet (--test runs it)" if one.source.kind == "command" else "present") if there else "absent"
+    there = looks[given.source.kind](value if isinstance(value, str) else value[0])
+    return ("not run yet (--test runs it)" if given.source.kind == "command" else "present") if there else "absent"
 
 
 def _is_exposed(path: str) -> bool:

@@ -85,7 +85,7 @@ def _own(host: Host, instance: str) -> dict[str, Value]:
     origin = _written(host).origin
     lines = given.lines if isinstance(given, LocatedDict) else {}
     own = {str(name): Value(data, Origin(origin.file, lines.get(name, origin.line))) for name, data in given.items()}
-    return {name: one for name, one in own.items() if not _from_command_line(host.variables, name)}
+    return {name: value for name, value in own.items() if not _from_command_line(host.variables, name)}
 
 
 def _from_command_line(variables: Mapping[str, Value], name: str) -> bool:

@@ -68,7 +68,7 @@ def past_runs(folder: Path) -> Iterator[Record]:
 def last_run(command: str, inventory: str, folder: Path) -> Record | None:
     """The latest run of a command on a site that was no check."""
     return next(
-        (one for one in past_runs(folder) if (one.command, one.inventory, one.check) == (command, inventory, False)),
+        (run for run in past_runs(folder) if (run.command, run.inventory, run.check) == (command, inventory, False)),
         None,
     )
 

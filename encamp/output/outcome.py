@@ -91,7 +91,9 @@ def host_result(outcome: Outcome) -> HostResult:
 
 def slowest(outcomes: Sequence[Outcome]) -> list[SlowStep]:
     """The slow steps of all hosts, the slowest first, not more than a few."""
-    slow = sorted(((seconds, one.host, step) for one in outcomes for seconds, step in one.times), reverse=True)
+    slow = sorted(
+        ((seconds, outcome.host, step) for outcome in outcomes for seconds, step in outcome.times), reverse=True
+    )
     return [{"host": host, "step": step, "seconds": seconds} for seconds, host, step in slow[:SLOW_STEPS]]
 
 

@@ -77,8 +77,8 @@ def slow_lines(outcomes: Sequence[Outcome]) -> list[str]:
     """The slowest steps of all hosts, the slowest first."""
     titles = itertools.chain(["slowest:"], itertools.repeat(" " * len("slowest:")))
     return [
-        f"{title} {one['seconds']:6.1f} s  {one['host']}  {printable(one['step'])}"
-        for title, one in zip(titles, slowest(outcomes))
+        f"{title} {step['seconds']:6.1f} s  {step['host']}  {printable(step['step'])}"
+        for title, step in zip(titles, slowest(outcomes))
     ]
 
 

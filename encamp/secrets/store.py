@@ -62,7 +62,7 @@ class SecretStore:
             return ()
         path = self.path(name)
         found = [read(path.with_name(path.name + end)) for end in (NEXT, OLD)]
-        return tuple(one for one in found if one is not None and one != self.get(name))
+        return tuple(value for value in found if value is not None and value != self.get(name))
 
     def path(self, name: str) -> Path:
         """The file of a secret: no two names share one, and none leaves the folder."""

@@ -63,7 +63,7 @@ class HostSettings:
 
     def given(self, classes: Sequence[type]) -> list[Given]:
         """Where each secret comes from, with none of them fetched. Settings that are wrong are left out."""
-        return [one for cls in classes for one in self._conversion(cls).given]
+        return [given for cls in classes for given in self._conversion(cls).given]
 
     def _conversion(self, cls: type) -> Conversion:
         if cls not in self._conversions:
@@ -72,7 +72,7 @@ class HostSettings:
 
     def _fetched(self, cls: type, found: Conversion) -> tuple[dict[str, Any], list[EncampError]]:
         """The settings that hold secrets, now fetched, and what is wrong with them."""
-        names = {one.field for one in found.given} if self._fetch else set()
+        names = {given.field for given in found.given} if self._fetch else set()
         fields = [field for field in dataclasses.fields(cls) if field.name in names and field.name in found.values]
         again = _converted(cls, fields, self.host, fetch=True)
         return again.values, again.errors

@@ -61,7 +61,7 @@ class Hop:
     def files(self, keyword: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Paths of a directive that may be repeated or hold several, tokens and ``~`` expanded."""
         found = self.values.get(keyword, default)
-        return tuple(self.path(one) for one in found if one != "none")
+        return tuple(self.path(path) for path in found if path != "none")
 
     @property
     def known_hosts(self) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ def _parse_jump(text: str) -> tuple[str | None, str, int | None]:
 
 def _unambiguous(hop: Hop, written: Sequence[Statement]) -> Hop:
     """``ssh -G`` prints lists of files without quotes: a name with a space is recognized by how it was written."""
-    paths = [tuple(map(hop.path, one.words)) for one in written if one.keyword in _LISTS]
+    paths = [tuple(map(hop.path, statement.words)) for statement in written if statement.keyword in _LISTS]
     lists = {" ".join(names): names for names in paths}
     split = {
         keyword: tuple(_SPLIT.join(lists.get(text, text.split())) for text in found) if keyword in _LISTS else found
@@ -142,7 +142,7 @@ def _unambiguous(hop: Hop, written: Sequence[Statement]) -> Hop:
 def look_up(name: str, user: str | None, port: int | None, file: str = "") -> Hop:
     """What OpenSSH makes of a name. Raises InventoryError with OpenSSH's own words."""
     found = config_files.statements(file)
-    if not file and all(one.keyword in directives.NEUTRAL for one in found):
+    if not file and all(statement.keyword in directives.NEUTRAL for statement in found):
         return Hop(name, name, port or 22, user or current_user.login())
     values = ask(name, user, port, file)
     return _unambiguous(Hop(name, values["hostname"][0], int(values["port"][0]), values["user"][0], values), found)

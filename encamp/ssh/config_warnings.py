@@ -20,11 +20,13 @@ def warnings(hop: Hop, file: str = "") -> list[str]:
     Raises InventoryError where leaving it out would not be safe.
     """
     found = []
-    for one in _in_force(hop, file):
-        text = f"{one.origin}: {_shown(one)} has no effect here"
-        if one.keyword in REFUSED:
-            raise InventoryError(f"{_shown(one)} is not supported (for {hop.name})", REFUSED[one.keyword], one.origin)
-        reason = IGNORED.get(one.keyword, "encamp does not know this directive")
+    for statement in _in_force(hop, file):
+        text = f"{statement.origin}: {_shown(statement)} has no effect here"
+        if statement.keyword in REFUSED:
+            raise InventoryError(
+                f"{_shown(statement)} is not supported (for {hop.name})", REFUSED[statement.keyword], statement.origin
+            )
+        reason = IGNORED.get(statement.keyword, "encamp does not know this directive")
         found.append(f"{text}: {reason}")
     return found
 
@@ -34,17 +36,17 @@ def _in_force(hop: Hop, file: str) -> list[Statement]:
     if not hop.values:
         return []
     written: dict[str, list[Statement]] = {}
-    for one in config_files.statements(file):
-        if _has_no_effect(one):
-            written.setdefault(one.keyword, []).append(one)
+    for statement in config_files.statements(file):
+        if _has_no_effect(statement):
+            written.setdefault(statement.keyword, []).append(statement)
     return [_where(hop, found) for keyword, found in written.items() if _counts(hop, keyword)]
 
 
-def _has_no_effect(one: Statement) -> bool:
+def _has_no_effect(statement: Statement) -> bool:
     """Distributions enable Kerberos for everybody: only the user's own line produces a warning."""
-    if one.keyword == "gssapiauthentication" and one.origin.file.startswith("/etc/ssh/"):
+    if statement.keyword == "gssapiauthentication" and statement.origin.file.startswith("/etc/ssh/"):
         return False
-    return one.keyword in IGNORED or one.keyword in REFUSED or one.keyword not in NEUTRAL | OBEYED
+    return statement.keyword in IGNORED or statement.keyword in REFUSED or statement.keyword not in NEUTRAL | OBEYED
 
 
 def _counts(hop: Hop, keyword: str) -> bool:
@@ -62,7 +64,7 @@ def _defaults() -> Values:
 
 def _where(hop: Hop, found: list[Statement]) -> Statement:
     """The statement that most likely set the value: the first one under a block that is for this host."""
-    return next((one for one in found if _is_for(hop, one.block)), found[0])
+    return next((statement for statement in found if _is_for(hop, statement.block)), found[0])
 
 
 def _is_for(hop: Hop, block: Statement | None) -> bool:
@@ -76,5 +78,5 @@ def _is_for(hop: Hop, block: Statement | None) -> bool:
     )
 
 
-def _shown(one: Statement) -> str:
-    return f"{one.keyword} {one.value}"
+def _shown(statement: Statement) -> str:
+    return f"{statement.keyword} {statement.value}"

@@ -38,7 +38,7 @@ def signed_by(shown: PublicKey, hop: Hop, authorities: Sequence[Entry]) -> Publi
 def _problem(certificate: serialization.SSHCertificate, hop: Hop) -> str:
     """What is wrong with a certificate, empty if nothing: the checks of OpenSSH's sshkey_cert_check_host()."""
     name = hop.first("hostkeyalias", hop.host.lower())
-    names = [one.decode("utf-8", "replace") for one in certificate.valid_principals]
+    names = [principal.decode("utf-8", "replace") for principal in certificate.valid_principals]
     try:
         certificate.verify_cert_signature()
     except InvalidSignature:
@@ -49,7 +49,7 @@ def _problem(certificate: serialization.SSHCertificate, hop: Hop) -> str:
         return "has unknown critical options"
     if not certificate.valid_after <= time.time() < certificate.valid_before:
         return f"is not valid now, but from {_date(certificate.valid_after)} to {_date(certificate.valid_before)}"
-    if names and not any(config_files.matches(one, name) for one in names):
+    if names and not any(config_files.matches(pattern, name) for pattern in names):
         return f"is for {', '.join(names)}"
     return ""
 

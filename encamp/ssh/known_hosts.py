@@ -56,9 +56,9 @@ class Entry:
 
     def is_for(self, name: str) -> bool:
         """Whether the line names a host, as known-hosts files name it."""
-        if any(matches(one[1:], name) for one in self.names if one.startswith("!")):
+        if any(matches(pattern[1:], name) for pattern in self.names if pattern.startswith("!")):
             return False
-        return any(matches(one, name) for one in self.names)
+        return any(matches(pattern, name) for pattern in self.names)
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -78,7 +78,10 @@ def hashed(name: str, salt: str) -> str:
 def write_down(hop: Hop, key: PublicKey, file: str) -> None:
     """Write a new key down; in the user's own files under a hashed name where OpenSSH would. Raises OSError."""
     name = hop.recorded
-    if any(one.keyword == "hashknownhosts" and one.value.lower() == "yes" for one in config_files.statements()):
+    if any(
+        statement.keyword == "hashknownhosts" and statement.value.lower() == "yes"
+        for statement in config_files.statements()
+    ):
         salt = base64.b64encode(os.urandom(20)).decode()
         name = f"|1|{salt}|{hashed(name, salt)}" if file in hop.known_hosts else name
     path = Path(file)

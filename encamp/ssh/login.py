@@ -152,8 +152,8 @@ class _Login:
         self._tried: list[str] = []
         self._error: Exception | None = None
         wanted = hop.first("preferredauthentications").split(",")
-        self._methods = [one for one in wanted if one in METHODS and self._allowed(one)] or [
-            one for one in METHODS if self._allowed(one)
+        self._methods = [method for method in wanted if method in METHODS and self._allowed(method)] or [
+            method for method in METHODS if self._allowed(method)
         ]
 
     def _allowed(self, method: str) -> bool:

@@ -55,7 +55,7 @@ def hosted(host: SiteHost, site: Site, specs: Sequence[ProfileSpec], install_pre
             spec.profile, api.url, spec.profile, auth_before_key=versions.AUTH_BEFORE_KEY if api.auth else ""
         )
     for spec in specs:
-        yield _hosted_profile(spec, [one.profile for one in specs], active=spec is specs[0])
+        yield _hosted_profile(spec, [each.profile for each in specs], active=spec is specs[0])
 
 
 def _hosted_profile(spec: ProfileSpec, profiles: Sequence[str], active: bool) -> Resource:
@@ -92,7 +92,7 @@ def in_database(host: SiteHost, site: Site, specs: Sequence[ProfileSpec], instal
             spec.profile,
             client_database.settings(target, host, ca_path(spec, DATABASE) if target.ca else ""),
             activate=spec is specs[0],
-            others=tuple(one.profile for one in specs),
+            others=tuple(each.profile for each in specs),
             version=spec.api.version if spec.api else prefect_version(host),
             absent=("api_url", "client_auth"),
         )
@@ -113,7 +113,7 @@ def _database(host: SiteHost, site: Site, spec: ProfileSpec, install_prefect: bo
         ca_file=ca_path(spec, DATABASE) if target.ca else "",
         check_hostname=target.check_hostname,
         managed=target.managed,
-        clients=max(1, sum(mode_of(one) == "database" for one in site.in_group(CLIENTS))),
+        clients=max(1, sum(mode_of(client) == "database" for client in site.in_group(CLIENTS))),
         connections=host.settings(client_database.Settings).client_database_connections,
         way_in=target.way_in,
         brings=install_prefect,

@@ -102,9 +102,9 @@ def _is_in(name: str, addresses: Sequence[str]) -> bool:
 
 def _check_order(chain: Sequence[x509.Certificate]) -> None:
     """Each certificate is signed by the one after it: many clients do not put a chain right by themselves."""
-    for place, (one, issuer) in enumerate(zip(chain, chain[1:]), 1):
+    for place, (certificate, issuer) in enumerate(zip(chain, chain[1:]), 1):
         try:
-            one.verify_directly_issued_by(issuer)
+            certificate.verify_directly_issued_by(issuer)
         except Exception:  # ValueError, TypeError, InvalidSignature: each means that it is not
             raise InvalidCertificate(
                 f"certificate {place + 1} in the file did not sign certificate {place}",
@@ -112,15 +112,15 @@ def _check_order(chain: Sequence[x509.Certificate]) -> None:
             ) from None
 
 
-def _check_dates(one: x509.Certificate, now: datetime.datetime) -> None:
-    name = one.subject.rfc4514_string()
-    if one.not_valid_after_utc < now + LEAST:
-        end = "ended" if one.not_valid_after_utc < now else "ends"
+def _check_dates(certificate: x509.Certificate, now: datetime.datetime) -> None:
+    name = certificate.subject.rfc4514_string()
+    if certificate.not_valid_after_utc < now + LEAST:
+        end = "ended" if certificate.not_valid_after_utc < now else "ends"
         raise InvalidCertificate(
-            f"certificate {name} {end} at {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "renew it"
+            f"certificate {name} {end} at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "renew it"
         )
-    if one.not_valid_before_utc > now:
+    if certificate.not_valid_before_utc > now:
         raise InvalidCertificate(
-            f"certificate {name} is not valid before {one.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
+            f"certificate {name} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
             "wait, or correct this machine's clock",
         )

@@ -104,7 +104,7 @@ def addresses(host: SiteHost) -> list[str]:
             f"{host.name}: {given} cannot be resolved on this machine: {error.strerror}", fix, where
         ) from None
     usable = sorted({str(place[0]).partition("%")[0] for *_, place in found})
-    if any(ipaddress.ip_address(one).is_loopback for one in usable):
+    if any(ipaddress.ip_address(address).is_loopback for address in usable):
         raise SettingsError(f"{host.name}: {given} is a loopback address", fix, where)
     return usable
 

@@ -46,7 +46,7 @@ def to_encrypt_with(name: str, known: Sequence[Identity]) -> Identity:
     """The password for new values: of the vault id ``name``, else of the one that the environment names for this, else
     the only one. Raises VaultError."""
     wanted = name or os.environ.get(ENCRYPT, "")
-    fitting = [one for one in known if not wanted or one.name == _normalized(wanted)]
+    fitting = [identity for identity in known if not wanted or identity.name == _normalized(wanted)]
     if len(fitting) == 1:
         return fitting[0]
     if not known:

@@ -91,7 +91,9 @@ class ClientEnvironment(Resource):
     def _refuse_key(self, host: Reader, variable: Variable) -> None:
         if not self.auth_before_key or variable.name != "PREFECT_API_KEY" or not variable.value:
             return
-        old = [one for one in installed(host) if version_key(one.version) < version_key(self.auth_before_key)]
+        old = [
+            install for install in installed(host) if version_key(install.version) < version_key(self.auth_before_key)
+        ]
         if old:
             raise Refused(
                 f"{variable.source}: PREFECT_API_KEY, a Prefect Cloud key, is set in this user's environment",

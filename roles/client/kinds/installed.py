@@ -46,12 +46,12 @@ class ClientPrefect(Resource):
                 "the server's release",
             )
         server = self.server_version or host.once(f"release of {self.api_url}", lambda: self._asked(host))
-        problems = {one: self._problem(one.version, server) for one in found}
+        problems = {install: self._problem(install.version, server) for install in found}
         if problems and all(problems.values()) and not self.brings:
             raise self._refused(found[0], problems[found[0]], server)
-        for one, problem in problems.items():
-            verdict = f" cannot work with the server: {problem}" if problem else self._remark(one.version, server)
-            note_once(self, host, f"Prefect {one.version} in {one.path}{verdict}")
+        for install, problem in problems.items():
+            verdict = f" cannot work with the server: {problem}" if problem else self._remark(install.version, server)
+            note_once(self, host, f"Prefect {install.version} in {install.path}{verdict}")
         return []
 
     @property
@@ -90,11 +90,11 @@ class ClientPrefect(Resource):
             return f": newer than the server ({server}); upgrade the server first, a newer client may be refused (422)"
         return ""
 
-    def _refused(self, one: Installed, problem: str, server: str) -> Refused:
+    def _refused(self, install: Installed, problem: str, server: str) -> Refused:
         release = server or "the server's release"
         return Refused(
-            f"Prefect {one.version} in {one.path} cannot work with this server: {problem}",
+            f"Prefect {install.version} in {install.path} cannot work with this server: {problem}",
             "",
             f"install {release} for this user (`fab configure-client --install` installs it next to the existing one)"
-            + ("" if self.same or not older(server or "0", one.version) else ", or upgrade the server first"),
+            + ("" if self.same or not older(server or "0", install.version) else ", or upgrade the server first"),
         )

@@ -47,7 +47,7 @@ class Names:
         """
         if chosen in table or not found:
             return chosen
-        oldest = min((one.version for one in found), key=version_key)
+        oldest = min((install.version for install in found), key=version_key)
         known = (name for since, name in self._all(key) if version_key(since) <= version_key(oldest))
         return next((name for name in known if name in table), chosen)
 
@@ -60,7 +60,7 @@ class Names:
 
         None where the oldest has no such setting. Raises Refused where the later do not read that name any more.
         """
-        oldest = min(found, key=lambda one: version_key(one.version))
+        oldest = min(found, key=lambda install: version_key(install.version))
         name = self.name(key, oldest.version)
         for other in found if name else ():
             if self._is_dropped(str(name), other.version):

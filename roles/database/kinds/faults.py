@@ -111,7 +111,7 @@ def _login(report: Report, target: Target) -> Fault:
         return _no_entry(report, target)
     from roles.database.kinds.refusals import REFUSALS  # it travels to a host when a login failed there
 
-    known = next((one for one in REFUSALS if re.search(one.pattern, text)), None)
+    known = next((refusal for refusal in REFUSALS if re.search(refusal.pattern, text)), None)
     if known:
         return _refused(known, report, target)
     return Fault(

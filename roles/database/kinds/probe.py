@@ -88,7 +88,7 @@ class DatabaseProbe(Resource):
         begun = time.time() - time.monotonic() + state.begun
         files = (self.environment, self.ca_file, self.cert_file, self.key_file)
         found = [host.stat(path) for path in files if path]
-        return all(one is not None and one.mtime <= begun for one in found)
+        return all(stat is not None and stat.mtime <= begun for stat in found)
 
     def _ask(self, host: Reader) -> Any:
         """The result of the probe's program. Raises Failure when it cannot be run."""

@@ -31,7 +31,7 @@ KEY_BYTES = 16
 def addresses(endpoint: Endpoint) -> list[str]:
     """The addresses of a name, the preferred first. Raises OSError."""
     found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
+    return list(dict.fromkeys(str(info[4][0]) for info in found))
 
 
 def is_near(endpoint: Endpoint) -> bool:

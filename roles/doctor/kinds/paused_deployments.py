@@ -16,7 +16,11 @@ def paused_note(target: ApiTarget) -> str:
     """
     query = {"deployments": {"paused": {"eq_": True}}, "sort": "NAME_ASC", "limit": LIMIT}
     found = target.ask("POST", "deployments/filter", query) or ()
-    names = [str(one.get("name")) for one in found if any(each.get("active") for each in one.get("schedules") or ())]
+    names = [
+        str(deployment.get("name"))
+        for deployment in found
+        if any(each.get("active") for each in deployment.get("schedules") or ())
+    ]
     if not names:
         return ""
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -19,9 +19,11 @@ def check_active_schedules(target: ApiTarget) -> Optional[Finding]:
     """A finding where deployments with an active schedule have no flow run ahead; None where all have."""
     found = target.ask("POST", "deployments/filter", {"limit": ASKED})
     active = [
-        one for one in (found if isinstance(found, list) else []) if _is_scheduled(one) and _is_settled(target, one)
+        deployment
+        for deployment in (found if isinstance(found, list) else [])
+        if _is_scheduled(deployment) and _is_settled(target, deployment)
     ]
-    barren = [str(one.get("name")) for one in active if not _has_runs(target, one)]
+    barren = [str(deployment.get("name")) for deployment in active if not _has_runs(target, deployment)]
     if not barren:
         return None
     named = ", ".join(barren[:SHOWN]) + (" ..." if len(barren) > SHOWN else "")

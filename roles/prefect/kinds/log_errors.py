@@ -62,7 +62,7 @@ def repeats(lines: list[tuple[float, str]], now: float) -> list[Repeated]:
         kind = DIFFERING.sub("#", text)
         first = kinds.get(kind)
         kinds[kind] = Repeated(first.text if first else text[:TEXT], first.count + 1 if first else 1, now - then)
-    return sorted((one for one in kinds.values() if one.count > 1), key=lambda one: -one.count)
+    return sorted((error for error in kinds.values() if error.count > 1), key=lambda error: -error.count)
 
 
 def _errors(lines: list[tuple[float, str]]) -> Iterator[tuple[float, str]]:

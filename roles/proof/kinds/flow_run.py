@@ -178,7 +178,7 @@ class VerificationRun(Resource):
             raise _with_errors(Failure(f"{self.server_unit} logs errors that repeat: {found[0]}", fix=fix), found)
 
     def _errors(self, host: Reader) -> list[Repeated]:
-        return [one for one in repeated(host, self.server_unit) if one.lasting] if self.server_unit else []
+        return [error for error in repeated(host, self.server_unit) if error.lasting] if self.server_unit else []
 
     def _judge(self, host: Reader, traces: Traces, started: float) -> None:
         problem = traces.missing()

@@ -41,13 +41,13 @@ class Schedule:
         first = time.time() + self._ahead + (SOON if self._soon else INTERVAL)
         anchor = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(first))
         dates = {"interval": INTERVAL, "anchor_date": anchor}
-        one = {"schedule": dates, "is_schedule_active": True}
+        active = {"schedule": dates, "is_schedule_active": True}
         queueless = {key: value for key, value in self._body.items() if key != "work_queue_name"}
         # Before 2.16 a deployment has one schedule. In 2.0 it has no queue: a queue without a filter takes all.
         for body in (
             {**self._body, "schedules": [{"schedule": dates, "active": True}]},
-            {**self._body, **one},
-            {**queueless, **one},
+            {**self._body, **active},
+            {**queueless, **active},
         ):
             answer = self._api.persistent(host, "POST", "deployments/", body)
             if answer.status != 422:

@@ -137,9 +137,9 @@ class PrefectProfile(Resource):
 
     def _left_out(self, host: Reader, names: Names, key: str) -> None:
         """Tell what the oldest Prefect does not know; Raises Refused where nothing works without it."""
-        lacking = [one for one in installed(host) if names.name(key, one.version) is None]
+        lacking = [install for install in installed(host) if names.name(key, install.version) is None]
         setting = sorted(names.every(key))[-1]
-        without = ", ".join(f"{one.version} in {one.path}" for one in lacking)
+        without = ", ".join(f"{install.version} in {install.path}" for install in lacking)
         reason = f"{setting} exists since Prefect {names.since(key)}, but {without} does not support it"
         fix = "upgrade it, then run `fab configure-client` again"
         if key in self.required:

@@ -28,7 +28,7 @@ def check_prefect(subject: ClientSubject) -> Optional[Finding]:
         fix = "run `fab configure-client --install`: it installs the server's release for this user"
         return warn("Prefect is not installed for this user", "", fix)
     first, *others = subject.installed
-    also = f"; also {', '.join(f'{one.version} in {one.path}' for one in others)}" if others else ""
+    also = f"; also {', '.join(f'{install.version} in {install.path}' for install in others)}" if others else ""
     return ok(f"{first.version} in {first.path}{also}")
 
 
@@ -85,12 +85,14 @@ def check_api(subject: ClientSubject) -> Optional[Finding]:
     weaker = subject.settings.all(URL)[1:]
     wins = f"; it overrides {subject.where(weaker[0])} ({without_password(weaker[0].value)})" if weaker else ""
     text = f"{without_password(url.value)}, set by {subject.where(url)}{wins}"
-    wanted = [one for one in (subject.kind.api_url, *subject.kind.others) if one]
+    wanted = [address for address in (subject.kind.api_url, *subject.kind.others) if address]
     if subject.kind.mode in ("local", "database"):
         return warn(
             text, f"the inventory sets client_mode: {subject.kind.mode} for this client, which uses no API", CONFIGURE
         )
-    if not wanted or any(same_server(url.value, one) or _only_path_differs(url.value, one) for one in wanted):
+    if not wanted or any(
+        same_server(url.value, address) or _only_path_differs(url.value, address) for address in wanted
+    ):
         return ok(text)
     return fail(f"{text}: not an API of this site", *_elsewhere(subject, url))
 
@@ -196,9 +198,9 @@ def check_proxy(subject: ClientSubject) -> Optional[Finding]:
         return None
     others, parts = other_variables(subject.host), urlsplit(subject.url.value)
     proxy = others.get(f"{parts.scheme.upper()}_PROXY") or others.get("ALL_PROXY")
-    exempt = [one.strip().lstrip(".") for one in others.get("NO_PROXY", "").split(",") if one.strip()]
+    exempt = [domain.strip().lstrip(".") for domain in others.get("NO_PROXY", "").split(",") if domain.strip()]
     name = parts.hostname or ""
-    if not proxy or "*" in exempt or any(name == one or name.endswith(f".{one}") for one in exempt):
+    if not proxy or "*" in exempt or any(name == domain or name.endswith(f".{domain}") for domain in exempt):
         return None
     text = f"requests to {name} go through the proxy {without_password(proxy)}"
     return warn(text, "proxy variables of the session; the checks below connect directly", f"add {name} to NO_PROXY")

@@ -66,9 +66,9 @@ def _profile(subject: ClientSubject) -> Optional[Fix]:
 def _declared(subject: ClientSubject) -> list[Resource]:
     """What `fab configure-client` declares: certificates, then the profile, where this user's Prefect checks."""
     found: list[Resource] = []
-    for one in subject.kind.declared:
-        is_profile = isinstance(one, PrefectProfile)
-        found.append(replace(one, path=subject.settings.profiles_path) if is_profile else one)
+    for resource in subject.kind.declared:
+        is_profile = isinstance(resource, PrefectProfile)
+        found.append(replace(resource, path=subject.settings.profiles_path) if is_profile else resource)
     return found
 
 

@@ -82,11 +82,11 @@ def _ca_file(subject: ClientSubject) -> str:
     return next((path for path in named if path and exists(subject.host, path)), "")
 
 
-def packages_of(host: Reader, one: Installed) -> str:
+def packages_of(host: Reader, install: Installed) -> str:
     """The directory of the installed modules; empty where it is not as expected."""
-    for python in names_in(host, os.path.join(one.path, "lib")):
+    for python in names_in(host, os.path.join(install.path, "lib")):
         for name in ("site-packages", "dist-packages"):
-            path = os.path.join(one.path, "lib", python, name)
+            path = os.path.join(install.path, "lib", python, name)
             if python.startswith("python") and exists(host, os.path.join(path, "prefect")):
                 return path
     return ""

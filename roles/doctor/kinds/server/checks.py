@@ -209,10 +209,10 @@ def check_errors(subject: ServerSubject) -> Optional[Finding]:
     found = repeated(subject.host, subject.kind.unit)
     if not found:
         return ok("no repeated errors since its start")
-    worst = next((one for one in found if one.lasting), found[0])
+    worst = next((error for error in found if error.lasting), found[0])
     known = explain(worst.text)
     cause, fix = (known.cause, known.fix) if known else ("", f"read its log: journalctl -u {subject.kind.unit} -e")
-    others = "\n".join(str(one) for one in found[:ERRORS] if one != worst)
+    others = "\n".join(str(error) for error in found[:ERRORS] if error != worst)
     return Finding(FAIL if worst.lasting else WARN, str(worst), cause, fix, others)
 
 
