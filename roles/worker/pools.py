@@ -131,7 +131,7 @@ def expectations(host: SiteHost) -> None:
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """Pools, queues in the order of their priorities, and limits, through the server's own address."""
     expectations(host)
-    settings, reach = host.settings(Settings), access_of(host, site)
+    settings, api = host.settings(Settings), access_of(host, site)
     prefix = Layout(host.instance).prefix
     for name, pool in settings.work_pools.items():
         yield WorkPool(
@@ -142,13 +142,13 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
             description=pool.description,
             base_job_template=_template(host, pool.base_job_template),
             prefix=prefix,
-            **reach,
+            **api,
         )
-        yield from _queues(name, pool, prefix, reach)
+        yield from _queues(name, pool, prefix, api)
     for tag, limit in settings.concurrency_limits.items():
-        yield TagConcurrencyLimit(tag, limit, prefix=prefix, **reach)
+        yield TagConcurrencyLimit(tag, limit, prefix=prefix, **api)
     for name, wanted in settings.global_concurrency_limits.items():
-        yield GlobalConcurrencyLimit(name, **dataclasses.asdict(wanted), prefix=prefix, **reach)
+        yield GlobalConcurrencyLimit(name, **dataclasses.asdict(wanted), prefix=prefix, **api)
 
 
 def access_of(host: SiteHost, site: Site) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def access_of(host: SiteHost, site: Site) -> dict[str, Any]:
     return {"api_url": f"{address.local_url(host)}/api", "auth": access.auth(host, site)}
 
 
-def _queues(pool_name: str, pool: Pool, prefix: str, reach: dict[str, Any]) -> Iterator[Item]:
+def _queues(pool_name: str, pool: Pool, prefix: str, api: dict[str, Any]) -> Iterator[Item]:
     """Queues whose priority is declared first, by priority: setting one moves only those behind it."""
     for name, queue in sorted(pool.queues.items(), key=lambda item: item[1].priority or LAST):
         yield WorkQueue(
@@ -166,7 +166,7 @@ def _queues(pool_name: str, pool: Pool, prefix: str, reach: dict[str, Any]) -> I
             priority=queue.priority,
             concurrency_limit=queue.concurrency_limit,
             description=queue.description,
-            **reach,
+            **api,
         )
 
 

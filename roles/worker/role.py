@@ -48,26 +48,26 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """User, environments, settings, units and services of workers and agents; their pools, through the API."""
     layout, found = Layout(host.instance), units(host)
-    reach = _reach(host, site)
+    api = _api_fields(host, site)
     yield from prefect.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
     for item in trust.resources(server_for(host, site), host, site):
         yield Step(item, _restarts(found))  # a process reads the authorities it trusts when it starts
     yield from _installed(host, site, layout, found)
     yield from _environments(host, site, layout, found)
-    yield from _pools(host, server_for(host, site), found, reach)
+    yield from _pools(host, server_for(host, site), found, api)
     for unit in found:
         yield Step(SystemdUnit(unit.name, _unit_file(host, site, layout, unit)), (unit.restart,))
         yield WorkerService(unit.name)
-    yield _stale_workers(layout, found, reach)
+    yield _stale_workers(layout, found, api)
     yield FLUSH
     for unit in found:
         killed = host.settings(Settings).worker_killed_runs
-        yield WorkerDrain(unit.name, timeout=_stop_timeout(host, unit), killed_runs=killed, **reach)
+        yield WorkerDrain(unit.name, timeout=_stop_timeout(host, unit), killed_runs=killed, **api)
     for unit in found:
         yield SystemdProbe(unit.name)
         if isinstance(unit.spec, Worker):
             key = f"{layout.prefix}{unit.spec.pool}/{unit.own_name}"
-            yield WorkerOnline(key, pool=unit.spec.pool, worker=unit.own_name, unit=unit.name, **reach)
+            yield WorkerOnline(key, pool=unit.spec.pool, worker=unit.own_name, unit=unit.name, **api)
 
 
 def verification(host: SiteHost, site: Site) -> Resource:
@@ -80,7 +80,7 @@ def verification(host: SiteHost, site: Site) -> Resource:
         "workdir": layout.worker_home,
         "scheduled": True,
         "server_unit": Layout(server.instance).server_unit if server.name == host.name else "",
-        **_reach(host, site),
+        **_api_fields(host, site),
     }
     found = units(host)
     if not found:
@@ -106,7 +106,7 @@ def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dic
     return versions.environment({**values, **clients}, version)
 
 
-def _reach(host: SiteHost, site: Site) -> dict[str, Any]:
+def _api_fields(host: SiteHost, site: Site) -> dict[str, Any]:
     """How the host reaches the API: the fields that each of these kinds has for it."""
     server = server_for(host, site)
     ca_file = trust.ca_file(server, host, site)
@@ -145,7 +145,7 @@ def _environments(host: SiteHost, site: Site, layout: Layout, found: Sequence[Un
             yield Step(File(path, own, "root", layout.worker_user, 0o640), (unit.restart,))
 
 
-def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], reach: dict[str, Any]) -> Iterator[Item]:
+def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], api: dict[str, Any]) -> Iterator[Item]:
     """Pools and queues that the server does not declare. The short form sets its pool's limit, too."""
     declared = server.settings(work_pools.Settings).work_pools
     settings, prefix = host.settings(Settings), Layout(host.instance).prefix
@@ -160,19 +160,19 @@ def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], reach: dict[
                 concurrency_limit=limit,
                 exists_only=bool(settings.workers),
                 prefix=prefix,
-                **reach,
+                **api,
             )
         elif spec.pool and spec.pool not in {*declared, *by_workers}:
             # An agent takes the flow runs of any pool, but ends where there is none (seen with 2.20.26).
-            yield WorkPool(spec.pool, type=AGENTS, exists_only=True, any_type=True, prefix=prefix, **reach)
+            yield WorkPool(spec.pool, type=AGENTS, exists_only=True, any_type=True, prefix=prefix, **api)
         known = declared[spec.pool].queues if spec.pool in declared else {}
         for queue in spec.queues:
             if queue not in known and (spec.pool == "") == isinstance(spec, Agent):
                 key = f"{prefix}{spec.pool or 'agents'}/{queue}"
-                yield WorkQueue(key, name=queue, pool=spec.pool, exists_only=True, **reach)
+                yield WorkQueue(key, name=queue, pool=spec.pool, exists_only=True, **api)
 
 
-def _stale_workers(layout: Layout, found: Sequence[Unit], reach: dict[str, Any]) -> StaleWorkers:
+def _stale_workers(layout: Layout, found: Sequence[Unit], api: dict[str, Any]) -> StaleWorkers:
     own = [layout.runner_env(unit.kind, unit.label) for unit in found if unit.spec.environment]
     links = [layout.runner_link(unit.kind, unit.label) for unit in found if unit.spec.packages]
     return StaleWorkers(
@@ -181,7 +181,7 @@ def _stale_workers(layout: Layout, found: Sequence[Unit], reach: dict[str, Any])
         keep=tuple(unit.name for unit in found),
         files=tuple(dict.fromkeys([*own, *links])),
         prefixes=layout.runner_prefixes,
-        **reach,
+        **api,
     )
 
 
