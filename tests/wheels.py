@@ -12,8 +12,8 @@ from pathlib import Path
 import uv
 
 import encamp
+from tests.checkout import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 #: What a wheel is made of.
 SOURCES = ("encamp", "roles", "templates", "setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 

@@ -11,6 +11,7 @@ import pytest
 
 import roles
 from encamp.resources.base import Resource
+from tests import trees
 from tests.agent.conftest import Converge, pythons, statuses
 
 MARKER = """
@@ -48,11 +49,8 @@ def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Res
         "other/kinds/__init__.py": "",
         "other/kinds/late.py": "TEXT = b'late'\n",
     }
-    for name, text in texts.items():
-        path = tmp_path / "roles" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    monkeypatch.setattr(roles, "__path__", [*roles.__path__, str(tmp_path / "roles")])
+    mine = trees.write(tmp_path / "roles", texts)
+    monkeypatch.setattr(roles, "__path__", [*roles.__path__, str(mine)])
     yield importlib.import_module("roles.mine.kinds.marker").Marker
     for name in [name for name in sys.modules if name.startswith("roles.mine")]:
         del sys.modules[name]

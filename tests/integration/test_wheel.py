@@ -13,9 +13,9 @@ import yaml
 from live import LiveLab
 
 import encamp
-from tests import wheels
+from tests import trees, wheels
+from tests.checkout import CHECKOUT
 from tests.integration.looks import changed, succeeded
-from tests.wheels import CHECKOUT
 
 SERVER, LAPTOP = "vm1", "laptop1"
 NEXT = "99.0.0"
@@ -147,14 +147,9 @@ def test_a_role_of_the_sites_own_runs_its_own_kind_on_a_host(run: Run, made: Pat
     site["all"]["vars"]["adhoc"] = True
     inventory = made.parent / "talkers.yml"
     inventory.write_text(yaml.safe_dump(site))
-    for name, content in {
-        "roles/motto/role.py": ROLE,
-        "roles/motto/kinds/__init__.py": "",
-        "roles/motto/kinds/motto.py": KIND,
-        "templates/motto/motto.j2": "{{ motto }}, world\n",
-    }.items():
-        (made / name).parent.mkdir(parents=True, exist_ok=True)
-        (made / name).write_text(content)
+    role = {"role.py": ROLE, "kinds/__init__.py": "", "kinds/motto.py": KIND}
+    trees.write(made / "roles" / "motto", role)
+    trees.write(made / "templates" / "motto", {"motto.j2": "{{ motto }}, world\n"})
     lab.up(SERVER)
     first = run("encamp", "-H", "talker", "deploy", "--inventory", str(inventory))
     succeeded(first)

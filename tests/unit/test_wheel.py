@@ -13,7 +13,7 @@ import pytest
 
 import encamp
 from tests import wheels
-from tests.wheels import CHECKOUT
+from tests.checkout import CHECKOUT
 
 FILES = ("encamp/**/*.py", "encamp/skeleton/**/*", "roles/**/*.py", "roles/locks/*.txt", "templates/**/*")
 

@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.checkout import CHECKOUT
+
 FAB = Path(sys.executable).with_name("fab")
 
 

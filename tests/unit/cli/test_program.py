@@ -14,8 +14,8 @@ import encamp
 from encamp import fabfile, tasks
 from encamp.cli.executor import FleetTask
 from encamp.commands.init import init
+from tests.checkout import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
 #: Fabric's own program, which stays the one on the PATH where Fabric was installed after encamp.
 FABRICS_OWN = ("-c", "import sys; from fabric.main import program; sys.argv[0] = 'fab'; program.run()")

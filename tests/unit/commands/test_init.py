@@ -9,8 +9,7 @@ import pytest
 import encamp
 from encamp.commands.init import FILES, init
 from encamp.errors import UsageError
-
-CHECKOUT = Path(__file__).resolve().parents[3]
+from tests.checkout import CHECKOUT
 
 
 def files_of(folder: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from encamp.inventory import listing
 from encamp.inventory.load import load_inventory, select_hosts
 from encamp.secrets.vault import cipher, passwords
 from encamp.shared.secret import Secret
+from tests import trees
 from tests.checkout import CHECKOUT
 
 VARIED = {
@@ -114,11 +115,7 @@ def ansible(*command: str) -> str:
 
 def written(folder: Path, files: dict[str, str]) -> Path:
     """A site's inventory file."""
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder / next(iter(files))
+    return trees.write(folder, files) / next(iter(files))
 
 
 def theirs(path: Path) -> dict[str, Any]:

@@ -16,14 +16,7 @@ from encamp.inventory.host import Host
 from encamp.inventory.load import Inventory, load_inventory, select_hosts
 from encamp.inventory.ranges import LIMIT, expand
 from tests.checkout import CHECKOUT
-
-
-def site(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return folder
+from tests.trees import write as site
 
 
 def loaded(folder: Path, hosts: str, **more: str) -> Inventory:

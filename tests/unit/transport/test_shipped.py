@@ -13,6 +13,7 @@ import pytest
 import encamp
 import roles
 from encamp.transport import bundle, shipped
+from tests import trees
 from tests.agent.conftest import oldest_python
 
 ROOT = Path(encamp.__file__).parent.parent
@@ -50,12 +51,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "mine/kinds/deep/leaf.py": "from encamp.resources.base import Change\n",
         "left/kinds/__pycache__/old.pyc": "",
     }
-    for name, text in texts.items():
-        path = tmp_path / "roles" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    monkeypatch.setattr(roles, "__path__", [*roles.__path__, str(tmp_path / "roles")])
-    return tmp_path / "roles"
+    mine = trees.write(tmp_path / "roles", texts)
+    monkeypatch.setattr(roles, "__path__", [*roles.__path__, str(mine)])
+    return mine
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from encamp.resources.firewall import nft_loader
 from encamp.resources.firewall.port import FirewallPort
 
-CHAIN = {"family": "inet", "table": "filter", "name": "input", "type": "filter", "hook": "input", "policy": "drop"}
-FILTERING = json.dumps({"nftables": [{"chain": CHAIN}]})
 PORT = FirewallPort("prefect-default", 4200)
 
 
