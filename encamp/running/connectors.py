@@ -32,7 +32,10 @@ Warn = Callable[[str, Sequence[str]], None]
 
 @record
 class Settings:
-    """How encamp connects to a host. The login itself is set with Ansible's own ``ansible_*`` variables."""
+    """Connections.
+
+    How encamp connects to a host. The login itself is set with Ansible's own ``ansible_*`` variables.
+    """
 
     host_key_checking: Literal["strict", "accept-new"] = setting(
         "strict",

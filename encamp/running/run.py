@@ -195,7 +195,7 @@ class Run:
         elif event["event"] == "crash":
             outcome.status = "failed"
             outcome.counts["failed"] += 1
-            outcome.failure = Failure("agent", event["reason"], "a bug of encamp", detail=event["detail"])
+            outcome.failure = Failure("agent", event["reason"], "a bug in encamp", detail=event["detail"])
         elif event["event"] == "done":
             outcome.status = event["outcome"]
             outcome.failure = _failure_of(event) or outcome.failure

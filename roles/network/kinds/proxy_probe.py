@@ -106,7 +106,7 @@ def _http_problem(address: str, answer: Answer) -> Problem:
     if answer.status == 502:
         return Problem(f"{address}: HTTP 502", "the proxy responds, but the Prefect server behind it does not")
     return Problem(
-        f"{address}: HTTP {answer.status}instead of Prefect's health",
+        f"{address}: HTTP {answer.status} instead of Prefect's health",
         "another site of this proxy uses that address, or the base path is wrong",
         "check the sites in /etc/caddy",
     )

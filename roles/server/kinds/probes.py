@@ -228,7 +228,7 @@ def _page(host: Reader, server: Server, page: str) -> Optional[Problem]:
             return None
         address, answer = asset, HttpAnswer(status)
     return Problem(
-        f"the UI is missing: {address} gives {f'HTTP {answer.status}' if answer.status else answer.error or 'nothing'}",
+        f"the UI is missing: {address} returns {f'HTTP {answer.status}' if answer.status else answer.error or 'nothing'}",
         "Prefect copies its UI at startup and could not write to the directory",
         "set PREFECT_UI_STATIC_DIRECTORY to a directory that the service may write",
         settled=True,
