@@ -26,7 +26,10 @@ def _email(value: str) -> str | None:
 
 @record
 class Settings:
-    """https through Caddy, where ``tls`` is not off."""
+    """TLS.
+
+    For https through Caddy: a server whose ``tls`` is not off.
+    """
 
     tls_certificate: str = setting(
         "",

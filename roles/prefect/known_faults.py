@@ -111,7 +111,7 @@ def _check_names(value: Any) -> str | None:
 
 @record
 class Settings:
-    """What an operator knows and takes."""
+    """Known faults of Prefect releases."""
 
     accept_known_faults: tuple[str, ...] = setting(
         (),
