@@ -51,7 +51,7 @@ class Settings:
     )
     connect_tries: int = setting(
         3,
-        "How often to try to connect. A busy server (MaxStartups) is tried more often, unless this is 1.",
+        "Number of attempts to connect. A busy sshd (MaxStartups) gets more attempts, unless this is 1.",
         minimum=1,
         per_host=True,
     )

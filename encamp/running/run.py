@@ -134,7 +134,7 @@ class Run:
         self._closed.set()
 
     def _tell_interrupted(self, outcomes: Iterable[Outcome]) -> None:
-        """Tell of the hosts whose thread did not end in time: it can no longer."""
+        """Report the hosts whose thread did not end in time."""
         for outcome in outcomes:
             if outcome.status == "interrupted" and not outcome.failure:
                 outcome.failure = host_failures.interruption(outcome)

@@ -32,7 +32,7 @@ class AgentEnded(HostFailed):
 def wrong_password() -> BecomeRefused:
     return BecomeRefused(
         "sudo does not accept the password",
-        "set the right one (ENCAMP_BECOME_PASSWORD, ansible_become_password); it was tried once",
+        "set the right one (ENCAMP_BECOME_PASSWORD, ansible_become_password); it was sent only once",
     )
 
 

@@ -154,7 +154,8 @@ def _check_unit(subject: WorkerSubject) -> Optional[Finding]:
         shown = "\n".join(log.splitlines()[-SHOWN_LINES:])
         return fail(f"{subject.unit} is {state}{again}", cause, fix, shown, remedy)
     if state.active_state != "inactive":
-        return fail(f"{subject.unit} is {state}", "systemd is changing its state", "wait: a worker that stops finishes its flow runs first")
+        wait = "wait: a worker that stops finishes its flow runs first"
+        return fail(f"{subject.unit} is {state}", "systemd is changing its state", wait)
     cause, fix = "it was stopped, or never started", f"`systemctl start {subject.unit}`, or `fab doctor --fix`"
     return fail(f"{subject.unit} is {state}", cause, fix, remedy=_start(subject.unit, "start"))
 
