@@ -75,7 +75,7 @@ def of_install(errors: str) -> HostFailed:
 
 
 def of_end(errors: str, status: int) -> EncampError:
-    """Why an agent that had started ended without its last event. A ``status`` below 0 is a signal's doing."""
+    """Why an agent that had started ended without its last event. A ``status`` below 0: a signal ended it."""
     if status == _ALONE:
         return Unreachable("the host lost contact with this machine and stopped the run", AGAIN)
     how = f"ended with status {status}" if 0 <= status < _SHELL_KILLED else "was killed"
