@@ -1,6 +1,6 @@
 # Each target is one command from a bare checkout: it makes .venv and starts Docker where they are missing.
 #
-#   make demo        deploy to the lab's hosts and show what happened; they stay up to look at
+#   make demo        deploy to the lab's hosts and show what happened; the hosts stay up
 #   make demo-down   remove them
 #   make test        all tests, those on real hosts in Docker included (FLAGS="-k name" reach pytest)
 #   make sweep       the tests with a fault at each step, at every step; make test takes a sample of the steps

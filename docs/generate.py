@@ -75,12 +75,10 @@ def _settings_classes() -> list[type]:
 def _settings_text() -> str:
     parts = [_NOTICE, "# Settings", _SETTINGS_INTRO, "## How hosts are reached", _connection_table()]
     for cls in _settings_classes():
-        docs = describe([cls])
-        parts += [
-            f"## {docs[0].role}",
-            _prose(inspect.getdoc(cls) or ""),
-            _table(("setting", "type", "default", ""), map(_row, docs)),
-        ]
+        heading, _, more = (inspect.getdoc(cls) or "").partition("\n")
+        parts.append(f"## {heading.rstrip('.')}")
+        parts += [_prose(more.strip())] if more else []
+        parts.append(_table(("setting", "type", "default", ""), map(_row, describe([cls]))))
     return "\n\n".join(parts) + "\n"
 
 

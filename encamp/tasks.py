@@ -112,7 +112,7 @@ def doctor(options: Options, project: Any = None, server: str = "", fix: bool = 
 
 @command("inventory", help={"last": "How many runs to show (default: 20)."})
 def history(options: Options, last: str = "20") -> int:
-    """Show recent runs of this machine; with -H, who changed what on those hosts."""
+    """Show recent runs from this machine; with -H, who changed what on those hosts."""
     from encamp.commands.history import history as run
 
     return run(options, last)
@@ -136,7 +136,7 @@ def undeploy(options: Options) -> int:
     },
 )
 def lock(options: Options, prefect: str, exclude_newer: str = "", with_: Any = None) -> int:
-    """Resolve and hash the dependencies of a Prefect release as of its release date, into the site's locks/."""
+    """Lock the dependencies of a Prefect release as of its release date, with hashes, and test the lock."""
     from encamp.commands.lock import lock as run
 
     return run(options, prefect, exclude_newer, with_ or ())

@@ -18,7 +18,7 @@ def resources(host: SiteHost, instance: str) -> Iterator[Item]:
 
 
 def kept(instance: str) -> str:
-    """What is left of an instance, and how its owner removes it for good."""
+    """What remains of an instance, and how to delete it permanently."""
     layout = Layout(instance)
     volumes = " and ".join(Stack(layout).volumes)
     return (

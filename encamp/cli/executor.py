@@ -38,7 +38,7 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]
             arguments = getattr(given, "args", {}).values()
             empty = [to_flag(argument.name) for argument in arguments if argument.raw_value == ""]
             if empty and isinstance(self.collection[given.name], FleetTask):
-                fix = "give it one, or leave the option out"
+                fix = "give it a value, or leave the option out"
                 raise Exit(f"error: {empty[0]} has no value (an unset variable?)\n  fix: {fix}", code=1)
         return super().normalize(tasks)
 

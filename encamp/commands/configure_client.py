@@ -38,7 +38,7 @@ class ClientOptions:
 
 
 def configure_client(options: Options, client: ClientOptions) -> int:
-    """Write the profiles of each client, once what they point to has answered there. Without hosts: on this machine.
+    """Write the profiles of each client, once their targets have answered there. Without hosts: on this machine.
 
     Returns the exit code; raises EncampError.
     """

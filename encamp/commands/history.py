@@ -1,4 +1,4 @@
-"""``fab history``: recent runs of this machine; with -H, what changed on those hosts, and who changed it."""
+"""``fab history``: recent runs from this machine; with -H, what changed on those hosts, and who changed it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _FIRST = {"database_url": "change it in Postgres; then ", "client_database_url":
 
 
 def rotate(options: Options, name: str) -> int:
-    """Change the secret ``name``, or go on with a change that was cut. Returns the exit code; raises EncampError."""
+    """Change the secret ``name``, or continue an interrupted change. Returns the exit code; raises EncampError."""
     if options.json_file == "-":
         take_stdout()  # before anything is printed
     site = secrets.load(options)

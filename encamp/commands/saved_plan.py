@@ -172,7 +172,7 @@ def _checked(options: Options, site: Site, prepared: Prepared) -> list[Outcome]:
 
 
 def _report_check(site: Site, outcomes: list[Outcome], reports: ReportBroadcaster) -> int:
-    """Tell what the look found where it is the end of the run. Returns the exit code."""
+    """Report what the check found where it is the end of the run. Returns the exit code."""
     reports.start(str(site.inventory.path), [outcome.host for outcome in outcomes], looks_only=True)
     reports.expect(outcomes)
     for outcome in outcomes:

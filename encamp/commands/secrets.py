@@ -41,9 +41,9 @@ class Row:
 
 
 def show(options: Options, test: bool = False) -> int:
-    """Print every secret of the site. ``test``: fetch each to see whether it can be had. Raises EncampError.
+    """Print every secret of the site. ``test``: fetch each to test its source. Raises EncampError.
 
-    Returns 0; with ``test`` 4 where one cannot be had.
+    Returns 0; with ``test`` 4 where one cannot be fetched.
     """
     site = load(options)
     rows = [*_generated(site), *_given(site, test)]

@@ -22,7 +22,7 @@ class VarsFolder:
     def read(self, name: str) -> dict[str, Value]:
         """Variables for ``name`` from ``name``, ``name.yml``, ``name.yaml``, ``name.json`` or the folder ``name/``.
 
-        Raises InventoryError when two of them exist: Ansible reads the first and passes over the other in silence.
+        Raises InventoryError when two of them exist: Ansible reads the first and silently ignores the other.
         """
         found = [name + ending for ending in _ENDINGS if name + ending in self._names]
         if len(found) > 1:

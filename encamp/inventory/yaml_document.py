@@ -231,7 +231,7 @@ def _explained(error: yaml.YAMLError, text: str, file: str) -> InventoryError:
 
 
 def _advice(problem: str, line: str, column: int) -> Iterator[tuple[str, str]]:
-    """Plain words for the mistakes that people make."""
+    """A fix for each common mistake."""
     indent = line[: len(line) - len(line.lstrip())]
     if "\t" in indent or line[column : column + 1] == "\t":
         yield "a tab, which YAML does not allow as indentation", "indent with spaces"

@@ -25,7 +25,7 @@ DEFAULT_INDEX = "https://pypi.org/simple"
 
 @record
 class IndexConfig:
-    """A simple index and the file that proves it.
+    """A simple index and the file that verifies it.
 
     ``index_url`` is a Secret when it holds a user or password. ``ca_file`` is a PEM file on the controller; None for
     the tools' own trust. ``index_from`` and ``ca_from`` name the variable or file that sets it; empty for defaults.

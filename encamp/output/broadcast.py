@@ -54,7 +54,7 @@ class ReportBroadcaster(Listener):
             origin = str(error.where) if error.where else ""
             self._close(error.exit_code, RunError(error.message, fix=error.fix, where=origin))
         else:
-            self._close(1, RunError(f"{type(error).__name__}: {error}", "a bug of encamp"))
+            self._close(1, RunError(f"{type(error).__name__}: {error}", "a bug in encamp"))
 
     def add(self, listener: Listener) -> None:
         """Add a listener; before ``start``."""

@@ -107,7 +107,7 @@ def _explanation(finding: FindingEvent) -> list[str]:
 
 
 def summary(report: DoctorReport, outcomes: Sequence[Outcome]) -> list[str]:
-    """One line a host: well, or the first thing that is wrong with it."""
+    """One line a host: ok, or the first thing that is wrong with it."""
     width = max((len(outcome.host) for outcome in outcomes), default=0)
     lines = []
     for outcome in outcomes:
@@ -116,5 +116,5 @@ def summary(report: DoctorReport, outcomes: Sequence[Outcome]) -> list[str]:
         text = "; ".join(f"{name} {first['name']}: {first['text']}".strip() for name, first in failing)
         if outcome.status != "ok":
             text = f"{outcome.label}: {outcome.failure.reason if outcome.failure else ''}".rstrip(": ")
-        lines.append(f"{outcome.host:<{width}}  {text or 'well'}")
+        lines.append(f"{outcome.host:<{width}}  {text or 'ok'}")
     return lines

@@ -96,7 +96,7 @@ def read(file: str) -> str:
 
 
 def unsealed(text: str, file: str, key: PlanKey, now: datetime.datetime | None = None) -> dict[str, Any]:
-    """A plan out of its text, believed because its seal is right. Raises SavedPlanError for any other."""
+    """A plan from its text, once its seal is verified. Raises SavedPlanError for any other."""
     where = Origin(file)
     plan = _parsed(text, file)
     if plan.get("key") != key.name:

@@ -22,7 +22,7 @@ SHORTEST = 32
 
 
 class PlanKey:
-    """A site's key. ``name`` tells keys apart and gives none away."""
+    """A site's key. ``name`` distinguishes keys without revealing them."""
 
     def __init__(self, secret: Secret) -> None:
         self._secret = secret

@@ -32,7 +32,10 @@ Warn = Callable[[str, Sequence[str]], None]
 
 @record
 class Settings:
-    """How encamp connects to a host. The login itself is set with Ansible's own ``ansible_*`` variables."""
+    """Connections.
+
+    How encamp connects to a host. The login itself is set with Ansible's own ``ansible_*`` variables.
+    """
 
     host_key_checking: Literal["strict", "accept-new"] = setting(
         "strict",
@@ -48,7 +51,7 @@ class Settings:
     )
     connect_tries: int = setting(
         3,
-        "How often to try to connect. A busy server (MaxStartups) is tried more often, unless this is 1.",
+        "Number of attempts to connect. A busy sshd (MaxStartups) gets more attempts, unless this is 1.",
         minimum=1,
         per_host=True,
     )

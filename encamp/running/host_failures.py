@@ -34,9 +34,9 @@ def _step_of(error: EncampError, outcome: Outcome) -> str:
 def interruption(outcome: Outcome) -> Failure:
     """That of a host that was at work when the operator stopped the run."""
     if outcome.step:
-        reason = "stopped by you; the host finishes this step and starts no other"
+        reason = "the run was stopped; the host finishes this step and starts no other"
     else:
-        reason = "stopped by you before anything was started"
+        reason = "the run was stopped before it started anything here"
     return Failure(outcome.step, reason, fix="run again: it continues where it stopped")
 
 
@@ -47,7 +47,7 @@ def _bug(error: Exception) -> Failure:
     return Failure(
         "controller",
         f"{type(error).__name__}: {error}",
-        "a bug of encamp",
+        "a bug in encamp",
         "report it with the lines below",
         "".join(traceback.format_exception(error)),
     )

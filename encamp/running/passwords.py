@@ -29,7 +29,10 @@ _ASKING = threading.Lock()
 
 @record
 class Settings:
-    """Passwords, under the names that Ansible has for them."""
+    """Passwords for login and sudo.
+
+    The names are Ansible's.
+    """
 
     ansible_password: Secret | None = setting(None, "Password to log in with.", per_host=True)
     ansible_become_password: Secret | None = setting(None, "Password for sudo.", per_host=True)

@@ -131,7 +131,7 @@ class Run:
         self._closed.set()
 
     def _report_interrupted(self, outcomes: Iterable[Outcome]) -> None:
-        """Tell of the hosts whose thread did not end in time: it can no longer."""
+        """Report the hosts whose thread did not end in time."""
         for outcome in outcomes:
             if outcome.status == "interrupted" and not outcome.failure:
                 outcome.failure = host_failures.interruption(outcome)
@@ -192,7 +192,7 @@ class Run:
         elif event["event"] == "crash":
             outcome.status = "failed"
             outcome.counts["failed"] += 1
-            outcome.failure = Failure("agent", event["reason"], "a bug of encamp", detail=event["detail"])
+            outcome.failure = Failure("agent", event["reason"], "a bug in encamp", detail=event["detail"])
         elif event["event"] == "done":
             outcome.status = event["outcome"]
             outcome.failure = _failure_of(event) or outcome.failure

@@ -27,7 +27,7 @@ State = Literal["none", "prepared", "switched"]
 
 
 class Rotation:
-    """How far the change of the secret in the file ``path`` is. Each method goes on where an earlier run was cut.
+    """How far the change of the secret in the file ``path`` is. Each method continues an interrupted run.
 
     They raise SettingsError where the files cannot be read or written.
     """

@@ -79,7 +79,7 @@ class Converter:
             raise Invalid(place, reason, "write it unencrypted")
         data = _retyped(data, place)
         if data is None:
-            raise Invalid(place, "has no value", "give it one, or remove the line")
+            raise Invalid(place, "has no value", "give it a value, or remove the line")
         if origin is Literal:
             return scalars.choice(typing.get_args(hint), data, place)
         if origin is tuple:

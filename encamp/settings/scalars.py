@@ -43,7 +43,7 @@ def text(data: Any, place: ValuePath) -> str:
     if isinstance(data, str):
         return data if isinstance(data, Decrypted) else str(data)
     if data is None:
-        raise Invalid(place, "has no value", 'give it one, write "" for none, or remove the line')
+        raise Invalid(place, "has no value", 'give it a value, write "" for none, or remove the line')
     if isinstance(data, (bool, int, float, datetime.date)):
         fix = f'write it in quotes, as in {place.key}: "..."'
         raise Invalid(place, f"must be a text, but YAML reads it as {_kind(data)} {shown(data)}", fix)

@@ -1,4 +1,4 @@
-"""One SSH connection up to the point where somebody is logged in: key exchange, host key, log-in."""
+"""One SSH connection up to the login: key exchange, host key, log-in."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class AgentEnded(HostFailed):
 def wrong_password() -> BecomeRefused:
     return BecomeRefused(
         "sudo does not accept the password",
-        "set the right one (ENCAMP_BECOME_PASSWORD, ansible_become_password); it was tried once",
+        "set the right one (ENCAMP_BECOME_PASSWORD, ansible_become_password); it was sent only once",
     )
 
 
@@ -75,7 +75,7 @@ def of_install(errors: str) -> HostFailed:
 
 
 def of_end(errors: str, status: int) -> EncampError:
-    """Why an agent that had started ended without its last event. A ``status`` below 0 is a signal's doing."""
+    """Why an agent that had started ended without its last event. A ``status`` below 0: a signal ended it."""
     if status == _ALONE:
         return Unreachable("the host lost contact with this machine and stopped the run", AGAIN)
     how = f"ended with status {status}" if 0 <= status < _SHELL_KILLED else "was killed"

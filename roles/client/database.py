@@ -24,7 +24,10 @@ FIX = (
 
 @record
 class Settings:
-    """What clients with client_mode: database are given."""
+    """Clients that write to the database.
+
+    For clients with client_mode: database.
+    """
 
     client_database_url: Secret | None = setting(
         None,

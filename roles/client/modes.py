@@ -76,7 +76,7 @@ def _hosted_profile(spec: ProfileSpec, profiles: Sequence[str], active: bool) ->
 
 
 def in_database(host: SiteHost, site: Site, specs: Sequence[ProfileSpec], install_prefect: bool) -> Iterator[Item]:
-    """The connection URL in place of the API's, once Postgres has let this machine in."""
+    """The connection URL in place of the API's, once Postgres has accepted this machine's login."""
     release = install_release(host, specs) if install_prefect else ""
     yield from install(host, site, release)
     for spec in specs:

@@ -50,7 +50,7 @@ def check_profile(value: str) -> str | None:
 
 @record
 class Settings:
-    """What a client gets."""
+    """Clients."""
 
     profile: str = setting(
         "",

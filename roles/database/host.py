@@ -34,7 +34,10 @@ def check_name(value: str) -> str | None:
 
 @record
 class Settings:
-    """Postgres for servers on other hosts (group databases), and for those on its own."""
+    """Postgres on a host.
+
+    For hosts of the group databases, and for servers with a Postgres of their own.
+    """
 
     postgres_address: str = setting(
         "",

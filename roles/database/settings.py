@@ -61,7 +61,7 @@ class Settings:
         example="prefect-staging",
     )
     database_password: Secret | None = setting(
-        None, "Password of the role on database_host. Left out: one is generated.", example="{file: secrets/database}"
+        None, "Password of the role on database_host. Not set: one is generated.", example="{file: secrets/database}"
     )
     database_shared: bool = setting(
         False, "Allows several servers to share this database. Requires Postgres 14.9 or later."

@@ -56,7 +56,7 @@ class Settings:
         example="{file: ~/prefect-auth}",
     )
     auth_renew: bool = setting(
-        False, "Allows a deploy to replace a generated auth string that exists on the host but not on this machine."
+        False, "Allows a deploy to replace a generated auth string that exists on the host but not on the controller."
     )
     expose_without_auth: bool = setting(
         False, "Allows a server on a public address without auth and without allowed_sources."

@@ -38,7 +38,7 @@ def _meant(item: str) -> str:
 
 @record
 class Settings:
-    """Who may reach the server's port."""
+    """Firewall."""
 
     firewall: bool = setting(True, "Open the server's port on the host's active firewall (ufw, firewalld or nftables).")
     allowed_sources: tuple[str, ...] = setting(

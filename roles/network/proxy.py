@@ -36,7 +36,7 @@ SOCKETS = ("events/in", "events/out")
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
-    """What must hold before anything is changed: settings that agree, Caddy to be had, its ports free or its own."""
+    """What must hold before anything is changed: settings that agree, Caddy available, its ports free or its own."""
     if not tls.is_on(host):
         return
     found = tls.virtual_hosts(host)

@@ -26,17 +26,20 @@ def _email(value: str) -> str | None:
 
 @record
 class Settings:
-    """https through Caddy, where ``tls`` is not off."""
+    """TLS.
+
+    For https through Caddy: a server whose ``tls`` is not off.
+    """
 
     tls_certificate: str = setting(
         "",
-        "With tls: files, the PEM file on this machine with the server's certificate and the chain to its "
+        "With tls: files, the PEM file on the controller with the server's certificate and the chain to its "
         "authority, in that order.",
         example="files/prefect-fullchain.pem",
     )
     tls_key: str | Secret = setting(
         "",
-        "With tls: files, the certificate's private key: a PEM file on this machine, or a secret source.",
+        "With tls: files, the certificate's private key: a PEM file on the controller, or a secret source.",
         example="{command: [pass, prefect-tls-key]}",
         lines=True,
     )
@@ -52,7 +55,7 @@ class Settings:
     )
     acme_ca_root: str = setting(
         "",
-        "With tls: acme, a PEM file on this machine with the root certificate of your own ACME "
+        "With tls: acme, a PEM file on the controller with the root certificate of your own ACME "
         "server: verifies that server, "
         "and is installed on clients and workers.",
         example="files/internal-root.pem",

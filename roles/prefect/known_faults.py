@@ -33,7 +33,7 @@ class Fault:
     refuse: bool = False
 
     def fixed_in(self, version: str) -> str:
-        """The first good release after ``version``; empty where that one is not affected."""
+        """The first fixed release after ``version``; empty where that one is not affected."""
         return next((fixed for since, fixed in self.ranges if versions.within(version, since, fixed)), "")
 
     def text(self, version: str) -> str:
@@ -111,7 +111,7 @@ def _check_names(value: Any) -> str | None:
 
 @record
 class Settings:
-    """What an operator knows and takes."""
+    """Known faults of Prefect releases."""
 
     accept_known_faults: tuple[str, ...] = setting(
         (),

@@ -27,7 +27,10 @@ def _check_version(value: str) -> str | None:
 
 @record
 class Settings:
-    """Settings that every role shares."""
+    """Prefect and its Python.
+
+    For servers, workers and clients.
+    """
 
     prefect_version: str = setting(
         "3.9.1",

@@ -30,7 +30,7 @@ def _check_image(value: str) -> str | None:
 
 @record
 class Settings:
-    """How the server runs."""
+    """Runtime of the server: systemd or Docker."""
 
     runtime: Literal["systemd", "compose"] = setting(
         "systemd",

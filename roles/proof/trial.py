@@ -111,7 +111,7 @@ def _by_runner(host: Host, trial: Trial) -> None:
         trial.api.call(host, "POST", "work_queues/", {"name": QUEUE})  # the first releases do not make it themselves
     with _running(trial, "runner", command):
         if not host.wait_for(lambda: trial.api.call(host, "GET", path).status == 200, STARTUP):
-            raise Failure(f"its {command[1]} does not come up", detail=(trial.place / "runner.log").read_text("utf-8"))
+            raise Failure(f"its {command[1]} does not start", detail=(trial.place / "runner.log").read_text("utf-8"))
         VerificationRun("runner", scheduled=True, **taken, **_common(trial)).apply(host, [])
 
 

@@ -15,7 +15,7 @@ def _prefect_names(value: Any) -> str | None:
 
 @record
 class Settings:
-    """The service."""
+    """The server."""
 
     server_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting("WARNING", "Log level of the server.")
     server_start_timeout: int = setting(

@@ -54,7 +54,7 @@ def _refuse_shared_names(host: SiteHost, site: Site) -> None:
     for view in host.instances:
         shared = names & _names(view, site) if view.instance != host.instance else set()
         if shared:
-            reason = f"{host.name}: instances {host.instance} and {view.instance} both make {min(shared)}"
+            reason = f"{host.name}: instances {host.instance} and {view.instance} both define {min(shared)}"
             where = host.origin("workers") or host.origin("work_pool") or host.origin("agents")
             where = where or host.origin("instances")
             raise SettingsError(

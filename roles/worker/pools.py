@@ -94,7 +94,10 @@ class GlobalLimit:
 
 @record
 class Settings:
-    """What a server hands out work by. Things that are not declared are left alone; nothing is deleted."""
+    """Work pools, queues and concurrency limits of a server.
+
+    What is not declared is left alone; nothing is deleted.
+    """
 
     work_pools: dict[str, Pool] = setting(
         {},

@@ -385,12 +385,12 @@ def test_a_second_run_is_refused_and_one_that_is_stopped_is_continued(lab: LiveL
     first.wait_for("PythonEnv:")
 
     second = lab.fab("-H", SERVER, "deploy", *SQLITE)
-    refused(second, LOCKED, "another run is at work there: deploy by alice from ", ", since 20", "pid ", "wait until")
+    refused(second, LOCKED, "another run is working there: deploy by alice from ", ", since 20", "pid ", "wait until")
     assert counts(second, SERVER)["changed"] == 0
     assert "would" in succeeded(lab.fab("-H", SERVER, "deploy", "--check", *SQLITE)), "looking is always allowed"
 
     stopped = first.interrupt()
-    refused(stopped, INTERRUPTED, f"{SERVER}  INTERRUPTED  PythonEnv:", "stopped by you", "run again")
+    refused(stopped, INTERRUPTED, f"{SERVER}  INTERRUPTED  PythonEnv:", "the run was stopped", "run again")
     assert counts(stopped, SERVER)["changed"] > 3
     assert [host["status"] for host in read_events(events)[-1]["hosts"]] == ["interrupted"]
 

@@ -218,8 +218,8 @@ def test_what_would_win_over_the_profile_is_told(laptops: LiveLab) -> None:
     for wanted in (
         rf"{HOME}/\.bashrc:\d+: PREFECT_API_URL=http://elsewhere:4200/api overrides the profile's API URL",
         rf"{HOME}/\.profile:\d+: PREFECT_PROFILE=work overrides the active profile",
-        rf"{HOME}/\.env:1: PREFECT_API_KEY=\*\*\* is a key of Prefect Cloud",
-        rf"{HOME}/prefect\.toml:2: PREFECT_API_URL=http://project:4200/api wins",
+        rf"{HOME}/\.env:1: PREFECT_API_KEY=\*\*\* is a Prefect Cloud key",
+        rf"{HOME}/prefect\.toml:2: PREFECT_API_URL=http://project:4200/api overrides the profile's API URL",
         rf"{re.escape(PROFILES)}:\d+: profile local contains PREFECT_API_KEY",
     ):
         assert re.search(wanted, said), f"{wanted}\n{said}"

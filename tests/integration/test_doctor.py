@@ -145,7 +145,7 @@ def test_a_client_and_its_server_are_well_and_nothing_is_written(laptops: LiveLa
     assert f"{LAPTOP}  ok  uses {url(laptops)}, set by profile hosted in ~/.prefect/profiles.toml:4" in done.stdout
     assert f"{SERVER}  server default  ok  serves {url(laptops)}" in done.stdout
     assert "FAIL" not in done.stdout and "opens, and accepts this client" in look(done, "events in")
-    assert re.search(rf"(?m)^  {SERVER} +well\n  {LAPTOP} +well$", done.stdout)
+    assert re.search(rf"(?m)^  {SERVER} +ok\n  {LAPTOP} +ok$", done.stdout)
     assert "this release's" in look(done, "schema") and re.search(r"\d+ of \d+ connections", look(done, "head-room"))
     assert laptops.ssh_sessions(LAPTOP) == sessions + 1
     assert {name: snapshot(laptops, name) for name in (SERVER, LAPTOP)} == before
@@ -164,7 +164,7 @@ def test_without_hosts_it_looks_at_this_machine_and_the_whole_site(laptops: Live
     )
     assert "/api is missing from the URL" in look(done, "path")
     for host in (SERVER, LAPTOP):
-        assert re.search(rf"(?m)^  {host} +well$", done.stdout), done.stdout
+        assert re.search(rf"(?m)^  {host} +ok$", done.stdout), done.stdout
     assert not list((tmp_path / "home").iterdir())
 
 
@@ -232,7 +232,7 @@ def test_systemd_and_a_second_project_that_differ_are_told(laptops: LiveLab) -> 
     put(laptops, LAPTOP, f"{HOME}/project/.env", f"PREFECT_API_URL={ELSEWHERE}\n")
     done = doctor(laptops, "--project", "~", "--project", "~/project")
     assert done.returncode == WELL
-    assert f"what systemd starts for this user uses {ELSEWHERE}" in look(done, "systemd")
+    assert f"services that systemd starts for this user use {ELSEWHERE}" in look(done, "systemd")
     assert f"flows started in {HOME}/project use {ELSEWHERE}" in look(done, "in project")
 
 

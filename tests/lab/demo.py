@@ -48,7 +48,7 @@ def main() -> int:
             if code:
                 return code
         flow_run_id = run_flow(lab)
-        prove(lab, flow_run_id)
+        verify(lab, flow_run_id)
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -70,10 +70,10 @@ def run_flow(lab: Lab) -> str:
     for line in output.splitlines():
         if "flow run id:" in line:
             return line.split("flow run id:")[1].strip()
-    raise LabError("the flow did not say its id")
+    raise LabError("the flow printed no flow run id")
 
 
-def prove(lab: Lab, flow_run_id: str) -> None:
+def verify(lab: Lab, flow_run_id: str) -> None:
     """Read the flow run back from the hosted API, and count it in Postgres. Raises LabError when it is not there."""
     url = f"{public_url(lab)}/api/flow_runs/{flow_run_id}"
     say(f"on {CLIENT}: curl {url}")
@@ -84,17 +84,17 @@ def prove(lab: Lab, flow_run_id: str) -> None:
     if answer["id"] != flow_run_id or count != "1":
         raise LabError(f"the flow run is not on the server: API {answer.get('id')}, Postgres count {count}")
     print(
-        f"\nPROVEN: flow run {flow_run_id} ({answer['name']}), started on {CLIENT}, is {answer['state']['name']} "
+        f"\nVERIFIED: flow run {flow_run_id} ({answer['name']}), started on {CLIENT}, is {answer['state']['name']} "
         f"in the hosted API, and {count} row in Postgres on {SERVER}"
     )
 
 
 def farewell(lab: Lab, seconds: float) -> None:
     """Where to look, and how to end it."""
-    print(f"\nThe UI:   {public_url(lab)}   (from this machine; took {seconds:.0f} s)")
+    print(f"\nThe UI:   {public_url(lab)}   (from this machine; the demo took {seconds:.0f} s)")
     print(f"Log in:   ssh -F {lab.ssh_config.relative_to(CHECKOUT)} {SERVER}")
     print("Again:    .venv/bin/fab deploy --inventory inventory/lab   (changes nothing)")
-    print("Stop it:  make demo-down")
+    print("Remove:   make demo-down")
 
 
 def public_url(lab: Lab) -> str:

@@ -51,7 +51,7 @@ def _listed(host: Reader, page: str, headers: dict[str, str], ca_file: str) -> d
         except (ValueError, KeyError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}"
             time.sleep(2**attempt)
-    raise Failure(f"{page}: not a page of a package index ({reason})", "another server answers", "check index_url:")
+    raise Failure(f"{page}: not a page of a package index ({reason})", fix="check index_url:, and proxies on the way")
 
 
 def ca_path(host: Reader, ca_file: str) -> str:

@@ -44,9 +44,9 @@ def run(host: System, uv: str, arguments: Sequence[str], known: Environment, std
         except CommandFailed as failed:
             if attempt == TRIES or not is_network(failed.result):
                 raise
-        host.progress(f"network error; try {attempt + 1} of {TRIES}")
+        host.progress(f"network error; attempt {attempt + 1} of {TRIES}")
         time.sleep(3 * attempt)
-    raise Failure("uv was not tried")
+    raise Failure("uv was not run")
 
 
 def _dies_with_us(host: Reader) -> tuple[str, ...]:

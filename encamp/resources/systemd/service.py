@@ -26,7 +26,7 @@ class Service(Resource):
         if state.load == "masked" and (self.running or self.enabled):
             raise Refused(
                 f"{self.name} is masked on this host",
-                "an administrator masked it, so it cannot start",
+                "a masked unit cannot start",
                 f"to allow it: systemctl unmask {self.name}",
             )
         changes = []

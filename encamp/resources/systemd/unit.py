@@ -36,7 +36,7 @@ class SystemdUnit(Resource):
         if stat and stat.kind == "symlink" and stat.target == "/dev/null":
             raise Refused(
                 f"{self.name} is masked on this host",
-                "an administrator masked it, so it cannot start",
+                "a masked unit cannot start",
                 f"to allow it: systemctl unmask {self.name}",
             )
         changes = self._file.check(host)

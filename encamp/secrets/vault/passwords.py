@@ -25,7 +25,7 @@ TIMEOUT_SECONDS = 60
 def identities() -> tuple[Identity, ...]:
     """The passwords that the environment names, or one asked for at the terminal. Read once.
 
-    One that cannot be had is warned of, as Ansible does: another may be the right one. Raises VaultError where none is.
+    One that cannot be read causes a warning, as in Ansible: another may be right. Raises VaultError where none is.
     """
     found, problems = [], []
     for name, source in _sources(os.environ):

@@ -21,7 +21,7 @@ PUBLIC = (
 
 @kind
 class ClientCa(Resource):
-    """A PEM file with certificate authorities in the user's home, on Linux and macOS; keychain and trust store stay.
+    """A PEM file with certificate authorities in the user's home, on Linux and macOS. Trust stores are unchanged.
 
     ``path`` may begin with ``~/``. The profile names the file to Prefect, for HTTP and for WebSockets, in place of all
     others: so those that the system trusts stand behind ``content``.

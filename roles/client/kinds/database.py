@@ -21,12 +21,12 @@ TIMEOUT = 8
 
 @kind
 class ClientDatabase(Resource):
-    """A Postgres that this machine reaches, that accepts its login, where it may write, and which has free connections.
+    """A Postgres that this machine can reach, log in and write to, and that has free connections.
 
-    Asked with the driver of this user's own Prefect, before the profile is replaced. ``dsn`` is the connection URL for
-    the driver alone; ``host``, ``port``, ``user``, ``database`` are in it. ``tls`` is off, prefer, require or verify,
-    with ``ca_file`` and ``check_hostname``. ``managed``: a server keeps the tables, so they must be there already.
-    ``clients`` is how many clients the site has, ``connections`` what the temporary API of one flow may hold.
+    Checked with the driver of this user's own Prefect, before the profile is replaced. ``dsn`` is the connection URL
+    for the driver alone; ``host``, ``port``, ``user``, ``database`` are in it. ``tls`` is off, prefer, require or
+    verify, with ``ca_file`` and ``check_hostname``. ``managed``: a server keeps the tables, so they must be there
+    already. ``clients`` is how many clients the site has, ``connections`` what the temporary API of one flow may hold.
     ``way_in`` says how to give this machine access. ``brings``: encamp installs Prefect for this user before this step.
     """
 

@@ -60,7 +60,7 @@ class ClientPrefect(Resource):
         return self.auth is not None
 
     def _asked(self, host: Reader) -> str:
-        """The server's release by its own word; empty where it does not say."""
+        """The release that the server reports; empty where it reports none."""
         api = Api(self.api_url, self.auth, self.ca_file)
         answer = api.call(host, "GET", "admin/version", timeout=TIMEOUT) if self.api_url else None
         try:

@@ -41,7 +41,7 @@ class Names:
         return own + [(str(since), name) for since, name in [self.also.get(key, ("", ""))] if name]
 
     def kept(self, key: str, chosen: str, table: Iterable[str], found: Sequence[Installed]) -> str:
-        """The name to go on with: ``prefect profile use`` saves a profile with the names of its own release.
+        """The name to keep using: ``prefect profile use`` saves a profile with the names of its own release.
 
         One that stands in ``table`` already stays, if every release found knows it.
         """

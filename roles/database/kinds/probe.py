@@ -18,7 +18,7 @@ TIMEOUT = 8
 
 @kind
 class DatabaseProbe(Resource):
-    """A Postgres that this host reaches, that accepts its login, and where it may create tables and pg_trgm.
+    """A Postgres that this host can reach and log in to, and where it may create tables and pg_trgm.
 
     ``url`` is the connection URL as the server gets it, ``dsn`` the same for its driver alone; ``host`` (empty: no one
     address) and ``port`` are in it. ``python`` is the interpreter of Prefect's environment, ``as_user`` the service's
@@ -27,7 +27,7 @@ class DatabaseProbe(Resource):
     ``cert_file``, ``key_file`` and ``check_hostname``. ``connections`` is how many may be open at once by all processes
     that share the server; ``version`` the least one as Postgres counts them (140009; 0: any).
 
-    Nothing is asked while ``unit`` runs with just this URL: ``environment`` is the file that it got it from.
+    Nothing is checked while ``unit`` runs with this URL: ``environment`` is the file with the unit's URL.
     """
 
     changes_host: ClassVar[bool] = False

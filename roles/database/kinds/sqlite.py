@@ -41,8 +41,8 @@ class SqliteDatabase(Resource):
     """A SQLite database in WAL mode that belongs to its service alone: owner, group, mode 0600.
 
     ``path`` is the file, made empty where there is none; what SQLite keeps beside it (-wal, -shm) is treated alike.
-    ``owner`` and ``group`` run the service. ``python`` sets the journal mode, as that user. ``warning`` is told at each
-    deploy; empty: none. A network file system is refused: its clients share no memory, which WAL needs.
+    ``owner`` and ``group`` run the service. ``python`` sets the journal mode, as that user. ``warning`` is a note of
+    each deploy; empty: none. A network file system is refused: its clients share no memory, which WAL needs.
     """
 
     path: str

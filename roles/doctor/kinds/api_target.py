@@ -87,7 +87,7 @@ class ApiTarget:
 
 
 def clock_ahead(target: ApiTarget) -> float:
-    """Seconds that this machine's clock is ahead of the server's; 0 where that is not to be had. Kept."""
+    """Seconds that this machine's clock is ahead of the server's; 0 where that is unknown. Read once."""
 
     def read() -> float:
         from email.utils import parsedate_to_datetime

@@ -153,7 +153,10 @@ def _check_unit(subject: WorkerSubject) -> Optional[Finding]:
         remedy = _start(subject.unit, "restart") if state.active_state == "failed" else None
         shown = "\n".join(log.splitlines()[-SHOWN_LINES:])
         return fail(f"{subject.unit} is {state}{again}", cause, fix, shown, remedy)
-    cause, fix = "it was stopped by hand", f"`systemctl start {subject.unit}`, or `fab doctor --fix`"
+    if state.active_state != "inactive":
+        wait = "wait: a worker that stops finishes its flow runs first"
+        return fail(f"{subject.unit} is {state}", "systemd is changing its state", wait)
+    cause, fix = "it was stopped, or never started", f"`systemctl start {subject.unit}`, or `fab doctor --fix`"
     return fail(f"{subject.unit} is {state}", cause, fix, remedy=_start(subject.unit, "start"))
 
 

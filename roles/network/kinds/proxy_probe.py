@@ -24,11 +24,12 @@ LOOPBACK = "127.0.0.1"
 class ProxyProbe(Resource):
     """A public https address at which the proxy of this host serves Prefect: API, UI and WebSockets.
 
-    ``url`` is the public address without ``/api``. Its name may not lead here from here, so the proxy is asked at the
-    host's own address, with that name. ``sockets`` are paths below ``/api`` that must open as WebSockets: task runs
-    travel over them, and a proxy that does not pass them on loses those in silence. ``ca_file`` proves the certificate;
-    empty: the system's trust store. ``timeout`` is how many seconds it may take: an ACME server takes some. ``unit`` is
-    the proxy's, for its journal in failures. ``warn_days``: a certificate that expires sooner is reported.
+    ``url`` is the public address without ``/api``. From this host its name may lead elsewhere, so the requests go to
+    the host's own address, with that name. ``sockets`` are paths below ``/api`` that must open as WebSockets: task runs
+    travel over them, and a proxy that does not forward WebSockets loses them silently. ``ca_file`` verifies the
+    certificate; empty: the system's trust store. ``timeout`` is how many seconds it may take: an ACME server takes
+    some. ``unit`` is the proxy's, for its journal in failures. ``warn_days``: a certificate that expires sooner is
+    reported.
     """
 
     changes_host: ClassVar[bool] = False
@@ -106,7 +107,7 @@ def _http_problem(address: str, answer: Answer) -> Problem:
     if answer.status == 502:
         return Problem(f"{address}: HTTP 502", "the proxy responds, but the Prefect server behind it does not")
     return Problem(
-        f"{address}: HTTP {answer.status}instead of Prefect's health",
+        f"{address}: HTTP {answer.status} instead of Prefect's health",
         "another site of this proxy uses that address, or the base path is wrong",
         "check the sites in /etc/caddy",
     )

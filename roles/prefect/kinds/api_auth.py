@@ -21,8 +21,8 @@ class ApiAuth(Resource):
 
     ``path`` is the environment file of server or worker, ``setting`` the variable that holds the auth string, ``line``
     its line as it is to be (None: no auth). ``kept_in`` names the file on the controller that a generated one is kept
-    in, and ``renew`` allows to replace one that another controller generated. ``known``: other lines that this machine
-    generated, while the auth string is rotated. ``tell``: say what a change means for clients. Never changes anything.
+    in, and ``renew`` allows replacing one that another controller generated. ``known``: other lines that this machine
+    generated, while the auth string is rotated. ``tell``: note what a change means for clients. Never changes anything.
     """
 
     changes_host: ClassVar[bool] = False

@@ -177,7 +177,7 @@ KNOWN_CLIENT = (
         r"Unable to authenticate to the event stream",
         "the server closed the WebSocket for events as this client logged in: the server is older than 3.6.14 and the "
         "client is not, or user and password are wrong; task runs are lost",
-        "`fab doctor` names both releases and tries the password",
+        "`fab doctor` names both releases and checks the password",
     ),
     Known(
         r"401 Unauthorized|\b401\b.*Unauthorized",
@@ -237,7 +237,7 @@ KNOWN_CLIENT = (
     Known(
         r"All connection attempts failed|Can't connect to Server API|Unable to connect to Prefect server",
         "nothing responds at the API URL: the server is down, a firewall blocks it, or the address is wrong",
-        "`fab doctor` finds out which",
+        "`fab doctor` shows which",
     ),
     Known(
         r"Unknown setting|TOMLDecodeError|not valid TOML|Failed to load profiles",

@@ -39,7 +39,7 @@ class Repeated:
 
     @property
     def lasting(self) -> bool:
-        """Whether it goes on, and is none of those that pass."""
+        """Whether it repeats, and is not of a kind that is temporary."""
         return self.age < RECENT and not PASSING.search(self.text)
 
     def __str__(self) -> str:

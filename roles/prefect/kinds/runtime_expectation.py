@@ -16,8 +16,8 @@ MARK = "X-Encamp-Runtime=compose"
 class RuntimeExpectation(Resource):
     """An instance's server that is not deployed yet, or in the same way as now. Never changes anything.
 
-    ``unit``: the server's unit. ``runtime``: systemd or compose. Each has a database of its own, so that a switch in
-    passing would leave the history behind.
+    ``unit``: the server's unit. ``runtime``: systemd or compose. Each has a database of its own: after a switch the
+    server would start without the existing flow runs.
     """
 
     changes_host: ClassVar[bool] = False

@@ -23,9 +23,9 @@ NOT_UP = ("unit", "port", "health", "ready", "POST")
 class ServerHealth(Resource):
     """A Prefect server that answers, on its own port and database, with its UI and with the settings that were written.
 
-    ``url`` is the server from the host itself, without ``/api`` (http://127.0.0.1:4200). ``public_api_url`` is what its
-    UI must tell browsers. ``unit`` is its systemd unit. ``timeout`` is how many seconds it may take to come up.
-    ``expected`` maps paths in ``/api/admin/settings`` (server.api.port) to the values written. ``version`` is the
+    ``url`` is the server from the host itself, without ``/api`` (http://127.0.0.1:4200). ``public_api_url`` is the URL
+    that its UI must give browsers. ``unit`` is its systemd unit. ``timeout`` is how many seconds it may take to come
+    up. ``expected`` maps paths in ``/api/admin/settings`` (server.api.port) to the values written. ``version`` is the
     release that must run, ``database`` the scheme it must use: postgresql+asyncpg or sqlite+aiosqlite. ``auth`` is
     ``user:password`` where the server requires it. ``ui`` false: the server has no UI. ``ready`` false: a release
     without ``/api/ready``. ``container`` is the server's, where it runs in Docker.

@@ -227,9 +227,10 @@ def _page(host: Reader, server: Server, page: str) -> Optional[Problem]:
         if status == 200:
             return None
         address, answer = asset, HttpAnswer(status)
+    found = f"HTTP {answer.status}" if answer.status else answer.error or "nothing"
     return Problem(
-        f"the UI is missing: {address} gives {f'HTTP {answer.status}' if answer.status else answer.error or 'nothing'}",
-        "Prefect copies its UI at startup and could not write to the directory",
+        f"the UI is missing: {address} returns {found}",
+        "often Prefect could not copy its UI to its directory at startup",
         "set PREFECT_UI_STATIC_DIRECTORY to a directory that the service may write",
         settled=True,
     )

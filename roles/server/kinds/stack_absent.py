@@ -13,7 +13,7 @@ from encamp.resources.system import Reader, System
 class StackAbsent(Resource):
     """No container of a Compose stack. Its volumes, and with them all data, stay.
 
-    ``program``: Compose for this stack, as encamp wrote it; without it there is nothing of ours to remove.
+    ``program``: Compose for this stack, as encamp wrote it; without it there is nothing to remove.
     ``containers``: their names.
     """
 

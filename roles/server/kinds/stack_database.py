@@ -14,8 +14,8 @@ from encamp.resources.system import Reader, System
 class StackDatabase(Resource):
     """A database volume that is empty, or of the same major version as the image's Postgres. Never changes anything.
 
-    ``volume`` is its name, ``image`` the image that is to run on it; one that does not tell its version (PG_MAJOR) is
-    let pass.
+    ``volume`` is its name, ``image`` the image that is to run on it; one that does not state its version (PG_MAJOR) is
+    accepted.
     """
 
     changes_host: ClassVar[bool] = False

@@ -49,7 +49,7 @@ class TagConcurrencyLimit(Resource):
 class GlobalConcurrencyLimit(Resource):
     """A limit that flows and tasks ask for by name (``concurrency("database")``, ``rate_limit("api")``). Never deleted.
 
-    ``limit``: slots. ``slot_decay_per_second``: how many come free by themselves a second, for rate limits. ``active``:
+    ``limit``: slots. ``slot_decay_per_second``: how many are released each second, for rate limits. ``active``:
     whether it limits at all. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it.
     ``prefix``: distinguishes it from another server's in the plan of one host.
     """

@@ -21,11 +21,11 @@ OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 @kind
 class WorkerDrain(Resource):
-    """No worker or agent is on its way down: one that was stopped or restarted has let its flow runs end.
+    """A worker or agent that is not stopping: one that was stopped or restarted has let its flow runs end.
 
     ``unit``: the unit's name. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it.
     ``timeout``: seconds after which systemd kills what is left (the unit's TimeoutStopSec). ``killed_runs``: what
-    becomes of flow runs that were killed then, which the server goes on to show as running: report, or crash (their
+    happens to flow runs that were killed then, which the server continues to show as running: report, or crash (their
     state is set to Crashed, so that they hold no concurrency slot).
     """
 

@@ -14,7 +14,7 @@ from roles.worker.kinds.api_objects import differences, read
 
 @kind
 class WorkQueue(Resource):
-    """A work queue that exists on the server, with what is declared of it. Never deleted; who paused it is respected.
+    """A work queue that exists on the server, with what is declared of it. Never deleted; a manual pause is kept.
 
     ``key`` is ``pool/queue``, which is unique on a server; ``pool`` empty: a queue for agents, without a pool.
     ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it. ``priority``: 1 comes

@@ -23,9 +23,9 @@ class StaleWorkers(Resource):
     """No workers and agents of an instance but those that are declared. Every other one finishes its flow runs first.
 
     ``instance``: its name. ``user``: who its workers run as. ``keep``: the units that are declared. ``files``: the
-    environment files and links below ``folders`` that are declared; others whose names begin with ``prefixes`` go.
-    ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it. Units that encamp did not
-    write are left alone.
+    environment files and links below ``folders`` that are declared; others whose names begin with ``prefixes`` are
+    removed. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it. Units that encamp
+    did not write are left alone.
     """
 
     instance: str

@@ -130,7 +130,7 @@ def test_instances_of_a_worker_alone_need_no_ports(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("instances", "reason"),
     [
-        ("{default: {work_pool: x-y}, x: {port: 4202, work_pool: y}}", "both make prefect-worker-x-y.service"),
+        ("{default: {work_pool: x-y}, x: {port: 4202, work_pool: y}}", "both define prefect-worker-x-y.service"),
         ("{default: {port: 443}, x: {tls: internal}}", "port 443 is used by both the proxy"),
         ("{default: {port: 80}, x: {tls: internal}}", "port 80 is used by both the proxy"),
         ("{default: {}, x: {port: 4202, database_name: prefect}}", r"vm1 \(default\) and vm1 \(x\) would use one"),

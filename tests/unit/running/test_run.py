@@ -98,7 +98,7 @@ def test_each_host_ends_in_its_own_way(tmp_path: Path) -> None:
         "babble": "failed",
     }
     reasons = {name: outcome.failure.reason if outcome.failure else "" for name, outcome in outcomes.items()}
-    assert "never thought of" in reasons["odd"] and outcomes["odd"].failure.cause == "a bug of encamp"
+    assert "never thought of" in reasons["odd"] and outcomes["odd"].failure.cause == "a bug in encamp"
     assert "without any output" in reasons["mute"]
     assert "not available" in reasons["gone"]
     assert "Python 3.6" in reasons["old"]

@@ -34,8 +34,8 @@ class PrefectProfile(Resource):
     it must not hold, by keys of ``names`` or by their own names; values may begin with ``~/``. ``names`` holds each
     setting's names since which release, ``dropped`` prefixes of names and the release that no longer reads them,
     ``also`` names that Prefect's CLI writes instead: the profile gets names that all releases found here know, since an
-    unknown one breaks Prefect 2 at import. What the oldest does not have is left out, told unless ``optional``, or
-    refused where it is ``required``. ``version`` is the release to write for where none is found. ``activate`` makes
+    unknown one breaks Prefect 2 at import. What the oldest does not have is left out, with a note unless ``optional``,
+    or refused where it is ``required``. ``version`` is the release to write for where none is found. ``activate`` makes
     the profile the active one, unless one of ``others`` is. ``builtin``: the names of the profiles that Prefect brings
     since which release; the first is the default. ``path`` is the profiles file ("": where this user's Prefect looks).
     Other profiles, comments, order, mode, and keys that others added stay.

@@ -1,4 +1,4 @@
-"""What an edit of a profiles file means, told without its secrets."""
+"""What an edit of a profiles file means, without its secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking encamp's changes to a profiles file back: exactly, or by structure where someone edited it since."""
+"""Undo encamp's changes to a profiles file: exactly, or by structure where someone edited it since."""
 
 from __future__ import annotations
 

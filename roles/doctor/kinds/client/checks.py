@@ -184,7 +184,7 @@ def _chooser(source: str) -> str:
 
 
 def check_key(subject: ClientSubject) -> Optional[Finding]:
-    """A Cloud key beside the URL of a server of one's own does nothing good."""
+    """No Cloud key is set beside the URL of a self-hosted server."""
     key = subject.settings.value(KEY)
     if not key or not key.value or subject.url is None or "prefect.cloud" in subject.url.value:
         return None

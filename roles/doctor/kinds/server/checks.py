@@ -47,7 +47,7 @@ def check_unit(subject: ServerSubject) -> Optional[Finding]:
         return _crashing(subject, f"{unit} is {state}{again}")
     if state.active_state == "inactive":
         fix = f"`fab -H {subject.kind.server} doctor --fix`, or `systemctl start {unit}`"
-        return fail(f"{unit} is stopped", "it was stopped by hand, or never started", fix, remedy=start(subject))
+        return fail(f"{unit} is stopped", "it was stopped, or never started", fix, remedy=start(subject))
     return fail(f"{unit} is {state.active_state}", "systemd is changing its state", "try again in a few seconds")
 
 

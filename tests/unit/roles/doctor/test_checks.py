@@ -21,8 +21,10 @@ from roles.doctor.kinds.network import websocket
 from roles.doctor.kinds.precedence import ClientSettings
 from roles.doctor.kinds.route import alternatives
 from roles.doctor.kinds.tls import check_tls
+from roles.doctor.kinds.worker import CHECK_UNIT, WorkerDoctor, WorkerSubject
 from roles.prefect.kinds.user_environment import Variable
 from tests.certificates import Issuer
+from tests.unit.resources.case_host import CaseHost
 from tests.unit.roles.client.laptop import Laptop
 
 URL = "PREFECT_API_URL"
@@ -226,3 +228,18 @@ def test_a_certificate_that_ends_soon_is_told_with_who_renews_it(
     with https(tmp_path, *issuer.leaf("localhost", datetime.timedelta(days))) as url:
         found = check_tls(ApiTarget(Laptop(str(tmp_path)), url, ca_file=str(tmp_path / "ca.pem"), server="vm1"))
     assert found and (found.status, found.fix) == (status, fix)
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "cause", "starts"),
+    [
+        ("inactive", "w.service is inactive", "it was stopped, or never started", True),
+        ("deactivating", "w.service is deactivating", "systemd is changing its state", False),
+    ],
+)
+def test_only_a_worker_that_is_stopped_is_started(state: str, said: str, cause: str, starts: bool) -> None:
+    """A worker that lets its flow runs end is stopping, and a start would be of no use."""
+    host = CaseHost({"units": {"w.service": {"ActiveState": state, "SubState": "dead"}}})
+    found = CHECK_UNIT.run(WorkerSubject(host, WorkerDoctor("w", user="prefect-worker"), "w.service"))
+    assert found and (found.status, found.text, found.cause) == ("FAIL", said, cause)
+    assert (found.remedy is not None) == starts

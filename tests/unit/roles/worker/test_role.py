@@ -88,7 +88,7 @@ def test_a_worker_may_be_older_than_its_server(tmp_path: Path) -> None:
 
 def test_instances_that_would_be_one_worker_to_a_server_are_refused(tmp_path: Path) -> None:
     instances = "instances: {default: {}, b: {port: 4202}}"
-    with pytest.raises(EncampError, match=r"both make the worker vm1 in the pool etl of vm1 \(b\)") as caught:
+    with pytest.raises(EncampError, match=r"both define the worker vm1 in the pool etl of vm1 \(b\)") as caught:
         plan_of(tmp_path, f"server: vm1/b, {instances}, work_pool: etl")
     assert "name:" in caught.value.fix and caught.value.where is not None
     plan_of(tmp_path, f"{instances}, work_pool: etl")
