@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import fabric
 from invoke.exceptions import Exit
@@ -20,9 +20,6 @@ from encamp.output.terminal import never_fail, report
 from encamp.planning import rollout
 from encamp.shared.record import record
 from encamp.support import interrupts
-
-if TYPE_CHECKING:
-    import fabric
 
 Body = Callable[..., int]
 
@@ -143,5 +140,5 @@ def guarded(command: Callable[[], int]) -> int:
             report(f"  fix: {error.fix}", sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        report("stopped: active hosts finish their current step; run again to continue", sys.stderr)
+        report("stopped; run the command again to finish", sys.stderr)
         return 130
