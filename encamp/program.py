@@ -56,7 +56,8 @@ class FabProgram(Fab):  # type: ignore[misc]
             print(f"{name} {module.__version__}")
 
     def load_collection(self) -> None:
-        skip_ssh_config(self.config)
+        if not self._remainder_only:  # `fab -H HOST -- COMMAND` is Fabric's alone
+            skip_ssh_config(self.config)
         super().load_collection()
 
 

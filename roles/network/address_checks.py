@@ -72,7 +72,7 @@ def is_address(name: str) -> bool:
 
 def check_port(value: int) -> str | None:
     """What is wrong with the setting ``port``, if anything."""
-    return "is the SSH port" if value == 22 else None
+    return "this is the port of sshd" if value == 22 else None
 
 
 def check_bind(value: Any) -> str | None:

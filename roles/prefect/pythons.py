@@ -18,7 +18,7 @@ def check_python(value: str) -> str | None:
     """What is wrong with the setting ``python``, if anything."""
     if not value or value.startswith(("/", "~/")) or is_series(value):
         return None
-    return "is neither a path nor a series such as '3.11'"
+    return "neither a path nor a series such as '3.11'"
 
 
 def check_mirror(value: str) -> str | None:

@@ -20,7 +20,7 @@ def _check_image(value: str) -> str | None:
     if not value:
         return None
     if not re.fullmatch(r"[A-Za-z0-9][\w.:/@-]*", value):
-        return "is not an image name such as registry.example.com/prefect:3.9.1"
+        return "not an image name such as registry.example.com/prefect:3.9.1"
     name, at, digest = value.partition("@")
     if at:
         return None if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) else "has no digest of the form sha256:..."

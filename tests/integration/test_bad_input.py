@@ -42,7 +42,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
     "wrong-type": ("port: many", (), SETTINGS, ("vm2.yml:2", "port must be a whole number", "many")),
     "wrong-choice": ("database: oracle", (), SETTINGS, ("vm2.yml:2", "postgres, sqlite")),
     "port-70000": ("port: 70000", (), SETTINGS, ("vm2.yml:2", "port is 70000", "1 to 65535")),
-    "port-of-ssh": ("port: 22", (), SETTINGS, ("vm2.yml:2", "port is 22", "ssh")),
+    "port-of-ssh": ("port: 22", (), SETTINGS, ("vm2.yml:2", "port is 22", "sshd")),
     "malformed-yaml": ("port: [4200", (), SETTINGS, ("vm2.yml:",)),
     "tab-in-yaml": ("port:\n\t- 4200", (), SETTINGS, ("vm2.yml:3",)),
     "duplicate-key": ("port: 4200\nport: 4201", (), SETTINGS, ("vm2.yml:3", "port")),

@@ -165,7 +165,7 @@ def test_the_auth_string(site: Site) -> None:
     site.killed_at(AUTH, SERVER, "Restart:prefect-server.service")
     new = site.value(AUTH)
     done = site.finish("-H", SERVER, "deploy", "--no-verify")  # which cannot know of the worker
-    assert f"{AUTH} the rotation is not complete: {WORKER} may still have the old value" in done.stdout
+    assert f"{AUTH}: the rotation is not complete: {WORKER} may still have the old value" in done.stdout
     assert site.files(AUTH) == ["", "~old"]
     site.killed_at(AUTH, WORKER, f"File:{WORKER_ENV}")  # and before the worker was restarted
     done = site.finish("secrets", "rotate", AUTH)

@@ -207,7 +207,7 @@ def test_another_authority_is_refused_before_anything_changes(client: Site) -> N
     ("what", "told"),
     [
         ("expired", "ended at 20"),
-        ("other-name", "is for elsewhere.test, and not for prefect.test"),
+        ("other-name", "is for elsewhere.test, not for prefect.test"),
         ("other-key", "certificate and key do not match"),
         ("order", "certificate 2 in the file did not sign certificate 1"),
     ],

@@ -66,6 +66,14 @@ def test_encamp_has_every_task_where_no_fabfile_is(tmp_path: Path, site: Path) -
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
+def test_a_command_without_a_task_has_fabrics_view_of_openssh(program: str, site: Path, tmp_path: Path) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text("Host prefect1\n  HostName 127.0.0.1\n  Port 1\n")
+    done = run(program, "-S", str(config), "-H", "prefect1", "--", "true", cwd=site)
+    assert done.returncode == 1 and "Unable to connect to port 1 on 127.0.0.1" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_tasks_of_the_sites_own(program: str, site: Path) -> None:
     with (site / "fabfile.py").open("a") as file:
         file.write("import fabric\n\n\n@fabric.task\ndef greet(c):\n    print('hello')\n")

@@ -26,6 +26,13 @@ The above exception was the direct cause of the following exception:
 Traceback (most recent call last):
 sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked
 """
+STOPPED = """\
+22:31:07.123 | ERROR   | prefect.server - Service 'Scheduler' failed
+Traceback (most recent call last):
+  File "/opt/prefect/lib/asyncio/unix_events.py", line 259, in create_unix_connection
+FileNotFoundError: [Errno 2] No such file or directory
+"""
+NAMED = STOPPED.replace("directory", "directory: '/srv/flows'")
 
 
 def lines(*texts: str, every: float = 60.0) -> list[tuple[float, str]]:
@@ -56,7 +63,13 @@ def test_ids_times_and_numbers_do_not_tell_errors_apart() -> None:
 
 @pytest.mark.parametrize(
     ("texts", "every", "lasting"),
-    [((LOCKED, LOCKED), 60.0, False), ((SCHEDULER, SCHEDULER), 60.0, True), ((SCHEDULER, SCHEDULER, ""), 400.0, False)],
+    [
+        ((LOCKED, LOCKED), 60.0, False),
+        ((STOPPED, STOPPED), 60.0, False),
+        ((NAMED, NAMED), 60.0, True),
+        ((SCHEDULER, SCHEDULER), 60.0, True),
+        ((SCHEDULER, SCHEDULER, ""), 400.0, False),
+    ],
 )
 def test_what_passes_or_is_over_does_not_count(texts: tuple[str, ...], every: float, lasting: bool) -> None:
     now = NOW + (400 if every == 400.0 else 0)
