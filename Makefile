@@ -23,6 +23,7 @@ HOSTS ?=
 FLAGS ?=
 # Files of tests that run at once, each with hosts of its own. One keeps less than half a core busy: most of its time is waiting.
 JOBS ?= 5
+BENCH = PYTHONPATH=tests/lab $(PYTHON) -m bench
 PYTEST = $(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE
@@ -63,9 +64,9 @@ pictures: $(STAMP)
 	$(PYTHON) tests/lab/pictures.py docs/img
 
 bench: $(STAMP)
-	$(PYTHON) tests/lab/bench_server.py $(FLAGS)
-	$(PYTHON) tests/lab/bench.py $(FLAGS)
-	$(PYTHON) tests/lab/bench_scale.py $(FLAGS)
+	$(BENCH).server $(FLAGS)
+	$(BENCH).peers $(FLAGS)
+	$(BENCH).scale $(FLAGS)
 
 dist: $(STAMP)
 	.ci/dist

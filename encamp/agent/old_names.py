@@ -8,7 +8,7 @@ from typing import Any, Mapping
 NAMES = {
     "encamp.resources.restart:Restart": "encamp.resources.systemd.restart:Restart",
     "encamp.resources.restart:Reload": "encamp.resources.systemd.restart:Reload",
-    "roles.kinds.stack_containers:StackRestart": "roles.server.kinds.stack_containers:StackRestart",
+    "roles.kinds.stack_containers:StackRestart": "roles.server.kinds.stack.containers:StackRestart",
     "roles.kinds.worker_service:WorkerRestart": "roles.worker.kinds.service:WorkerRestart",
 }
 

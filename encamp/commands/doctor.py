@@ -25,7 +25,7 @@ from roles.client import modes as client_modes
 from roles.client import role as prefect_client
 from roles.client.kinds.api import ClientApi
 from roles.client.kinds.ca import ClientCa
-from roles.client.kinds.profile.profile import PrefectProfile
+from roles.client.kinds.profile.prefect_profile import PrefectProfile
 from roles.doctor import role as doctor
 from roles.doctor.kinds.client.doctor import ClientDoctor
 from roles.network import address

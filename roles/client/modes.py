@@ -15,7 +15,7 @@ from roles.client.kinds.ca import ClientCa
 from roles.client.kinds.database import ClientDatabase
 from roles.client.kinds.environment import ClientEnvironment
 from roles.client.kinds.installed import ClientPrefect
-from roles.client.kinds.profile.profile import ACTIVE, PrefectProfile
+from roles.client.kinds.profile.prefect_profile import ACTIVE, PrefectProfile
 from roles.client.kinds.profile.undo import EVERY, UndoProfile
 from roles.client.role import SHARE, ProfileSpec, install, install_release, mode_of
 from roles.prefect import versions

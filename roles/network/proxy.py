@@ -13,7 +13,7 @@ from encamp.resources.caddy.expectation import CaddyExpectation
 from encamp.resources.caddy.sites import CaddySites
 from encamp.resources.files.directory import Directory
 from encamp.resources.files.file import File
-from encamp.resources.packages.packages import Packages
+from encamp.resources.packages.installed import Packages
 from encamp.resources.probes.free_port import FreePort
 from encamp.resources.systemd.restart import Reload
 from encamp.resources.systemd.service import Service

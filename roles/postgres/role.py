@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from encamp.errors import SettingsError
 from encamp.planning.plan import Item
 from encamp.resources.firewall.port import FirewallPort
-from encamp.resources.packages.packages import Packages
+from encamp.resources.packages.installed import Packages
 from encamp.resources.postgres.cluster import PostgresCluster
 from encamp.resources.postgres.database import PostgresDatabase
 from encamp.resources.postgres.expectation import PostgresExpectation

@@ -14,12 +14,12 @@ from encamp.resources.base import Resource
 from encamp.resources.certificates.ca_bundle import CaBundle, bundle_path
 from encamp.resources.files.absent import Absent
 from encamp.resources.files.directory import Directory
-from encamp.resources.packages.packages import Packages
+from encamp.resources.packages.installed import Packages
 from encamp.resources.probes.expectation import Expectation
 from encamp.resources.python.environment import PythonEnv
 from encamp.resources.python.expectation import PythonExpectation
 from encamp.resources.python.managed import ManagedPython
-from encamp.resources.python.uv_tool import UvTool
+from encamp.resources.python.uv.tool import UvTool
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles.prefect import known_faults, layout, pythons, server_choice, uv_release

@@ -16,7 +16,7 @@ from encamp.resources.docker.engine import DockerEngine
 from encamp.resources.docker.volume import DockerVolume
 from encamp.resources.files.directory import Directory
 from encamp.resources.files.file import File
-from encamp.resources.packages.packages import Packages
+from encamp.resources.packages.installed import Packages
 from encamp.resources.probes.expectation import Expectation
 from encamp.resources.probes.free_port import FreePort
 from encamp.resources.systemd.probe import SystemdProbe
@@ -41,9 +41,9 @@ from roles.prefect.runtime import Settings, Stack
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.server import compose_images, native
 from roles.server.compose_images import images
-from roles.server.kinds.stack_containers import StackContainers, StackRestart
-from roles.server.kinds.stack_database import StackDatabase
-from roles.server.kinds.stack_password import StackPassword
+from roles.server.kinds.stack.containers import StackContainers, StackRestart
+from roles.server.kinds.stack.database import StackDatabase
+from roles.server.kinds.stack.password import StackPassword
 
 DISK_MIB = 3000
 

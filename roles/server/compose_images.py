@@ -17,7 +17,7 @@ from roles.prefect import versions
 from roles.prefect.layout import Layout
 from roles.prefect.release import prefect_version
 from roles.prefect.runtime import Settings, Stack
-from roles.server.kinds.stack_containers import StackRestart
+from roles.server.kinds.stack.containers import StackRestart
 
 if TYPE_CHECKING:
     from roles.server import image_archive

@@ -21,7 +21,7 @@ from roles.prefect.layout import Layout
 from roles.role import Role
 from roles.server import compose, native, secrets
 from roles.server.kinds.instance_units import InstanceUnitsAbsent
-from roles.server.kinds.stack_absent import StackAbsent
+from roles.server.kinds.stack.absent import StackAbsent
 from roles.server.settings import Settings
 from roles.worker import pools
 

@@ -14,7 +14,7 @@ import pytest
 from roles.client.kinds.ca import ClientCa
 from roles.client.kinds.environment import ClientEnvironment
 from roles.client.kinds.installed import ClientPrefect
-from roles.client.kinds.profile.profile import PrefectProfile
+from roles.client.kinds.profile.prefect_profile import PrefectProfile
 from roles.client.kinds.profile.undo import UndoProfile
 from roles.prefect.kinds import user_environment
 from roles.prefect.kinds.installs import installed

@@ -10,7 +10,7 @@ from pathlib import Path
 from encamp.agent.system import Host
 from encamp.resources.files.file import File
 from encamp.resources.progress import Measure, report_progress
-from encamp.resources.python.uv_progress import installing
+from encamp.resources.python.uv.progress import installing
 from tests.agent.conftest import Converge
 
 LOCK = "anyio==4.0 \\\n    --hash=sha256:aa\nhttpx[http2]==1.0 --hash=sha256:bb\n# via\nprefect==3.8.8\n"

@@ -6,7 +6,7 @@ from typing import Optional, Sequence
 
 from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.docker import api as docker_api
-from encamp.resources.packages.packages import Packages
+from encamp.resources.packages.installed import Packages
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import change_state
 

@@ -9,7 +9,7 @@ from typing import Any, Optional, Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
 from encamp.resources.files.paths import expand, is_series
-from encamp.resources.python import uv_run
+from encamp.resources.python.uv import run as uv_run
 from encamp.resources.system import Content, Reader, System
 from encamp.shared.secret import Secret
 
@@ -91,7 +91,7 @@ class PythonEnv(Resource):
         self._uv(host, ["venv", "--no-project", "--python", python, path])
         host.progress("downloading and installing the packages of the lock")
         text = host.text(self.lock)
-        from encamp.resources.python.uv_progress import installing
+        from encamp.resources.python.uv.progress import installing
 
         with installing(host, expand(host, self.cache_dir), path, text):
             if self.build:
@@ -130,7 +130,7 @@ class PythonEnv(Resource):
         try:
             uv_run.run(host, self.uv, arguments, known, stdin)
         except CommandFailed as failed:
-            from encamp.resources.python.uv_errors import explain
+            from encamp.resources.python.uv.errors import explain
 
             raise explain(failed.result, self._space(host)) from None
 

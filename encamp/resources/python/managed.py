@@ -34,7 +34,7 @@ class ManagedPython(Resource):
         return [] if named(host, self.series, expand(host, self.root)) else [Change("python", "", self.series)]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        from encamp.resources.python import uv_run
+        from encamp.resources.python.uv import run as uv_run
 
         root, cache = expand(host, self.root), expand(host, self.cache_dir)
         for directory, mode in ((root, 0o755), (cache, 0o700)):

@@ -88,7 +88,7 @@ def _shape(tree: ast.Module) -> list[tuple[object, ...]]:
 
 
 def test_what_a_function_imports_travels_on_demand_only() -> None:
-    assert "encamp.resources.python.simple_index" not in bundle.sources(["encamp.resources.python.uv_tool"])
+    assert "encamp.resources.python.simple_index" not in bundle.sources(["encamp.resources.python.uv.tool"])
     assert {"encamp.resources.python.simple_index", "encamp.resources.base"} <= set(
         bundle.on_demand("encamp.resources.python.simple_index")
     )

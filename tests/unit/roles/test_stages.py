@@ -15,7 +15,7 @@ from encamp.errors import EncampError, SettingsError
 from encamp.inventory.load import load_inventory
 from encamp.planning.plan import HostPlan, Step, resource_wire
 from encamp.resources.files.file import File
-from encamp.resources.python.uv_tool import UvTool
+from encamp.resources.python.uv.tool import UvTool
 from encamp.resources.systemd.unit import SystemdUnit
 from encamp.shared.wire import BlobStore, from_wire
 from encamp.site import Site

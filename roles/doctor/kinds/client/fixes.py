@@ -8,7 +8,7 @@ from typing import Optional
 from encamp.resources.base import Failure, Resource
 from encamp.resources.system import System
 from encamp.shared.record import replace
-from roles.client.kinds.profile.profile import PrefectProfile
+from roles.client.kinds.profile.prefect_profile import PrefectProfile
 from roles.client.kinds.profile.record import load
 from roles.doctor.kinds.client.subject import ClientSubject
 from roles.doctor.kinds.findings import FAIL, Finding, Fix

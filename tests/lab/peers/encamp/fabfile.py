@@ -32,7 +32,7 @@ from encamp.resources.accounts.user import User  # noqa: E402
 from encamp.resources.files.directory import Directory  # noqa: E402
 from encamp.resources.files.file import File  # noqa: E402
 from encamp.resources.files.symlink import Symlink  # noqa: E402
-from encamp.resources.packages.packages import Packages  # noqa: E402
+from encamp.resources.packages.installed import Packages  # noqa: E402
 from encamp.resources.systemd.restart import Restart  # noqa: E402
 from encamp.resources.systemd.service import Service  # noqa: E402
 from encamp.resources.systemd.unit import SystemdUnit  # noqa: E402

@@ -19,8 +19,8 @@ from encamp.resources.python.interpreters import choose, fits
 from encamp.resources.python.managed import ManagedPython
 from encamp.resources.python.release_link import ReleaseLink
 from encamp.resources.python.simple_index import fetch, split_credentials
-from encamp.resources.python.uv_errors import explain, is_network
-from encamp.resources.python.uv_tool import UvTool
+from encamp.resources.python.uv.errors import explain, is_network
+from encamp.resources.python.uv.tool import UvTool
 from encamp.resources.system import Result
 from encamp.shared.secret import Secret
 from encamp.shared.wire import BlobStore
@@ -357,7 +357,7 @@ class TestManagedPython:
     def test_a_mirror_out_of_reach_is_told_in_plain_words(
         self, tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("encamp.resources.python.uv_run.TRIES", 1)
+        monkeypatch.setattr("encamp.resources.python.uv.run.TRIES", 1)
         kind = ManagedPython(
             *("3.8", str(tmp_path / "python"), uv.find_uv_bin(), "http://127.0.0.1:9"),
             cache_dir=str(tmp_path / "cache"),

@@ -21,7 +21,7 @@ from roles.client.kinds.api import ClientApi
 from roles.client.kinds.ca import ClientCa
 from roles.client.kinds.database import ClientDatabase
 from roles.client.kinds.installed import ClientPrefect
-from roles.client.kinds.profile.profile import PrefectProfile
+from roles.client.kinds.profile.prefect_profile import PrefectProfile
 from roles.postgres import role as postgres
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from encamp.resources.base import Refused
 from encamp.shared.secret import Secret
-from roles.client.kinds.profile.profile import ACTIVE, PrefectProfile
+from roles.client.kinds.profile.prefect_profile import ACTIVE, PrefectProfile
 from roles.client.kinds.profile.record import load, record_path
 from roles.client.kinds.profile.undo import UndoProfile
 from roles.prefect import versions

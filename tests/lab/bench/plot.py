@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draw what a benchmark measured: bars of median seconds on a logarithmic scale.
 
-bench_plot.py .lab/bench.json docs/performance.svg
+python -m bench.plot .lab/bench.json docs/performance.svg
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench_table import KINDS, TOOLS, Cell, Record
+from bench.table import KINDS, TOOLS, Cell, Record
 
 COLOURS = {"ssh": "#9aa0a6", "encamp": "#1a73e8", "pyinfra": "#f9ab00", "mitogen": "#8e63ce", "ansible": "#d93025"}
 DECADES = (0.1, 1.0, 10.0, 100.0, 1000.0)

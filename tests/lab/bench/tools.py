@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
-from bench_hosts import Place
 from layout import CHECKOUT, HERE
+
+from bench.hosts import Place
 
 PEERS = HERE / "peers"
 TEMPLATES = PEERS / "templates"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One run of encamp over many hosts: wall time, memory, threads and open files of the controller.
 
-    bench_scale.py [--quick] [--hosts 200] [--machines 8] [--forks 10,50,200] [--keep]
+    python -m bench.scale [--quick] [--hosts 200] [--machines 8] [--forks 10,50,200] [--keep]
 
 The hosts are real sshds, each at a port of its own, on a few lab hosts (see many.py). For each number of forks: a
 deploy that writes a dozen files on each host, and one that changes nothing. Every host must end well with one exec.
@@ -16,10 +16,11 @@ import re
 import sys
 
 import many
-from bench_hosts import BenchHosts, Place
-from bench_tools import Encamp, Fleet
 from layout import Lab
 from measured import Measured, measured
+
+from bench.hosts import BenchHosts, Place
+from bench.tools import Encamp, Fleet
 
 LIMIT = 900.0
 

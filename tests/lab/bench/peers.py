@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long deploys take, beside Ansible, Ansible with Mitogen, pyinfra, and bare ssh.
 
-    bench.py [--quick] [--rounds N] [--cells 1x0,8x25] [--tools encamp,pyinfra] [--append] [--keep]
+    python -m bench.peers [--quick] [--rounds N] [--cells 1x0,8x25] [--tools encamp,pyinfra] [--append] [--keep]
 
 A cell is HOSTSxMILLISECONDS: how many hosts, and how far away. In each round of a cell every tool changes one line of
 one file on every host, so that a service restarts, and then deploys once more with nothing to change; whole processes
@@ -21,10 +21,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-import bench_table
-from bench_hosts import BenchHosts, Place, far
-from bench_tools import Ansible, Encamp, Fleet, Mitogen, Pyinfra, Tool, bare_ssh
 from layout import Lab
+
+from bench import table
+from bench.hosts import BenchHosts, Place, far
+from bench.tools import Ansible, Encamp, Fleet, Mitogen, Pyinfra, Tool, bare_ssh
 
 WHOLE = tuple((hosts, delay) for hosts in (1, 8, 32) for delay in (0, 25, 100))
 QUICK = ((1, 0), (1, 100), (8, 0))
@@ -39,7 +40,7 @@ def main() -> int:
     options = _options()
     lab = Lab.from_environment()
     hosts = BenchHosts(lab)
-    record = bench_table.Record(lab.state / "bench.json", keep=options.append)
+    record = table.Record(lab.state / "bench.json", keep=options.append)
     peers = lab.state / "peers"
     known: list[Tool] = [Encamp(), Pyinfra(peers), Mitogen(peers), Ansible(peers)]
     tools = [tool for tool in known if tool.name in options.tools]
@@ -59,7 +60,7 @@ def main() -> int:
 
 
 def measure(
-    hosts: BenchHosts, near: Sequence[Place], delay: int, tools: Sequence[Tool], rounds: int, record: bench_table.Record
+    hosts: BenchHosts, near: Sequence[Place], delay: int, tools: Sequence[Tool], rounds: int, record: table.Record
 ) -> None:
     """One cell: a deploy to begin from, then the rounds."""
     hosts.remember(near)
@@ -82,7 +83,7 @@ def measure(
                     left.remove(tool)
 
 
-def turn(hosts: BenchHosts, fleet: Fleet, tool: Tool, delay: int, record: bench_table.Record) -> None:
+def turn(hosts: BenchHosts, fleet: Fleet, tool: Tool, delay: int, record: table.Record) -> None:
     """A tool's turn in a round: the change, which is looked at on the hosts, then the deploy that changes nothing."""
     count = len(fleet.places)
     workers = record.next_value()

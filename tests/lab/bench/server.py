@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long a deploy that changes nothing takes, as a ratio to the least that any tool over SSH could take.
 
-    bench_server.py [--quick] [--rounds N] [--hosts N]
+    python -m bench.server [--quick] [--rounds N] [--hosts N]
 
 The hosts are whole Prefect servers, deployed with `fab deploy`. The baseline is `ssh HOST sudo python3 -c pass`: one
 cold connection, sudo, one Python start. Both are whole processes, measured in turns in the same run on real lab hosts

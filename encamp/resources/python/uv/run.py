@@ -34,7 +34,7 @@ def environment(host: Reader, cache: str, ca_file: str = "") -> dict[str, Union[
 
 def run(host: System, uv: str, arguments: Sequence[str], known: Environment, stdin: str = "") -> None:
     """Run uv, again after network errors. Raises CommandFailed with uv's output."""
-    from encamp.resources.python.uv_errors import is_network
+    from encamp.resources.python.uv.errors import is_network
 
     argv = [*_dies_with_us(host), expand(host, uv), *arguments, "--no-config", "--no-progress", "--color", "never"]
     for attempt in range(1, TRIES + 1):

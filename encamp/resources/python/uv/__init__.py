@@ -1,0 +1,1 @@
+"""uv: the tool on the host, its runs, progress and errors."""

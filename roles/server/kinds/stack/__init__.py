@@ -1,0 +1,1 @@
+"""A Compose stack: its containers, its database, its password, and its absence."""

@@ -1,0 +1,1 @@
+"""How long runs take, beside other tools, and over many hosts: `make bench`."""
