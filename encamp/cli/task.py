@@ -140,5 +140,5 @@ def guarded(command: Callable[[], int]) -> int:
             report(f"  fix: {error.fix}", sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        report("stopped; run the command again to finish", sys.stderr)
+        report("stopped: run the command again to finish", sys.stderr)
         return 130
