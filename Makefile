@@ -24,7 +24,7 @@ FLAGS ?=
 # Files of tests that run at once, each with hosts of its own. One keeps less than half a core busy: most of its time is waiting.
 JOBS ?= 5
 BENCH = PYTHONPATH=tests/lab $(PYTHON) -m bench
-PYTEST = $(PYTHON) -m pytest tests -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE
 
