@@ -11,8 +11,8 @@ from pathlib import Path
 import lab as machinery
 import many
 import pytest
-from bench_hosts import Place
-from bench_tools import Encamp, Fleet
+from bench.hosts import Place
+from bench.tools import Encamp, Fleet
 from live import LiveLab
 from measured import Measured, measured
 
