@@ -15,6 +15,7 @@ from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
 from roles.network import address
 from roles.prefect import server_choice
+from roles.prefect.account import layout_of
 from roles.prefect.groups import is_server
 from roles.prefect.layout import Layout
 from roles.prefect.release import prefect_version
@@ -40,7 +41,7 @@ def is_examined(host: SiteHost) -> bool:
 
 def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool) -> Iterator[Resource]:
     """The doctor of what a deploy checks: in every runtime a server has one ServerHealth."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     for resource in resources_of(items):
         if isinstance(resource, ServerHealth):
             yield ServerDoctor(

@@ -12,9 +12,15 @@ UV_CACHE = "/var/cache/encamp/uv"
 
 @record
 class Layout:
-    """Where an instance lives. ``name`` is ``default`` or the environment's own name."""
+    """Where an instance lives. ``name`` is ``default`` or the environment's own name.
+
+    ``service_user`` and ``service_group`` are the server's account, where the inventory names one
+    (``roles.prefect.account``).
+    """
 
     name: str = DEFAULT
+    service_user: str = ""
+    service_group: str = ""
 
     @property
     def _suffix(self) -> str:
@@ -26,9 +32,19 @@ class Layout:
         return "" if self.name == DEFAULT else f"{self.name}/"
 
     @property
+    def own_name(self) -> str:
+        """What the instance's account, database and containers are called, where the inventory names none."""
+        return f"prefect{self._suffix}"
+
+    @property
     def user(self) -> str:
         """Who the server runs as; also its database role, so that peer authentication needs no password."""
-        return f"prefect{self._suffix}"
+        return self.service_user or self.own_name
+
+    @property
+    def group(self) -> str:
+        """The group of the server's process and files."""
+        return self.service_group or self.user
 
     @property
     def worker_user(self) -> str:
@@ -37,7 +53,7 @@ class Layout:
 
     @property
     def database(self) -> str:
-        return self.user
+        return self.own_name
 
     @property
     def home(self) -> str:

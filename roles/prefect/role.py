@@ -62,14 +62,32 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from managed_python(settings, layout.UV_ROOT, layout.UV_CACHE)
 
 
-def account(layout: Layout, user: str, home: str, comment: str) -> Iterator[Resource]:
-    """The user that a service of the instance runs as, with its home, and where its settings are kept."""
+def server_account(layout: Layout) -> Iterator[Resource]:
+    """The user that the instance's server runs as."""
+    yield Group(layout.group)
+    yield User(
+        layout.user,
+        layout.group,
+        layout.home,
+        comment="Prefect server",
+        as_found=bool(layout.service_user),
+        setting="service_user",
+    )
+
+
+def worker_account(layout: Layout) -> Iterator[Resource]:
+    """The user that the instance's workers run as."""
+    user = layout.worker_user
     yield Group(user)
-    yield User(user, user, home, comment=comment)
-    yield Directory("/etc/prefect")
+    yield User(user, user, layout.worker_home, comment="Prefect worker", setting="user")
+
+
+def places(layout: Layout, home: str, user: str, group: str) -> Iterator[Resource]:
+    """The home of a service of the instance, and where its settings are kept."""
+    yield Directory("/etc/prefect", shared=True)
     yield Directory(layout.config)
-    yield Directory("/var/lib/prefect")
-    yield Directory(home, user, user, 0o750)
+    yield Directory("/var/lib/prefect", shared=True)
+    yield Directory(home, user, group, 0o750)
 
 
 def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resource]:

@@ -8,9 +8,7 @@ from typing import Any
 
 from encamp.errors import SettingsError
 from encamp.planning.plan import FLUSH, Item, Step
-from encamp.resources.accounts.group import Group
 from encamp.resources.accounts.numbers import AccountNumbers
-from encamp.resources.accounts.user import User
 from encamp.resources.base import Resource
 from encamp.resources.docker.engine import DockerEngine
 from encamp.resources.docker.volume import DockerVolume
@@ -32,6 +30,7 @@ from roles.postgres import connection_budget
 from roles.postgres import proof as database_proof
 from roles.prefect import role as prefect
 from roles.prefect import versions
+from roles.prefect.account import layout_of
 from roles.prefect.kinds.container import START
 from roles.prefect.kinds.runtime_expectation import MARK, RuntimeExpectation
 from roles.prefect.layout import Layout
@@ -95,7 +94,7 @@ def _refuse_what_no_container_has(host: SiteHost, site: Site) -> None:
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """Docker, images, volumes, settings, the unit that owns the stack; then its health check."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     stack, restart = Stack(layout), StackRestart(layout.server_unit)
     yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
     yield from prefect.ca_bundle(host.settings(PrefectSettings), site, host)
@@ -117,7 +116,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
 
 def verification(host: SiteHost, site: Site) -> Resource:
     """A flow run from the server's own container, through the hosted API."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     return VerificationRun(
         f"server {layout.name}",
         python="python",
@@ -136,9 +135,10 @@ def verification(host: SiteHost, site: Site) -> Resource:
 def _places(stack: Stack) -> Iterator[Resource]:
     """Who the server runs as, and the directories of its settings. The home is a volume; on the host, root's."""
     layout = stack.layout
-    yield Group(layout.user)
-    yield User(layout.user, layout.user, layout.home, comment="Prefect server")
-    for path in ("/etc/prefect", layout.config, stack.directory, "/var/lib/prefect"):
+    yield from prefect.server_account(layout)
+    for path in ("/etc/prefect", "/var/lib/prefect"):
+        yield Directory(path, shared=True)
+    for path in (layout.config, stack.directory):
         yield Directory(path)
     yield Directory(layout.home, "root", "root", 0o700)
 
@@ -146,9 +146,9 @@ def _places(stack: Stack) -> Iterator[Resource]:
 def _data(host: SiteHost, stack: Stack) -> Iterator[Resource]:
     """The volumes, and the database's password."""
     layout = stack.layout
-    yield DockerVolume(stack.home_volume, layout.user, layout.user)
+    yield DockerVolume(stack.home_volume, layout.user, layout.group)
     if has_postgres(host):
-        yield StackPassword(stack.password, stack.pgpass, layout.user, layout.user, stack.database_volume)
+        yield StackPassword(stack.password, stack.pgpass, layout.own_name, layout.user, stack.database_volume)
         yield DockerVolume(stack.database_volume)
         yield StackDatabase(stack.database_volume, images(host)[stack.postgres])
 
@@ -156,7 +156,7 @@ def _data(host: SiteHost, stack: Stack) -> Iterator[Resource]:
 def _files(host: SiteHost, site: Site, stack: Stack) -> Iterator[Resource]:
     layout = stack.layout
     env = site.templates.render("prefect_server/server.env.j2", settings=native.server_settings(host, site))
-    yield File(layout.server_env, env, "root", layout.user, 0o640)
+    yield File(layout.server_env, env, "root", layout.group, 0o640)
     yield AccountNumbers(f"{stack.directory}/.env", layout.user)
     yield File(f"{stack.directory}/start.py", site.templates.render("compose/start.py.j2"))
     names = _names(host, stack)
@@ -192,7 +192,7 @@ def _names(host: SiteHost, stack: Stack) -> dict[str, Any]:
         "postgres_image": chosen.get(stack.postgres, ""),
         "postgres": has_postgres(host),
         "postgres_port": str(host.settings(database_host.Settings).postgres_port),
-        "role": layout.user,
+        "role": layout.own_name,
         "database": database.name(host),
         "socket_directory": database_connection.SOCKET_DIRECTORY,
         "home_volume": stack.home_volume,

@@ -49,7 +49,8 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """User, environments, settings, units and services of workers and agents; their pools, through the API."""
     layout, found = Layout(host.instance), units(host)
     api = _api_fields(host, site)
-    yield from prefect.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
+    yield from prefect.worker_account(layout)
+    yield from prefect.places(layout, layout.worker_home, layout.worker_user, layout.worker_user)
     for item in trust.resources(server_for(host, site), host, site):
         yield Step(item, _restarts(found))  # a process reads the authorities it trusts when it starts
     yield from _installed(host, site, layout, found)

@@ -151,12 +151,17 @@ class OneHost:
 
     def __init__(self, files: dict[str, bytes], answer: HttpAnswer) -> None:
         self.files, self.answer = files, answer
+        self.notes: list[str] = []
 
     def read(self, path: str) -> bytes | None:
         return self.files.get(path)
 
     def stat(self, path: str) -> Stat | None:
-        return None
+        text = self.files.get(path)
+        return None if text is None else Stat("file", 0o644, "root", "root", len(text), 0.0)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def listdir(self, path: str) -> list[str]:
         inside = (file[len(path) + 1 :] for file in self.files if file.startswith(f"{path}/"))
@@ -206,8 +211,11 @@ def test_only_our_own_units_of_that_instance_are_surplus() -> None:
         f"{folder}/prefect-worker-kept.service": ours,
         f"{folder}/prefect-worker-lite-x.service": ours.replace(b"worker\n", b"worker-lite\n"),
         f"{folder}/prefect-worker-theirs.service": b"[Service]\nUser=prefect-worker\n",
+        f"{folder}/prefect-worker-old.service.d/memory.conf": b"[Service]\nMemoryMax=1G\n",
+        f"{folder}/prefect-worker-kept.service.d/memory.conf": b"[Service]\nMemoryMax=1G\n",
         "/etc/prefect/default/worker.env": b"",
         "/etc/prefect/default/worker-old.env": b"",
+        "/etc/prefect/default/worker-notes.txt": b"mine",
     }
     surplus = StaleWorkers(
         "default", "prefect-worker", keep=("prefect-worker-kept.service",), prefixes=("/etc/prefect/default/worker-",)
@@ -217,6 +225,7 @@ def test_only_our_own_units_of_that_instance_are_surplus() -> None:
         Change("prefect-worker-old.service", "active", "removed"),
         Change("/etc/prefect/default/worker-old.env", "present", "removed"),
     ]
+    assert host.notes == [f"kept, encamp did not write them: {folder}/prefect-worker-old.service.d/memory.conf"]
 
 
 def test_an_unclear_server_and_two_forms_of_workers_name_their_lines(tmp_path: Path) -> None:
