@@ -11,6 +11,8 @@ from encamp.planning.plan import Item, Step
 from encamp.resources.base import Resource
 from encamp.shared.wire import kind_path
 from encamp.site import Site, SiteHost
+from roles.database import host as database_host
+from roles.database import settings as database
 from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
 from roles.network import address
@@ -54,6 +56,7 @@ def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool)
                 home=layout.home,
                 server=host.name,
                 started=started,
+                cluster="" if resource.container or not database.on_this_host(host) else database_host.cluster(host),
                 fix=fix,
             )
 

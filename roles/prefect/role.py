@@ -48,6 +48,7 @@ def expectations(host: SiteHost) -> Iterator[Item]:
         memory=MEMORY_MIB,
         disk=((layout.ENVS, DISK_MIB), ("/var/lib", DISK_MIB)),
         unless=done,
+        filled=(wanted.path, layout.UV_ROOT, layout.UV_CACHE, "/var/lib/postgresql", "/usr/lib/postgresql"),
     )
     named = f"Prefect {wanted.version}{pythons.suffix(settings.python)}"
     yield PythonExpectation(named, wanted.lock.requires_python, settings.python, done, pythons.older(wanted.version))

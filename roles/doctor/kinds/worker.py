@@ -8,16 +8,17 @@ from functools import cached_property
 from typing import Any, Mapping, Optional
 
 from encamp.resources.base import kind
-from encamp.resources.system import Reader, System
+from encamp.resources.system import Reader
 from encamp.resources.systemd.environment_file import environment_of
-from encamp.resources.systemd.unit_state import UnitState, change_state, journal_tail, unit_state
+from encamp.resources.systemd.unit_state import UnitState, journal_tail, unit_state
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from roles.doctor.kinds import unit_fixes
 from roles.doctor.kinds.api_checks import CHECKS
 from roles.doctor.kinds.api_target import ApiTarget, json_of
 from roles.doctor.kinds.disk import check_disk
 from roles.doctor.kinds.doctor import Doctor, Found, start_report
-from roles.doctor.kinds.findings import Check, Finding, Fix, examine, fail, ok, report, warn
+from roles.doctor.kinds.findings import WARN, Check, Finding, examine, fail, ok, report, warn
 from roles.doctor.kinds.network import is_near, same_server
 from roles.prefect.kinds.api import without_password
 from roles.prefect.kinds.endpoint import Endpoint
@@ -144,27 +145,23 @@ def _of_api(check: Check[ApiTarget], target: Optional[ApiTarget]) -> Check[Worke
 def _check_unit(subject: WorkerSubject) -> Optional[Finding]:
     """The unit runs."""
     state, again = subject.state, f", restarted {subject.state.restarts} times" if subject.state.restarts else ""
+    if state.active and not state.enabled:
+        text, fix = f"{subject.unit} runs{again}, but does not start at boot", f"systemctl enable {subject.unit}"
+        return Finding(WARN, text, "the unit is not enabled", fix, remedy=unit_fixes.enable(subject.unit))
     if state.active:
         return ok(f"{subject.unit} runs{again}")
     if state.broken:
         log = journal_tail(subject.host, subject.unit, JOURNAL_LINES)
         known = explain_client(log)
         cause, fix = (known.cause, known.fix) if known else (state.why(), f"journalctl -u {subject.unit} -e")
-        remedy = _start(subject.unit, "restart") if state.active_state == "failed" else None
+        remedy = unit_fixes.start(subject.unit, "restart") if state.active_state == "failed" else None
         shown = "\n".join(log.splitlines()[-SHOWN_LINES:])
         return fail(f"{subject.unit} is {state}{again}", cause, fix, shown, remedy)
     if state.active_state != "inactive":
         wait = "wait: a worker that stops finishes its flow runs first"
         return fail(f"{subject.unit} is {state}", "systemd is changing its state", wait)
     cause, fix = "it was stopped, or never started", f"`systemctl start {subject.unit}`, or `fab doctor --fix`"
-    return fail(f"{subject.unit} is {state}", cause, fix, remedy=_start(subject.unit, "start"))
-
-
-def _start(unit: str, verb: str) -> Fix:
-    def apply(host: System) -> None:
-        change_state(host, verb, unit)
-
-    return Fix(f"{verb}s {unit}", apply)
+    return fail(f"{subject.unit} is {state}", cause, fix, remedy=unit_fixes.start(subject.unit))
 
 
 def _check_api(subject: WorkerSubject) -> Optional[Finding]:
