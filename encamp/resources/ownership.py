@@ -1,7 +1,8 @@
 """What on a host is encamp's: the one rule for everything that has a file.
 
 A file is encamp's if it begins with its mark, as all templates do. Where a declared file has the mark and the one in
-its place has not, that one is the owner's.
+its place has not, that one is the owner's. Of files that cannot have a mark, such as certificates, the audit trail
+tells which encamp wrote.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from encamp.resources.system import Content, Reader
 MARK = b"# Managed by encamp"
 #: What is appended to the name of a copy.
 COPY = ".before-encamp"
+AUDIT = "/var/log/encamp/audit.jsonl"
 
 
 def is_marked(text: bytes) -> bool:
@@ -35,3 +37,19 @@ def copy_path(host: Reader, path: str) -> str:
         number += 1
         name = f"{path}{COPY}-{number}"
     return name
+
+
+def is_own_file(host: Reader, path: str) -> bool:
+    """Whether encamp wrote a file, for its removal: one without mark and record, and a copy, is the owner's."""
+    stat = host.stat(path)
+    text = host.read(path) or b"" if stat and stat.kind == "file" else b"-"
+    return COPY not in path and (not text.strip() or is_marked(text) or _is_recorded(host, path))
+
+
+def _is_recorded(host: Reader, path: str) -> bool:
+    """Whether the audit trail has a step that wrote ``path``: ids of steps end in what they are about."""
+
+    def read() -> bytes:
+        return (host.read(f"{AUDIT}.1") or b"") + (host.read(AUDIT) or b"")
+
+    return f':{path}"'.encode() in host.once("audit trail", read)

@@ -78,7 +78,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
         return
     found = tls.virtual_hosts(host)
     yield Packages("caddy", debian=("caddy",), rhel=("caddy",))
-    yield Directory(caddy.SITES)
+    yield Directory(caddy.SITES, shared=True)
     yield Directory(caddy.OWN, "root", caddy.GROUP, 0o750)
     for virtual_host in found:
         yield from _certificate(virtual_host, site, reload)

@@ -12,8 +12,8 @@ from encamp.resources.accounts.group import Group
 from encamp.resources.accounts.user import User
 from encamp.resources.base import Resource
 from encamp.resources.certificates.ca_bundle import CaBundle, bundle_path
-from encamp.resources.files.absent import Absent
 from encamp.resources.files.directory import Directory
+from encamp.resources.files.own_files_absent import OwnFilesAbsent
 from encamp.resources.packages.installed import Packages
 from encamp.resources.probes.expectation import Expectation
 from encamp.resources.python.environment import PythonEnv
@@ -169,8 +169,8 @@ def _read_wheel(name: str, host: SiteHost) -> bytes:
 def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     """The instance's settings, and the link to its release. Releases stay: other instances may use them."""
     layout = Layout(instance)
-    yield Absent(layout.config)
-    yield Absent(layout.link)
+    yield OwnFilesAbsent(layout.config)
+    yield OwnFilesAbsent(layout.link)
 
 
 #: Its resources are those of the server's and the worker's stage.

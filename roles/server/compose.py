@@ -109,7 +109,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield Step(SystemdUnit(layout.server_unit, _unit(host, site, stack)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
-    yield StackContainers(layout.server_unit, images(host))
+    yield StackContainers(layout.server_unit, images(host), stack.project, stack.directory)
     yield dataclasses.replace(native.health(host, site, layout), container=stack.server)
     yield SystemdProbe(layout.server_unit)
 

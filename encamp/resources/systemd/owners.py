@@ -35,7 +35,8 @@ def refuse_foreign(host: Reader, name: str, declared: Content) -> None:
     state = None if "@." in name else unit_state(host, name)
     place = state.path if state and state.path else path
     text = (host.read(place) or b"").decode("utf-8", "replace")
-    words = [f"{key}={value}" for key, value in re.findall(r"^(User|ExecStart)\s*=\s*(.+?)\s*$", text, re.MULTILINE)]
+    lines = re.findall(r"^(User|ExecStart)[ \t]*=[ \t]*(.+?)[ \t]*$", text, re.MULTILINE)
+    words = [f"{key}={value}" for key, value in lines]
     drop_ins = f"it has drop-ins: {', '.join(state.drop_ins)}" if state and state.drop_ins else ""
     raise Refused(
         f"this host has a unit {name} that encamp did not write: {place}" + (f" ({', '.join(words)})" if words else ""),
@@ -72,7 +73,7 @@ def name_drop_ins(host: Reader, name: str) -> None:
     for path in unit_state(host, name).drop_ins:
         text = host.read(path) or b""
         if not is_marked(text):
-            keys = re.findall(r"^(\w+)\s*=", text.decode("utf-8", "replace"), re.MULTILINE)
+            keys = re.findall(r"^(\w+)[ \t]*=", text.decode("utf-8", "replace"), re.MULTILINE)
             host.note(f"{path} also applies to {name}: it sets {', '.join(dict.fromkeys(keys)) or 'nothing'}")
 
 
@@ -81,3 +82,12 @@ def name_kept(host: Reader, name: str) -> None:
     kept = drop_ins(host, name)
     if kept:
         host.note(f"kept, encamp did not write them: {', '.join(kept)}")
+
+
+def start_command(host: Reader, name: str) -> str:
+    """The command that a unit starts, its drop-ins included; empty if there is no such unit."""
+    state = unit_state(host, name)
+    paths = [path for path in (state.path, *state.drop_ins) if path]
+    texts = [(host.read(path) or b"").decode("utf-8", "replace") for path in paths]
+    commands = re.findall(r"^ExecStart[ \t]*=[ \t]*(.+?)[ \t]*$", "\n".join(texts), re.MULTILINE)
+    return commands[-1] if commands else ""
