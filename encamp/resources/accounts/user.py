@@ -85,10 +85,7 @@ class User(Resource):
     def _choice(self) -> str:
         if not self.setting:
             return "Declare another name"
-        return (
-            f"Set {self.setting}: to another name, which is created if the host does not have it; "
-            f"{self.setting}: {self.name} uses this one as it is"
-        )
+        return f"Set {self.setting}: to another account; {self.setting}: {self.name} uses this one as it is"
 
 
 def _is_member(host: Reader, user: str, group: str) -> bool:

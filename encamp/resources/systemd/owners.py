@@ -59,6 +59,14 @@ def _foreign(host: Reader, name: str, declared: Content) -> Optional[str]:
     return found if found and found != path else None
 
 
+def is_ours(host: Reader, name: str) -> bool:
+    """Whether encamp wrote the unit that systemd has under this name."""
+    return is_marked(host.read(f"{DIRECTORY}/{name}") or b"") and unit_state(host, name).path in (
+        "",
+        f"{DIRECTORY}/{name}",
+    )
+
+
 def drop_ins(host: Reader, name: str) -> list[str]:
     """The owner's files in the unit's own folder of drop-ins."""
     folder = f"{DIRECTORY}/{name}.d"
@@ -68,13 +76,16 @@ def drop_ins(host: Reader, name: str) -> list[str]:
 
 def name_drop_ins(host: Reader, name: str) -> None:
     """Note the owner's drop-ins that change a unit, and what they set."""
-    if "@." in name:
-        return
-    for path in unit_state(host, name).drop_ins:
-        text = host.read(path) or b""
-        if not is_marked(text):
-            keys = re.findall(r"^(\w+)[ \t]*=", text.decode("utf-8", "replace"), re.MULTILINE)
-            host.note(f"{path} also applies to {name}: it sets {', '.join(dict.fromkeys(keys)) or 'nothing'}")
+    for path in applied_drop_ins(host, name):
+        text = (host.read(path) or b"").decode("utf-8", "replace")
+        keys = re.findall(r"^(\w+)[ \t]*=", text, re.MULTILINE)
+        host.note(f"{path} also applies to {name}: it sets {', '.join(dict.fromkeys(keys)) or 'nothing'}")
+
+
+def applied_drop_ins(host: Reader, name: str) -> list[str]:
+    """The owner's files that change a unit, those for all services included."""
+    paths = () if "@." in name else unit_state(host, name).drop_ins
+    return [path for path in paths if not is_marked(host.read(path) or b"")]
 
 
 def name_kept(host: Reader, name: str) -> None:

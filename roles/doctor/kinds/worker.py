@@ -10,6 +10,7 @@ from typing import Any, Mapping, Optional
 from encamp.resources.base import kind
 from encamp.resources.system import Reader
 from encamp.resources.systemd.environment_file import environment_of
+from encamp.resources.systemd.owners import DIRECTORY, is_ours
 from encamp.resources.systemd.unit_state import UnitState, journal_tail, unit_state
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
@@ -26,7 +27,6 @@ from roles.prefect.kinds.known_failures import explain_client
 from roles.prefect.kinds.releases import FLOW_RUNS, WORKERS
 from roles.prefect.kinds.user_environment import names_in, text_of
 
-DIRECTORY = "/etc/systemd/system"
 NAME = re.compile(r"prefect-(worker|agent)-.+\.service")
 JOURNAL_LINES, SHOWN_LINES = 40, 6
 
@@ -70,7 +70,7 @@ class WorkerDoctor(Doctor):
         return found
 
     def _is_ours(self, host: Reader, unit: str) -> bool:
-        return f"\nUser={self.user}\n" in text_of(host, f"{DIRECTORY}/{unit}")
+        return f"\nUser={self.user}\n" in text_of(host, f"{DIRECTORY}/{unit}") and is_ours(host, unit)
 
 
 @record

@@ -7,6 +7,7 @@ import time
 from typing import Callable, Optional
 
 from encamp.resources.system import System
+from encamp.resources.systemd.owners import applied_drop_ins, is_ours, start_command
 from roles.doctor.kinds import unit_fixes
 from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, check_schedules
 from roles.doctor.kinds.disk import check_disk
@@ -36,11 +37,15 @@ def check_unit(subject: ServerSubject) -> Optional[Finding]:
     state, unit = subject.state, subject.kind.unit
     if not state.exists:
         return fail(f"{unit} does not exist", "no server was deployed here", f"`fab -H {subject.kind.server} deploy`")
+    if not is_ours(subject.host, unit):
+        text = f"{unit} is not encamp's: {state.path} runs `{start_command(subject.host, unit)}`"
+        return fail(text, "encamp did not write this unit", f"`fab -H {subject.kind.server} deploy` says how to go on")
     again = f", restarted {state.restarts} times" if state.restarts else ""
     if state.active and state.restarts and time.monotonic() - state.active_since < STARTING:
         return _crashing(subject, f"{unit} has been running for {time.monotonic() - state.active_since:.0f} s{again}")
     if state.active:
-        text = f"{unit} runs{again}"
+        more = applied_drop_ins(subject.host, unit)
+        text = f"{unit} runs{again}" + (f", changed by {', '.join(more)}" if more else "")
         if state.enabled:
             return ok(text)
         fix, remedy = f"systemctl enable {unit}", unit_fixes.enable(unit)
