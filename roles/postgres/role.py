@@ -40,8 +40,8 @@ SESSION = {"jit": "off"}
 RULES = "prefect: "
 METHOD = "scram-sha-256"
 DISK_MIB = 600
-#: A Debian cluster's last file.
-MADE = "/etc/postgresql/*/*/environment"
+#: What there is once a cluster was made: on Debian its last file, on RHEL (untested) one of initdb's.
+MADE = ("/etc/postgresql/*/*/environment", "/var/lib/pgsql/data/PG_VERSION", "/var/lib/pgsql/*/data/PG_VERSION")
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:

@@ -47,7 +47,7 @@ def expectations(host: SiteHost) -> Iterator[Item]:
         systemd=True,
         memory=MEMORY_MIB,
         disk=((layout.ENVS, DISK_MIB), ("/var/lib", DISK_MIB)),
-        unless=done,
+        unless=(done,),
         filled=(wanted.path, layout.UV_ROOT, layout.UV_CACHE, "/var/lib/postgresql", "/usr/lib/postgresql"),
     )
     named = f"Prefect {wanted.version}{pythons.suffix(settings.python)}"

@@ -69,7 +69,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
         systemd=True,
         memory=prefect.MEMORY_MIB,
         disk=(("/var/lib/docker", DISK_MIB),),
-        unless="/var/lib/docker",
+        unless=("/var/lib/docker",),
     )
     if not host.settings(Settings).docker_install:
         yield DockerEngine("docker", install=False)

@@ -17,7 +17,7 @@ class Expectation(Resource):
     """Requirements of a host: distribution family, systemd, memory, disk. Never changes anything.
 
     ``memory`` and the sizes in ``disk`` (pairs of path and size) are MiB. For a path that does not exist yet the
-    nearest parent counts. ``unless``: a path, in which ``*`` stands for any name; if it exists, disk space is not
+    nearest parent counts. ``unless``: paths, in which ``*`` stands for any name; if one exists, disk space is not
     checked. ``filled``: directories that an interrupted run may have filled; what they hold on the same file system
     counts towards the size.
     """
@@ -27,13 +27,13 @@ class Expectation(Resource):
     systemd: bool = False
     memory: int = 0
     disk: tuple[tuple[str, int], ...] = ()
-    unless: str = ""
+    unless: tuple[str, ...] = ()
     filled: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         self._check_system(host)
         self._check_memory(host)
-        if not (self.unless and _exists(self.unless)):
+        if not any(map(_exists, self.unless)):
             for path, need in self.disk:
                 _check_disk(path, need, self.filled)
         return []

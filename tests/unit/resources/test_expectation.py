@@ -47,5 +47,5 @@ def test_what_an_interrupted_run_has_written_counts(filled: Path) -> None:
 def test_nothing_is_measured_where_all_is_there(filled: Path) -> None:
     need = free(filled) + 10_000
     with pytest.raises(Refused):
-        expect(filled, need, unless=f"{filled}/*/none")
-    expect(filled, need, unless=f"{filled}/*/big")
+        expect(filled, need, unless=(f"{filled}/*/none",))
+    expect(filled, need, unless=(f"{filled}/none", f"{filled}/*/big"))
