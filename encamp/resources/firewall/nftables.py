@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from encamp.resources.base import Change, Failure
-from encamp.resources.firewall import nft_boot, nft_loader
+from encamp.resources.firewall import nft_boot, nft_denials, nft_loader
 from encamp.resources.firewall.opening import Opening, nftables_listing
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import unit_state
@@ -54,7 +54,7 @@ class Nftables:
             nft_boot.remove(host, opening)
 
     def denials(self, host: Reader, opening: Opening) -> list[str]:
-        return []  # encamp's rule goes behind the owner's blocks of specific sources, on purpose
+        return list(nft_denials.denials(nft_loader.Ruleset(_listing(host)), opening))
 
 
 def _listing(host: Reader) -> dict[str, Any]:
