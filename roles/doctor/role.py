@@ -65,7 +65,7 @@ def _of_worker(host: SiteHost, site: Site, fix: bool) -> Resource:
     except SettingsError:
         url, name = "", "SERVER"
     version = prefect_version(host)
-    return WorkerDoctor(host.instance, layout.worker_user, url, version, layout.worker_home, name, fix)
+    return WorkerDoctor(host.instance, layout.worker_env, url, version, layout.worker_home, name, fix)
 
 
 def resources_of(items: Iterator[Item]) -> Iterator[Resource]:

@@ -66,10 +66,15 @@ def account(layout: Layout, user: str, home: str, comment: str) -> Iterator[Reso
     """The user that a service of the instance runs as, with its home, and where its settings are kept."""
     yield Group(user)
     yield User(user, user, home, comment=comment)
+    yield from folders(layout)
+    yield Directory(home, user, user, 0o750)
+
+
+def folders(layout: Layout) -> Iterator[Resource]:
+    """Where settings and homes of an instance are kept."""
     yield Directory("/etc/prefect")
     yield Directory(layout.config)
     yield Directory("/var/lib/prefect")
-    yield Directory(home, user, user, 0o750)
 
 
 def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resource]:

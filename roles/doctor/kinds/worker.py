@@ -34,13 +34,13 @@ JOURNAL_LINES, SHOWN_LINES = 40, 6
 class WorkerDoctor(Doctor):
     """Reports whether an instance's workers and agents on this host are healthy and reach the server. Changes nothing.
 
-    ``name`` is the instance, ``user`` the account of its workers: units of that user that encamp wrote are examined.
+    ``name`` is the instance, ``env_file`` the settings that all its units read: units with that file are examined.
     ``api_url`` is the API that they are to use, ``version`` their release, ``home`` their home, ``server`` the server's
     name for texts. With ``fix`` a stopped or failed unit is started.
     """
 
     name: str
-    user: str = ""
+    env_file: str = ""
     api_url: str = ""
     version: str = ""
     home: str = ""
@@ -69,7 +69,7 @@ class WorkerDoctor(Doctor):
         return found
 
     def _is_ours(self, host: Reader, unit: str) -> bool:
-        return f"\nUser={self.user}\n" in text_of(host, f"{DIRECTORY}/{unit}")
+        return f"\nEnvironmentFile={self.env_file}\n" in text_of(host, f"{DIRECTORY}/{unit}")
 
 
 @record

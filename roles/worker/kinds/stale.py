@@ -22,14 +22,14 @@ SLACK = 60.0
 class StaleWorkers(Resource):
     """No workers and agents of an instance but those that are declared. Every other one finishes its flow runs first.
 
-    ``instance``: its name. ``user``: who its workers run as. ``keep``: the units that are declared. ``files``: the
-    environment files and links below ``folders`` that are declared; others whose names begin with ``prefixes`` are
-    removed. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it. Units that encamp
-    did not write are left alone.
+    ``instance``: its name. ``env_file``: the settings that all its units read. ``keep``: the units that are declared.
+    ``files``: the environment files and links below ``folders`` that are declared; others whose names begin with
+    ``prefixes`` are removed. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it.
+    Units that encamp did not write are left alone.
     """
 
     instance: str
-    user: str
+    env_file: str
     keep: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class StaleWorkers(Resource):
         return [name for name in names if self._is_ours(host.read(f"{DIRECTORY}/{name}") or b"")]
 
     def _is_ours(self, text: bytes) -> bool:
-        return text.startswith(MARK) and f"\nUser={self.user}\n".encode() in text
+        return text.startswith(MARK) and f"\nEnvironmentFile={self.env_file}\n".encode() in text
 
     def _leftovers(self, host: Reader) -> list[str]:
         """Environment files of workers, and links to their environments, that nothing uses any more."""
