@@ -52,14 +52,16 @@ def files(host: SiteHost, spec: HostAccess, layout: Layout, kind: str, label: st
 def _known_hosts(host: SiteHost, entries: Sequence[str], kind: str) -> str:
     """Lines of known_hosts. An entry of one word is a file of the controller."""
     key = f"{kind}s[].known_hosts"
-    texts = [entry if len(entry.split()) > 1 else read_text(key, entry, host) for entry in entries]
+    where = host.origin(f"{kind}s")
+    try:
+        texts = [entry if len(entry.split()) > 1 else read_text(key, entry, host) for entry in entries]
+    except SettingsError as error:
+        raise SettingsError(error.message, error.fix, where) from None
     lines = [line.strip() for text in texts for line in text.splitlines()]
     for line in lines:
         if line and not line.startswith("#") and len(line.split()) < 3:
             fix = "use lines such as `ssh-keyscan -H HOST` prints: NAME TYPE KEY"
-            raise SettingsError(
-                f"{host.name}: {key}: {line!r} is not a line of known_hosts", fix, host.origin(f"{kind}s")
-            )
+            raise SettingsError(f"{host.name}: {key}: {line!r} is not a line of known_hosts", fix, where)
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -10,9 +10,16 @@ from typing import Any, Mapping, Optional
 from encamp.resources.base import kind
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.environment_file import environment_of
-from encamp.resources.systemd.unit_state import UnitState, change_state, journal_tail, unit_state
+from encamp.resources.systemd.unit_state import (
+    UnitState,
+    change_state,
+    journal_since_start,
+    journal_tail,
+    unit_state,
+)
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from roles.doctor.kinds import host_limits
 from roles.doctor.kinds.api_checks import CHECKS
 from roles.doctor.kinds.api_target import ApiTarget, json_of
 from roles.doctor.kinds.disk import check_disk
@@ -59,6 +66,7 @@ class WorkerDoctor(Doctor):
                 CHECK_API,
                 *(_of_api(check, subject.target) for check in CHECKS),
                 CHECK_ONLINE,
+                CHECK_LIMITS,
                 CHECK_DISK,
             ]
             found += examine(host, subject, who, checks, lambda subject, name, finding: None)
@@ -199,6 +207,14 @@ def _check_online(subject: WorkerSubject) -> Optional[Finding]:
     return fail(text, "the worker hangs, or uses another server", f"systemctl restart {subject.unit}")
 
 
+def _check_limits(subject: WorkerSubject) -> Optional[Finding]:
+    """No flow run was stopped by what the unit or the host does not let it do, since the unit started."""
+    text = text_of(subject.host, f"{DIRECTORY}/{subject.unit}")
+    user = re.search(r"(?m)^User=(.*)$", text)
+    journal = journal_since_start(subject.host, subject.unit, host_limits.LINES)
+    return host_limits.met(subject.host, host_limits.Unit(subject.unit, text, user[1] if user else "root"), journal)
+
+
 def _check_room(subject: WorkerSubject) -> Optional[Finding]:
     return check_disk([path for path in ("/", subject.kind.home, "/tmp") if path])
 
@@ -206,4 +222,5 @@ def _check_room(subject: WorkerSubject) -> Optional[Finding]:
 CHECK_UNIT: Check[WorkerSubject] = Check("unit", _check_unit)
 CHECK_API: Check[WorkerSubject] = Check("API", _check_api)
 CHECK_ONLINE: Check[WorkerSubject] = Check("worker", _check_online, ("unit", "auth"))
+CHECK_LIMITS: Check[WorkerSubject] = Check("sandbox", _check_limits)
 CHECK_DISK: Check[WorkerSubject] = Check("disk", _check_room)
