@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from encamp.errors import SettingsError
 from encamp.planning.plan import Item
 from encamp.resources.firewall.port import FirewallPort
-from encamp.resources.packages.installed import Packages
 from encamp.resources.postgres.cluster import PostgresCluster
 from encamp.resources.postgres.database import PostgresDatabase
 from encamp.resources.postgres.expectation import PostgresExpectation
@@ -27,6 +26,7 @@ from roles.database import settings as database
 from roles.network import firewall
 from roles.postgres import connection_budget
 from roles.prefect.groups import DATABASES, is_server
+from roles.prefect.release import system_packages
 from roles.role import Role
 
 TRIGRAMS = "pg_trgm"
@@ -129,7 +129,7 @@ def _database_host(view: SiteHost, site: Site) -> str:
 def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:
     settings = host.settings(database_host.Settings)
     port = settings.postgres_port
-    yield Packages("postgres", debian=("postgresql",), rhel=("postgresql-server", "postgresql-contrib"))
+    yield system_packages(host, "postgres", ("postgresql",), ("postgresql-server", "postgresql-contrib"))
     yield PostgresCluster(port=0 if port == database_host.Settings.postgres_port else port)
     has_clients = host.in_group(DATABASES) and clients_of(host, site)
     if has_clients or settings.postgres_max_connections:

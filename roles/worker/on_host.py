@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from encamp.planning.plan import Item
 from encamp.resources.files.directory import Directory
-from encamp.resources.packages.installed import Packages
+from encamp.site import SiteHost
 from roles.prefect import role as prefect
 from roles.prefect.layout import Layout
+from roles.prefect.release import system_packages
 from roles.worker import sandbox
 from roles.worker.kinds.host_paths import HostParts, PathAccess
 from roles.worker.units import Unit
@@ -19,9 +20,9 @@ def has_account(found: Sequence[Unit]) -> bool:
     return not found or any(not unit.spec.user for unit in found)
 
 
-def resources(layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
+def resources(host: SiteHost, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
     """Packages of the distribution; then what must be there; then accounts and homes."""
-    yield from _packages(found)
+    yield from _packages(host, found)
     for unit in found:
         yield from _parts(unit)
     if has_account(found):
@@ -33,13 +34,13 @@ def resources(layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
             yield Directory(unit.home, unit.user, "", 0o700)
 
 
-def _packages(found: Sequence[Unit]) -> Iterator[Item]:
+def _packages(host: SiteHost, found: Sequence[Unit]) -> Iterator[Item]:
     """One set for all workers. Debian's git comes without an SSH client."""
     wanted = {name for unit in found for name in unit.spec.system_packages}
     ssh = any(unit.spec.uses_ssh for unit in found)
     if wanted or ssh:
         debian, rhel = (wanted | ({name} if ssh else set()) for name in ("openssh-client", "openssh-clients"))
-        yield Packages("workers", tuple(sorted(debian)), tuple(sorted(rhel)))
+        yield system_packages(host, "workers", sorted(debian), sorted(rhel))
 
 
 def _parts(unit: Unit) -> Iterator[Item]:

@@ -8,6 +8,7 @@ from typing import Any
 from encamp.planning.plan import FLUSH, Item, Step
 from encamp.resources.base import HandlerResource, Resource
 from encamp.resources.files.file import File
+from encamp.resources.proxy import LOOPBACK, Proxy
 from encamp.resources.python.release_link import ReleaseLink
 from encamp.resources.systemd.probe import SystemdProbe
 from encamp.resources.systemd.unit import SystemdUnit
@@ -51,7 +52,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """User, environments, settings, units and services of workers and agents; their pools, through the API."""
     layout, found = Layout(host.instance), units(host)
     api = _api_fields(host, site)
-    yield from on_host.resources(layout, found)
+    yield from on_host.resources(host, layout, found)
     for item in trust.resources(server_for(host, site), host, site):
         yield Step(item, _restarts(found))  # a process reads the authorities it trusts when it starts
     yield from _installed(host, site, layout, found)
@@ -107,7 +108,18 @@ def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dic
     values: dict[str, str | Secret] = {"home": layout.worker_home, "api_url": url, "ephemeral": "false"}
     server = server_for(host, site)
     clients = {**access.client_settings(server, site), **trust.client_settings(server, host, site)}
-    return versions.environment({**values, **clients}, version)
+    return {**proxy_variables(host, server), **versions.environment({**values, **clients}, version)}
+
+
+def proxy_variables(host: SiteHost, server: SiteHost) -> dict[str, str | Secret]:
+    """The site's proxy for programs that flows run. The server, this host and loopback are reached without it."""
+    settings = host.settings(PrefectSettings)
+    if not settings.proxy:
+        return {}
+    near = [host.name, host.client_address, server.name, server.client_address, address.public(server).host]
+    url = settings.proxy if isinstance(settings.proxy, Secret) else Secret(settings.proxy)
+    exceptions = dict.fromkeys([*settings.no_proxy, *filter(None, near), *LOOPBACK])
+    return Proxy(url, tuple(exceptions), "proxy:").variables
 
 
 def _api_fields(host: SiteHost, site: Site) -> dict[str, Any]:

@@ -235,4 +235,6 @@ def pip_environment_of(host: SiteHost, unit: Unit) -> PythonEnv:
         index_url=prefect.controller_index(settings),
         ca_file=prefect.ca_file(settings),
         cache_dir=UV_CACHE,
+        proxy=settings.proxy,
+        no_proxy=settings.no_proxy,
     )

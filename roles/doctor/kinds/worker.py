@@ -19,7 +19,7 @@ from encamp.resources.systemd.unit_state import (
 )
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
-from roles.doctor.kinds import host_limits
+from roles.doctor.kinds import api_proxy, host_limits
 from roles.doctor.kinds.api_checks import CHECKS
 from roles.doctor.kinds.api_target import ApiTarget, json_of
 from roles.doctor.kinds.disk import check_disk
@@ -64,6 +64,7 @@ class WorkerDoctor(Doctor):
             checks = [
                 CHECK_UNIT,
                 CHECK_API,
+                CHECK_PROXY,
                 *(_of_api(check, subject.target) for check in CHECKS),
                 CHECK_ONLINE,
                 CHECK_LIMITS,
@@ -207,6 +208,13 @@ def _check_online(subject: WorkerSubject) -> Optional[Finding]:
     return fail(text, "the worker hangs, or uses another server", f"systemctl restart {subject.unit}")
 
 
+def _check_proxy(subject: WorkerSubject) -> Optional[Finding]:
+    """The worker's process does not send its API calls through a proxy that cannot carry them."""
+    data = subject.host.read(f"/proc/{subject.state.main_pid}/environ") if subject.state.main_pid else None
+    variables = (pair.partition("=") for pair in (data or b"").decode("utf-8", "replace").split("\0"))
+    return api_proxy.examine(subject.host, {name: value for name, _, value in variables}, subject.target)
+
+
 def _check_limits(subject: WorkerSubject) -> Optional[Finding]:
     """No flow run was stopped by what the unit or the host does not let it do, since the unit started."""
     text = text_of(subject.host, f"{DIRECTORY}/{subject.unit}")
@@ -222,5 +230,6 @@ def _check_room(subject: WorkerSubject) -> Optional[Finding]:
 CHECK_UNIT: Check[WorkerSubject] = Check("unit", _check_unit)
 CHECK_API: Check[WorkerSubject] = Check("API", _check_api)
 CHECK_ONLINE: Check[WorkerSubject] = Check("worker", _check_online, ("unit", "auth"))
+CHECK_PROXY: Check[WorkerSubject] = Check("proxy", _check_proxy)
 CHECK_LIMITS: Check[WorkerSubject] = Check("sandbox", _check_limits)
 CHECK_DISK: Check[WorkerSubject] = Check("disk", _check_room)
