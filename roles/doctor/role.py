@@ -13,7 +13,6 @@ from encamp.shared.wire import kind_path
 from encamp.site import Site, SiteHost
 from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
-from roles.network import address
 from roles.prefect import server_choice
 from roles.prefect.groups import is_server
 from roles.prefect.layout import Layout
@@ -61,7 +60,7 @@ def _of_worker(host: SiteHost, site: Site, fix: bool) -> Resource:
     layout = Layout(host.instance)
     try:
         server = server_choice.server_for(host, site)
-        url, name = address.api_url(server), server.name
+        url, name = prefect_worker.api_url(host, server), server.name
     except SettingsError:
         url, name = "", "SERVER"
     version = prefect_version(host)

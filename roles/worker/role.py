@@ -104,11 +104,20 @@ def verification(host: SiteHost, site: Site) -> Resource:
 
 def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dict[str, str | Secret]:
     """Prefect settings of the workers, by their names in the host's release."""
-    version = prefect_version(host)
+    version, server = prefect_version(host), server_for(host, site)
     values: dict[str, str | Secret] = {"home": layout.worker_home, "api_url": url, "ephemeral": "false"}
-    server = server_for(host, site)
+    if url != address.api_url(server):
+        values["ui_url"] = address.public_url(server)  # for the links that flows print
     clients = {**access.client_settings(server, site), **trust.client_settings(server, host, site)}
     return {**proxy_variables(host, server), **versions.environment({**values, **clients}, version)}
+
+
+def api_url(host: SiteHost, server: SiteHost) -> str:
+    """The API's address for a host's workers: over loopback on the server's own host, unless flow runs are elsewhere
+    (containers, jobs), where loopback is another machine."""
+    return (
+        address.api_url_from(host, server) if all(unit.is_process for unit in units(host)) else address.api_url(server)
+    )
 
 
 def proxy_variables(host: SiteHost, server: SiteHost) -> dict[str, str | Secret]:
@@ -126,7 +135,7 @@ def _api_fields(host: SiteHost, site: Site) -> dict[str, Any]:
     """How the host reaches the API: the fields that each of these kinds has for it."""
     server = server_for(host, site)
     ca_file = trust.ca_file(server, host, site)
-    return {"api_url": address.api_url(server), "auth": access.auth(server, site), "ca_file": ca_file}
+    return {"api_url": api_url(host, server), "auth": access.auth(server, site), "ca_file": ca_file}
 
 
 def _restarts(found: Sequence[Unit]) -> tuple[HandlerResource, ...]:
@@ -154,7 +163,7 @@ def _installed(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]
 
 def _environments(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
     """The settings file of all workers, and one for each that has its own variables."""
-    url = address.api_url(server_for(host, site))
+    url = api_url(host, server_for(host, site))
     env = site.templates.render("prefect_worker/worker.env.j2", settings=worker_settings(host, site, layout, url))
     group = layout.worker_user if on_host.has_account(found) else "root"
     yield Step(File(layout.worker_env, env, "root", group, 0o640), _restarts(found))

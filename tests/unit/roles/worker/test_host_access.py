@@ -16,6 +16,7 @@ from encamp.resources.python.environment import PythonEnv
 from encamp.shared.secret import Secret
 from roles.worker.kinds.host_paths import HostParts, PathAccess
 from roles.worker.kinds.overlay import EnvironmentOverlay
+from tests.unit.roles.test_stages import planned
 from tests.unit.roles.worker.test_role import plan_of, units_of
 
 
@@ -177,3 +178,48 @@ def test_what_cannot_be_is_refused_with_its_line(tmp_path: Path, settings: str, 
     with pytest.raises(EncampError) as caught:
         plan_of(tmp_path, f"workers: [{{{settings}}}]")
     assert reason in f"{caught.value} {caught.value.fix}" and caught.value.where
+
+
+def env_of(plan: Any) -> str:
+    """The settings file of a host's workers."""
+    (text,) = [one.content for one in of_kind(plan, File) if one.path == "/etc/prefect/default/worker.env"]
+    return text.reveal() if isinstance(text, Secret) else str(text)
+
+
+SERVER = "{ansible_host: 192.0.2.7, public_url: 'https://flows.example.com/x', database: sqlite%s}"
+WORKER = "{ansible_host: 192.0.2.8, server: vm1, work_pool: etl%s}"
+
+
+def test_the_servers_own_host_does_not_leave_itself(tmp_path: Path) -> None:
+    own = env_of(planned(tmp_path, {"vm1": SERVER % ", work_pool: etl"})[1])
+    assert "PREFECT_API_URL=http://127.0.0.1:4200/x/api\n" in own
+    assert "PREFECT_UI_URL=https://flows.example.com/x\n" in own
+    other = env_of(planned(tmp_path, {"w1": WORKER % "", "vm1": SERVER % ""})[1])
+    assert "PREFECT_API_URL=https://flows.example.com/x/api\n" in other and "PREFECT_UI_URL" not in other
+
+
+def test_a_proxy_is_for_everything_but_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SITE_PROXY", "http://me:s3cret@p.example.com:3128")
+    proxy = ", proxy: {env: SITE_PROXY}, no_proxy: ['*.example.org']"
+    plan = planned(tmp_path, {"w1": WORKER % proxy, "vm1": SERVER % ""})[1]
+    text = env_of(plan)
+    exceptions = ".example.org,w1,192.0.2.8,vm1,192.0.2.7,flows.example.com,localhost,127.0.0.1,::1"
+    assert f"NO_PROXY={exceptions}\n" in text.replace('"', "") and f"no_proxy={exceptions}\n" in text.replace('"', "")
+    assert all(f"{name}=http://me:s3cret@p.example.com:3128\n" in text for name in ("HTTPS_PROXY", "http_proxy"))
+    for made in of_kind(plan, File):
+        secret = isinstance(made.content, Secret)
+        assert secret == made.path.endswith("worker.env") and (secret or "s3cret" not in str(made.content))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("proxy: 'http://u:p@h:1'", "use a secret source"),
+        ("proxy: 'socks5://h:1'", "must be http://HOST:PORT"),
+        ("proxy: 'h:3128'", "must be http://HOST:PORT"),
+        ("no_proxy: ['a b']", "neither a name nor an address"),
+    ],
+)
+def test_a_proxy_that_cannot_be_is_refused(tmp_path: Path, proxy: str, reason: str) -> None:
+    with pytest.raises(EncampError, match=reason):
+        plan_of(tmp_path, proxy)
