@@ -15,6 +15,7 @@ from roles.prefect.files import read_text
 from roles.prefect.layout import Layout
 from roles.worker.host_access import HostAccess
 
+MARK = "# Managed by encamp: changes made here are undone by the next deploy."
 #: The cipher of an unencrypted key, where OpenSSH's own format names it (PROTOCOL.key of OpenSSH).
 OPEN_KEY = b"openssh-key-v1\0\0\0\0\4none"
 
@@ -62,7 +63,7 @@ def _known_hosts(host: SiteHost, entries: Sequence[str], kind: str) -> str:
         if line and not line.startswith("#") and len(line.split()) < 3:
             fix = "use lines such as `ssh-keyscan -H HOST` prints: NAME TYPE KEY"
             raise SettingsError(f"{host.name}: {key}: {line!r} is not a line of known_hosts", fix, where)
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in [MARK, *lines])
 
 
 def _checked(host: SiteHost, key: Secret, kind: str) -> Secret:

@@ -90,9 +90,9 @@ class Site:
             (folder / name).write_text(text if name == "deploy_key" else f"127.0.0.1 {text}\n", "utf-8")
         (folder / "deploy_key").chmod(0o600)
 
-    def declare(self, *workers: dict[str, Any]) -> None:
+    def declare(self, *workers: dict[str, Any], **more: Any) -> None:
         path = self.folder / "host_vars" / f"{HOST}.yml"
-        path.write_text(yaml.safe_dump({"database": "sqlite", "workers": list(workers)}), "utf-8")
+        path.write_text(yaml.safe_dump({"database": "sqlite", "workers": list(workers), **more}), "utf-8")
 
     def deploy(self, *options: str) -> Fab:
         return self.lab.fab("-H", HOST, "deploy", *options, inventory=self.folder)
@@ -192,3 +192,35 @@ def test_what_cannot_be_used_is_refused_before_the_unit_changes(site: Site) -> N
         done = site.deploy("--no-verify")
         assert done.returncode == 2 and reason in done.stdout + done.stderr, json.dumps([worker, done.stdout])
         assert host.service("prefect-worker-open").is_running
+
+
+#: What unattended upgrades do on a first boot: they hold dpkg's lock, as a unit of their own.
+HOLD = (
+    "systemd-run --quiet --unit=nightly-upgrade python3 -c 'import fcntl, time; "
+    'held = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(held, fcntl.LOCK_EX); time.sleep(600)\''
+)
+
+
+def test_who_holds_the_lock_is_named(site: Site) -> None:
+    host = site.lab.host(HOST)
+    site.declare({"pool": "closed", "system_packages": ["git", "tree"]}, OPEN, OWN, apt_lock_timeout=6)
+    host.check_output(HOLD)
+    try:
+        done = site.deploy("--no-verify")
+    finally:
+        host.check_output("systemctl stop nightly-upgrade")
+    assert done.returncode == 2 and "could not install tree" in done.stdout, done.stdout
+    waiting = next(line for line in done.stdout.splitlines() if "waiting for another package manager" in line)
+    assert "python3" in waiting and "nightly-upgrade.service" in waiting
+    assert "nightly-upgrade.service" in done.stdout.partition("FAILED")[2], "the failure names it, too"
+
+
+def test_the_updates_own_error_is_the_cause(site: Site) -> None:
+    host = site.lab.host(HOST)
+    site.declare({"pool": "closed", "system_packages": ["git", "not-a-package"]}, OPEN, OWN)
+    host.check_output("echo 'deb http://nowhere.invalid/debian x main' > /etc/apt/sources.list.d/x.list")
+    try:
+        done = site.deploy("--no-verify")
+    finally:
+        host.check_output("rm /etc/apt/sources.list.d/x.list")
+    assert done.returncode == 2 and "cannot resolve nowhere.invalid" in done.stdout, done.stdout
