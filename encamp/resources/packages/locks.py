@@ -10,8 +10,6 @@ from encamp.resources.system import Reader, System
 #: The words of apt, dpkg and debconf for a lock that another process holds.
 LOCKED = re.compile(
     r"Could not get lock|Unable to acquire the dpkg|Unable to lock|(?:was|is) locked by another process"
-    r"|waiting for cache lock",
-    re.IGNORECASE,
 )
 _HOLDER = re.compile(r"held by process (\d+)|with pid (\d+)")
 _FILE = re.compile(r"(/var/\S+?(?:lock\S*|\.dat))(?=[\s.:)]|$)")
@@ -61,7 +59,8 @@ def _by_file(host: Reader, output: str) -> str:
 def await_cloud_init(host: System, seconds: float) -> None:
     """Wait until cloud-init has finished: until then it writes sources, installs packages and takes locks.
 
-    As ``cloud-init status --wait`` sees it: it runs until it has written its result. One that takes longer is left.
+    It runs until it has written its result, as for ``cloud-init status --wait``; one that has died has no job of
+    systemd's any more. One that takes longer is left.
     """
     if not _is_setting_up(host):
         return
@@ -71,7 +70,9 @@ def await_cloud_init(host: System, seconds: float) -> None:
 
 
 def _is_setting_up(host: Reader) -> bool:
-    return host.stat(f"{CLOUD_INIT}/status.json") is not None and host.stat(f"{CLOUD_INIT}/result.json") is None
+    if host.stat(f"{CLOUD_INIT}/status.json") is None or host.stat(f"{CLOUD_INIT}/result.json") is not None:
+        return False
+    return "cloud-" in host.query(["systemctl", "list-jobs", "--no-legend", "--no-pager"]).out
 
 
 def _stage(host: Reader) -> str:
