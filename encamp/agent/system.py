@@ -110,8 +110,10 @@ class Host:
         headers: Optional[Mapping[str, str]] = None,
         timeout: float = 10,
         ca_file: str = "",
+        proxy: Union[str, Secret] = "",
     ) -> HttpAnswer:
-        return http_client.request(method, url, body, headers or {}, timeout, expand(self, ca_file))
+        through = proxy.reveal() if isinstance(proxy, Secret) else proxy
+        return http_client.request(method, url, body, headers or {}, timeout, expand(self, ca_file), through)
 
     def once(self, key: str, read: Callable[[], T]) -> T:
         with self._readings.setdefault(key, threading.RLock()):  # other threads wait for the one that reads

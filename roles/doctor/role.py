@@ -15,7 +15,6 @@ from roles.database import host as database_host
 from roles.database import settings as database
 from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
-from roles.network import address
 from roles.prefect import server_choice
 from roles.prefect.account import layout_of
 from roles.prefect.groups import is_server
@@ -65,11 +64,11 @@ def _of_worker(host: SiteHost, site: Site, fix: bool) -> Resource:
     layout = Layout(host.instance)
     try:
         server = server_choice.server_for(host, site)
-        url, name = address.api_url(server), server.name
+        url, name = prefect_worker.api_url(host, server), server.name
     except SettingsError:
         url, name = "", "SERVER"
     version = prefect_version(host)
-    return WorkerDoctor(host.instance, layout.worker_user, url, version, layout.worker_home, name, fix)
+    return WorkerDoctor(host.instance, layout.worker_env, url, version, layout.worker_home, name, fix)
 
 
 def resources_of(items: Iterator[Item]) -> Iterator[Resource]:

@@ -28,6 +28,7 @@ from roles.database.url import Connection
 from roles.network import firewall
 from roles.postgres import connection_budget
 from roles.prefect.groups import DATABASES, is_server
+from roles.prefect.release import system_packages
 from roles.role import Role
 
 TRIGRAMS = "pg_trgm"
@@ -146,8 +147,8 @@ def _database_host(view: SiteHost, site: Site) -> str:
 def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:
     settings = host.settings(database_host.Settings)
     port = settings.postgres_port
-    name = settings.postgres_cluster
-    yield PostgresServer("postgres", debian=("postgresql",), rhel=("postgresql-server", "postgresql-contrib"))
+    name, rhel = settings.postgres_cluster, ("postgresql-server", "postgresql-contrib")
+    yield system_packages(host, "postgres", ("postgresql",), rhel, PostgresServer)
     yield PostgresCluster(name, port=0 if port == database_host.Settings.postgres_port else port)
     has_clients = host.in_group(DATABASES) and clients_of(host, site)
     if has_clients or settings.postgres_max_connections:

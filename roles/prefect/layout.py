@@ -97,6 +97,27 @@ class Layout:
         """The variables of one worker or agent alone, beside those of ``worker_env``."""
         return f"{self.config}/{kind}-{label}.env"
 
+    def runner_key(self, kind: str, label: str) -> str:
+        """The private key with which git clones for one worker or agent."""
+        return f"{self.config}/{kind}-{label}.key"
+
+    def runner_known_hosts(self, kind: str, label: str) -> str:
+        """The host keys of the git servers of one worker or agent."""
+        return f"{self.config}/{kind}-{label}.known_hosts"
+
+    def runner_home(self, kind: str, label: str) -> str:
+        """The home of a worker or agent that runs as an account of the operator's."""
+        return f"{self.worker_home}.{kind}-{label}"
+
+    def pip_environment(self, kind: str, label: str, release: str) -> str:
+        """The environment that flows of one worker or agent may install into. ``release``: the locked one's name."""
+        return f"{self.pip_prefix}{kind}-{label}-{release}"
+
+    @property
+    def pip_prefix(self) -> str:
+        """What the paths of such environments begin with. Their folder is root's: root removes and makes them."""
+        return f"/var/lib/prefect/{self.name}-pip."
+
     def runner_link(self, kind: str, label: str) -> str:
         """The link to the environment of a worker or agent with further packages."""
         return f"{self.link}-{kind}-{label}"

@@ -14,7 +14,6 @@ from encamp.resources.base import Resource
 from encamp.resources.certificates.ca_bundle import CaBundle, bundle_path
 from encamp.resources.files.directory import Directory
 from encamp.resources.files.own_files_absent import OwnFilesAbsent
-from encamp.resources.packages.installed import Packages
 from encamp.resources.probes.expectation import Expectation
 from encamp.resources.python.environment import PythonEnv
 from encamp.resources.python.expectation import PythonExpectation
@@ -25,7 +24,7 @@ from encamp.site import Site, SiteHost
 from roles.prefect import known_faults, layout, pythons, server_choice, uv_release
 from roles.prefect.files import read_bundle, read_file
 from roles.prefect.layout import Layout
-from roles.prefect.release import Release, Settings, load_release
+from roles.prefect.release import Release, Settings, load_release, system_packages
 from roles.role import Role
 
 DISK_MIB = 600
@@ -57,7 +56,7 @@ def expectations(host: SiteHost) -> Iterator[Item]:
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """Certificates, uv, a Python where the host has none that is asked for, and the directories they live in."""
     settings = host.settings(Settings)
-    yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
+    yield system_packages(host, "base", ("ca-certificates",), ("ca-certificates",))
     yield from ca_bundle(settings, site, host)
     yield uv(settings, site, host, layout.UV_ROOT)
     yield from managed_python(settings, layout.UV_ROOT, layout.UV_CACHE)
@@ -85,10 +84,15 @@ def worker_account(layout: Layout) -> Iterator[Resource]:
 
 def places(layout: Layout, home: str, user: str, group: str) -> Iterator[Resource]:
     """The home of a service of the instance, and where its settings are kept."""
+    yield from folders(layout)
+    yield Directory(home, user, group, 0o750)
+
+
+def folders(layout: Layout) -> Iterator[Resource]:
+    """Where settings and homes of an instance are kept."""
     yield Directory("/etc/prefect", shared=True)
     yield Directory(layout.config)
     yield Directory("/var/lib/prefect", shared=True)
-    yield Directory(home, user, group, 0o750)
 
 
 def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resource]:
@@ -113,6 +117,8 @@ def uv(settings: Settings, site: Site, host: SiteHost, root: str) -> UvTool:
         index_url=where,
         ca_file=ca_file(settings, root=root.startswith("/")),
         wheel=_read_wheel(settings.uv_wheel, host) if settings.uv_wheel else None,
+        proxy=settings.proxy,
+        no_proxy=settings.no_proxy,
     )
 
 
@@ -131,6 +137,8 @@ def managed_python(settings: Settings, uv_root: str, cache: str) -> Iterator[Res
             settings.python_mirror,
             ca_file(settings, root=uv_root.startswith("/")),
             cache,
+            settings.proxy,
+            settings.no_proxy,
         )
 
 
@@ -148,6 +156,8 @@ def environment(settings: Settings, wanted: Release, uv_root: str, cache: str) -
         cache_dir=cache,
         pythons=pythons.brought_to(uv_root, settings.python),
         build=wanted.lock.build,
+        proxy=settings.proxy,
+        no_proxy=settings.no_proxy,
     )
 
 

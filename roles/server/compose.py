@@ -14,7 +14,6 @@ from encamp.resources.docker.engine import DockerEngine
 from encamp.resources.docker.volume import DockerVolume
 from encamp.resources.files.directory import Directory
 from encamp.resources.files.file import File
-from encamp.resources.packages.installed import Packages
 from encamp.resources.probes.expectation import Expectation
 from encamp.resources.probes.free_port import FreePort
 from encamp.resources.systemd.probe import SystemdProbe
@@ -35,7 +34,7 @@ from roles.prefect.kinds.container import START
 from roles.prefect.kinds.runtime_expectation import MARK, RuntimeExpectation
 from roles.prefect.layout import Layout
 from roles.prefect.release import Settings as PrefectSettings
-from roles.prefect.release import prefect_version
+from roles.prefect.release import prefect_version, system_packages
 from roles.prefect.runtime import Settings, Stack
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.server import compose_images, native
@@ -96,9 +95,11 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """Docker, images, volumes, settings, the unit that owns the stack; then its health check."""
     layout = layout_of(host)
     stack, restart = Stack(layout), StackRestart(layout.server_unit)
-    yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
+    yield system_packages(host, "base", ("ca-certificates",), ("ca-certificates",))
     yield from prefect.ca_bundle(host.settings(PrefectSettings), site, host)
-    yield DockerEngine("docker", host.settings(Settings).docker_install)
+    ours = host.settings(PrefectSettings)
+    install = host.settings(Settings).docker_install
+    yield DockerEngine("docker", install, ours.apt_lock_timeout, ours.proxy, ours.no_proxy)
     yield Service("docker.service")
     yield from compose_images.resources(host, restart)
     yield from _places(stack)

@@ -21,10 +21,6 @@ class PostgresServer(Packages):
     Fields as of Packages. A host that has one keeps it: a package source with a newer Postgres adds no second server.
     """
 
-    name: str
-    debian: tuple[str, ...] = ()
-    rhel: tuple[str, ...] = ()
-
     def check(self, host: Reader) -> list[Change]:
         return [] if host.os_release().family == "debian" and _has_server(host) else super().check(host)
 

@@ -171,6 +171,16 @@ def journal_tail(host: Reader, unit: str, lines: int = 20) -> str:
     return result.out.strip() if result.ok else ""
 
 
+def journal_since_start(host: Reader, unit: str, lines: int) -> str:
+    """The last ``lines`` lines that the present process of ``unit`` and its children logged; empty if it has none."""
+    name = unit_name(unit)
+    invocation = host.query(["systemctl", "show", "--property=InvocationID", "--value", "--", name]).out.strip()
+    if not invocation:
+        return ""
+    argv = ["journalctl", f"_SYSTEMD_INVOCATION_ID={invocation}", "-n", str(lines), "--no-pager", "-q", "-o", "cat"]
+    return host.query(argv, timeout=15).out
+
+
 def change_state(host: System, verb: str, unit: str) -> None:
     """Run ``systemctl verb unit`` (start, stop, restart, reload). Raises Failure with the unit's journal.
 

@@ -6,7 +6,7 @@ import re
 from typing import Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Resource, kind
-from encamp.resources.ownership import is_marked
+from encamp.resources.ownership import is_marked, is_own_file
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.owners import DIRECTORY, name_kept
 from encamp.resources.systemd.unit_state import unit_state
@@ -16,20 +16,22 @@ from roles.worker.kinds import runs as worker_runs
 
 NAME = re.compile(r"prefect-(worker|agent)-.+\.service")
 SLACK = 60.0
+#: What a private key's file ends in: it cannot have encamp's mark.
+KEY = ".key"
 
 
 @kind
 class StaleWorkers(Resource):
     """No workers and agents of an instance but those that are declared. Every other one finishes its flow runs first.
 
-    ``instance``: its name. ``user``: who its workers run as. ``keep``: the units that are declared. ``files``: the
-    environment files and links below ``folders`` that are declared; others whose names begin with ``prefixes`` are
-    removed. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it. Units, drop-ins
-    and files that encamp did not write are kept, and notes name those drop-ins.
+    ``instance``: its name. ``env_file``: the settings that all its units read. ``keep``: the units that are declared.
+    ``files``: the environment files and links below ``folders`` that are declared; others whose names begin with
+    ``prefixes`` are removed. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it.
+    Units, drop-ins and files that encamp did not write are kept, and notes name those drop-ins.
     """
 
     instance: str
-    user: str
+    env_file: str
     keep: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
@@ -79,7 +81,7 @@ class StaleWorkers(Resource):
         return [name for name in names if self._is_ours(host.read(f"{DIRECTORY}/{name}") or b"")]
 
     def _is_ours(self, text: bytes) -> bool:
-        return is_marked(text) and f"\nUser={self.user}\n".encode() in text
+        return is_marked(text) and f"\nEnvironmentFile={self.env_file}\n".encode() in text
 
     def _leftovers(self, host: Reader) -> list[str]:
         """Environment files of workers, and links to their environments, that nothing uses any more."""
@@ -91,9 +93,8 @@ class StaleWorkers(Resource):
 
 
 def _made_by_encamp(host: Reader, path: str) -> bool:
-    """Whether a leftover is a link, as to an environment, an empty file, or one with encamp's mark."""
+    """Whether a leftover is a link, as to an environment, an environment, a key, or a file that encamp wrote."""
     stat = host.stat(path)
     if stat is None or stat.kind != "file":
-        return stat is not None and stat.kind == "symlink"
-    text = host.read(path) or b""
-    return not text.strip() or is_marked(text)
+        return stat is not None and (stat.kind == "symlink" or host.stat(f"{path}/pyvenv.cfg") is not None)
+    return path.endswith(KEY) or is_own_file(host, path)

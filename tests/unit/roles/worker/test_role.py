@@ -204,13 +204,13 @@ def test_flow_runs_are_named_by_their_ids_when_the_server_is_away() -> None:
 
 
 def test_only_our_own_units_of_that_instance_are_surplus() -> None:
-    ours = b"# Managed by encamp: x\n[Service]\nUser=prefect-worker\n"
+    ours = b"# Managed by encamp: x\n[Service]\nUser=etl\nEnvironmentFile=/etc/prefect/default/worker.env\n"
     folder = "/etc/systemd/system"
     files = {
         f"{folder}/prefect-worker-old.service": ours,
         f"{folder}/prefect-worker-kept.service": ours,
-        f"{folder}/prefect-worker-lite-x.service": ours.replace(b"worker\n", b"worker-lite\n"),
-        f"{folder}/prefect-worker-theirs.service": b"[Service]\nUser=prefect-worker\n",
+        f"{folder}/prefect-worker-lite-x.service": ours.replace(b"default", b"lite"),
+        f"{folder}/prefect-worker-theirs.service": b"[Service]\nEnvironmentFile=/etc/prefect/default/worker.env\n",
         f"{folder}/prefect-worker-old.service.d/memory.conf": b"[Service]\nMemoryMax=1G\n",
         f"{folder}/prefect-worker-kept.service.d/memory.conf": b"[Service]\nMemoryMax=1G\n",
         "/etc/prefect/default/worker.env": b"",
@@ -218,7 +218,10 @@ def test_only_our_own_units_of_that_instance_are_surplus() -> None:
         "/etc/prefect/default/worker-notes.txt": b"mine",
     }
     surplus = StaleWorkers(
-        "default", "prefect-worker", keep=("prefect-worker-kept.service",), prefixes=("/etc/prefect/default/worker-",)
+        "default",
+        "/etc/prefect/default/worker.env",
+        keep=("prefect-worker-kept.service",),
+        prefixes=("/etc/prefect/default/worker-",),
     )
     host: Any = OneHost(files, HttpAnswer(200, b"[]"))
     assert surplus.check(host) == [
