@@ -16,7 +16,7 @@ from encamp.secrets.store import Missing, changing
 from encamp.site import Site, SiteHost
 from roles import conflicts, stages
 from roles.network import access, address
-from roles.prefect.groups import is_server
+from roles.prefect.groups import CLIENTS, is_server
 
 COMMAND = "deploy"
 
@@ -97,3 +97,7 @@ def _report_addresses(site: Site, selected: list[SiteHost], outcomes: list[Outco
                 report(f"  API of {title}:  {address.api_url(view)}")
                 _report_login(site, view, title)
             report(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")
+            if not site.in_group(CLIENTS):
+                report(
+                    f"  laptops without SSH: fab configure-client --server {host.name} --script FILE   (or --commands)"
+                )

@@ -94,6 +94,11 @@ class Reader(Protocol):
         """Home directory of the user the agent runs as."""
         ...
 
+    @property
+    def has_modes(self) -> bool:
+        """Whether files have an owner, a group and permission bits: not on Windows."""
+        ...
+
     def os_release(self) -> OsRelease: ...
 
     def stat(self, path: str) -> Optional[Stat]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
 import re
@@ -181,6 +182,20 @@ def test_a_laptop_runs_flows_and_opens_every_socket(client: Site) -> None:
     said = lab.ssh(LAPTOP, "~/.local/share/encamp/prefect/bin/python -", text=SOCKETS).stdout
     assert "PrefectLogsSubscriber PrefectEventSubscriber" in said and "open: PrefectEventsClient" in said
     assert "came back: encamp.test" in said
+
+
+def test_a_script_brings_the_sites_authority(client: Site) -> None:
+    """The same profile and the same authorities as by a push, and a flow that arrives."""
+    lab, script = client.lab, client.folder / "client.pyz"
+    files = "sha256sum ~/.prefect/profiles.toml ~/.local/share/encamp/ca/*.pem"
+    pushed = lab.ssh(LAPTOP, files).stdout
+    succeeded(client.fab(*CLIENT, "configure-client", "--undo"))
+    lab.ssh(LAPTOP, "rm -r ~/.local/share/encamp/ca")
+    succeeded(client.fab("configure-client", "--script", str(script)))
+    text = base64.b64encode(script.read_bytes()).decode()
+    lab.ssh(LAPTOP, "base64 -d > client.pyz && python3 client.pyz", text=text)
+    assert lab.ssh(LAPTOP, files).stdout == pushed
+    succeeded(client.fab(*CLIENT, "verify"))
 
 
 def test_a_second_deploy_changes_nothing(client: Site) -> None:
