@@ -122,7 +122,7 @@ class Site:
         deployment = self.deployment(pool, flow, steps)
         state = {"state": {"type": "SCHEDULED", "name": "Scheduled"}}
         run = self.call(f"deployments/{deployment}/create_flow_run", state)["id"]
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             found = str(self.call(f"flow_runs/{run}")["state_type"])
             if found in ("COMPLETED", "FAILED", "CRASHED"):
