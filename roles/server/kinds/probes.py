@@ -123,9 +123,7 @@ def release(host: Reader, server: Server) -> Optional[Problem]:
     """The release that runs is the one that was deployed."""
     if not server.version:
         return None
-    answer = server.api.call(host, "GET", "admin/version", timeout=TIMEOUT)
-    problem = _problem(server, answer, "GET", "admin/version")
-    running = _json(answer)
+    running, problem = _asked(host, server, "admin/version")
     if problem or running == server.version:
         return problem
     return Problem(
@@ -140,9 +138,7 @@ def settings(host: Reader, server: Server) -> Optional[Problem]:
     """The settings that the server resolved are those that were written: it silently ignores unknown names."""
     if not server.expected:
         return None
-    answer = server.api.call(host, "GET", "admin/settings", timeout=TIMEOUT)
-    problem = _problem(server, answer, "GET", "admin/settings")
-    resolved = _json(answer)
+    resolved, problem = _asked(host, server, "admin/settings")
     wrong = [] if problem else list(differing(resolved, server.expected))
     if not wrong:
         return problem
@@ -256,6 +252,12 @@ PROBES: tuple[tuple[str, Probe], ...] = (
 
 def _problem(server: Server, answer: HttpAnswer, method: str, path: str) -> Optional[Problem]:
     return problem_of(answer, method, server.api.address(path))
+
+
+def _asked(host: Reader, server: Server, path: str) -> tuple[Any, Optional[Problem]]:
+    """The JSON that the API has at a path, and what is wrong with its answer, if anything."""
+    answer = server.api.call(host, "GET", path, timeout=TIMEOUT)
+    return _json(answer), _problem(server, answer, "GET", path)
 
 
 def _json(answer: HttpAnswer) -> Any:
