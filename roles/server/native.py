@@ -67,7 +67,7 @@ def verification(host: SiteHost, site: Site) -> Resource:
         auth=access.auth(host, site),
         as_user=layout.user,
         through="environment",
-        scheduled=True,
+        services=True,
         server_unit=layout.server_unit,
     )
 

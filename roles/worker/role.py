@@ -78,7 +78,7 @@ def verification(host: SiteHost, site: Site) -> Resource:
         "as_user": layout.worker_user,
         "through": "environment",
         "workdir": layout.worker_home,
-        "scheduled": True,
+        "services": True,
         "server_unit": Layout(server.instance).server_unit if server.name == host.name else "",
         **_api_fields(host, site),
     }
