@@ -42,7 +42,8 @@ class VerificationRun(ApiKind):
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
     ``container`` is one of Docker's that the flow runs in. ``services``: what the server does by itself must work, too,
     unless it is disabled: its scheduler makes flow runs (a worker's comes from a schedule), and an event triggers an
-    automation. ``server_unit`` is the server's unit on this host: no error may repeat in its journal.
+    automation. ``server_unit`` is the server's unit on this host: no error may repeat in its journal, nor in that of
+    ``unit``.
 
     ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
     """
@@ -103,7 +104,8 @@ class VerificationRun(ApiKind):
                 firing.prove(host)
             self._no_error_repeats(host)
         except Failure as failure:
-            raise _with_errors(failure, [] if failure.detail else self._errors(host)) from None
+            known = bool(failure.detail) or not self.server_unit
+            raise _with_errors(failure, [] if known else _errors(host, self.server_unit)) from None
         finally:
             host.remove(directory)
             self._remove(host, flow)
@@ -183,17 +185,15 @@ class VerificationRun(ApiKind):
         made.create(host)
         return made
 
-    # -- the server's journal ----------------------------------------------------------------------------------
+    # -- journals ----------------------------------------------------------------------------------------------
 
     def _no_error_repeats(self, host: Reader) -> None:
-        """Raises Failure for errors that go on in the server's journal."""
-        found = self._errors(host)
-        if found:
-            fix = f"read its log: journalctl -u {self.server_unit} -e"
-            raise _with_errors(Failure(f"{self.server_unit} logs errors that repeat: {found[0]}", fix=fix), found)
-
-    def _errors(self, host: Reader) -> list[Repeated]:
-        return [error for error in repeated(host, self.server_unit) if error.lasting] if self.server_unit else []
+        """Raises Failure for errors that go on in the journals of the server and the worker on this host."""
+        for unit in filter(None, (self.server_unit, self.unit)):
+            found = _errors(host, unit)
+            if found:
+                fix = f"read its log: journalctl -u {unit} -e"
+                raise _with_errors(Failure(f"{unit} logs errors that repeat: {found[0]}", fix=fix), found)
 
     def _judge(self, host: Reader, traces: Traces, started: float) -> None:
         problem = traces.missing()
@@ -263,6 +263,11 @@ class VerificationRun(ApiKind):
             proof_api.remove(host, self._api, flow)
         except Failure as failure:
             host.note(f"the test flow {flow} could not be removed: {failure.reason}")
+
+
+def _errors(host: Reader, unit: str) -> list[Repeated]:
+    """The errors of a unit that repeat and do not pass."""
+    return [error for error in repeated(host, unit) if error.lasting]
 
 
 def _with_errors(failure: Failure, found: Sequence[Repeated]) -> Failure:
