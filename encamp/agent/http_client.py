@@ -9,26 +9,34 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Mapping
 
-from encamp.resources.system import HttpAnswer
+from encamp.resources.system import NO_RESPONSE, HttpAnswer
+from encamp.shared.record import replace
 
 if TYPE_CHECKING:
     import http.client
 
 REDIRECTS = (301, 302, 303, 307, 308)
+#: After these, clients ask with GET, whatever they asked with.
+FORGETFUL = (301, 302, 303)
 HOPS = 5
 
 
 def request(method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str) -> HttpAnswer:
-    """One request, following redirects. A network error gives status 0 and the reason in ``error``."""
+    """One request, following redirects. A network error gives status 0 and the reason in ``error``.
+
+    As in browsers and in Prefect's client, a redirect may turn a POST into a GET; ``error`` of the answer says so.
+    """
     import http.client
 
+    turned = ""
     try:
         for _ in range(HOPS):
             answer = _exchange(method, url, body, headers, timeout, ca_file)
             if answer.status not in REDIRECTS or "Location" not in answer.headers:
-                return answer
+                return replace(answer, error=turned)
             url, headers = _redirected(url, answer.headers["Location"], headers)
-            if answer.status == 303:
+            if answer.status in FORGETFUL and method not in ("GET", "HEAD"):
+                turned = f"{method} was redirected to {url}, and became GET"
                 method, body = "GET", None
         return HttpAnswer(0, error="too many redirects")
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -42,8 +50,12 @@ def _exchange(method: str, url: str, body: Any, headers: Mapping[str, str], time
     sent = {"User-Agent": "encamp", **({"Content-Type": "application/json"} if data is not None else {}), **headers}
     connection, path = _connection(url, timeout, ca_file)
     try:
-        connection.request(method, path, data, sent)
-        answer = connection.getresponse()
+        connection.connect()
+        try:
+            connection.request(method, path, data, sent)
+            answer = connection.getresponse()
+        except TimeoutError:
+            raise TimeoutError(f"{NO_RESPONSE} {timeout:g} s") from None
         return HttpAnswer(answer.status, answer.read(), headers={k.title(): v for k, v in answer.getheaders()})
     finally:
         connection.close()

@@ -29,7 +29,7 @@ EXIT_STATUS = {
     209: "its standard output could not be set up",
     217: "its user does not exist",
     216: "its group does not exist",
-    226: "its sandbox could not be set up: a path in the unit does not exist",
+    226: "its sandbox could not be set up: a path is missing, or this host forbids it (the journal says which)",
     238: "its state directory could not be set up",
 }
 RESULTS = {
@@ -158,9 +158,14 @@ def boot_id(host: Reader) -> str:
     return (host.read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()
 
 
-def journal_tail(host: Reader, unit: str, lines: int = 20) -> str:
-    """The last ``lines`` lines that ``unit``, or systemd about it, logged; empty if they cannot be read."""
-    result = host.query(["journalctl", "-u", unit_name(unit), "-n", str(lines), "--no-pager", "-q", "-o", "cat"])
+def journal_tail(host: Reader, unit: str, lines: int = 20, since: float = 0.0) -> str:
+    """The last ``lines`` lines that ``unit``, or systemd about it, logged; empty if they cannot be read.
+
+    ``since``: seconds since the epoch; 0: all.
+    """
+    chosen = ["--since", f"@{since:.0f}"] if since else []
+    argv = ["journalctl", "-u", unit_name(unit), "-n", str(lines), *chosen, "--no-pager", "-q", "-o", "cat"]
+    result = host.query(argv)
     return result.out.strip() if result.ok else ""
 
 

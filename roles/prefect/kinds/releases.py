@@ -68,6 +68,9 @@ MISMATCHES = (
         "the server answers 422 to the block types that this client registers (version)",
     ),
     _newer("3.6.14", (TASK_RUNS, WORKERS), "the server closes the WebSocket for events when this client logs in"),
+    _newer(
+        "3.6.14", (DEPLOYMENTS,), "serve() exits: the server closes the WebSocket for events when this client logs in"
+    ),
     Mismatch(
         (AUTH_SINCE, EVENTS_LOGIN_SINCE),
         (EVENTS_LOGIN_SINCE, NEWEST),
