@@ -21,6 +21,7 @@ from roles.prefect.kinds.releases import (
 
 #: Since this release clients send task runs as events; servers before have no such WebSockets to need.
 EVENTS_SINCE = (3, 0)
+REDIRECTS = (301, 302, 303, 307, 308)
 PROXY_FIX = (
     "configure the proxy to forward WebSockets below /api (nginx: proxy_http_version 1.1 and the headers Upgrade and "
     "Connection), or connect to the server's port directly"
@@ -95,6 +96,9 @@ def _not_opened(target: ApiTarget, status: int, opening: Opening) -> Finding:
     explained = _by_release(target, seen)
     if explained:
         return explained
+    if status in REDIRECTS:
+        cause = f"a proxy redirects to another address: {opening.loss}"
+        return fail(seen, cause, "use the address that it redirects to (https://) in public_url and PREFECT_API_URL")
     if status == 401:
         sent = "does not accept the password in it" if opening.header else "clients send no password in it"
         cause = f"a proxy in between wants a password in the request for this WebSocket; {sent}: {opening.loss}"
