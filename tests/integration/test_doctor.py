@@ -575,6 +575,8 @@ def test_a_lock_that_the_server_waits_for_and_an_index_that_was_left_invalid(lap
         assert re.search(r"FAIL +`.*` has waited \d+ s for a lock of session \d+", seen), seen
         assert "it is held by backup as postgres from this host" in seen and "pg_terminate_backend(" in seen
     finally:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'backup'"
+        psql(laptops, SERVER, ended)
         machine.run("systemctl stop doctor-lock doctor-migration")
         psql(laptops, SERVER, "DROP INDEX left_over")
         psql(laptops, SERVER, "ALTER TABLE flow_run DROP COLUMN IF EXISTS x")
