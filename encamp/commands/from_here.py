@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from collections.abc import Collection, Iterator, Sequence
 
 from encamp.output.outcome import Outcome
@@ -15,6 +16,7 @@ from roles.worker.role import is_declared
 
 #: A server that gives every client a wrong answer has failed.
 FAILED = 2
+AT_ONCE = 10
 
 
 @record
@@ -31,12 +33,12 @@ def changed_servers(
     """What this machine sees of the servers that a deploy changed. Raises SettingsError."""
     changed = {outcome.host for outcome in outcomes if outcome.status == "ok" and outcome.counts["changed"]}
     hosts = [host for host in selected if host.name in changed]
-    servers = [server for host in hosts if is_server(host) for server in host.instances]
-    return [
-        Proof(look(server, site), tuple(_workers(server, site, hosts)))
-        for server in servers
-        if instance in ("", server.instance)
+    servers = [
+        server for host in hosts if is_server(host) for server in host.instances if instance in ("", server.instance)
     ]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:  # one that cannot be reached takes some seconds
+        seen = list(pool.map(lambda server: look(server, site), servers))
+    return [Proof(one, tuple(_workers(server, site, hosts))) for server, one in zip(servers, seen)]
 
 
 def _workers(server: SiteHost, site: Site, hosts: Collection[SiteHost]) -> Iterator[str]:
