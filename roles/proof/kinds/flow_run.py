@@ -18,7 +18,7 @@ from roles.prefect.kinds.log_errors import Repeated, repeated
 from roles.prefect.kinds.memory import memory_of
 from roles.prefect.kinds.user_environment import exists, names_in, profiles_path
 from roles.proof.kinds import api as proof_api
-from roles.proof.kinds import automation, schedule
+from roles.proof.kinds import automation, repository, schedule
 from roles.proof.kinds import worker as proof_worker
 from roles.proof.kinds.api import PREFIX, Traces
 from roles.proof.kinds.flow import FILE, NO_URL, OTHER_API, script
@@ -43,7 +43,7 @@ class VerificationRun(ApiKind):
     ``container`` is one of Docker's that the flow runs in. ``services``: what the server does by itself must work, too,
     unless it is disabled: its scheduler makes flow runs (a worker's comes from a schedule), and an event triggers an
     automation. ``server_unit`` is the server's unit on this host: no error may repeat in its journal, nor in that of
-    ``unit``.
+    ``unit``. ``clone``: the worker clones the script with git.
 
     ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
     """
@@ -68,6 +68,7 @@ class VerificationRun(ApiKind):
     container: str = ""
     services: bool = False
     server_unit: str = ""
+    clone: bool = False
 
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven"):
@@ -152,7 +153,9 @@ class VerificationRun(ApiKind):
     def _by_worker(self, host: System, flow: str, directory: str, scheduled: bool) -> None:
         """Have a worker of the pool run the script: this host's, since only here is the script."""
         who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
-        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
+        if self.clone:
+            repository.make(host, directory, self.as_user)
+        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue, self.clone)
         runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers, scheduled)
         host.progress(f"waiting for {who} to run a test flow")
         over = host.wait_for(lambda: runs.over(host), self.timeout)

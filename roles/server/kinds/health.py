@@ -7,7 +7,7 @@ from typing import ClassVar, Mapping, Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import journal_tail, unit_state
+from encamp.resources.systemd.unit_state import journal_since_start, journal_tail, unit_state
 from encamp.shared.record import factory
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api, Problem
@@ -17,6 +17,7 @@ from roles.server.kinds.probes import Server, first_problem, hopeless
 GRACE = 10.0
 #: Facts that do not hold while a server does not come up.
 NOT_UP = ("unit", "port", "health", "ready", "POST")
+LINES = 20
 NOT_LISTENING = ("port", "health")
 STILL_STARTING = (
     "its unit runs and logs no error: it may be migrating a large database, wait for a lock in it, or hang",
@@ -90,10 +91,9 @@ class ServerHealth(Resource):
         where it did, the last lines of the journal may belong to an earlier fault. So may those of an earlier start."""
         from roles.prefect.kinds.known_failures import explain
 
-        state = unit_state(host, self.unit) if self.unit else None
-        starting = state is not None and state.active
-        since = time.time() - (time.monotonic() - state.begun) if state and starting else 0.0
-        log = journal_tail(host, self.unit, since=since) if self.unit else ""
+        starting = bool(self.unit) and unit_state(host, self.unit).active
+        read = journal_since_start if starting else journal_tail
+        log = read(host, self.unit, LINES) if self.unit else ""
         known = explain(log) if name in NOT_UP else None
         cause, fix = (known.cause, known.fix) if known else (problem.cause, problem.fix)
         if starting and not known and name in NOT_LISTENING:
