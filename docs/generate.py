@@ -95,7 +95,7 @@ def _row(doc: SettingDoc) -> tuple[str, ...]:
 def _kinds() -> list[type[Resource]]:
     """All kinds, by name. A base shared by several kinds is not decorated as one, and is left out."""
     found: list[type[Resource]] = []
-    kinds = (name for name in _modules("roles", "Resource") if ".kinds." in name)
+    kinds = (name for name in _modules("roles", "\n@kind\n") if ".kinds." in name)
     for name in [*_modules("encamp/resources", "Resource"), *kinds]:
         module = importlib.import_module(name)
         classes = (item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Resource))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from encamp.cli.options import Options
+from encamp.commands.from_here import changed_servers, exit_code_of, report_proofs
 from encamp.commands.load_site import load_site
 from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import Prepared, connect, run_hosts
@@ -27,8 +28,12 @@ def deploy(options: Options, verify: bool = True) -> int:
         site, selected = load(options, "plan" if options.check else "make")
         prepared = prepare(site, selected, verify, options.instance)
         outcomes = carry_out(options, site, selected, prepared, reports)
-        reports.end(options.want_exit_code)
-    return ended(options, site, selected, outcomes)
+        proofs = changed_servers(site, selected, outcomes, options.instance) if verify and not options.check else []
+        wrong = exit_code_of(proofs)
+        reports.end(options.want_exit_code, otherwise=wrong)
+    code = ended(options, site, selected, outcomes)
+    report_proofs(proofs)
+    return code or wrong
 
 
 def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:

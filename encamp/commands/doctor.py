@@ -26,7 +26,7 @@ from roles.client import role as prefect_client
 from roles.client.kinds.api import ClientApi
 from roles.client.kinds.ca import ClientCa
 from roles.client.kinds.profile.prefect_profile import PrefectProfile
-from roles.doctor import role as doctor
+from roles.doctor import examinations as doctor
 from roles.doctor.kinds.client.doctor import ClientDoctor
 from roles.network import address
 from roles.prefect.groups import CLIENTS, SERVERS, WORKERS
