@@ -9,6 +9,7 @@ from encamp.cli.task import COMMON, FLEET, ROLLOUT, command
 
 #: Those of a site; ``init`` is the program's alone.
 __all__ = (
+    "adopt",
     "configure_client",
     "deploy",
     "doctor",
@@ -47,6 +48,21 @@ def deploy(options: Options, verify: bool = True, plan: str = "", apply: str = "
     from encamp.commands.deploy import deploy as run
 
     return run(options, verify)
+
+
+@command(
+    *FLEET,
+    "check",
+    help={
+        "server": "Server to adopt, as `fab adopt` calls it; for a host with several.",
+        "check": "Write nothing; print the lines.",
+    },
+)
+def adopt(options: Options, server: str = "") -> int:
+    """Find a Prefect server set up by hand on hosts (-H), and write the inventory lines that continue it."""
+    from encamp.commands.adopt import adopt as run
+
+    return run(options, server)
 
 
 @command(
