@@ -53,16 +53,18 @@ def deploy(options: Options, verify: bool = True, plan: str = "", apply: str = "
 @command(
     *FLEET,
     "check",
+    "instance",
     help={
         "server": "Server to adopt, as `fab adopt` calls it; for a host with several.",
-        "check": "Write nothing; print the lines.",
+        "check": "Write nothing; print the lines. With --undo: change nothing.",
+        "undo": "Start the adopted server again, with its data as it was, and stop encamp's.",
     },
 )
-def adopt(options: Options, server: str = "") -> int:
+def adopt(options: Options, server: str = "", undo: bool = False) -> int:
     """Find a Prefect server set up by hand on hosts (-H), and write the inventory lines that continue it."""
-    from encamp.commands.adopt import adopt as run
+    from encamp.commands import adopt as command
 
-    return run(options, server)
+    return command.undo(options) if undo else command.adopt(options, server)
 
 
 @command(

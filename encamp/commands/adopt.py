@@ -26,8 +26,10 @@ from encamp.transport.events import HostEvent
 from roles.adopt.discovery import Discovery, discoveries
 from roles.adopt.kinds.keeper import SESSION
 from roles.adopt.kinds.survey import Survey
+from roles.adopt.kinds.takeover import TakeoverUndone
 from roles.adopt.lines import Lines, lines_for
 from roles.prefect.groups import SERVERS
+from roles.prefect.layout import DEFAULT
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import load_release
 
@@ -64,6 +66,22 @@ def adopt(options: Options, server: str = "") -> int:
     found = survey(options, site, selected)
     codes = [_conclude(host, found[host.name], server, options.check) for host in selected if host.name in found]
     return max([*codes, 0 if len(found) == len(selected) else FAILED])
+
+
+def undo(options: Options) -> int:
+    """Start adopted servers again, and stop encamp's in their place. Returns the exit code; raises EncampError."""
+    if not options.hosts:
+        raise UsageError("adopt --undo needs the names of its hosts", "for example: fab -H vm1 adopt --undo")
+    with reporting(options, "adopt") as reports:
+        site, selected = load_site(options, ())
+        hosts = [host.name for host in selected]
+        prepared = single_stage("adopt", {name: [TakeoverUndone(options.instance or DEFAULT)] for name in hosts})
+        connector = connect(options, site, hosts, reports)
+        run_hosts("adopt", options.mode, connector, prepared, reports)
+        code = reports.end()
+    if code == 0 and not options.check:
+        report("  next: remove adopt: from the inventory, or else the next deploy adopts the server again")
+    return code
 
 
 def survey(options: Options, site: Site, selected: list[SiteHost]) -> dict[str, list[Discovery]]:

@@ -17,6 +17,7 @@ from encamp.resources.systemd.service import Service
 from encamp.resources.systemd.unit import SystemdUnit
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
+from roles.adopt import takeover
 from roles.database import connection as database_connection
 from roles.database import settings as database
 from roles.network import access, address
@@ -37,7 +38,11 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from database_proof.expectations(host, site)
     bind = address.bind(host)
     port = host.settings(address.Settings).port
-    yield FreePort(port, Layout(host.instance).server_unit, "" if bind in ("0.0.0.0", "::") else bind)
+    address_only = "" if bind in ("0.0.0.0", "::") else bind
+    if takeover.is_declared(host):
+        yield takeover.expectation(host, port, address_only)
+    else:
+        yield FreePort(port, Layout(host.instance).server_unit, address_only)
     yield from access.expectations(host, site)
 
 
@@ -47,13 +52,14 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     restart = Restart(layout.server_unit)
     yield from prefect.account(layout, layout.user, layout.home, "Prefect server")
     yield from install(host, layout, restart)
-    yield from database_proof.resources(host, site, restart)
+    yield from takeover.around(host, database_proof.resources(host, site, restart))
     env = site.templates.render("prefect_server/server.env.j2", settings=server_settings(host, site))
     yield Step(File(layout.server_env, env, "root", layout.user, 0o640), (restart,))
     yield Step(SystemdUnit(layout.server_unit, _unit(host, site, layout)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
     yield health(host, site, layout)
+    yield from takeover.end(host)
     yield SystemdProbe(layout.server_unit)
 
 

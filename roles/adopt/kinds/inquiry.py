@@ -10,7 +10,7 @@ from encamp.shared.record import factory, record
 from encamp.shared.secret import Secret
 from roles.adopt.kinds.inquiry_script import SCRIPT
 
-SECONDS = 60.0
+SECONDS = 180.0
 #: What a container is given again: its entry point may have set it, and `docker exec` does not know of it.
 _PASSED_ON = ("PREFECT_", "ORION_", "PG", "VIRTUAL_ENV", "PATH", "HOME")
 

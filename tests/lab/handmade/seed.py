@@ -1,7 +1,7 @@
 """What the owner of a hand-made server has in it: a variable, two blocks, and a deployment that runs on a schedule.
 
 seed.py fill     write them, then run a flow once
-seed.py serve    serve the deployment, every five seconds
+seed.py serve    serve the deployment, once a minute
 seed.py read     print what is there, as JSON
 """
 
@@ -38,6 +38,6 @@ if sys.argv[1] == "fill":
     Secret(value="kept-and-readable").save("password")
     etl()
 elif sys.argv[1] == "serve":
-    etl.serve(name="nightly", interval=5)
+    etl.serve(name="nightly", interval=60)
 else:
     asyncio.run(read())
