@@ -158,4 +158,4 @@ def _has_ui(host: SiteHost) -> bool:
     """Whether the server has its UI: only server_environment switches it off."""
     given = host.settings(Settings).server_environment
     names = [name for _, name in versions.NAMES["ui_enabled"] if name]
-    return not any(given.get(name, "").lower() in ("false", "0", "no", "off", "f", "n") for name in names)
+    return not any(str(given.get(name, "")).lower() in ("false", "0", "no", "off", "f", "n") for name in names)

@@ -24,14 +24,14 @@ os.sync()
 sys.exit(0 if problem == "ok" and runs[0] == runs[1] else f"{problem}; flow runs: {runs}")
 """
 #: Leaves out what older releases of psql and Postgres do not know, and what only a superuser may do.
-_FILTER = """import re, sys
+_FILTER = r"""import re, sys
 inside = False
 for line in sys.stdin.buffer:
     if inside:
-        inside = line != b"\\\\.\\n"
+        inside = line != b"\\.\n"
     elif line.startswith(b"COPY ") and line.rstrip().endswith(b"FROM stdin;"):
         inside = True
-    elif re.match(rb"\\\\\\\\(un)?restrict |SET transaction_timeout|COMMENT ON EXTENSION|CREATE EXTENSION", line):
+    elif re.match(rb"\\(un)?restrict |SET transaction_timeout|COMMENT ON EXTENSION|CREATE EXTENSION", line):
         continue
     sys.stdout.buffer.write(line)
 """
