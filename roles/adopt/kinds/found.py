@@ -11,6 +11,7 @@ from encamp.resources.docker import api as docker
 from encamp.resources.system import Reader
 from encamp.shared.record import factory, record
 from roles.adopt.kinds import boot_lines
+from roles.adopt.kinds.adoption import DONE, FOLDER, TAKEN, adoption_of
 from roles.adopt.kinds.dormant import OURS, dormant_servers
 from roles.adopt.kinds.inquiry import Answer, Question, ask
 from roles.adopt.kinds.keeper import CONTAINER, PODMAN, SESSION, UNIT, USER_UNIT, read_text
@@ -90,8 +91,16 @@ def found_server(host: Reader, name: str) -> Optional[FoundServer]:
 def _found(host: Reader, inquire: bool) -> Iterator[FoundServer]:
     running = prefect_processes(host)
     mains = [process for process in _mains(running) if not _is_ours(host, process)]
-    for process in [*mains, *dormant_servers(host, running)]:
+    dormant = [process for process in dormant_servers(host, running) if not _is_continued(host, process)]
+    for process in [*mains, *dormant]:
         yield _described(host, process, running, inquire)
+
+
+def _is_continued(host: Reader, process: Process) -> bool:
+    """Whether encamp has stopped it to continue it."""
+    adoptions = [adoption_of(host, instance) for instance in host.listdir(FOLDER)]
+    key = (process.keeper.kind, process.keeper.name)
+    return any(each and each.state in (TAKEN, DONE) and (each.kind, each.unit) == key for each in adoptions)
 
 
 def _mains(running: Sequence[Process]) -> Iterator[Process]:
