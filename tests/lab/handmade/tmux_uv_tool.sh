@@ -1,6 +1,8 @@
 #!/bin/sh
 # `uv tool install prefect` of user flows, started at boot by cron in tmux.
 set -eu
+apt-get -qq -o Acquire::Retries=5 update
+DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=5 install -y --no-install-recommends cron tmux >/dev/null
 mkdir -p /home/flows/.local/bin /home/flows/bin
 ln -sf /home/flows/.local/share/uv/tools/prefect/bin/prefect /home/flows/.local/bin/prefect
 cat > /home/flows/bin/start-prefect.sh <<'RUN'
