@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import containers
 import pytest
 import yaml
 from copies import start_copies
@@ -29,19 +30,33 @@ UV_TOOL = "/home/flows/.local/share/uv/tools/prefect"
 
 
 class HandMade:
-    """A hand-made server on a host, and a site that knows the host but says nothing of the server."""
+    """A hand-made server on a host, and a site that knows the host but says nothing of the server.
 
-    def __init__(self, lab: LiveLab, name: str, kind: Deployed, recipe: str, place: str, folder: Path) -> None:
+    ``place`` is the folder of the server's own Prefect.
+    """
+
+    def __init__(self, lab: LiveLab, name: str, place: str, folder: Path) -> None:
         self.lab, self.name, self.place = lab, name, place
         self.site = lab.site(folder / "site")
+
+    @classmethod
+    def on_copy(cls, lab: LiveLab, name: str, kind: Deployed, recipe: str, place: str, folder: Path) -> HandMade:
+        """Set up by a recipe on a copy of a deployed host."""
+        hand = cls(lab, name, place, folder)
         start_copies(lab, {name: kind})
-        run(["docker", "cp", str(RECIPES), f"{lab.lab.container(name)}:/root/hand"])
-        self.sh("sh /root/hand/bare.sh")
-        self.sh(f"sh /root/hand/environment.sh flows {place}")
-        self.sh("install -m 644 /root/hand/seed.py /home/flows/seed.py")
-        self.sh(f"sh /root/hand/{recipe}.sh")
-        self.wait()
-        self.seed("fill")
+        hand.bring(RECIPES, "/root/hand")
+        hand.sh("sh /root/hand/bare.sh")
+        hand.sh(f"sh /root/hand/environment.sh flows {place}")
+        hand.sh("install -m 644 /root/hand/seed.py /home/flows/seed.py")
+        hand.sh(f"sh /root/hand/{recipe}.sh")
+        hand.wait()
+        hand.seed("fill")
+        return hand
+
+    def bring(self, source: Path, target: str) -> None:
+        """Copy files to the host."""
+        self.lab.up(self.name)
+        run(["docker", "cp", str(source), f"{self.lab.lab.container(self.name)}:{target}"])
 
     def sh(self, command: str) -> str:
         return str(self.lab.host(self.name).check_output(command.replace("%", "%%")))
@@ -98,7 +113,7 @@ class HandMade:
 
 
 def test_a_unit_with_sqlite_is_continued_and_started_again(lab: LiveLab, tmp_path: Path) -> None:
-    hand = HandMade(lab, "vm1", SQLITE, "systemd_sqlite", VENV, tmp_path)
+    hand = HandMade.on_copy(lab, "vm1", SQLITE, "systemd_sqlite", VENV, tmp_path)
     held = hand.data()
     assert held["secret"] == "kept-and-readable"
     unit = hand.sh("cat /etc/systemd/system/prefect-server.service")
@@ -136,7 +151,7 @@ def test_a_unit_with_sqlite_is_continued_and_started_again(lab: LiveLab, tmp_pat
 
 
 def test_a_unit_with_postgres_keeps_database_role_and_password(lab: LiveLab, tmp_path: Path) -> None:
-    hand = HandMade(lab, "vm2", POSTGRES, "systemd_postgres", VENV, tmp_path)
+    hand = HandMade.on_copy(lab, "vm2", POSTGRES, "systemd_postgres", VENV, tmp_path)
     held = hand.data()
     printed = succeeded(hand.fab("adopt"))
     assert "p%40ss" not in printed
@@ -162,7 +177,7 @@ def test_cron_tmux_and_uv_tool(lab: LiveLab, spread: Spread, tmp_path: Path) -> 
     if not spread.every:
         pytest.skip("with --every-step only")
     lab.remove("vm1")
-    hand = HandMade(lab, "vm1", SQLITE, "tmux_uv_tool", UV_TOOL, tmp_path)
+    hand = HandMade.on_copy(lab, "vm1", SQLITE, "tmux_uv_tool", UV_TOOL, tmp_path)
     held = hand.data()
     printed = succeeded(hand.fab("adopt"))
     assert "process in tmux" in printed
@@ -172,3 +187,40 @@ def test_cron_tmux_and_uv_tool(lab: LiveLab, spread: Spread, tmp_path: Path) -> 
     assert "# continued by encamp" in hand.sh("crontab -l -u flows")
     hand.returned(held)
     assert "\n@reboot /home/flows/bin/start-prefect.sh" in hand.sh("crontab -l -u flows")
+
+
+class InCompose(HandMade):
+    """A Compose stack: its Prefect is in a container, and what it holds is read there."""
+
+    def seed(self, verb: str) -> str:
+        if self.state_or_none() in ("done", "taken"):
+            start = "PREFECT_API_URL=http://127.0.0.1:4200/api /opt/prefect/default/bin/python"
+            return self.sh(f"cd /srv/stack && env HOME=/root {start} seed.py {verb} 2>/dev/null")
+        api = "--env PREFECT_API_URL=http://127.0.0.1:4200/api"
+        return self.sh(f"docker exec {api} stack_server_1 python /srv/seed.py {verb} 2>/dev/null")
+
+    def state_or_none(self) -> str:
+        known = self.lab.host(self.name).file(f"{ADOPTED}/record.json")
+        return str(json.loads(known.content_string)["state"]) if known.exists else ""
+
+
+@pytest.mark.sweep
+def test_a_compose_stack(lab: LiveLab, spread: Spread, tmp_path: Path) -> None:
+    if not spread.every:
+        pytest.skip("with --every-step only")
+    hand = InCompose(lab, "docker1", "/usr/local/prefect", tmp_path)
+    images = containers.ensure()
+    hand.bring(RECIPES, "/root/hand")
+    hand.bring(images.archive, "/root/images.tar.gz")
+    hand.sh(f"sh /root/hand/compose.sh {images.prefect} {images.postgres}")
+    hand.wait()
+    hand.seed("fill")
+    held = hand.data()
+
+    printed = succeeded(hand.fab("adopt"))
+    assert "container, /srv/stack/docker-compose.yml" in printed
+    assert "hand-made" not in printed
+    assert hand.written() == {"adopt": "container stack_server_1", "prefect_version": "3.9.1", "database": "postgres"}
+    hand.continued(held)
+    assert hand.sh("docker inspect -f '{{.State.Running}}' stack_server_1") == "false"
+    hand.returned(held)

@@ -15,10 +15,9 @@ from roles.adopt.kinds.adoption import DONE, FOLDER, TAKEN, adoption_of
 from roles.adopt.kinds.dormant import OURS, dormant_servers
 from roles.adopt.kinds.inquiry import Answer, Question, ask
 from roles.adopt.kinds.keeper import CONTAINER, PODMAN, SESSION, UNIT, USER_UNIT, read_text
-from roles.adopt.kinds.processes import SERVER, SERVICES, Process, option, prefect_processes
+from roles.adopt.kinds.processes import SERVER, SERVICES, Process, option, port_of, prefect_processes
 from roles.prefect.kinds.api import without_password
 
-DEFAULT_PORT = 4200
 _OUR_PROGRAMS = "/opt/prefect/"
 
 
@@ -166,8 +165,8 @@ def _name_and_path(host: Reader, process: Process, container: Mapping[str, Any],
 def _address(process: Process, answer: Optional[Answer], container: Mapping[str, Any]) -> tuple[str, int]:
     """Address and port that clients reach: of the command line, else of the settings; what a container publishes."""
     bind = option(process.argv, "--host") or (answer.host if answer else "") or "127.0.0.1"
-    given = option(process.argv, "--port") or (answer.port if answer else "")
-    port = int(given) if given.isdigit() else DEFAULT_PORT
+    by_settings = answer is not None and answer.port.isdigit() and not option(process.argv, "--port")
+    port = int(answer.port) if answer is not None and by_settings else port_of(process)
     ports = ((container.get("NetworkSettings") or {}).get("Ports") or {}).get(f"{port}/tcp") or []
     for published in ports:
         return str(published.get("HostIp") or "0.0.0.0"), int(published.get("HostPort") or port)

@@ -10,6 +10,7 @@ from encamp.resources.system import Reader
 from encamp.shared.record import record
 from roles.adopt.kinds.keeper import Keeper, keeper_of, read_text
 
+DEFAULT_PORT = 4200
 SERVER, SERVICES, WORKER, AGENT = "server", "services", "worker", "agent"
 _APPLICATIONS = ("prefect.server.api.server:create_app", "prefect.orion.api.server:create_app")
 _COMMANDS = {
@@ -63,6 +64,13 @@ def option(argv: Sequence[str], *names: str) -> str:
         if equals and name in names:
             return value
     return ""
+
+
+def port_of(process: Process) -> int:
+    """The port in a server's command line or environment, else Prefect's default; a profile may name another one."""
+    names = ("PREFECT_SERVER_API_PORT", "PREFECT_ORION_API_PORT")
+    given = option(process.argv, "--port") or next(filter(None, map(process.environment.get, names)), "")
+    return int(given) if given.isdigit() else DEFAULT_PORT
 
 
 def _after_program(argv: Sequence[str]) -> Sequence[str]:

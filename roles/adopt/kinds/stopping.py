@@ -18,7 +18,7 @@ from roles.adopt.kinds import boot_lines
 from roles.adopt.kinds.adoption import Adoption, Places
 from roles.adopt.kinds.found import FoundServer
 from roles.adopt.kinds.keeper import CONTAINER, SESSION, UNIT, USER_UNIT, read_text
-from roles.adopt.kinds.processes import SERVER, SERVICES, prefect_processes
+from roles.adopt.kinds.processes import SERVER, SERVICES, port_of, prefect_processes
 
 DISABLED = "# continued by encamp, see `fab adopt --undo`: "
 _SYSTEM = "/etc/systemd/system"
@@ -102,7 +102,7 @@ def stop(host: System, adoption: Adoption, port: int) -> None:
             host.run(["docker", "stop", "--time", "30", name], timeout=120)
     else:
         _comment_out(host, adoption)
-        _end_processes(host, adoption)
+        _end_processes(host, adoption, port)
     _require_free(host, port)
 
 
@@ -137,31 +137,35 @@ def _comment_out(host: System, adoption: Adoption) -> None:
             host.write(path, "\n".join(lines), stat.owner, stat.group, stat.mode)
 
 
-def _end_processes(host: System, adoption: Adoption) -> None:
-    """SIGTERM, as `kill` sends it; after a while SIGKILL. One that something starts again is refused."""
+def _end_processes(host: System, adoption: Adoption, port: int) -> None:
+    """SIGTERM, as `kill` sends it; after a while SIGKILL. Raises Refused where it is not clear which are meant."""
+    targets = _targets(host, adoption, port)
     for sent in (signal.SIGTERM, signal.SIGKILL):
-        for pid in _pids(host, adoption.user):
-            host.run(["kill", f"-{sent.value}", str(pid)])
-        if not host.wait_for(lambda: _pids(host, adoption.user), _SECONDS, lambda pids: not pids):
+        for pid in targets:
+            if host.stat(f"/proc/{pid}"):
+                host.query(["kill", f"-{sent.value}", str(pid)])
+        if not host.wait_for(lambda: _left(host, targets), _SECONDS, lambda left: not left):
             break
-    time.sleep(2)
-    host.wait_for(lambda: None, 0)
-    again = _pids(host, adoption.user)
-    if again:
+    time.sleep(3)  # what a loop in a script, or a supervisor, starts again is there by now
+
+
+def _targets(host: System, adoption: Adoption, port: int) -> Sequence[int]:
+    """The processes of the server on ``port`` that no unit or container keeps, and its user's separate services."""
+    own = [each for each in prefect_processes(host) if each.user == adoption.user and each.keeper.kind == SESSION]
+    servers = [each for each in own if each.job == SERVER]
+    found = [each for each in servers if port_of(each) == port]
+    if not found and len({each.keeper.key for each in servers}) > 1:
         raise Refused(
-            f"{adoption.name} was stopped, and runs again as pid {again[0]}",
-            "a loop in a script, or a supervisor, starts it again",
-            "stop that program, then deploy again",
+            f"{adoption.user} runs several servers, and none names port {port} on its command line or in its environment",
+            fix=f"stop the one that listens on port {port}, then deploy again",
         )
+    return [each.pid for each in [*(found or servers), *(each for each in own if each.job == SERVICES)]]
 
 
-def _pids(host: System, user: str) -> Sequence[int]:
-    """Servers of the user that no unit or container keeps."""
-    return [
-        process.pid
-        for process in prefect_processes(host)
-        if process.user == user and process.job in (SERVER, SERVICES) and process.keeper.kind == SESSION
-    ]
+def _left(host: System, pids: Sequence[int]) -> list[int]:
+    """Those that still run."""
+    alive = {each.pid for each in prefect_processes(host)}
+    return [pid for pid in pids if pid in alive]
 
 
 def _require_free(host: System, port: int) -> None:
@@ -173,6 +177,7 @@ def _require_free(host: System, port: int) -> None:
 
     if host.wait_for(listening, _SECONDS, lambda busy: not busy):
         raise Failure(
-            f"something still listens on port {port} after the old server was stopped",
-            fix=f"`ss -ltnp sport = :{port}` shows what it is",
+            f"something listens on port {port} after the old server was stopped",
+            "a loop in a script, or a supervisor, started it again; or another program uses the port",
+            f"`ss -ltnp sport = :{port}` shows what it is",
         )
