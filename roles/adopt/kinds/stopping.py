@@ -6,7 +6,6 @@ import os
 import pwd
 import re
 import signal
-import time
 from typing import Sequence
 
 from encamp.resources.base import Failure, Refused
@@ -146,7 +145,7 @@ def _end_processes(host: System, adoption: Adoption, port: int) -> None:
                 host.query(["kill", f"-{sent.value}", str(pid)])
         if not host.wait_for(lambda: _left(host, targets), _SECONDS, lambda left: not left):
             break
-    time.sleep(3)  # what a loop in a script, or a supervisor, starts again is there by now
+    host.wait_for(lambda: False, 3)  # what a loop in a script, or a supervisor, starts again is there by then
 
 
 def _targets(host: System, adoption: Adoption, port: int) -> Sequence[int]:
@@ -156,7 +155,7 @@ def _targets(host: System, adoption: Adoption, port: int) -> Sequence[int]:
     found = [each for each in servers if port_of(each) == port]
     if not found and len({each.keeper.key for each in servers}) > 1:
         raise Refused(
-            f"{adoption.user} runs several servers, and none names port {port} on its command line or in its environment",
+            f"{adoption.user} runs several servers; none names port {port} in its command line or environment",
             fix=f"stop the one that listens on port {port}, then deploy again",
         )
     return [each.pid for each in [*(found or servers), *(each for each in own if each.job == SERVICES)]]
