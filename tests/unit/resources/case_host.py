@@ -233,4 +233,6 @@ def _stat(
 
 
 def _text(content: Any) -> str:
+    if isinstance(content, bytes):
+        return content.decode()
     return content.reveal() if isinstance(content, Secret) else str(content)
