@@ -8,5 +8,5 @@ source=$(ls -d /opt/prefect/envs/*)
 mkdir -p "$place"
 cp -a "$source/bin" "$source/pyvenv.cfg" "$place"
 ln -s "$source/lib" "$place/lib"
-grep -rlI "^#!$source" "$place/bin" | xargs sed -i "1s|^#!$source|#!$place|"
+grep -rlI "$source" "$place/bin" | xargs sed -i "s|$source|$place|g"
 chown -hR "$user:" "/home/$user"
