@@ -28,7 +28,7 @@ from roles.adopt.kinds.keeper import SESSION
 from roles.adopt.kinds.survey import Survey
 from roles.adopt.kinds.takeover import TakeoverUndone
 from roles.adopt.lines import Lines, lines_for
-from roles.prefect.groups import SERVERS
+from roles.prefect.groups import SERVERS, is_server
 from roles.prefect.layout import DEFAULT
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import load_release
@@ -198,6 +198,6 @@ def _next(host: SiteHost, found: Discovery) -> Iterator[str]:
         load_release(PrefectSettings(prefect_version=found.release), host.inventory.directory)
     except SettingsError:
         yield f"fab lock --prefect {found.release}   (its dependencies; encamp brings no lock of this release)"
-    if not host.in_group(SERVERS):
+    if not is_server(host):
         yield f"add {host.name} to the group {SERVERS} in {host.inventory.directory}"
     yield f"fab -H {host.name} deploy --check --diff, then fab -H {host.name} deploy"
