@@ -15,6 +15,7 @@ from roles.adopt.kinds.keeper import CONTAINER, PODMAN, RESTARTERS, SESSION
 from roles.database import url as database_url
 from roles.network.address_checks import is_loopback
 from roles.prefect import versions
+from roles.prefect.layout import Layout
 
 _NOWHERE = ("", "0.0.0.0", "::", "localhost")
 #: What a server's settings begin with, by release. The rest is the client's.
@@ -51,6 +52,8 @@ def lines_for(host: str, found: Discovery, has_address: bool) -> Lines:
         return {"file": name}
 
     settings: dict[str, Any] = {"adopt": found.name, "prefect_version": found.release}
+    if found.user == Layout().user:
+        settings["service_user"] = found.user  # an account of that name is not encamp's to change
     settings.update(_address(found, has_address))
     if found.place == FILE:
         settings["database"] = "sqlite"

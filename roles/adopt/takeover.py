@@ -14,7 +14,7 @@ from roles.adopt.settings import Settings
 from roles.database import settings as database
 from roles.network import address
 from roles.prefect import runtime
-from roles.prefect.layout import Layout
+from roles.prefect.account import layout_of
 from roles.prefect.release import prefect_version
 
 
@@ -43,7 +43,7 @@ def check_settings(host: SiteHost) -> None:
 
 def expectation(host: SiteHost, port: int, bind: str) -> Resource:
     """That the server is there, and that its data can be continued. ``bind``: the one address listened on, or empty."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     name, release = host.settings(Settings).adopt, prefect_version(host)
     return AdoptionReady(name, layout.name, release, _place(host), port, layout.server_unit, bind)
 
@@ -75,7 +75,7 @@ def _place(host: SiteHost) -> str:
 
 
 def _takeover(host: SiteHost) -> Takeover:
-    layout, what = Layout(host.instance), database.kind(host)
+    layout, what = layout_of(host), database.kind(host)
     return Takeover(
         host.settings(Settings).adopt,
         layout.name,

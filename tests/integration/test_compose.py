@@ -256,6 +256,20 @@ def test_another_runtime_is_refused_before_anything_is_changed(deployed: Stack) 
     assert counts(done, HOST)["changed"] == 0 and deployed.started(SERVER) == server
 
 
+def test_another_stack_of_that_name_is_refused_before_any_change(deployed: Stack) -> None:
+    label = "--label com.docker.compose.project"
+    place = f"{label}=prefect {label}.working_dir=/home/flows/prefect"
+    deployed.run(f"docker create --name flows-db {place} {deployed.settings['prefect_image']} true")
+    try:
+        done = deployed.fab("deploy", "--check", "--set", "server_log_level=DEBUG")
+    finally:
+        deployed.run("docker rm flows-db")
+    assert done.returncode == 2, done.stdout
+    said = re.sub(r"\s+", " ", done.stdout)
+    assert "a container flows-db of the Compose project prefect in /home/flows/prefect that encamp did not make" in said
+    assert not changed(done, "would")
+
+
 def test_undeploy_keeps_the_data_and_a_new_deploy_finds_it(deployed: Stack) -> None:
     deployed.changed = []
     succeeded(deployed.fab("undeploy"))

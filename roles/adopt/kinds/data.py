@@ -79,7 +79,7 @@ def _copy_file(host: System, source: str, target: Target) -> None:
         cause="the file is damaged, or the disk is full",
         fix=f"`sqlite3 {source} 'PRAGMA integrity_check'` checks it",
     )
-    host.set_owner(part, target.owner, target.owner)
+    host.set_owner(part, target.owner, "")
     host.rename(part, target.file)
 
 
