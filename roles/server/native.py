@@ -57,8 +57,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from takeover.around(host, database_proof.resources(host, site, restart))
     env = site.templates.render("prefect_server/server.env.j2", settings=server_settings(host, site))
     yield Step(File(layout.server_env, env, "root", layout.group, 0o640), (restart,))
-    unit = SystemdUnit(layout.server_unit, _unit(host, site, layout), taken_over=takeover.is_declared(host))
-    yield Step(unit, (restart,))
+    yield Step(SystemdUnit(layout.server_unit, _unit(host, site, layout)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
     yield health(host, site, layout)

@@ -24,19 +24,16 @@ class SystemdUnit(Resource):
 
     ``name``: the unit's full name, such as prefect-server.service. ``content``: the whole file; its programs and users
     must already exist. ``ensure``: present, or absent (stop the unit with a Service first). A unit of that name which
-    encamp did not write is refused, unless a step before moves it away (``taken_over``). The owner's drop-ins are
-    kept; a note names those that change a new unit.
+    encamp did not write is refused. The owner's drop-ins are kept; a note names those that change a new unit.
     """
 
     name: str
     content: Content = ""
     ensure: str = "present"
-    taken_over: bool = False
 
     def refuse(self, host: Reader) -> None:
         if self.ensure == "present":
             owners.refuse_masked(host, self.name)
-        if self.ensure == "present" and not self.taken_over:
             owners.refuse_foreign(host, self.name, self.content)
 
     def check(self, host: Reader) -> list[Change]:

@@ -8,6 +8,7 @@ from typing import ClassVar, Mapping, Optional, Sequence
 from encamp.resources.base import Change, Failure, Refused, Resource, kind
 from encamp.resources.probes.free_port import FreePort
 from encamp.resources.system import Reader, System
+from encamp.resources.systemd import owners
 from encamp.shared.record import replace
 from roles.adopt.kinds.adoption import DONE, RETURNED, TAKEN, TAKING, Adoption, Places, adoption_of, keep
 from roles.adopt.kinds.data import Target, move_data
@@ -94,6 +95,10 @@ class Takeover(Resource):
     file: str = ""
     database: str = ""
     owner: str = ""
+
+    def refuse(self, host: Reader) -> None:
+        if self.server == self.unit:  # it is moved away before encamp's own takes its name
+            owners.allow(host, self.unit)
 
     def check(self, host: Reader) -> list[Change]:
         adoption = adoption_of(host, self.instance)
