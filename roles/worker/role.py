@@ -96,10 +96,17 @@ def verification(host: SiteHost, site: Site) -> Resource:
         queue=queue,
         workers=tuple(unit.own_name for unit in found if unit.spec is first.spec),
         unit=first.name,
+        clone=_clones(host, first),
         as_user=first.user,
         workdir=first.home,
         **common,
     )
+
+
+def _clones(host: SiteHost, unit: Unit) -> bool:
+    """Whether the proof of a unit's worker has its code cloned: git is there, and the flow run is on this host."""
+    worker = isinstance(unit.spec, Worker) and unit.is_process and "git" in unit.spec.system_packages
+    return worker and versions.able("clone", prefect_version(host))
 
 
 def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dict[str, str | Secret]:

@@ -153,6 +153,10 @@ def test_containers_are_unprivileged_pinned_bounded_and_watched(deployed: Stack)
     assert named == {"prefect-home", "prefect-database", "prefect_socket"}
 
 
+def test_the_unit_is_confined_like_any_other_service(deployed: Stack) -> None:
+    assert "OK" in deployed.run(f"systemd-analyze security {UNIT} --no-pager | tail -1")
+
+
 def test_secrets_are_in_files_of_root_and_nowhere_else(deployed: Stack) -> None:
     password = deployed.run("cat /var/lib/prefect/default/postgres-password")
     assert len(password) >= 32

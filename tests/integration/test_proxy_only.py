@@ -62,10 +62,11 @@ class Site:
         settings = {"database": "sqlite", "workers": [{"system_packages": [], **one} for one in workers], **more}
         (self.folder / "host_vars" / f"{HOST}.yml").write_text(yaml.safe_dump(settings), "utf-8")
         begun = time.monotonic()
-        done = self.lab.fab(
-            "-H", HOST, "deploy", "--no-verify", inventory=self.folder, env={"TEST_PROXY": self.url}, timeout=600
-        )
+        done = self.fab("deploy", "--no-verify")
         return done, time.monotonic() - begun
+
+    def fab(self, *arguments: str) -> Fab:
+        return self.lab.fab("-H", HOST, *arguments, inventory=self.folder, env={"TEST_PROXY": self.url}, timeout=600)
 
     def asked(self) -> str:
         """Whom the proxy was asked for."""
@@ -111,5 +112,5 @@ def test_the_sites_proxy_is_for_workers_too_and_the_server_is_exempt(site: Site)
 def test_a_proxy_that_swallows_a_workers_calls_is_named(site: Site) -> None:
     host = site.lab.host(HOST)
     host.check_output("sed -i /no_proxy/Id /etc/prefect/default/worker.env && systemctl restart prefect-worker-second")
-    found = look(site.lab.fab("-H", HOST, "doctor", inventory=site.folder), "proxy")
+    found = look(site.fab("doctor"), "proxy")
     assert "FAIL" in found and "add 127.0.0.1 to no_proxy" in found and "s3cret" not in found, found

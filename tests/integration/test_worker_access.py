@@ -100,8 +100,8 @@ class Site:
     def call(self, path: str, body: object = None) -> Any:
         return api(self.lab, HOST, f"{API}/{path}", body)
 
-    def run(self, pool: str, flow: str, steps: list[dict[str, Any]]) -> str:
-        """Have the worker of a pool run a flow. Returns the state in which it ends."""
+    def deployment(self, pool: str, flow: str, steps: list[dict[str, Any]]) -> str:
+        """A deployment of a flow to a pool. Returns its id."""
         body = {
             "name": f"{flow}-{pool}",
             "flow_id": self.call("flows/", {"name": flow})["id"],
@@ -109,7 +109,11 @@ class Site:
             "entrypoint": f"flow.py:{flow}",
             "pull_steps": steps,
         }
-        deployment = self.call("deployments/", body)["id"]
+        return str(self.call("deployments/", body)["id"])
+
+    def run(self, pool: str, flow: str, steps: list[dict[str, Any]]) -> str:
+        """Have the worker of a pool run a flow. Returns the state in which it ends."""
+        deployment = self.deployment(pool, flow, steps)
         state = {"state": {"type": "SCHEDULED", "name": "Scheduled"}}
         run = self.call(f"deployments/{deployment}/create_flow_run", state)["id"]
         deadline = time.monotonic() + 120
@@ -175,7 +179,9 @@ def test_a_second_deploy_changes_nothing(site: Site) -> None:
 
 def test_the_doctor_names_the_sandbox_where_a_flow_run_met_it(site: Site) -> None:
     assert site.run("closed", "shut", PLAIN) == "FAILED"
+    site.deployment("closed", "work", CLONE)
     done = site.lab.fab("-H", HOST, "doctor", inventory=site.folder)
+    assert "has no pip: work-closed" in look(done, "pull steps") and "pip: true" in look(done, "pull steps")
     found = look(done, "sandbox")
     assert "/data/more" in found and "writable_paths: [/data]" in found, done.stdout
 

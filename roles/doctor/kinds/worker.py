@@ -14,7 +14,7 @@ from encamp.resources.systemd.owners import DIRECTORY, is_ours
 from encamp.resources.systemd.unit_state import UnitState, journal_since_start, journal_tail, unit_state
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
-from roles.doctor.kinds import api_proxy, host_limits, unit_fixes
+from roles.doctor.kinds import api_proxy, host_limits, pull_steps, unit_fixes
 from roles.doctor.kinds.api_checks import CHECKS
 from roles.doctor.kinds.api_target import ApiTarget, json_of
 from roles.doctor.kinds.disk import check_disk
@@ -61,6 +61,7 @@ class WorkerDoctor(Doctor):
                 CHECK_PROXY,
                 *(_of_api(check, subject.target) for check in CHECKS),
                 CHECK_ONLINE,
+                CHECK_STEPS,
                 CHECK_LIMITS,
                 CHECK_DISK,
             ]
@@ -206,6 +207,21 @@ def _check_proxy(subject: WorkerSubject) -> Optional[Finding]:
     return api_proxy.examine(subject.host, {name: value for name, _, value in variables}, subject.target)
 
 
+def _check_steps(subject: WorkerSubject) -> Optional[Finding]:
+    """The host has what the pull steps of the pool's deployments use."""
+    pool = subject.option("--pool", "-p")
+    if subject.target is None or not pool or not subject.unit.startswith("prefect-worker-"):
+        return None
+    query = {"work_pools": {"name": {"any_": [pool]}}, "limit": 200}
+    answer = subject.target.api.call(subject.host, "POST", "deployments/filter", query)
+    deployments: Any = json_of(answer)
+    if answer.status != 200 or not isinstance(deployments, list):
+        return None
+    home = re.search(r"(?m)^Environment=HOME=(.*)$", text_of(subject.host, f"{DIRECTORY}/{subject.unit}"))
+    python = next(iter(subject.words), "")
+    return pull_steps.examine(subject.host, deployments, python, home[1] if home else "", subject.environment)
+
+
 def _check_limits(subject: WorkerSubject) -> Optional[Finding]:
     """No flow run was stopped by what the unit or the host does not let it do, since the unit started."""
     text = text_of(subject.host, f"{DIRECTORY}/{subject.unit}")
@@ -222,5 +238,6 @@ CHECK_UNIT: Check[WorkerSubject] = Check("unit", _check_unit)
 CHECK_API: Check[WorkerSubject] = Check("API", _check_api)
 CHECK_ONLINE: Check[WorkerSubject] = Check("worker", _check_online, ("unit", "auth"))
 CHECK_PROXY: Check[WorkerSubject] = Check("proxy", _check_proxy)
+CHECK_STEPS: Check[WorkerSubject] = Check("pull steps", _check_steps, ("worker",))
 CHECK_LIMITS: Check[WorkerSubject] = Check("sandbox", _check_limits)
 CHECK_DISK: Check[WorkerSubject] = Check("disk", _check_room)
