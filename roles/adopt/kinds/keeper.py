@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Iterator, Optional, Sequence
 
+from encamp.resources.docker import api as docker
 from encamp.resources.system import Reader
 from encamp.shared.record import record
 
@@ -42,10 +43,11 @@ class Keeper:
 def keeper_of(host: Reader, pid: int, user: str) -> Keeper:
     """What keeps process ``pid`` of ``user`` running."""
     group = _group(host, pid)
-    for pattern, kind in ((_DOCKER, CONTAINER), (_PODMAN, PODMAN)):
-        found = pattern.search(group)
-        if found:
-            return Keeper(kind, found[1], user, found[1])
+    container, pod = _DOCKER.search(group), _PODMAN.search(group)
+    if container and _is_known(host, container[1]):
+        return Keeper(CONTAINER, container[1], user, container[1])
+    if pod:
+        return Keeper(PODMAN, pod[1], user, pod[1])
     within = _USER_UNIT.search(group)
     if within and not _lends(within[2]):
         return Keeper(USER_UNIT, within[2], user, f"{within[1]}/{within[2]}")
@@ -57,6 +59,11 @@ def keeper_of(host: Reader, pid: int, user: str) -> Keeper:
     inside = next((known for name in names for known in ANCESTORS if name.startswith(known)), "")
     oldest = next((each for each, name in reversed(family) if not name.startswith((*ANCESTORS, "systemd"))), pid)
     return Keeper(SESSION, inside, user, str(oldest))
+
+
+def _is_known(host: Reader, container: str) -> bool:
+    """Whether this host's engine has the container. A host that is itself a container shows its own id in all groups."""
+    return docker.answers(host) and docker.inspect(host, "containers", container) is not None
 
 
 def ancestors(host: Reader, pid: int) -> Iterator[tuple[int, str]]:

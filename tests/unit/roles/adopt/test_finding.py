@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from encamp.resources.docker import api as docker
 from roles.adopt.kinds import boot_lines
 from roles.adopt.kinds.dormant import dormant_servers
 from roles.adopt.kinds.found import found_servers
@@ -80,11 +81,18 @@ def test_an_option_is_read_in_both_spellings() -> None:
     ],
 )
 def test_what_keeps_a_process_running_is_told_by_its_group(
-    group: str, ancestors: list[str], kind: str, name: str
+    group: str, ancestors: list[str], kind: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(docker, "answers", lambda host: True)
+    monkeypatch.setattr(docker, "inspect", lambda host, what, name: {} if name == ID else None)
     host = CaseHost({"files": {**_family(ancestors), "/proc/100/cgroup": group}})
     found = keeper_of(host, 100, "flows")
     assert (found.kind, found.name) == (kind, name)
+
+
+def test_a_host_that_is_itself_a_container_keeps_its_processes() -> None:
+    host = CaseHost({"files": {**_family(["prefect"]), "/proc/100/cgroup": f"0::/docker/{ID}"}})
+    assert keeper_of(host, 100, "flows").kind == "process"
 
 
 def _family(names: list[str]) -> dict[str, str]:
