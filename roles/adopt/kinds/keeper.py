@@ -62,7 +62,7 @@ def keeper_of(host: Reader, pid: int, user: str) -> Keeper:
 
 
 def _is_known(host: Reader, container: str) -> bool:
-    """Whether this host's engine has the container. A host that is itself a container shows its own id in all groups."""
+    """Whether the host's engine has the container. A host that is itself one shows its own id in all groups."""
     return docker.answers(host) and docker.inspect(host, "containers", container) is not None
 
 
