@@ -13,6 +13,7 @@ version: "3.7"
 services:
   db:
     image: $2
+    command: postgres -c "listen_addresses=*"
     environment:
       POSTGRES_USER: prefect
       POSTGRES_DB: prefect
