@@ -18,6 +18,7 @@ from encamp.resources.systemd.service import Service
 from encamp.resources.systemd.unit import SystemdUnit
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
+from roles.adopt import takeover
 from roles.database import connection as database_connection
 from roles.database import settings as database
 from roles.network import access, address
@@ -46,7 +47,11 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from database_proof.expectations(host, site)
     bind = address.bind(host)
     port = host.settings(address.Settings).port
-    yield FreePort(port, Layout(host.instance).server_unit, "" if bind in ("0.0.0.0", "::") else bind)
+    address_only = "" if bind in ("0.0.0.0", "::") else bind
+    if takeover.is_declared(host):
+        yield takeover.expectation(host, port, address_only)
+    else:
+        yield FreePort(port, Layout(host.instance).server_unit, address_only)
     yield from access.expectations(host, site)
 
 
@@ -57,13 +62,14 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from prefect.server_account(layout)
     yield from prefect.places(layout, layout.home, layout.user, layout.group)
     yield from install(host, layout, restart)
-    yield from database_proof.resources(host, site, restart)
+    yield from takeover.around(host, database_proof.resources(host, site, restart))
     env = site.templates.render("prefect_server/server.env.j2", settings=server_settings(host, site))
     yield Step(File(layout.server_env, env, "root", layout.group, 0o640), (restart,))
     yield Step(SystemdUnit(layout.server_unit, _unit(host, site, layout)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
     yield health(host, site, layout)
+    yield from takeover.end(host)
     yield SystemdProbe(layout.server_unit)
 
 
@@ -176,4 +182,4 @@ def _has_ui(host: SiteHost) -> bool:
     """Whether the server has its UI: only server_environment switches it off."""
     given = host.settings(Settings).server_environment
     names = [name for _, name in versions.NAMES["ui_enabled"] if name]
-    return not any(given.get(name, "").lower() in ("false", "0", "no", "off", "f", "n") for name in names)
+    return not any(str(given.get(name, "")).lower() in ("false", "0", "no", "off", "f", "n") for name in names)
