@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from encamp.inventory.host import SUPPORTED  # noqa: E402
+from encamp.inventory.connection_names import SUPPORTED  # noqa: E402
 from encamp.resources.base import HandlerResource, Resource  # noqa: E402
 from encamp.settings.describe import SettingDoc, describe  # noqa: E402
 from encamp.settings.type_names import default_text, type_name  # noqa: E402

@@ -1,0 +1,195 @@
+"""The sources of an inventory, each read in the form that it is written in: files, folders of them, lists of hosts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+import yaml
+
+from encamp.errors import InventoryError, Origin
+from encamp.inventory.forms import host_list, ini, program, yaml_groups
+from encamp.inventory.forms.listed import META
+from encamp.inventory.groups import Tree
+from encamp.inventory.yaml_document import Document, Source, parsed, read_file
+
+#: What Ansible passes over in a folder: hidden files, files of variables, copies and texts.
+_IGNORED = r"\..*|(?:host_vars|group_vars|vars_plugins)|.*(?:\.(?:pyc|pyo|swp|bak|rpm|md|txt|rst|orig|cfg|retry)|~)"
+#: What encamp itself keeps beside an inventory.
+OWN_FOLDERS = ("secrets", "locks")
+_VARIABLES = ("group_vars", "host_vars")
+_YAML = ("", ".yml", ".yaml", ".json")
+
+
+@dataclasses.dataclass
+class Sources:
+    """All that was read. ``files`` are the files in their order, ``folders`` those with ``group_vars`` beside them."""
+
+    tree: Tree = dataclasses.field(default_factory=Tree.begin)
+    references: set[str] = dataclasses.field(default_factory=set)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    files: list[str] = dataclasses.field(default_factory=list)
+    folders: list[str] = dataclasses.field(default_factory=list)
+
+    def read(self, source: str) -> None:
+        """Add a source: a file, a folder (all files in it, by name), or hosts with commas. Raises InventoryError."""
+        if host_list.is_host_list(source):
+            host_list.read(self.tree, source)
+            return
+        path = os.path.abspath(os.path.expanduser(source))
+        if os.path.isdir(path):
+            self._read_folder(path, source)
+        elif os.path.isfile(path):
+            self._add_folder(os.path.dirname(path))
+            self._read_file(path)
+        else:
+            fix = "name a folder or a file (--inventory, ENCAMP_INVENTORY), or hosts with a comma: --inventory vm1,"
+            raise InventoryError(f"there is no inventory at {source}", fix)
+
+    def _read_folder(self, path: str, source: str) -> None:
+        self._add_folder(path)
+        found = list(_files(path))
+        if not found:
+            fix = "create a hosts.yml in it, or name another folder or file with --inventory"
+            raise InventoryError(f"{source} contains no inventory file", fix)
+        self.notes += [f"{Origin(below)} is not read: only those of the folder itself are" for below in _unread(path)]
+        for file in found:
+            if len(found) == 1 or self._is_inventory(file):
+                self._read_file(file)
+
+    def _add_folder(self, path: str) -> None:
+        """The last place of a folder that is named twice counts."""
+        self.folders = [*(folder for folder in self.folders if folder != path), path]
+
+    def _is_inventory(self, file: str) -> bool:
+        """Whether a file among others is an inventory at all; that it is not is noted. Raises InventoryError."""
+        if program.is_executable(file):
+            return True
+        ending = os.path.splitext(file)[1]
+        try:
+            source = read_file(file)
+            if ending not in _YAML[1:] and not self._is_yaml(source):
+                ini.read(self._scratch(), source, set())
+                return True
+            if ini.has_sections(source.text) or _is_yaml_inventory(source):
+                return True
+            reason = "no group in it has hosts, children or vars"
+        except InventoryError as error:
+            if ending in _YAML[1:]:
+                raise
+            reason = str(error.message if error.where is None else error)
+        self.notes.append(f"{Origin(file)} is not read as an inventory: {reason}")
+        return False
+
+    def _is_yaml(self, source: Source) -> bool:
+        document = self._yaml(source)
+        return document is not None and document.root is not None
+
+    def _scratch(self) -> Tree:
+        """A tree to try a file on, with the groups that are known so far."""
+        tree = Tree.begin()
+        for name in self.tree.groups:
+            tree.group(name)
+        return tree
+
+    def _read_file(self, path: str) -> None:
+        earlier = tuple(self.files)
+        self.files.append(path)
+        if program.is_executable(path):
+            try:
+                note = program.read_script(self.tree, path, self.references)
+                self.notes += [note] if note else []
+                return
+            except program.NotAProgram:
+                pass  # data on a file system that marks every file as executable
+        self._read_data(read_file(path), earlier)
+
+    def _read_data(self, source: Source, earlier: Sequence[str]) -> None:
+        if source.text.startswith("#!"):
+            fix = f"chmod +x {Origin(source.file)}, or remove its first line if it is no script"
+            raise InventoryError("it is a script, but not executable", fix, Origin(source.file, 1))
+        document = self._yaml(source)
+        if document is None:
+            ini.read(self.tree, source, self.references)
+            return
+        plugin = _plugin(document)
+        if plugin:
+            program.read_plugin(self.tree, source.file, earlier, plugin)
+        elif _has_key(document, META):
+            program.read_saved(self.tree, source.text, source.file)
+        else:
+            document.references = self.references
+            yaml_groups.read(self.tree, document)
+
+    def _yaml(self, source: Source) -> Document | None:
+        """The document of a file in YAML or JSON; None for one in INI, whatever its name says."""
+        ending = os.path.splitext(source.file)[1]
+        if ending not in _YAML:
+            return None
+        try:
+            document = parsed(source)
+        except InventoryError:
+            if ini.has_sections(source.text) or (not ending and _has_hosts(source.text)):
+                return None
+            raise
+        is_mapping = isinstance(document.root, yaml.MappingNode)
+        return None if not is_mapping and (not ending or ini.has_sections(source.text)) else document
+
+
+def _is_yaml_inventory(source: Source) -> bool:
+    document = parsed(source)
+    return bool(_plugin(document)) or _has_key(document, META) or yaml_groups.is_inventory(document)
+
+
+def _plugin(document: Document) -> str:
+    """The name behind ``plugin:``."""
+    if not isinstance(document.root, yaml.MappingNode):
+        return ""
+    named = [value for key, value in document.root.value if key.value == "plugin"]
+    return str(named[0].value) if named and isinstance(named[0], yaml.ScalarNode) else ""
+
+
+def _has_key(document: Document, name: str) -> bool:
+    return isinstance(document.root, yaml.MappingNode) and any(key.value == name for key, _ in document.root.value)
+
+
+def _has_hosts(text: str) -> bool:
+    """Whether a text without sections, and no YAML, may be hosts with variables: a line of words and name=value."""
+    lines = [line.split() for line in text.splitlines() if line.strip() and line.lstrip()[0] not in "#;"]
+    return bool(lines) and all("=" in word for line in lines for word in line[1:]) and not lines[0][0].endswith(":")
+
+
+def _files(folder: str) -> Iterator[str]:
+    """The files of a folder that Ansible would read, subfolders included, in its order."""
+    for name in _held(folder):
+        path = os.path.join(folder, name)
+        if re.fullmatch(_IGNORED, name):
+            continue
+        if not os.path.isdir(path):
+            yield path
+        elif _is_entered(folder, name):
+            yield from _files(path)
+
+
+def _unread(folder: str) -> Iterator[str]:
+    """Folders of variables below a subfolder, which look as if they counted."""
+    for name in _held(folder):
+        path = os.path.join(folder, name)
+        if os.path.isdir(path) and not re.fullmatch(_IGNORED, name) and _is_entered(folder, name):
+            yield from (os.path.join(path, each) for each in _VARIABLES if os.path.isdir(os.path.join(path, each)))
+            yield from _unread(path)
+
+
+def _is_entered(folder: str, name: str) -> bool:
+    """Whether a subfolder is looked into: not what encamp keeps there, nor a link back to where we came from."""
+    here = os.path.realpath(folder)
+    return name not in OWN_FOLDERS and not f"{here}/".startswith(f"{os.path.realpath(os.path.join(folder, name))}/")
+
+
+def _held(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder), key=os.fsencode)
+    except OSError as error:
+        raise InventoryError(f"cannot read it: {error.strerror}", "check its path and mode", Origin(folder)) from None
