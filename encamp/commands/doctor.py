@@ -54,7 +54,10 @@ def run(options: Options, projects: Sequence[str] = (), server: str = "", fix: b
     diagnosis = DoctorReport(sys.stdout)
     with reporting(options, "doctor", console=diagnosis, check=not fix, record=fix) as reports:
         groups = [group for group in target_groups(options, tuple(projects), server, fix) if group.doctors]
-        reports.start(",".join(location.locate(options.inventory, options.home)), [name for group in groups for name in group.doctors])
+        reports.start(
+            ",".join(location.locate(options.inventory, options.home)),
+            [name for group in groups for name in group.doctors],
+        )
         for group in groups:
             mode = Mode(check=not fix, forks=options.forks)
             run_hosts("doctor", mode, group.connector, single_stage("doctor", group.doctors), reports)

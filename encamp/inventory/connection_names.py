@@ -52,7 +52,9 @@ WITHOUT_EFFECT = (
     *("ansible_sftp_extra_args", "ansible_scp_extra_args", "ansible_sftp_batch_mode", "ansible_managed"),
 )
 #: Variables of Ansible's other connections. They matter only with ``ansible_connection``, which says so itself.
-_OTHER_CONNECTIONS = r"ansible_(winrm|psrp|network|httpapi|netconf|docker|podman|kubectl|lxc|lxd|aws_ssm|paramiko|wsl)_\w+"
+_OTHER_CONNECTIONS = (
+    r"ansible_(winrm|psrp|network|httpapi|netconf|docker|podman|kubectl|lxc|lxd|aws_ssm|paramiko|wsl)_\w+"
+)
 #: What means something that encamp does otherwise.
 _INSTEAD = {
     "ansible_ssh_common_args": "put ProxyJump and other SSH options into ~/.ssh/config; encamp reads it",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+
 from encamp.errors import InventoryError, Origin
 from encamp.inventory.connection_names import SUPPORTED, refused
 from encamp.inventory.variables import Value, Variables

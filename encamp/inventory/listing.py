@@ -12,6 +12,7 @@ from encamp.inventory.load import Inventory
 from encamp.inventory.variables import Value, Variables
 from encamp.secrets.vault.values import VEIL, Decrypted, Encrypted
 
+
 def redacted(data: Any) -> Any:
     """A value with nothing in it that came out of a vault or is still in one."""
     if isinstance(data, (Decrypted, Encrypted)):

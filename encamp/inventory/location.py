@@ -10,9 +10,7 @@ from encamp.errors import UsageError
 from encamp.inventory.forms.host_list import is_host_list
 
 
-def locate(
-    named: str | Sequence[str], home: str = "", environment: Mapping[str, str] | None = None
-) -> tuple[str, ...]:
+def locate(named: str | Sequence[str], home: str = "", environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """The sources of the inventory: every ``--inventory``, else ENCAMP_INVENTORY, else ``inventory/`` beside the
     fabfile, in ``home``.
 

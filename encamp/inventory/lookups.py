@@ -9,11 +9,17 @@ from typing import Any
 from encamp.secrets.vault.values import Derived
 from encamp.support.paths import locate
 
-HOW = "use lookup('env', 'NAME'), lookup('file', 'PATH') or lookup('vars', 'NAME'), or write the value into the inventory"
+HOW = (
+    "use lookup('env', 'NAME'), lookup('file', 'PATH') or lookup('vars', 'NAME'), or write the value into the inventory"
+)
 
 
 def find(
-    plugin: str, terms: Sequence[str], options: Mapping[str, Any], magic: Mapping[str, Any], variables: Mapping[str, Any]
+    plugin: str,
+    terms: Sequence[str],
+    options: Mapping[str, Any],
+    magic: Mapping[str, Any],
+    variables: Mapping[str, Any],
 ) -> list[Any]:
     """What a lookup finds for each term. What comes from outside the inventory may be a secret, and counts as one.
 
@@ -46,9 +52,7 @@ def _of_file(term: str, directory: str) -> str:
         raise ValueError(f"the file {path}: {error.strerror}") from None
 
 
-def _of_variable(
-    term: str, options: Mapping[str, Any], magic: Mapping[str, Any], variables: Mapping[str, Any]
-) -> Any:
+def _of_variable(term: str, options: Mapping[str, Any], magic: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
     if term in magic:
         return magic[term]
     if term in variables:

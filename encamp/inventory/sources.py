@@ -20,7 +20,9 @@ _IGNORED = r"\..*|(?:host_vars|group_vars|vars_plugins)|.*(?:\.(?:pyc|pyo|swp|ba
 #: What encamp itself keeps beside an inventory.
 OWN_FOLDERS = ("secrets", "locks")
 _VARIABLES = ("group_vars", "host_vars")
+_SHOWN = 5
 _YAML = ("", ".yml", ".yaml", ".json")
+_USUAL = (*_YAML, ".ini")
 
 
 @dataclasses.dataclass
@@ -51,37 +53,52 @@ class Sources:
     def _read_folder(self, path: str, source: str) -> None:
         self._add_folder(path)
         found = list(_files(path))
-        if not found:
+        self.notes += [f"{Origin(below)} is not read: only those of the folder itself are" for below in _unread(path)]
+        alone = len(found) == 1 and os.path.splitext(found[0])[1] in _USUAL
+        others = []
+        for file in found:
+            if alone or self._is_inventory(file):
+                self._read_file(file)
+            else:
+                others.append(os.path.relpath(file, path))
+        if len(others) == len(found):
             fix = "create a hosts.yml in it, or name another folder or file with --inventory"
             raise InventoryError(f"{source} contains no inventory file", fix)
-        self.notes += [f"{Origin(below)} is not read: only those of the folder itself are" for below in _unread(path)]
-        for file in found:
-            if len(found) == 1 or self._is_inventory(file):
-                self._read_file(file)
+        if others:
+            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+            self.notes.append(f"{Origin(path)}: no inventories, and not read: {', '.join(others[:_SHOWN])}{more}")
 
     def _add_folder(self, path: str) -> None:
         """The last place of a folder that is named twice counts."""
         self.folders = [*(folder for folder in self.folders if folder != path), path]
 
     def _is_inventory(self, file: str) -> bool:
-        """Whether a file among others is an inventory at all; that it is not is noted. Raises InventoryError."""
+        """Whether a file among others is an inventory at all. Raises InventoryError for a malformed one.
+
+        Not every text is a list of hosts: without a ``[group]`` in it, only one whose name has no ending.
+        """
         if program.is_executable(file):
             return True
         ending = os.path.splitext(file)[1]
         try:
             source = read_file(file)
-            if ending not in _YAML[1:] and not self._is_yaml(source):
-                ini.read(self._scratch(), source, set())
-                return True
-            if ini.has_sections(source.text) or _is_yaml_inventory(source):
-                return True
-            reason = "no group in it has hosts, children or vars"
-        except InventoryError as error:
+            if ending in _YAML and self._is_yaml(source):
+                return _is_yaml_inventory(source)
+            if not ini.has_sections(source.text) and ending:
+                return False
+        except InventoryError:
             if ending in _YAML[1:]:
                 raise
-            reason = str(error.message if error.where is None else error)
-        self.notes.append(f"{Origin(file)} is not read as an inventory: {reason}")
-        return False
+            return False
+        try:
+            ini.read(self._scratch(), source, set())
+        except InventoryError as error:
+            if ini.has_sections(source.text):
+                if not ending:
+                    raise
+                self.notes.append(f"{error}; so the file is not read as an inventory")
+            return False
+        return True
 
     def _is_yaml(self, source: Source) -> bool:
         document = self._yaml(source)

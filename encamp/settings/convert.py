@@ -104,7 +104,7 @@ class Converter:
         rest = [hint for hint in hints if hint is not type(None)]
         if data is None and len(rest) < len(hints):
             return None
-        if Secret in rest and isinstance(data, (dict, Decrypted)):
+        if Secret in rest and isinstance(_source(data, place), (dict, Decrypted)):
             return self._secret(data, place)
         rest = [hint for hint in rest if hint is not Secret] or rest
         for hint in rest[:-1]:
@@ -126,8 +126,7 @@ class Converter:
     def _secret(self, data: Any, place: ValuePath) -> Any:
         if isinstance(place.text, Decrypted):
             data = place.text  # a password of digits in an encrypted INI file
-        if isinstance(data, Untyped) and data.startswith("{"):
-            data = _retyped(data, place)  # INI writes {env: NAME} as text
+        data = _source(data, place)
         if isinstance(data, Decrypted):
             self.given.append(Given(place.key, place.origin, None))
             return _checked_secret(Secret(str(data)), place)
@@ -199,6 +198,11 @@ def _checked_secret(secret: Secret, place: ValuePath) -> Secret:
 
 def _line(data: Any, key: Any) -> int:
     return data.lines.get(key, 0) if isinstance(data, LocatedDict) else 0
+
+
+def _source(data: Any, place: ValuePath) -> Any:
+    """A secret's source that INI holds as text: ``{env: NAME}``."""
+    return _retyped(data, place) if isinstance(data, Untyped) and data.startswith("{") else data
 
 
 def _retyped(data: Any, place: ValuePath) -> Any:

@@ -66,9 +66,8 @@ def misspelt(name: str, settings: Sequence[str]) -> str:
         if plain == setting.replace("_", ""):
             return setting
         ours, theirs = setting.split("_"), name.lower().split("_")
-        if len(ours) == len(theirs) and not _is_plural(name, setting):
-            if all(map(_is_near, theirs, ours)):
-                return setting
+        if len(ours) == len(theirs) and not _is_plural(name, setting) and all(map(_is_near, theirs, ours)):
+            return setting
     return ""
 
 

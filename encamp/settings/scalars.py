@@ -9,6 +9,7 @@ from typing import Any
 from encamp.errors import Origin
 from encamp.secrets.vault.values import VEIL, Decrypted, holds_secret
 from encamp.shared.record import record
+from encamp.support.urls import without_login
 
 
 @record
@@ -109,7 +110,7 @@ def shown(data: Any) -> str:
     if isinstance(data, bool):
         return "true" if data else "false"
     if isinstance(data, str):
-        return repr(str(data))
+        return repr(without_login(str(data)))
     return "nothing" if data is None else str(data)
 
 

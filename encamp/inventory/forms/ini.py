@@ -1,7 +1,7 @@
 """Inventories in INI: ``[group]``, ``[group:children]``, ``[group:vars]``, and hosts with ``name=value`` behind them.
 
-A value is a Python literal if it reads as one (``80``, ``True``, ``['a']``), else text, in host lines and below ``:vars``
-alike: so Ansible's ``ini`` plugin does it. What a setting that wants text gets is what was typed: ``3.10`` stays that.
+A value is a Python literal if it reads as one (``80``, ``True``, ``['a']``), else text, in host lines and below
+``:vars`` alike: so does Ansible's ``ini`` plugin. A setting that wants text gets what was typed: ``3.10`` stays that.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class _Reader:
         self._awaited: dict[str, tuple[int, list[str]]] = {}
 
     def read(self) -> None:
-        for self._line, text in enumerate(self._source.text.splitlines(), 1):
-            line = text.strip()
+        for number, text in enumerate(self._source.text.splitlines(), 1):
+            self._line, line = number, text.strip()
             if line and line[0] not in "#;":
                 self._read_line(line)
         for name, (at, parents) in self._awaited.items():

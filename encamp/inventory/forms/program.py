@@ -1,4 +1,4 @@
-"""Inventories that a program gives: executable scripts, and ``plugin:`` files through Ansible's ``ansible-inventory``."""
+"""Inventories that a program gives: executable scripts, and ``plugin:`` files through ``ansible-inventory``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from encamp.inventory.forms.listed import Listing
 from encamp.inventory.groups import Tree
 
 _SHOWN_LINES = 12
+_MARKS = ("[WARNING]", "[ERROR]", "ERROR!")
+_ATTEMPTS = r"with '?(yaml|ini|toml|host_list)'? plugin"
 #: Settings of Ansible under which a source that cannot be read is an error, and what it prints is for programs. The
 #: files in group_vars and host_vars are encamp's to read: they know their lines, and secrets in them stay secret.
 _ANSIBLE = {
@@ -108,7 +111,7 @@ def _run(command: Sequence[str], path: str, environment: Mapping[str, str] | Non
         raise InventoryError(f"it cannot be run: {error.strerror}", fix, Origin(path)) from None
     name = " ".join([os.path.basename(command[0]), *command[1:]])
     if done.returncode != 0:
-        said = _last(done.stderr) or "it printed nothing to standard error"
+        said = _told(done.stderr) or "it printed nothing to standard error"
         fix = "correct that; a file that is no inventory must not be executable (chmod -x), or not be in this folder"
         raise InventoryError(f"`{name}` exited {done.returncode}:\n{said}", fix, Origin(path))
     try:
@@ -117,6 +120,8 @@ def _run(command: Sequence[str], path: str, environment: Mapping[str, str] | Non
         raise InventoryError(f"what `{name}` printed is not UTF-8", "correct the script", Origin(path)) from None
 
 
-def _last(stderr: bytes) -> str:
+def _told(stderr: bytes) -> str:
+    """The end of what a script says; of Ansible the warnings, in their order, without its attempts at other forms."""
     lines = [line.rstrip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    return "\n".join(f"    {line}" for line in lines[-_SHOWN_LINES:])
+    marked = [line for line in lines if line.startswith(_MARKS) and not re.search(_ATTEMPTS, line)]
+    return "\n".join(f"    {line}" for line in (marked[:_SHOWN_LINES] or lines[-_SHOWN_LINES:]))
