@@ -29,8 +29,8 @@ _NOTICE = "<!-- Written by docs/generate.py from the code: change the code, then
 _SETTINGS_INTRO = """\
 Set these in the inventory: beside a host, under `vars:` of a group, in `group_vars/` or `host_vars/`, or on the command
 line as `--set name=value`. `fab settings` shows the effective value for each host and the line that set it. A name that
-is not listed here is an error, unless it begins with `x_`, a template in the inventory uses it, or the site leaves it to
-other roles ([`unknown_settings`](guides/from-ansible.md#variables-of-other-roles)).
+is not listed here is an error, unless it begins with `x_`, a template in the inventory uses it, or the site leaves it
+to other roles ([`unknown_settings`](guides/from-ansible.md#variables-of-other-roles)).
 
 The inventory never contains a secret in plain text, but its source: `{env: NAME}`, `{file: path}`,
 `{command: [program, argument]}`, or a value encrypted with Ansible Vault."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from encamp.errors import InventoryError, Origin
 from encamp.inventory.connection_names import SUPPORTED, refused
 from encamp.inventory.variables import Value, Variables
-from encamp.secrets.vault.values import shown
+from encamp.secrets.vault.values import holds_secret, shown
 from encamp.support.paths import locate
 
 #: Ansible's words for truth values.
@@ -84,6 +85,13 @@ class Host:
         if text not in (*_SSH, "local"):
             raise self._wrong("ansible_connection", self.variables["ansible_connection"], "ssh or local")
         return text == "local"
+
+    @property
+    def secrets(self) -> list[Any]:
+        """Secret values among those that say how to reach the host: a message must not repeat them."""
+        names = ("ansible_host", "ansible_user", "ansible_port", "ansible_ssh_private_key_file")
+        found = [self.variables[name].data for name in names if name in self.variables]
+        return [data for data in found if holds_secret(data)]
 
     def check_connection(self) -> None:
         """Look at every connection variable. Raises InventoryError for the first that cannot be used."""

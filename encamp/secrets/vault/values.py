@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MARK = "$ANSIBLE_VAULT;"
 TAGS = ("!vault", "!vault-encrypted")
 #: Where the password is: encamp's own name, then the one that Ansible reads.
@@ -67,7 +69,7 @@ def shown(data: object) -> str:
 def veiled(text: str, data: object) -> str:
     """A text with nothing in it of the secrets that ``data`` holds."""
     for secret in sorted(_texts(data), key=len, reverse=True):
-        text = text.replace(secret, VEIL)
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", VEIL, text)
     return text
 
 

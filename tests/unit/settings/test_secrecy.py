@@ -16,8 +16,11 @@ from encamp.commands.load_site import load_site
 from encamp.commands.settings import settings as show_settings
 from encamp.errors import EncampError
 from encamp.inventory.connection_names import KNOWN
+from encamp.inventory.load import load_inventory
+from encamp.running.connectors import SshConnector
 from encamp.secrets.vault import cipher, passwords
 from encamp.shared.secret import Secret
+from encamp.site import Site
 from tests.trees import write
 
 TEXT = "hunter2,S3cr3t Wert"
@@ -70,3 +73,14 @@ def test_a_secret_under_a_wrong_key_is_not_shown(
     everything = "\n".join([*told, shown.out, shown.err]).lower()
     for part in ("hunter2", "s3cr3t", "wert"):
         assert part not in everything, everything
+
+
+def test_no_failed_connection_repeats_a_secret_address(tmp_path: Path, sealed: str) -> None:
+    """A password where the address belongs: it is looked up as a name, and not shown."""
+    fabric = pytest.importorskip("fabric")
+    hosts = 'all: {hosts: {h: {ansible_host: \'{{ sealed | replace(",S3cr3t Wert", ".invalid") }}\'}}}\n'
+    site = Site(load_inventory(write(tmp_path, {"hosts.yml": hosts, "group_vars/all.yml": sealed})), [])
+    with pytest.raises(EncampError) as caught:
+        SshConnector(site, fabric.Config(), hosts=["h"]).open("h")
+    told = f"{caught.value} {caught.value.fix}"
+    assert "hunter2" not in told and "***" in told
