@@ -21,6 +21,8 @@ _IGNORED = r"\..*|(?:host_vars|group_vars|vars_plugins)|.*(?:\.(?:pyc|pyo|swp|ba
 OWN_FOLDERS = ("secrets", "locks")
 _VARIABLES = ("group_vars", "host_vars")
 _SHOWN = 5
+#: Bytes; a hundred thousand hosts fit.
+_LARGEST = 1 << 25
 _YAML = ("", ".yml", ".yaml", ".json")
 _USUAL = (*_YAML, ".ini")
 
@@ -64,6 +66,7 @@ class Sources:
         if len(others) == len(found):
             fix = "create a hosts.yml in it, or name another folder or file with --inventory"
             raise InventoryError(f"{source} contains no inventory file", fix)
+        others = [name for name in others if os.path.splitext(name)[1] in _USUAL]
         if others:
             more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
             self.notes.append(f"{Origin(path)}: no inventories, and not read: {', '.join(others[:_SHOWN])}{more}")
@@ -75,16 +78,19 @@ class Sources:
     def _is_inventory(self, file: str) -> bool:
         """Whether a file among others is an inventory at all. Raises InventoryError for a malformed one.
 
-        Not every text is a list of hosts: without a ``[group]`` in it, only one whose name has no ending.
+        Not every text is a list of hosts: without a ``[group]`` in it, only one whose name has no ending, and not one
+        that nobody else may read, such as a password.
         """
         if program.is_executable(file):
             return True
         ending = os.path.splitext(file)[1]
+        if not _is_text(file):
+            return False
         try:
             source = read_file(file)
             if ending in _YAML and self._is_yaml(source):
                 return _is_yaml_inventory(source)
-            if not ini.has_sections(source.text) and ending:
+            if not ini.has_sections(source.text) and (ending or _is_private(file)):
                 return False
         except InventoryError:
             if ending in _YAML[1:]:
@@ -153,6 +159,20 @@ class Sources:
             raise
         is_mapping = isinstance(document.root, yaml.MappingNode)
         return None if not is_mapping and (not ending or ini.has_sections(source.text)) else document
+
+
+def _is_text(file: str) -> bool:
+    """Whether a file can be an inventory by its size and its first bytes; an image need not be read whole."""
+    try:
+        with open(file, "rb") as stream:
+            return os.fstat(stream.fileno()).st_size <= _LARGEST and b"\0" not in stream.read(1024)
+    except OSError:
+        return True  # reading it says what is wrong
+
+
+def _is_private(file: str) -> bool:
+    """Whether only its owner may read a file whose name does not say that it holds hosts."""
+    return not os.stat(file).st_mode & 0o077 and not re.search("host|inventory", os.path.basename(file))
 
 
 def _is_yaml_inventory(source: Source) -> bool:

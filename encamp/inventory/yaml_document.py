@@ -20,6 +20,8 @@ from encamp.secrets.vault.values import TAGS, Decrypted, Encrypted, VaultError, 
 # The C parser is an order of magnitude faster; wheels of PyYAML have it, some distributions' builds do not.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
+#: Marks a text that is no template, whatever is in it.
+UNSAFE = "!unsafe"
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 _KINDS = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
 
@@ -150,6 +152,8 @@ class Document:
             return as_text(node.value, self.references, self.from_vault)
         if node.tag in TAGS:
             return Encrypted(node.value)
+        if node.tag == UNSAFE:
+            return as_text(node.value, None, self.from_vault)
         self._check_tag(node, "null", "bool", "int", "float", "timestamp", "value")
         try:
             return getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(node) if kind != "value" else node.value

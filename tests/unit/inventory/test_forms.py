@@ -127,12 +127,16 @@ def test_what_is_no_inventory_in_a_folder_is_left_alone_and_told(tmp_path: Path)
         "vars.yml": "a: 1\nb: {c: d}\n",
         "LICENSE": "You may copy this text.\n",
         "tool.py": "import sys\n",
+        "password": "hunter2\n",
+        "image.tar": "\0",
         "secrets/vm1+default": "s3cret\n",
         "locks/prefect-3.txt": "x\n",
     }
-    loaded = load_inventory(write(tmp_path, files))
+    write(tmp_path, files)
+    (tmp_path / "password").chmod(0o600)
+    loaded = load_inventory(tmp_path)
     assert list(loaded.hosts) == ["vm1"] and set(loaded.groups) == {"all", "ungrouped", "web"}
-    assert [note for note in loaded.notes if "LICENSE, ec2.ini, tool.py, vars.yml" in note]
+    assert [note for note in loaded.notes if note.endswith("not read: LICENSE, ec2.ini, password, vars.yml")]
     assert [note for note in loaded.notes if "ec2.ini:2" in note]
 
 
