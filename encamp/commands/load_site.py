@@ -72,7 +72,7 @@ def load_this_machine(options: Options, group: str) -> tuple[Site, SiteHost]:
     """
     loaded = read_inventory(options)
     variables = loaded.group_variables(group) if group in loaded.groups else loaded.variables
-    this = Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.directory))
+    this = loaded.with_faults(Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.directory)))
     site = Site(loaded, [this], "refuse", templates=options.templates)
     _check_settings(site, {this.name})
     return site, site.host(this.name)
@@ -115,7 +115,7 @@ def _check_settings(site: Site, selected: Set[str]) -> None:
     found: list[tuple[EncampError, bool]] = []
     faulty = set()
     for host in site.hosts:
-        errors: list[EncampError] = [fault.error for fault in site.inventory.faults if fault.concerns(host.inventory)]
+        errors: list[EncampError] = [*host.inventory.faults]
         try:
             for view in host.instances:
                 own = own_errors(view.own, ALL_SETTINGS)

@@ -24,6 +24,8 @@ _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 class Host:
     """A host. ``adhoc``: named on the command line only. ``directory`` is where its inventory file lies.
 
+    ``faults``: files of its variables that cannot be read, so that ``variables`` lack what they say.
+
     ``groups`` holds all groups it is in, parents too, the weakest first. The properties say how to reach it; each
     raises InventoryError at the line of a value that cannot be used.
     """
@@ -33,6 +35,7 @@ class Host:
     variables: Mapping[str, Value] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     adhoc: bool = False
     directory: str = dataclasses.field(default="", compare=False, repr=False)
+    faults: tuple[InventoryError, ...] = dataclasses.field(default=(), compare=False, repr=False)
 
     @property
     def address(self) -> str:

@@ -96,7 +96,12 @@ class Inventory:
         variables = self.variables
         if self._site is not None:
             variables = self._site.unlisted(name)
-        return Host(name, ("all", "ungrouped"), variables, True, str(self.directory))
+        return self.with_faults(Host(name, ("all", "ungrouped"), variables, True, str(self.directory)))
+
+    def with_faults(self, host: Host) -> Host:
+        """A host that knows which files of its variables could not be read."""
+        found = tuple(fault.error for fault in self.faults if fault.concerns(host))
+        return dataclasses.replace(host, faults=found) if found else host
 
 
 def load_inventory(
@@ -135,7 +140,8 @@ def _load(named: Sequence[str], overrides: dict[str, Value], directory: Path) ->
         path, hosts, members, site.variables("", tree.above("ungrouped")), directory, _site=site, faults=site.faults()
     )
     notes = (*sources.notes, *site.notes(str(path), inventory.adhoc))
-    return dataclasses.replace(inventory, notes=notes)
+    known = {name: inventory.with_faults(host) for name, host in hosts.items()} if inventory.faults else hosts
+    return dataclasses.replace(inventory, notes=notes, hosts=known)
 
 
 def _absolute(source: str) -> str:

@@ -54,6 +54,8 @@ class HostSettings:
     def read(self, cls: type[T]) -> T:
         """The settings of a class, its secrets fetched. Raises SettingsError with everything that is wrong."""
         found = self._conversion(cls)
+        if self.host.faults:
+            raise combined(self.host.faults)
         if found.made is None:
             secrets, errors = self._fetched(cls, found)
             if found.errors or errors:

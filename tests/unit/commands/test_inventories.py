@@ -74,6 +74,16 @@ def test_a_fault_elsewhere_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFi
     load_this_machine(options(tmp_path), "clients")
 
 
+def test_what_a_faulty_host_says_is_not_guessed(tmp_path: Path) -> None:
+    """A worker needs its server's port: that is not the default only because a file cannot be read."""
+    from roles.network import address
+
+    write(tmp_path, {"hosts": "[servers]\nvm1\n[workers]\nw1\n", "host_vars/vm1.yml": "port: 4300\n  a: b\n"})
+    site, _ = load_site(options(tmp_path, hosts="w1"), ("workers",))
+    with pytest.raises(EncampError, match=r"vm1\.yml:2"):
+        site.host("vm1").settings(address.Settings)
+
+
 def test_a_fault_of_a_group_concerns_this_machine_and_hosts_that_are_not_listed(tmp_path: Path) -> None:
     write(tmp_path, {"hosts.yml": "all: {vars: {adhoc: true}}\n", "group_vars/all.yml": "a: b: c\n"})
     assert "all.yml:1" in fault(tmp_path, hosts="somewhere.example.org")
