@@ -87,7 +87,7 @@ def prepare(site: Site, selected: list[SiteHost], verify: bool, instance: str = 
 def _report_login(site: Site, view: SiteHost, title: str) -> None:
     """Where a generated auth string is kept: the UI asks people for it."""
     if access.auth(view, site) is not None and access.kept_in(view):
-        file = Origin(str(site.inventory.path.parent / access.kept_in(view)))
+        file = Origin(str(site.inventory.directory / access.kept_in(view)))
         report(f"  login of {title}: {access.USER}:<the text in {file}>")
 
 
