@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,12 +23,12 @@ SUPPORTED: dict[str, str] = {
     "ansible_become_password": "password for sudo, as a secret",
     "ansible_python_interpreter": "Python 3.9 or later on the host (default python3)",
     "ansible_connection": "ssh (default) or local",
+    "ansible_ssh_common_args": "arguments of ssh for this host, such as -o ProxyJump=HOST",
+    "ansible_ssh_extra_args": "the same, added to ansible_ssh_common_args",
+    "ansible_ssh_args": "the same",
     "ansible_group_priority": "priority among groups of equal depth; only in the inventory file",
 }
 _INSTEAD = {
-    "ansible_ssh_common_args": "put ProxyJump and other SSH options into ~/.ssh/config; encamp reads it",
-    "ansible_ssh_extra_args": "put SSH options into ~/.ssh/config; encamp reads it",
-    "ansible_ssh_args": "put SSH options into ~/.ssh/config; encamp reads it",
     "ansible_ssh_host": "use ansible_host",
     "ansible_ssh_user": "use ansible_user",
     "ansible_ssh_port": "use ansible_port",
@@ -38,6 +40,13 @@ _INSTEAD = {
     "ansible_become_method": "remove it: encamp becomes root with sudo",
     "ansible_become_user": "remove it: encamp becomes root with sudo",
 }
+
+
+#: In the order in which Ansible puts them on ssh's command line; the first value of an option counts.
+SSH_ARGS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+#: ssh(1): options with an argument, and those that are for something else than a session with a command.
+_WITH_ARGUMENT = "BbcDEeFIiJLlmOoPpQRSWw"
+_OTHER_USES = "EFfGMNnOQsVWy"
 
 
 def unsupported(name: str, origin: Origin) -> InventoryError:
@@ -113,9 +122,40 @@ class Host:
             raise self._wrong("ansible_connection", self.variables["ansible_connection"], "ssh or local")
         return text == "local"
 
+    @property
+    def ssh_options(self) -> tuple[str, ...]:
+        """Arguments of ``ssh``, in Ansible's order."""
+        found: list[str] = []
+        for name in SSH_ARGS:
+            text = self._text(name)
+            if text:
+                found += self._options(name, text)
+        return tuple(found)
+
+    def _options(self, name: str, text: str) -> list[str]:
+        value = self.variables[name]
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            raise self._wrong(name, value, "arguments of ssh with closed quotes") from None
+        left = list(words)
+        while left:
+            word = left.pop(0)
+            if not re.fullmatch(r"-[A-Za-z0-9].*", word):
+                raise self._wrong(name, value, "options of ssh, without a host or a command")
+            flags = re.match(f"-[^{_WITH_ARGUMENT}]*(.?)(.*)", word, re.DOTALL)
+            assert flags
+            if set(word[: flags.start(2)]) & set(_OTHER_USES):
+                raise self._wrong(name, value, f"options of a connection, and {word} is not one")
+            if flags[1] and not flags[2]:
+                if not left:
+                    raise self._wrong(name, value, f"complete: {word} lacks its argument")
+                left.pop(0)
+        return words
+
     def check_connection(self) -> None:
         """Look at every connection variable. Raises InventoryError for the first that cannot be used."""
-        for name in ("address", "user", "port", "key_file", "become", "python", "local"):
+        for name in ("address", "user", "port", "key_file", "become", "python", "local", "ssh_options"):
             getattr(self, name)
 
     def _text(self, name: str) -> str | None:
