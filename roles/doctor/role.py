@@ -13,7 +13,7 @@ from encamp.shared.wire import kind_path
 from encamp.site import Site, SiteHost
 from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
-from roles.network import address
+from roles.network import address, firewall
 from roles.prefect import server_choice
 from roles.prefect.groups import is_server
 from roles.prefect.layout import Layout
@@ -53,6 +53,7 @@ def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool)
                 home=layout.home,
                 server=host.name,
                 started=started,
+                sources=firewall.limit(host),
                 fix=fix,
             )
 

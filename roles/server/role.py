@@ -12,7 +12,7 @@ from encamp.resources.firewall.port import FirewallPort
 from encamp.resources.systemd.restart import Reload
 from encamp.site import Site, SiteHost
 from roles.database import settings as database
-from roles.network import access, address, firewall, proxy, tls
+from roles.network import access, address, cloud, firewall, proxy, tls
 from roles.postgres import role as postgres
 from roles.prefect import role as prefect
 from roles.prefect import runtime
@@ -47,6 +47,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from firewall.resources(host, site)
     yield from proxy.resources(host, site)
     yield from pools.resources(host, site)
+    yield from cloud.resources(host, site)
 
 
 def verification(host: SiteHost, site: Site) -> Resource:
@@ -62,6 +63,7 @@ def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     yield StackAbsent(stack.program, (stack.server, stack.postgres))
     yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
     yield FirewallPort(f"prefect-{layout.name}-http", SOME_PORT, ensure="absent")
+    yield from cloud.undeploy(host, instance)
     if not tls.is_shared(host, instance):
         yield Step(Absent(caddy.site_path(layout.name)), (Reload(caddy.UNIT),))
         yield Absent(caddy.certificate_path(layout.name))
@@ -77,7 +79,7 @@ ROLE = Role(
     SERVERS,
     settings=(
         *(address.Settings, tls.Settings, database.Settings, Settings, runtime.Settings),
-        *(access.Settings, firewall.Settings, pools.Settings),
+        *(access.Settings, firewall.Settings, cloud.Settings, pools.Settings),
     ),
     owners="servers",
     applies_to=is_server,

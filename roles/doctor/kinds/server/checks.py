@@ -11,6 +11,7 @@ from encamp.resources.systemd.unit_state import change_state
 from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, check_schedules
 from roles.doctor.kinds.disk import check_disk
 from roles.doctor.kinds.findings import FAIL, WARN, Check, Finding, Fix, fail, ok, warn
+from roles.doctor.kinds.server.outside import check_outside
 from roles.doctor.kinds.server.subject import ServerSubject
 from roles.prefect.kinds.api import Problem
 from roles.prefect.kinds.known_failures import explain
@@ -226,6 +227,7 @@ CHECKS: tuple[Check[ServerSubject], ...] = (
     Check("unit", check_unit),
     Check("restart", check_owed, ("unit",)),
     *(Check(name, check_probe(name, probe), _NEEDS.get(name, ("health",))) for name, probe in PROBES if name != "unit"),
+    Check("outside", check_outside, ("unit",)),
     Check("errors", check_errors, ("unit",)),
     Check("schedules", _late, ("POST",)),
     Check("connection", check_database),

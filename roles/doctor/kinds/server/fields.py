@@ -13,7 +13,8 @@ class ServerFields:
 
     ``name`` is its instance, ``unit`` its systemd unit, ``health`` the fields of the ServerHealth that a deploy checks,
     ``env_file`` the settings it reads, ``link`` its environment, ``user`` and ``home`` the account it runs as.
-    ``server`` is the host's name for texts, ``started`` the controller's clock (seconds since the epoch). With ``fix``
+    ``server`` is the host's name for texts, ``sources`` are the networks that alone may reach it (none: all),
+    ``started`` is the controller's clock (seconds since the epoch). With ``fix``
     a stopped or failed unit is started, and one that runs with outdated settings restarted.
     """
 
@@ -26,6 +27,7 @@ class ServerFields:
     home: str = ""
     server: str = "SERVER"
     started: float = 0
+    sources: tuple[str, ...] = ()
     fix: bool = False
 
     @property
