@@ -48,6 +48,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from proxy.resources(host, site)
     yield from pools.resources(host, site)
     yield from cloud.resources(host, site)
+    yield from address.proposal(host)
 
 
 def verification(host: SiteHost, site: Site) -> Resource:
