@@ -9,7 +9,7 @@ from encamp.cloud.by_hand import Wish, commands
 from encamp.cloud.firewall import CloudFirewall, Machine, firewall_of
 from encamp.cloud.rules import Difference, Door, Rule, difference, wider
 from encamp.cloud.step import ControllerResource, Undecided
-from encamp.resources.base import Change, kind
+from encamp.resources.base import Change, Refused, kind
 from encamp.resources.firewall.opening import Network, parse_sources
 from encamp.resources.system import Reader, System
 
@@ -23,7 +23,8 @@ class CloudIngress(ControllerResource):
 
     ``name`` marks encamp's rules, as FirewallPort does. ``cloud`` is the provider, ``host`` the host's name for texts,
     ``addresses`` those that the machine may be found by; ``instance``, ``group`` and ``region`` say it exactly. Rules
-    that encamp did not make are never changed. ``ensure``: present or absent.
+    that encamp did not make are never changed. ``ensure``: present or absent. Not ``guarded``: what is behind the port
+    has no login, and a rule of others that lets everyone in is refused.
     """
 
     name: str
@@ -37,6 +38,7 @@ class CloudIngress(ControllerResource):
     group: str = ""
     region: str = ""
     ensure: str = "present"
+    guarded: bool = True
 
     def check(self, host: Reader) -> list[Change]:
         firewall = self._firewall(host)
@@ -45,8 +47,10 @@ class CloudIngress(ControllerResource):
         if found.add:
             with self._or_by_hand(firewall.machine):
                 firewall.may_add(door, found.add, self._purpose)
-        if found.is_none and self.ensure == "present":
-            for rule in wider(door, rules):
+        beyond = wider(door, rules) if self.ensure == "present" else []
+        self._refuse_open(beyond)
+        if found.is_none:
+            for rule in beyond:
                 host.note(f"port {self.port} is also open to {rule.network}, by {_origin(rule)}")
         return list(self._changes(found, door))
 
@@ -62,6 +66,13 @@ class CloudIngress(ControllerResource):
         if found.drop:
             firewall.drop(door, found.drop)
         host.wait_for(lambda: difference(door, firewall.rules()).is_none, SETTLED_SECONDS)
+
+    def _refuse_open(self, beyond: Sequence[Rule]) -> None:
+        """Raises Refused where the port is open to everyone and nothing asks for a login."""
+        rule = next((rule for rule in beyond if rule.network.prefixlen == 0), None)
+        if rule and not self.guarded:
+            reason = f"port {self.port} of {self.host} is open to everyone, by {_origin(rule)}, and the API has no auth"
+            raise Refused(reason, fix="remove that rule, or set auth: auto; expose_without_auth: true if it is meant")
 
     def _firewall(self, host: Reader) -> CloudFirewall:
         """Looked up anew: one object is made for the whole run, its results hold until something is changed."""
@@ -87,7 +98,8 @@ class CloudIngress(ControllerResource):
             fix = (
                 f"{error.fix}\nto open the port by hand:\n{commands(self.cloud, wish)}" if wish.networks else error.fix
             )
-            raise Undecided(error.reason, error.cause, fix) from None
+            unseen = "" if self.guarded else "others may have opened the port to everyone, and the API has no auth"
+            raise Undecided(error.reason, error.cause or unseen, fix) from None
 
     @property
     def _purpose(self) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Iterator
-from typing import Any, Literal
 
 from encamp.cloud.by_hand import Wish, commands
 from encamp.cloud.firewall import PROVIDERS, Machine
@@ -15,11 +13,9 @@ from encamp.errors import SettingsError
 from encamp.planning.plan import Item
 from encamp.resources.firewall.opening import parse_sources
 from encamp.resources.firewall.port import FirewallPort
-from encamp.settings.declare import setting
-from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles.network import access, address, firewall
-from roles.network.address_checks import is_loopback
+from roles.network.cloud_settings import Settings, is_private
 from roles.network.kinds.exposure import BOTH
 from roles.prefect.layout import Layout
 
@@ -27,58 +23,16 @@ from roles.prefect.layout import Layout
 SOME_PORT = 4200
 
 
-def _instance_problem(value: Any) -> str | None:
-    """An instance's id, or its name in clouds that go by names."""
-    return None if re.fullmatch(r"[A-Za-z0-9._/-]*", value) else "is not an id or a name of a machine"
-
-
-@record
-class Settings:
-    """Cloud."""
-
-    cloud: Literal["none", "aws", "gcp", "azure", "hetzner", "digitalocean"] = setting(
-        "none",
-        "The cloud that the host is a machine of. aws: encamp opens the server's ports in the security group of the "
-        "instance, for allowed_sources (all, if there are none and the API has auth); this needs boto3: "
-        "`pip install 'encamp[aws]'`. Others: encamp prints the command that opens them where they do not answer.",
-    )
-    cloud_ingress: bool = setting(
-        True, "Whether encamp makes rules in the cloud's firewall. false: it removes those that it made."
-    )
-    cloud_security_group: str = setting(
-        "",
-        "The security group (or firewall) in which rules are made. Empty, with aws: the only one of the instance, or "
-        "the one with the tag managed-by=encamp.",
-        check=_instance_problem,
-        example="sg-0123456789abcdef0",
-    )
-    cloud_instance: str = setting(
-        "",
-        "The id of the machine (aws, digitalocean) or its name. Empty, with aws: the instance with the host's address; "
-        "else the host's name.",
-        check=_instance_problem,
-        example="i-0123456789abcdef0",
-        per_host=True,
-    )
-    cloud_region: str = setting(
-        "",
-        "AWS region, zone of GCP or resource group of Azure. Empty: the one in the environment or profile.",
-        check=_instance_problem,
-        example="eu-central-1",
-    )
-
-
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """What the server's ports need in its cloud. Raises SettingsError."""
     settings = host.settings(Settings)
     if settings.cloud == "none":
         return
-    openings = [] if _is_private(host) else list(firewall.openings(host))
+    openings = [] if is_private(host) else list(firewall.openings(host))
     if settings.cloud in PROVIDERS:
         _check_package(host)
         for opening in openings if settings.cloud_ingress else ():
-            _check_exposure(host, site, opening)
-            yield _rule(host, opening)
+            yield _rule(host, opening, _is_guarded(host, site, opening))
         if not (openings and settings.cloud_ingress):
             yield from undeploy(host, host.instance)
     for opening in openings[:1]:
@@ -94,12 +48,7 @@ def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
             yield _rule(host, FirewallPort(each, SOME_PORT, ensure="absent"))
 
 
-def _is_private(host: SiteHost) -> bool:
-    """Whether only the host itself reaches the server, such as a proxy of the operator's own on it."""
-    return is_loopback(address.outside(host)[0])
-
-
-def _rule(host: SiteHost, opening: FirewallPort) -> CloudIngress:
+def _rule(host: SiteHost, opening: FirewallPort, guarded: bool = True) -> CloudIngress:
     machine, settings = _machine(host), host.settings(Settings)
     sources = _sources(host, opening) if opening.ensure == "present" else ()
     return CloudIngress(
@@ -114,6 +63,7 @@ def _rule(host: SiteHost, opening: FirewallPort) -> CloudIngress:
         machine.group,
         machine.region,
         opening.ensure,
+        guarded,
     )
 
 
@@ -141,14 +91,17 @@ def _check_package(host: SiteHost) -> None:
         raise SettingsError(reason, f"pip install 'encamp[{cloud}]'", host.origin("cloud"))
 
 
-def _check_exposure(host: SiteHost, site: Site, opening: FirewallPort) -> None:
-    """Raises SettingsError for an API without auth that the rule would open to everyone. Port 80 only redirects."""
-    open_to_all = any(network.prefixlen == 0 for network in parse_sources(opening.sources))
-    if not open_to_all or opening.port == address.HTTP_PORT != address.outside(host)[1]:
-        return
-    if access.auth(host, site) is None and not host.settings(access.Settings).expose_without_auth:
+def _is_guarded(host: SiteHost, site: Site, opening: FirewallPort) -> bool:
+    """Whether everyone may reach an opening. Raises SettingsError for an API that the rule would open without auth.
+
+    Port 80 of the proxy only redirects.
+    """
+    redirect = opening.port == address.HTTP_PORT != address.outside(host)[1]
+    meant = redirect or host.settings(access.Settings).expose_without_auth or access.auth(host, site) is not None
+    if not meant and any(network.prefixlen == 0 for network in parse_sources(opening.sources)):
         reason = f"{host.name}: the cloud's firewall would let everyone reach the API, which has no auth"
         raise SettingsError(reason, f"set {access.MEANT}", host.origin("cloud"))
+    return meant
 
 
 def _proof(host: SiteHost, opening: FirewallPort) -> ReachableFromHere:

@@ -12,7 +12,7 @@ from encamp.resources.firewall.port import FirewallPort
 from encamp.resources.systemd.restart import Reload
 from encamp.site import Site, SiteHost
 from roles.database import settings as database
-from roles.network import access, address, cloud, firewall, proxy, tls
+from roles.network import access, address, cloud, cloud_settings, firewall, proxy, tls
 from roles.postgres import role as postgres
 from roles.prefect import role as prefect
 from roles.prefect import runtime
@@ -80,7 +80,7 @@ ROLE = Role(
     SERVERS,
     settings=(
         *(address.Settings, tls.Settings, database.Settings, Settings, runtime.Settings),
-        *(access.Settings, firewall.Settings, cloud.Settings, pools.Settings),
+        *(access.Settings, firewall.Settings, cloud_settings.Settings, pools.Settings),
     ),
     owners="servers",
     applies_to=is_server,

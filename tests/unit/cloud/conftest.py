@@ -1,123 +1,24 @@
-"""An EC2 of our own: moto's server as a process, asked over HTTP as AWS would be."""
+"""Fixtures of tests against an EC2 of our own."""
 
 from __future__ import annotations
 
-import itertools
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-REGION = "eu-central-1"
-#: One of those that moto knows.
-IMAGE = "ami-12c6146b"
-VARIABLES = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_REGION": REGION,
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-START_SECONDS = 60.0
-#: Of each test its own.
-NETWORKS = itertools.count(1)
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.ec2 import Account, ec2_server, variables
 
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a moto server."""
-    port, log = free_port(), tmp_path_factory.mktemp("moto") / "log"
-    with log.open("wb") as output:
-        argv = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-        server = subprocess.Popen(argv, stdout=output, stderr=output)
-    try:
-        await_answer(f"http://127.0.0.1:{port}/moto-api/", server, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def await_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Until it answers; its log where it does not."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(log.read_text("utf-8", "replace"), pytrace=False)
-            time.sleep(0.1)
-
-
-class Account:
-    """An account with an instance in one group, and what an administrator does in it by hand."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        network = f"10.{next(NETWORKS)}.0.0/16"
-        self.vpc = client.create_vpc(CidrBlock=network)["Vpc"]["VpcId"]
-        self.subnet = client.create_subnet(VpcId=self.vpc, CidrBlock=network)["Subnet"]["SubnetId"]
-        self.group = self.new_group("web")
-        self.instance, self.address = self.new_instance(self.group)
-
-    def new_group(self, name: str) -> str:
-        made = self.client.create_security_group(GroupName=name, Description=name, VpcId=self.vpc)
-        return str(made["GroupId"])
-
-    def new_instance(self, *groups: str) -> tuple[str, str]:
-        """Id and public address of a new instance in some groups."""
-        interface = {
-            "DeviceIndex": 0,
-            "SubnetId": self.subnet,
-            "AssociatePublicIpAddress": True,
-            "Groups": list(groups),
-        }
-        made = self.client.run_instances(ImageId=IMAGE, MinCount=1, MaxCount=1, NetworkInterfaces=[interface])
-        instance = str(made["Instances"][0]["InstanceId"])
-        found = self.client.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-        return instance, str(found["PublicIpAddress"])
-
-    def allow(self, group: str, source: str, first: int, last: int = 0, protocol: str = "tcp") -> str:
-        """A rule made by hand, as people do in the console. Returns its id."""
-        key, field = ("Ipv6Ranges", "CidrIpv6") if ":" in source else ("IpRanges", "CidrIp")
-        permission: dict[str, Any] = {"IpProtocol": protocol, key: [{field: source}]}
-        if protocol != "-1":
-            permission |= {"FromPort": first, "ToPort": last or first}
-        made = self.client.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
-        return str(made["SecurityGroupRules"][0]["SecurityGroupRuleId"])
-
-    def ingress(self, group: str = "") -> list[Any]:
-        """All ingress rules of a group, as AWS describes them."""
-        wanted = [{"Name": "group-id", "Values": [group or self.group]}]
-        rules = self.client.describe_security_group_rules(Filters=wanted)["SecurityGroupRules"]
-        return [rule for rule in rules if not rule["IsEgress"]]
-
-    def open_to(self, port: int, group: str = "") -> set[str]:
-        """The networks that rules let in at exactly a port."""
-        rules = [rule for rule in self.ingress(group) if rule.get("FromPort") == rule.get("ToPort") == port]
-        return {rule.get("CidrIpv4") or rule["CidrIpv6"] for rule in rules}
+    with ec2_server(tmp_path_factory.mktemp("moto")) as url:
+        yield url
 
 
 @pytest.fixture
 def account(moto: str, monkeypatch: pytest.MonkeyPatch) -> Account:
     """A network of its own at the moto server, and this process with credentials for it."""
-    for name, value in {**VARIABLES, "AWS_ENDPOINT_URL_EC2": moto}.items():
+    for name, value in variables(moto).items():
         monkeypatch.setenv(name, value)
-    import boto3
-
-    return Account(boto3.session.Session().client("ec2"))
+    return Account(moto)

@@ -21,7 +21,7 @@ from encamp.transport.agent_exec import Link
 from encamp.transport.events import HostEvent
 from encamp.transport.launch import LaunchSpec
 from encamp.transport.local import LocalLink
-from tests.unit.cloud.conftest import Account
+from tests.ec2 import Account
 
 STAGE = ("server",)
 STEP = "CloudIngress:prefect-default"
@@ -128,6 +128,14 @@ def test_a_rule_of_others_that_lets_a_source_in_counts_as_open(
     assert (f"port 4200 is also open to {source}, by rule {rule} of {account.group}" in events.notes) == wide
     converge(door(account, ensure="absent"), folder=tmp_path)
     assert account.ingress() == before
+
+
+def test_an_api_without_auth_that_others_opened_to_all_is_refused(account: Account, tmp_path: Path) -> None:
+    rule = account.allow(account.group, "::/0", 0, protocol="-1")
+    outcome, _ = converge(replace(door(account, *SOURCES), guarded=False), folder=tmp_path)
+    assert outcome.failure is not None and outcome.traffic.execs == 0
+    assert f"open to everyone, by rule {rule}" in outcome.failure.reason and "auth: auto" in outcome.failure.fix
+    assert account.open_to(4200) == set()
 
 
 def test_hosts_that_share_a_group_share_its_rules(account: Account, tmp_path: Path) -> None:
