@@ -7,9 +7,13 @@ import itertools
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,56 @@ def ec2_server(folder: Path) -> Iterator[str]:
 def variables(url: str) -> dict[str, str]:
     """The environment of someone with credentials for the server."""
     return {**VARIABLES, "AWS_ENDPOINT_URL_EC2": url}
+
+
+class RefusingServer(ThreadingHTTPServer):
+    """An EC2 that refuses some actions, and passes all others on. ``errors``: code and text by action."""
+
+    def __init__(self, url: str, errors: dict[str, tuple[str, str]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Refusing)
+        self.beyond, self.errors = url, errors
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """One request of EC2's query API: a form whose field ``Action`` says what is asked."""
+
+    server: RefusingServer
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        action = urllib.parse.parse_qs(body.decode())["Action"][0]
+        if action in self.server.errors:
+            code, message = self.server.errors[action]
+            text = f"<Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
+            return self._answer(403, f"<Response>{text}<RequestID>1</RequestID></Response>".encode())
+        passed = urllib.request.Request(self.server.beyond, body, dict(self.headers))
+        try:
+            with urllib.request.urlopen(passed, timeout=30) as answer:
+                self._answer(answer.status, answer.read())
+        except urllib.error.HTTPError as error:
+            self._answer(error.code, error.read())
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, form: str, *values: object) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def refusing(url: str, errors: dict[str, tuple[str, str]]) -> Iterator[str]:
+    """The URL of a server that refuses some actions of the one at ``url``."""
+    with RefusingServer(url, errors) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.url
+        server.shutdown()
 
 
 def await_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

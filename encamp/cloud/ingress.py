@@ -42,10 +42,11 @@ class CloudIngress(ControllerResource):
 
     def check(self, host: Reader) -> list[Change]:
         firewall = self._firewall(host)
-        rules, door = firewall.rules(), self._door(firewall)
-        found = difference(door, rules)
-        if found.add:
-            with self._or_by_hand(firewall.machine):
+        door = self._door(firewall)
+        with self._or_by_hand(firewall.machine):
+            rules = firewall.rules()
+            found = difference(door, rules)
+            if found.add:
                 firewall.may_add(door, found.add, self._purpose)
         beyond = wider(door, rules) if self.ensure == "present" else []
         self._refuse_open(beyond)

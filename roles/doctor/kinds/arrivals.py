@@ -11,8 +11,9 @@ import socket
 import struct
 from typing import Iterator
 
-#: Protocols of a frame (<linux/if_ether.h>), an option (<asm/socket.h>), a kind of packet (<linux/if_packet.h>).
-IPV4, IPV6, ATTACH_FILTER, OUTGOING = 0x0800, 0x86DD, 26, 4
+#: Protocols of a frame (<linux/if_ether.h>): a socket for one of them sees what is received, not what is sent
+#: (packet(7)). And an option (<asm/socket.h>).
+IPV4, IPV6, ATTACH_FILTER = 0x0800, 0x86DD, 26
 #: Classic BPF (the kernel's Documentation/networking/filter.rst): read a byte or two at a place, also counted from the
 #: end of the header of IPv4; mask; compare; keep so many bytes.
 BYTE, HALF, HEADER, HALF_BEYOND, BYTE_BEYOND, MASK, EQUAL, KEEP = 0x30, 0x28, 0xB1, 0x48, 0x50, 0x54, 0x15, 0x06
@@ -54,7 +55,7 @@ class Arrivals:
         self._four, self._six = four, six
 
     def sources(self) -> dict[str, int]:
-        """The addresses that packets came from, and how many. Not what this host sends, or says to itself."""
+        """The addresses that packets came from, and how many. Not what this host says to itself."""
         counts: dict[str, int] = {}
         for opened, family, place in ((self._four, socket.AF_INET, 12), (self._six, socket.AF_INET6, 8)):
             for packet in _kept(opened):
@@ -67,6 +68,6 @@ class Arrivals:
 def _kept(opened: socket.socket) -> Iterator[bytes]:
     with contextlib.suppress(BlockingIOError):
         while True:
-            packet, (interface, _, direction, *_) = opened.recvfrom(WHOLE)
-            if direction != OUTGOING and interface != LOOPBACK:
+            packet, (interface, *_) = opened.recvfrom(WHOLE)
+            if interface != LOOPBACK:
                 yield packet

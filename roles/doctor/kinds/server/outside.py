@@ -30,12 +30,10 @@ def check_outside(subject: ServerSubject) -> Optional[Finding]:
         return None
     if knock["result"] == OPEN:
         return ok(f"{endpoint.authority} answers the machine encamp runs on")
-    return _closed(subject, endpoint, knock, sources)
+    return closed(subject, endpoint, knock, sources)
 
 
-def _closed(
-    subject: ServerSubject, endpoint: Endpoint, knock: Mapping[str, Any], sources: Mapping[str, int]
-) -> Finding:
+def closed(subject: ServerSubject, endpoint: Endpoint, knock: Mapping[str, Any], sources: Mapping[str, int]) -> Finding:
     """What an attempt that failed and the packets that it left here mean together."""
     text = f"{endpoint.authority} does not answer the machine encamp runs on: {knock['text']}"
     count = sum(sources.values())
