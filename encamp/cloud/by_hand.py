@@ -97,9 +97,9 @@ def _hetzner(wish: Wish) -> list[list[str]]:
 
 
 def _digitalocean(wish: Wish) -> list[list[str]]:
-    sources = ",".join(f"address:{network}" for network in wish.networks)
+    rules = [f"protocol:tcp,ports:{wish.port},address:{network}" for network in wish.networks]
     words = ["doctl", "compute", "firewall", "add-rules", wish.machine.group or "FIREWALL_ID", "--inbound-rules"]
-    add = [*words, f"protocol:tcp,ports:{wish.port},{sources}"]
+    add = [*words, " ".join(rules)]
     look = ["doctl", "compute", "firewall", "list-by-droplet", wish.machine.instance or "DROPLET_ID"]
     return [add] if wish.machine.group else [look, add]
 

@@ -17,7 +17,8 @@ CONNECT_SECONDS = 4.0
 class ReachableFromHere(ControllerResource):
     """A port that accepts connections from this machine, at the address that clients use.
 
-    ``by_hand`` are the lines that open it in the cloud's firewall, for people. Never changes anything.
+    ``by_hand`` are the lines that open it in the cloud's firewall, for people. ``sources`` are the networks that alone
+    may reach it (none: all). Never changes anything.
     """
 
     changes_host: ClassVar[bool] = False
@@ -27,6 +28,7 @@ class ReachableFromHere(ControllerResource):
     port: int
     host: str
     by_hand: str = ""
+    sources: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         try:
@@ -34,10 +36,14 @@ class ReachableFromHere(ControllerResource):
         except OSError as error:
             raise Undecided(
                 f"{self.address}:{self.port} does not answer this machine: {said(error)}",
-                "the cloud's firewall does not let this machine in, or the address leads elsewhere",
+                f"{self._unlisted}the cloud's firewall is closed, or the address leads elsewhere",
                 f"`fab -H {self.host} doctor` finds where packets are lost{self._advice}",
             ) from None
         return []
+
+    @property
+    def _unlisted(self) -> str:
+        return f"this machine is not in allowed_sources ({', '.join(self.sources)}), " if self.sources else ""
 
     @property
     def _advice(self) -> str:

@@ -163,7 +163,7 @@ class Run:
     def _talk(self, outcome: Outcome, host_plan: HostPlan) -> None:
         spec, mode = self._connector.launch_spec(outcome.host), self._mode
         on_host, here = host_plan.part(here=False), self._controller_part(outcome, host_plan)
-        if here and not self._may_begin(outcome, here):
+        if here and not (mode.check or self._may_begin(outcome, here)):
             return
         job = Job(on_host, self._identity, mode.check, mode.diff, mode.wait, spec.step_timeout)
         if mode.check:

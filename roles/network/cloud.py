@@ -113,4 +113,4 @@ def _proof(host: SiteHost, opening: FirewallPort) -> ReachableFromHere:
         if settings.cloud in PROVIDERS
         else commands(settings.cloud, Wish(_machine(host), opening.name, opening.port, networks))
     )
-    return ReachableFromHere(opening.name, public.host, public.port, host.name, by_hand)
+    return ReachableFromHere(opening.name, public.host, public.port, host.name, by_hand, opening.sources)

@@ -44,7 +44,11 @@ def site(lab: LiveLab, account: Account, tmp_path_factory: pytest.TempPathFactor
     start_copies(lab, {SERVER: SQLITE})
     lab.up(GATEWAY)
     cloud = {"cloud": "aws", "cloud_instance": account.instance, "allowed_sources": SOURCES}
-    return lab.site(tmp_path_factory.mktemp("cloud"), host_vars={SERVER: {"database": "sqlite", **cloud}})
+    own = {
+        "database": "sqlite",
+        "server_log_level": "DEBUG",
+    }  # the copy has another: something changes on the host, too
+    return lab.site(tmp_path_factory.mktemp("cloud"), host_vars={SERVER: {**own, **cloud}})
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def test_a_saved_plan_opens_the_security_group(account: Account, applied: tuple[
     planned, done = applied
     assert RULE in planned and RULE in changed(done)
     assert account.open_to(4200) == {SOURCES[0]}, "the server listens with IPv4 only"
-    assert counts(done, SERVER)["unknown"] == 0 if "unknown=" in done.stdout else True
+    assert "unknown" not in counts(done, SERVER)
     assert PROOF not in done.stdout, "the controller reached the server"
 
 
