@@ -103,7 +103,7 @@ def doctor(lab: LiveLab, ec2: str, site: Path, *options: str) -> str:
 
 
 def closed(lab: LiveLab, host: str, rule: str) -> None:
-    lab.host(host).check_output("nft '%s'", DROP.format(rule=rule))
+    lab.host(host).check_output("nft %s", DROP.format(rule=rule))
 
 
 def test_the_doctor_tells_a_firewall_before_the_host_from_the_hosts_own(

@@ -15,7 +15,7 @@ from encamp.shared.record import record
 
 #: Link-local, the same in all these clouds (RFC 3927).
 SERVICE = "http://169.254.169.254"
-SECONDS = 1.0
+SECONDS, TRIES = 1.0, 3
 #: What cloud-init writes, and where firmware names the maker of a machine: neither needs the network.
 CLOUD_ID, FIRMWARE = "/run/cloud-init/cloud-id", "/sys/class/dmi/id"
 MARKS = ("sys_vendor", "bios_vendor", "bios_version", "product_name", "chassis_asset_tag")
@@ -110,7 +110,7 @@ def addresses(host: Reader, cloud: Cloud) -> Iterator[str]:
     """The public addresses that a cloud's metadata names."""
     headers = dict(cloud.headers)
     if cloud.session:
-        token = host.http("PUT", SERVICE + TOKEN, headers={TTL: "60"}, timeout=SECONDS)
+        token = _ask(host, TOKEN, {TTL: "60"}, "PUT")
         if token.status != 200:
             return
         headers[KEY] = token.body.decode("ascii", "replace")
@@ -120,8 +120,13 @@ def addresses(host: Reader, cloud: Cloud) -> Iterator[str]:
             yield found
 
 
-def _ask(host: Reader, path: str, headers: Mapping[str, str]) -> HttpAnswer:
-    return host.http("GET", SERVICE + path, headers=headers, timeout=SECONDS)
+def _ask(host: Reader, path: str, headers: Mapping[str, str], method: str = "GET") -> HttpAnswer:
+    """An answer of the service. Only a machine of a cloud asks: one that is busy may need more than a second."""
+    for _ in range(TRIES):
+        answer = host.http(method, SERVICE + path, headers=headers, timeout=SECONDS)
+        if answer.status:
+            break
+    return answer
 
 
 def _address(answer: HttpAnswer) -> str:
