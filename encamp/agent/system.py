@@ -42,6 +42,7 @@ class Host:
         self._known: dict[str, Any] = {}
         self._readings: dict[str, threading.RLock] = {}
         self._blobs: dict[str, bytes] = {}
+        self._noted: set[str] = set()
 
     def recording(self, messages: list[Any]) -> Host:
         """The same host for a check whose result may be dropped: its messages go into ``messages``.
@@ -49,7 +50,7 @@ class Host:
         Readings are shared. It may be used in another thread, as long as nothing changes meanwhile.
         """
         copy = Host.__new__(Host)
-        vars(copy).update(vars(self), _say=lambda *message: messages.append(message))
+        vars(copy).update(vars(self), _noted=set(), _say=lambda *message: messages.append(message))
         return copy
 
     def replay(self, messages: list[Any]) -> None:
@@ -112,8 +113,10 @@ class Host:
         headers: Optional[Mapping[str, str]] = None,
         timeout: float = 10,
         ca_file: str = "",
+        proxy: Union[str, Secret] = "",
     ) -> HttpAnswer:
-        return http_client.request(method, url, body, headers or {}, timeout, expand(self, ca_file))
+        through = proxy.reveal() if isinstance(proxy, Secret) else proxy
+        return http_client.request(method, url, body, headers or {}, timeout, expand(self, ca_file), through)
 
     def knock(self, address: str, port: int) -> Mapping[str, str]:
         if self._knock is None:
@@ -140,7 +143,9 @@ class Host:
         return content.reveal() if isinstance(content, Secret) else content
 
     def note(self, text: str) -> None:
-        self._say("note", text)
+        if text not in self._noted:  # a resource is checked twice where it changes something
+            self._noted.add(text)
+            self._say("note", text)
 
     def finding(self, data: Mapping[str, str]) -> None:
         self._say("finding", data.get("text", ""), data)

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Collection
 
-#: Packets that open a connection are repeated after 1 and 3 seconds (Linux, RFC 6298): three are sent in this time.
+#: Packets that open a connection are repeated each second or two (RFC 6298): several are sent in this time.
 SECONDS = 4.0
 
 

@@ -105,7 +105,7 @@ def profile_of(instance: str = DEFAULT) -> str:
 
 def api_of(server: SiteHost, host: SiteHost, site: Site) -> Api:
     """An instance of the site as a client uses it. Raises SettingsError."""
-    url, version = address.api_url(server), prefect_version(server)
+    url, version = address.api_url_from(host, server), prefect_version(server)
     return Api(url, version, access.client_settings(server, site), trust.roots(server, host, site))
 
 

@@ -4,6 +4,7 @@ service, and a firewall before it."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_the_doctor_tells_a_firewall_before_the_host_from_the_hosts_own(
 
     closed(lab, SERVER, "inet closed input tcp dport 4200 drop")
     here = doctor(lab, ec2, site)
-    assert "3 packets arrived here" in here and "nftables table inet closed, chain input" in here
+    assert re.search(r"[1-9] packets arrived here", here) and "nftables table inet closed, chain input" in here
     assert "dropped before this host" not in here and "nft list ruleset" in here
 
     lab.host(SERVER).check_output("nft flush chain inet closed input")
