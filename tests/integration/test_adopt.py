@@ -63,7 +63,7 @@ class HandMade:
 
     def wait(self) -> None:
         """Until its API answers."""
-        self.sh("for i in $(seq 240); do curl -sf http://127.0.0.1:4200/api/health && exit 0; sleep 1; done; exit 1")
+        self.sh("for i in $(seq 900); do curl -sf http://127.0.0.1:4200/api/health && exit 0; sleep 1; done; exit 1")
 
     def seed(self, verb: str) -> str:
         """Run a step of handmade/seed.py as the owner, with the owner's own Prefect."""
