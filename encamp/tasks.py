@@ -80,6 +80,8 @@ def adopt(options: Options, server: str = "", undo: bool = False) -> int:
         "instance": "Use only this instance of the server, and activate its profile.",
         "undo": "Restore exactly what was there before.",
         "install": "Install the server's release of Prefect on a client without one; needs no root.",
+        "script": "Write a script to this file that does the same on a machine without SSH, such as a Windows laptop.",
+        "commands": "Print the prefect commands that do the same by hand, in any shell.",
     },
 )
 def configure_client(
@@ -90,12 +92,19 @@ def configure_client(
     mode: str = "",
     undo: bool = False,
     install: bool = False,
+    script: str = "",
+    commands: bool = False,
 ) -> int:
     """Point clients (-H, or this machine) at the hosted API, at its database, or at no server (--mode local)."""
     from encamp.commands.configure_client import ClientOptions
     from encamp.commands.configure_client import configure_client as run
 
-    return run(options, ClientOptions(profile, server, api_url, mode, undo, install))
+    client = ClientOptions(profile, server, api_url, mode, undo, install)
+    if script or commands:
+        from encamp.commands import without_ssh
+
+        return without_ssh.run(options, client, script, commands)
+    return run(options, client)
 
 
 @command(*FLEET, help={"server": "Server to verify clients against, by its name in the inventory."})

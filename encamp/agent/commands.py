@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import subprocess
 from typing import Any, Mapping, Optional, Sequence, Union
 
@@ -61,6 +60,8 @@ def _terminate(child: subprocess.Popen[bytes]) -> None:
 
 def _identity(as_user: str) -> tuple[dict[str, str], dict[str, Any]]:
     """The environment of a child, and how subprocess drops privileges for it."""
+    import pwd
+
     try:
         entry = pwd.getpwnam(as_user) if as_user else pwd.getpwuid(os.geteuid())
     except KeyError:

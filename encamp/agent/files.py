@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import grp
 import os
-import pwd
 import stat as stat_module
 from typing import Callable, Iterator, Optional, Union
 
@@ -180,7 +178,12 @@ def _sync_directory(path: str) -> None:
         os.close(handle)
 
 
+# pwd and grp are imported where they are used: Windows has neither, and a client's script works there, too.
+
+
 def _user_name(uid: int) -> str:
+    import pwd
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -188,6 +191,8 @@ def _user_name(uid: int) -> str:
 
 
 def _group_name(gid: int) -> str:
+    import grp
+
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
@@ -197,6 +202,8 @@ def _group_name(gid: int) -> str:
 def _uid(owner: str) -> int:
     if not owner:
         return -1
+    import pwd
+
     try:
         return pwd.getpwnam(owner).pw_uid
     except KeyError:
@@ -206,6 +213,8 @@ def _uid(owner: str) -> int:
 def _gid(group: str) -> int:
     if not group:
         return -1
+    import grp
+
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
@@ -214,6 +223,8 @@ def _gid(group: str) -> int:
 
 def own_home() -> str:
     """This user's home: HOME, unless that belongs to another user (sudo may keep the caller's)."""
+    import pwd
+
     named = os.environ.get("HOME", "")
     try:
         if os.path.isabs(named) and os.stat(named).st_uid == os.geteuid():

@@ -67,6 +67,10 @@ class Host:
     def home(self) -> str:
         return files.own_home()
 
+    @property
+    def has_modes(self) -> bool:
+        return True
+
     # -- reading ------------------------------------------------------------------------------------------------
 
     def os_release(self) -> OsRelease:

@@ -14,6 +14,7 @@ from encamp.planning.plan import Item
 from encamp.running.connectors import Connector, LocalConnector, SshConnector
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
+from encamp.support.urls import without_login
 from roles.client import database as client_database
 from roles.client import modes as client_modes
 from roles.client import role as prefect_client
@@ -42,7 +43,7 @@ def configure_client(options: Options, client: ClientOptions) -> int:
 
     Returns the exit code; raises EncampError.
     """
-    _check(options, client)
+    check(options, client)
     with reporting(options, "configure-client") as reports:
         site, selected, connector = clients(options)
         prepared = single_stage("client", {host.name: items(host, site, options, client) for host in selected})
@@ -51,7 +52,7 @@ def configure_client(options: Options, client: ClientOptions) -> int:
         return reports.end()
 
 
-def _check(options: Options, client: ClientOptions) -> None:
+def check(options: Options, client: ClientOptions) -> None:
     """Raises UsageError for what an option cannot be, and for options that do not go together."""
     if client.api_url and client.server:
         raise UsageError("--server and --api-url exclude each other", "give one of them")
@@ -89,11 +90,18 @@ def _named(options: Options) -> str:
 
 def clients(options: Options) -> tuple[Site, list[SiteHost], Connector]:
     """The clients that a task is about, and how they are reached: ``-H``, or this machine."""
+    site, selected = declared(options)
     if options.hosts:
-        site, selected = load_site(options, (CLIENTS,), missing="refuse")
         return site, selected, SshConnector(site, options.config, False, [host.name for host in selected])
+    return site, selected, LocalConnector()
+
+
+def declared(options: Options) -> tuple[Site, list[SiteHost]]:
+    """The clients that a task is about: ``-H``, or this machine as one more of the group."""
+    if options.hosts:
+        return load_site(options, (CLIENTS,), missing="refuse")
     site, this = load_this_machine(options, CLIENTS)
-    return site, [this], LocalConnector()
+    return site, [this]
 
 
 def profile_specs(host: SiteHost, site: Site, options: Options, client: ClientOptions) -> list[ProfileSpec]:
@@ -188,5 +196,5 @@ def _normal(url: str) -> str:
     """An API URL as Prefect wants it: with a scheme, without a trailing slash, with /api."""
     problem = check_public_url(url)
     if problem:
-        raise UsageError(f"--api-url {url}: {problem}")
+        raise UsageError(f"--api-url {without_login(url)}: {problem}", "for example --api-url http://vm1:4200/api")
     return url.rstrip("/").removesuffix("/api") + "/api"

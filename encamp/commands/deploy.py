@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from encamp.cli.options import Options
+from encamp.commands.from_here import changed_servers, exit_code_of, report_proofs
 from encamp.commands.load_site import load_site
 from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import Prepared, connect, run_hosts
@@ -16,7 +17,7 @@ from encamp.secrets.store import Missing, changing
 from encamp.site import Site, SiteHost
 from roles import conflicts, stages
 from roles.network import access, address
-from roles.prefect.groups import is_server
+from roles.prefect.groups import CLIENTS, is_server
 
 COMMAND = "deploy"
 
@@ -27,8 +28,12 @@ def deploy(options: Options, verify: bool = True) -> int:
         site, selected = load(options, "plan" if options.check else "make")
         prepared = prepare(site, selected, verify, options.instance)
         outcomes = carry_out(options, site, selected, prepared, reports)
-        reports.end(options.want_exit_code)
-    return ended(options, site, selected, outcomes)
+        proofs = changed_servers(site, selected, outcomes, options.instance) if verify and not options.check else []
+        wrong = exit_code_of(proofs)
+        reports.end(options.want_exit_code, otherwise=wrong)
+    code = ended(options, site, selected, outcomes)
+    report_proofs(proofs)
+    return code or wrong
 
 
 def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
@@ -82,7 +87,7 @@ def prepare(site: Site, selected: list[SiteHost], verify: bool, instance: str = 
 def _report_login(site: Site, view: SiteHost, title: str) -> None:
     """Where a generated auth string is kept: the UI asks people for it."""
     if access.auth(view, site) is not None and access.kept_in(view):
-        file = Origin(str(site.inventory.path.parent / access.kept_in(view)))
+        file = Origin(str(site.inventory.directory / access.kept_in(view)))
         report(f"  login of {title}: {access.USER}:<the text in {file}>")
 
 
@@ -97,3 +102,7 @@ def _report_addresses(site: Site, selected: list[SiteHost], outcomes: list[Outco
                 report(f"  API of {title}:  {address.api_url(view)}")
                 _report_login(site, view, title)
             report(f"  next: fab configure-client --server {host.name}   (or fab -H LAPTOP configure-client)")
+            if not site.in_group(CLIENTS):
+                report(
+                    f"  laptops without SSH: fab configure-client --server {host.name} --script FILE   (or --commands)"
+                )

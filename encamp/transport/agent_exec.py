@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from encamp.shared.record import replace
 from encamp.shared.wire import BlobStore
@@ -13,13 +13,8 @@ from encamp.transport import bundle
 from encamp.transport.events import AgentEvent, HostEvent
 from encamp.transport.launch import LaunchSpec, agent_command, install_command
 from encamp.transport.launch_errors import NeedsTerminal, NoPython
-from encamp.transport.session import Session
+from encamp.transport.session import Channel, Session
 from encamp.transport.traffic import Traffic
-
-if TYPE_CHECKING:
-    from paramiko import Channel
-
-    from encamp.transport.local import LocalChannel
 
 #: How long a package manager may be silent.
 INSTALL_TIMEOUT = 600.0
@@ -28,9 +23,11 @@ LAST = ("done", "crash")
 
 
 class Link(Protocol):
-    """An open way to a host, SSH or local."""
+    """An open way to a host, SSH or local. ``note``: what a reader should know of this way; empty for nothing."""
 
-    def execute(self, command: str) -> Channel | LocalChannel:
+    note: str
+
+    def execute(self, command: str) -> Channel:
         """Start a command in a session of its own."""
         ...
 
@@ -45,7 +42,7 @@ def run_agent(
     Raises Unreachable when the link dies or falls silent, AgentEnded when the agent does, BecomeRefused when root is
     refused, HostFailed when there is no usable Python.
     """
-    notes: list[str] = []
+    notes: list[str] = [link.note] if link.note else []
     ended = False
     session = _booted(link, remote, traffic, notes)
     try:

@@ -41,7 +41,7 @@ class Payload:
 
 def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> Payload:
     """The payload for a job. ``ships`` names pure Python packages outside encamp whose sources its kinds need."""
-    modules = {*_kind_modules(job), *(["encamp.agent.saved_plan"] if "plan" in job else [])}
+    modules = {*kind_modules(job), *(["encamp.agent.saved_plan"] if "plan" in job else [])}
     code = _packed_sources(sorted(modules), sorted(ships))
     return Payload(code, _packed(job), hashlib.sha256(code).hexdigest())
 
@@ -68,9 +68,11 @@ def _state(kinds: Sequence[str], ships: Sequence[str]) -> list[tuple[str, int, i
     return sorted((entry.path, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in files) + third_party
 
 
-def sources(modules: Iterable[str], ships: Iterable[str] = ()) -> dict[str, tuple[bool, str]]:
-    """``{module: (is a package, source)}`` for the agent, the modules named, and all they import among what ships."""
-    found = _closure([*ENTRY, *modules])
+def sources(
+    modules: Iterable[str], ships: Iterable[str] = (), entry: Sequence[str] = ENTRY
+) -> dict[str, tuple[bool, str]]:
+    """``{module: (is a package, source)}`` for ``entry``, the modules named, and all they import among what ships."""
+    found = _closure([*entry, *modules])
     for package in ships:
         found.update(_third_party(package))
     return found
@@ -124,17 +126,18 @@ def _without_prose(found: re.Match[str]) -> str:
     return "" if text.lstrip().startswith("#") else text  # a comment, or a text within a statement
 
 
-def _kind_modules(data: Any) -> Iterable[str]:
+def kind_modules(data: Any) -> Iterable[str]:
+    """The modules of all kinds in a job, as far as it needs them from its start."""
     if isinstance(data, dict):
         if data.get("when_changed"):
             return  # seldom taken: its modules travel when it is
         if "kind" in data and "fields" in data:
             yield data["kind"].partition(":")[0]
         for value in data.values():
-            yield from _kind_modules(value)
+            yield from kind_modules(value)
     elif isinstance(data, list):
         for value in data:
-            yield from _kind_modules(value)
+            yield from kind_modules(value)
 
 
 def _module(name: str) -> tuple[bool, str, tuple[str, ...]]:

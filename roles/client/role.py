@@ -69,13 +69,15 @@ class Api:
     """The API that clients are pointed at, and what it asks of them.
 
     ``version`` is the release that serves it (empty when not known), ``settings`` what clients are told of access, by
-    the keys of ``versions.NAMES``. ``ca`` is PEM text.
+    the keys of ``versions.NAMES``. ``ca`` is PEM text. ``login_file`` holds a generated password, relative to the
+    inventory (empty: it has none).
     """
 
     url: str
     version: str = ""
     settings: Mapping[str, str | Secret] = factory(dict)
     ca: str = ""
+    login_file: str = ""
 
     @property
     def auth(self) -> Secret | None:
@@ -106,7 +108,8 @@ def profile_of(instance: str = DEFAULT) -> str:
 def api_of(server: SiteHost, host: SiteHost, site: Site) -> Api:
     """An instance of the site as a client uses it. Raises SettingsError."""
     url, version = address.api_url_from(host, server), prefect_version(server)
-    return Api(url, version, access.client_settings(server, site), trust.roots(server, host, site))
+    roots = trust.roots(server, host, site)
+    return Api(url, version, access.client_settings(server, site), roots, access.kept_in(server))
 
 
 def company(url: str, host: SiteHost) -> str:

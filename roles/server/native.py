@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -32,9 +33,16 @@ from roles.proof.kinds.flow_run import VerificationRun
 from roles.server.kinds.health import ServerHealth
 from roles.server.settings import Settings
 
+#: Ends of the settings that name a module: messaging, leases and ordering of events may be those of prefect-redis.
+PLUGGED = ("_BROKER", "_CACHE", "_ORDERING", "_STORAGE")
+
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
-    """What must hold before anything is changed: the port is ours or free."""
+    """What must hold before anything is changed: the port is ours or free.
+
+    Raises SettingsError for a setting that names an integration which the lock does not have.
+    """
+    _refuse_missing_integrations(host)
     yield from prefect.expectations(host)
     yield from database_proof.expectations(host, site)
     bind = address.bind(host)
@@ -75,7 +83,7 @@ def verification(host: SiteHost, site: Site) -> Resource:
         auth=access.auth(host, site),
         as_user=layout.user,
         through="environment",
-        scheduled=True,
+        services=True,
         server_unit=layout.server_unit,
     )
 
@@ -116,6 +124,20 @@ def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
                 "use the dedicated setting instead (port, bind, public_url, database, auth, csrf, "
                 "cors_allowed_origins, "
                 "server_log_level, analytics)",
+                host.origin("server_environment"),
+            )
+
+
+def _refuse_missing_integrations(host: SiteHost) -> None:
+    """Raises SettingsError where a setting names a module, such as prefect_redis.messaging, that is not installed: the
+    server would start, and answer 500 to whatever needs it."""
+    lock = load_release(host.settings(PrefectSettings), host.inventory.directory).lock
+    for name, value in host.settings(Settings).server_environment.items():
+        module = re.match(r"(prefect_\w+)\.", value) if name.endswith(PLUGGED) else None
+        if module and f"\n{module[1].replace('_', '-')}==" not in lock.text:
+            raise SettingsError(
+                f"{host.name}: server_environment: {name} names {module[1]}, which the server's lock does not have",
+                "remove it; or use runtime: compose with an image that has it (prefect_image)",
                 host.origin("server_environment"),
             )
 

@@ -5,6 +5,7 @@ vm2 is the server, with a worker and SQLite; auth is switched on, changed, and s
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -138,6 +139,12 @@ class Site:
         return json.loads(state)["state_type"], len(json.loads(tasks))
 
 
+def user_files(lab: LiveLab) -> str:
+    """What encamp writes for the laptop's user: the profiles and what an undo needs, with modes and hashes."""
+    folders = f"{HOME}/.prefect/profiles.toml {HOME}/.local/state/encamp/profiles-undo.json"
+    return lab.ssh(CLIENT, f"stat -c '%n %a %U' {folders}; sha256sum {folders}", check=False).stdout
+
+
 @pytest.fixture(scope="module")
 def open_site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A server without auth, and a laptop that uses it: what is there before anyone thinks of auth."""
@@ -217,6 +224,37 @@ def test_a_laptop_gets_it_by_configure_client(guarded: Site) -> None:
     succeeded(again)
     assert counts(again, CLIENT)["changed"] == 0
     succeeded(guarded.fab("-H", CLIENT, "verify"))
+
+
+def test_a_script_does_what_the_push_does(guarded: Site) -> None:
+    """The user runs it and types the password: the same bytes, the same way back, and a flow that arrives."""
+    lab, script, password = guarded.lab, guarded.folder / "client.pyz", guarded.secret.partition(":")[2]
+    succeeded(guarded.fab("-H", CLIENT, "configure-client", "--undo"))
+    before = user_files(lab)
+    succeeded(guarded.fab("-H", CLIENT, "configure-client"))
+    pushed = user_files(lab)
+    succeeded(guarded.fab("-H", CLIENT, "configure-client", "--undo"))
+    said = succeeded(guarded.fab("configure-client", "--script", str(script)))
+    assert "admin, and the text in" in said and password not in said
+    lab.ssh(CLIENT, "base64 -d > client.pyz", text=base64.b64encode(script.read_bytes()).decode())
+    done = lab.ssh(CLIENT, "python3 client.pyz", text=f"{password}\n")
+    assert "is reachable from this machine" in done.stdout and password not in done.stdout + done.stderr
+    assert user_files(lab) == pushed
+    assert guarded.run_of(guarded.flow("by-script"), guarded.secret) == ("COMPLETED", 1)
+    lab.ssh(CLIENT, "python3 client.pyz --undo")
+    assert user_files(lab) == before
+    assert lab.ssh(CLIENT, "python3 client.pyz", check=False, text="admin:wrong\n").returncode == 2
+    assert user_files(lab) == before
+
+
+def test_the_commands_do_it_with_prefects_own_cli(guarded: Site) -> None:
+    lab = guarded.lab
+    said = succeeded(guarded.fab("configure-client", "--commands"))
+    typed = [line.strip() for line in said.splitlines() if line.startswith("  prefect ")]
+    script = "\n".join(typed).replace("admin:PASSWORD", guarded.secret)
+    lab.ssh(CLIENT, "bash -el", text=f"{script}\n")
+    assert guarded.run_of(guarded.flow("by-hand"), guarded.secret) == ("COMPLETED", 1)
+    succeeded(guarded.fab("-H", CLIENT, "configure-client"))
 
 
 def test_the_websockets_of_events_ask_for_it_too(guarded: Site) -> None:

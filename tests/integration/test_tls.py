@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
 import re
@@ -60,6 +61,25 @@ async def main():
                 return
 
 asyncio.run(asyncio.wait_for(main(), 60))
+"""
+
+#: Sends bursts of 40 requests through the proxy, 4.99 s apart, and counts the answers by their status.
+BURSTS = """
+import collections, concurrent.futures, ssl, sys, time, urllib.error, urllib.request
+
+def post(number):
+    request = urllib.request.Request(sys.argv[1], b"{}", {"Content-Type": "application/json"}, method="POST")
+    try:
+        return urllib.request.urlopen(request, context=ssl._create_unverified_context()).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+with concurrent.futures.ThreadPoolExecutor(40) as pool:
+    seen = collections.Counter(pool.map(post, range(40)))
+    for burst in range(int(sys.argv[2])):
+        time.sleep(4.99)
+        seen.update(pool.map(post, range(40)))
+print(dict(seen))
 """
 
 
@@ -123,6 +143,15 @@ def test_server_and_worker_are_proved_over_https(internal: Site, deployed: Fab) 
     assert curl(internal.lab, WORKER, f"{URL}/api/health") == "true", "the worker's system does not trust the server"
 
 
+def test_the_proxy_lets_go_of_idle_connections_before_prefect_does(internal: Site) -> None:
+    """A request on a connection that Prefect is just closing, after 5 s, would fail with 502."""
+    host, address = internal.lab.host(SERVER), f"https://{internal.lab.address(SERVER)}:8443/api/flow_runs/filter"
+    assert host.check_output("python3 -c %s %s 0", BURSTS, address) == "{200: 40}"
+    idle = host.check_output("sleep 4.2; ss -Htn state established dport = :4202 | wc -l")
+    assert idle == "0", "within 5 s only the proxy closes them"
+    assert host.check_output("python3 -c %s %s 2", BURSTS, address) == "{200: 120}"
+
+
 def test_nobody_goes_around_the_proxy(internal: Site) -> None:
     host = internal.lab.host(SERVER)
     listening = host.check_output("ss -Hltn")
@@ -181,6 +210,20 @@ def test_a_laptop_runs_flows_and_opens_every_socket(client: Site) -> None:
     said = lab.ssh(LAPTOP, "~/.local/share/encamp/prefect/bin/python -", text=SOCKETS).stdout
     assert "PrefectLogsSubscriber PrefectEventSubscriber" in said and "open: PrefectEventsClient" in said
     assert "came back: encamp.test" in said
+
+
+def test_a_script_brings_the_sites_authority(client: Site) -> None:
+    """The same profile and the same authorities as by a push, and a flow that arrives."""
+    lab, script = client.lab, client.folder / "client.pyz"
+    files = "sha256sum ~/.prefect/profiles.toml ~/.local/share/encamp/ca/*.pem"
+    pushed = lab.ssh(LAPTOP, files).stdout
+    succeeded(client.fab(*CLIENT, "configure-client", "--undo"))
+    lab.ssh(LAPTOP, "rm -r ~/.local/share/encamp/ca")
+    succeeded(client.fab("configure-client", "--script", str(script)))
+    text = base64.b64encode(script.read_bytes()).decode()
+    lab.ssh(LAPTOP, "base64 -d > client.pyz && python3 client.pyz", text=text)
+    assert lab.ssh(LAPTOP, files).stdout == pushed
+    succeeded(client.fab(*CLIENT, "verify"))
 
 
 def test_a_second_deploy_changes_nothing(client: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from encamp.resources.system import Reader
@@ -9,7 +10,7 @@ from encamp.resources.system import Reader
 
 def expand(host: Reader, path: str) -> str:
     """``~/x`` in the home of the user the agent runs as; any other path unchanged."""
-    return host.home.rstrip("/") + path[1:] if path.startswith("~/") else path
+    return os.path.join(host.home, *path[2:].split("/")) if path.startswith("~/") else path
 
 
 def is_series(python: str) -> bool:

@@ -24,6 +24,7 @@ class ClientPrefect(Resource):
     ``auth_since`` is the first release whose client can send user and password, ``csrf_since`` the first that sends
     CSRF tokens, where the server asks for them. ``same`` says that the releases must be equal: clients that write to
     the server's own database. ``brings`` is the release that encamp installs for this user before this step.
+    ``installer`` names what installs one otherwise.
     """
 
     name: str
@@ -35,15 +36,13 @@ class ClientPrefect(Resource):
     csrf_since: str = ""
     same: bool = False
     brings: str = ""
+    installer: str = "`fab configure-client --install`"
 
     def check(self, host: Reader) -> list[Change]:
         found = installed(host)
         if not found and not self.brings:
             note_once(
-                self,
-                host,
-                "Prefect is not installed for this user; `fab configure-client --install` installs "
-                "the server's release",
+                self, host, f"Prefect is not installed for this user; {self.installer} installs the server's release"
             )
         server = self.server_version or host.once(f"release of {self.api_url}", lambda: self._asked(host))
         problems = {install: self._problem(install.version, server) for install in found}
@@ -95,6 +94,6 @@ class ClientPrefect(Resource):
         return Refused(
             f"Prefect {install.version} in {install.path} cannot work with this server: {problem}",
             "",
-            f"install {release} for this user (`fab configure-client --install` installs it next to the existing one)"
+            f"install {release} for this user ({self.installer} installs it next to the existing one)"
             + ("" if self.same or not older(server or "0", install.version) else ", or upgrade the server first"),
         )

@@ -106,7 +106,7 @@ class ClientSettings:
         """The profile in force."""
         text = text_of(self._host, self.profiles_path)
         try:
-            read = profile_edit.read(text.lstrip(profile_edit.BYTE_ORDER_MARK))
+            read = profile_edit.read(text)
         except InvalidToml as error:
             place = f"{self.profiles_path}:{error.line}" if error.line else self.profiles_path
             return replace(self._default(), error=f"{place}: {error}")

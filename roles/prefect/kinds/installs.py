@@ -8,6 +8,7 @@ from typing import Iterator, Optional, Sequence
 
 from encamp.resources.system import Reader
 from encamp.shared.record import record
+from roles.prefect.kinds import windows_places
 from roles.prefect.kinds.user_environment import exists, names_in, session, text_of
 
 DIST_INFO = re.compile(r"^prefect-(\d[^-]*)\.dist-info$")
@@ -92,11 +93,11 @@ def _prefixes(host: Reader) -> Iterator[str]:
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if environment.get(name):
             yield environment[name].rstrip("/")
-    for folder in environment.get("PATH", "").split(":"):
-        prefix = _prefix_of_script(host, os.path.join(folder, "prefect")) if folder else None
+    for folder in filter(None, environment.get("PATH", "").split(os.pathsep)):
+        prefix = _prefix_of_script(host, os.path.join(folder, "prefect")) or windows_places.prefix(host, folder)
         if prefix:
             yield prefix
-    for habit in (*HABITS, *MAC_HABITS):
+    for habit in (*HABITS, *MAC_HABITS, *windows_places.HABITS):
         yield from _expand(host, host.home, habit.split("/"))
     yield from SYSTEM_PREFIXES
     for prefix in MAC_PREFIXES:
@@ -132,6 +133,10 @@ def _in_prefix(host: Reader, prefix: str) -> Iterator[Installed]:
                 version = _version_in(host, os.path.join(prefix, "lib", folder, packages))
                 if version:
                     yield Installed(version, prefix, _interpreter(host, prefix, folder))
+    for packages in windows_places.PACKAGES:
+        version = _version_in(host, os.path.join(prefix, packages))
+        if version:
+            yield Installed(version, prefix, windows_places.interpreter(host, prefix))
 
 
 def _version_in(host: Reader, packages: str) -> Optional[str]:

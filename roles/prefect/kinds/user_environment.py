@@ -183,5 +183,5 @@ def _value_of(host: Reader, name: str) -> Optional[str]:
 
 def _expanded(value: str, home: str) -> Optional[str]:
     """``~`` and ``$HOME`` filled in; None when that does not give an absolute path."""
-    path = re.sub(r"^(?:~|\$HOME|\$\{HOME\})(?=/|$)", lambda _: home, value)
-    return path if path.startswith("/") and "$" not in path and "`" not in path else None
+    path = re.sub(r"^(?:~|\$HOME|\$\{HOME\})(?=/|\\|$)", lambda _: home, value)
+    return path if os.path.isabs(path) and "$" not in path and "`" not in path else None

@@ -66,6 +66,8 @@ def plain(value: str) -> str:
 
 def read(text: str) -> Profiles:
     """Parse a profiles file. Raises InvalidToml."""
+    if text.startswith(BYTE_ORDER_MARK):
+        raise InvalidToml("a byte order mark, which Prefect cannot read: save the file as UTF-8 without it", 1, 1)
     document = _parsed(text)
     active = document.get("active")
     if active is not None and not isinstance(active, str):
@@ -79,16 +81,14 @@ def read(text: str) -> Profiles:
 
 def edited(text: str, edit: Edit) -> str:
     """``text`` with ``edit`` made. Raises InvalidToml for a file that is not one."""
-    mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
-    body = text[len(mark) :]
-    wanted = _wanted(read(body), edit)
-    if _same(read(body), wanted):
+    wanted = _wanted(read(text), edit)
+    if _same(read(text), wanted):
         return text
-    newline = "\r\n" if "\r\n" in body else "\n"
+    newline = "\r\n" if "\r\n" in text else "\n"
     for way in (_neatly, _plainly):
-        for candidate in _attempts(way, body, edit, newline):
+        for candidate in _attempts(way, text, edit, newline):
             if _holds(candidate, wanted):
-                return mark + candidate
+                return candidate
     raise InvalidToml("the file cannot be edited without losing part of its content")
 
 

@@ -18,7 +18,8 @@ MAX_LINKS = 10
 class ProfileFile:
     """The file as it is: ``path`` is where it really lies (links followed), ``data`` None where there is none.
 
-    ``owner`` and ``group`` are empty where they need no thought: a plain user can only write files of its own.
+    ``mode`` is None where there is no file, or files have none. ``owner`` and ``group`` are empty where they need no
+    thought: a plain user can only write files of its own.
     """
 
     path: str
@@ -44,7 +45,7 @@ def find(host: Reader, path: str) -> ProfileFile:
             return ProfileFile(path, None, None)
         if found.kind == "file":
             owner, group = (found.owner, found.group) if host.is_root else ("", "")
-            return ProfileFile(path, host.read(path), found.mode, owner, group)
+            return ProfileFile(path, host.read(path), found.mode if host.has_modes else None, owner, group)
         if found.kind != "symlink":
             raise Refused(f"{path} is a {found.kind}, not a file", fix="move it away")
         path = os.path.normpath(os.path.join(os.path.dirname(path), found.target))

@@ -165,8 +165,8 @@ class PrefectProfile(Resource):
         mode = self._mode(file)
         if file.data is None and after:
             changes.insert(0, Change("file", "absent", file.path))
-        elif file.data is not None and file.mode != mode:
-            changes.append(Change("mode", octal(file.mode or 0), octal(mode)))
+        elif file.mode is not None and file.mode != mode:
+            changes.append(Change("mode", octal(file.mode), octal(mode)))
         if changes and host.want_diff:
             diff = unified(redacted(file.text), redacted(after), file.path)
             changes[0] = replace(changes[0], diff=diff)
