@@ -69,7 +69,7 @@ def _outcome(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
 def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """Take the lock, unless in check mode, and run the steps. Returns the fields of the ``done`` event."""
-    host = Host(channel.fetch, channel.say, job["diff"])
+    host = Host(channel.fetch, channel.say, job["diff"], channel.knock)
     state = job.get("state") or state_directory(host.is_root, host.home)
     channel.start_heartbeat()
     if job["check"]:
