@@ -220,7 +220,10 @@ def test_a_compose_stack(lab: LiveLab, spread: Spread, tmp_path: Path) -> None:
     printed = succeeded(hand.fab("adopt"))
     assert "container, /srv/stack/docker-compose.yml" in printed
     assert "hand-made" not in printed
-    assert hand.written() == {"adopt": "container stack_server_1", "prefect_version": "3.9.1", "database": "postgres"}
+    written = hand.written()
+    kept = written.pop("server_environment")
+    assert written == {"adopt": "container stack_server_1", "prefect_version": "3.9.1", "database": "postgres"}
+    assert float(kept["PREFECT_SERVER_DATABASE_TIMEOUT"]) == 120
     hand.continued(held)
     assert hand.sh("docker inspect -f '{{.State.Running}}' stack_server_1") == "false"
     hand.returned(held)
