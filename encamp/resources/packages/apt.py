@@ -87,19 +87,23 @@ def interrupted(host: Reader) -> bool:
     return any(name.isdigit() for name in host.listdir(f"{DPKG}/updates"))
 
 
-def install(host: System, names: Sequence[str]) -> None:
-    """Install ``names`` with one command, after repairing an interrupted installation. Raises Failure."""
+def install(host: System, names: Sequence[str], source: str = "") -> None:
+    """Install ``names`` with one command, after repairing an interrupted installation. Raises Failure.
+
+    ``source``: a folder to install from, in place of the host's own package sources.
+    """
+    apt_get = (*APT, *_only_from(host, source)) if source else APT
     known = states(host)
     if interrupted(host) or any(known.get(name, ABSENT) != ABSENT for name in names):
         host.progress("finishing an interrupted package installation")
         _run_unlocked(host, ["dpkg", *KEEP_CONFIG, "--configure", "-a"], may_fail=True)
-    updated = _lists_are_old(host)
+    updated = bool(source) or _lists_are_old(host)
     if updated:
-        _update(host)
+        update(host, apt_get)
     host.progress(f"installing {', '.join(names)}")
     from encamp.resources.packages.apt_progress import unpacking
 
-    argv = [*APT, *INSTALL]
+    argv = [*apt_get, *INSTALL]
     if any(known.get(name) in HALF_UNPACKED for name in names):
         argv.append("--reinstall")
     try:
@@ -108,7 +112,7 @@ def install(host: System, names: Sequence[str]) -> None:
     except CommandFailed as error:
         output = error.result.out + error.result.err
         if OUTDATED.search(output) and not updated:
-            _update(host)
+            update(host, apt_get)
         elif BROKEN.search(output):
             argv.append("--fix-broken")
         else:
@@ -131,10 +135,19 @@ def _mtimes(host: Reader, paths: Iterable[str]) -> list[float]:
     return [stat.mtime for stat in map(host.stat, paths) if stat]
 
 
-def _update(host: System) -> None:
+def _only_from(host: System, folder: str) -> tuple[str, ...]:
+    """apt's options for a folder as the only package source. Its hashes are the controller's, so no key signs it."""
+    sources, lists = f"{folder}.list", f"{folder}.lists"
+    host.write(sources, f"deb [trusted=yes] file:{folder} ./\n")
+    host.mkdir(f"{lists}/partial")
+    options = (f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null", f"Dir::State::Lists={lists}")
+    return tuple(word for option in options for word in ("-o", option))
+
+
+def update(host: System, apt_get: Sequence[str] = APT) -> None:
     """Fetch the package lists. Failing sources are ignored: the installation fails if they matter."""
     host.progress("fetching the package lists")
-    _run_unlocked(host, [*APT, "update"], may_fail=True)
+    _run_unlocked(host, [*apt_get, "update"], may_fail=True)
 
 
 def _run_unlocked(host: System, argv: Sequence[str], may_fail: bool = False) -> None:

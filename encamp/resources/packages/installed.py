@@ -16,11 +16,13 @@ class Packages(Resource):
 
     ``name``: the set's name in reports. ``debian``: package names for apt; ``rhel``: for dnf (untested); an empty
     tuple: this family needs none. Packages are never removed or upgraded; recommended ones are not installed.
+    ``source``: a folder on the host with Debian packages and their index, used in place of the host's own sources.
     """
 
     name: str
     debian: tuple[str, ...] = ()
     rhel: tuple[str, ...] = ()
+    source: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         names = self._names(host)
@@ -43,7 +45,7 @@ class Packages(Resource):
             if host.os_release().family == "rhel":
                 _dnf_install(host, names)
             else:
-                apt.install(host, names)
+                apt.install(host, names, self.source)
         except CommandFailed as error:
             raise apt.explained(error, names) from error
 

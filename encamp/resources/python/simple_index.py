@@ -21,24 +21,47 @@ def fetch(
     """Fetch one file of a project and verify its hash. Raises Failure when that fails.
 
     ``index_url`` is the simple index's address; a user and password in it are sent as basic authentication, to that
-    server only.
+    server only. A path is a folder with the file.
     """
     import hashlib
 
-    base, credentials = split_credentials(index_url.reveal() if isinstance(index_url, Secret) else index_url)
-    page = f"{base.rstrip('/')}/{project}/"
-    files = _listed(host, page, {"Accept": ACCEPT, **credentials}, ca_file)
+    files = project_files(host, index_url, project, ca_file)
     if filename not in files:
+        page = f"{_split(index_url)[0].rstrip('/')}/{project}/"
         raise Failure(f"{page} does not have {filename}", "the index lacks that release", "use an index that has it")
-    url = files[filename]
-    data = _get(host, url, credentials if _server(url) == _server(base) else {}, ca_file).body
+    data = download(host, index_url, files[filename], ca_file)
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise Failure(
-            f"{url}: the content does not match the pinned hash",
-            "a proxy or mirror sends another file",
-            "find out what changed the file; encamp does not install it",
-        )
+        raise altered(files[filename])
     return data
+
+
+def project_files(host: Reader, index_url: Union[str, Secret], project: str, ca_file: str = "") -> dict[str, str]:
+    """The files of a project, and where each is. Raises Failure."""
+    base, credentials = _split(index_url)
+    if base.startswith("/"):
+        return {name: f"{base}/{name}" for name in host.listdir(base)}
+    return _listed(host, f"{base.rstrip('/')}/{project}/", {"Accept": ACCEPT, **credentials}, ca_file)
+
+
+def download(host: Reader, index_url: Union[str, Secret], url: str, ca_file: str = "") -> bytes:
+    """A file of the index, unverified. Raises Failure."""
+    base, credentials = _split(index_url)
+    if base.startswith("/"):
+        return host.read(url) or b""
+    return _get(host, url, credentials if _server(url) == _server(base) else {}, ca_file).body
+
+
+def altered(url: str) -> Failure:
+    """The failure for a file with another hash."""
+    return Failure(
+        f"{url}: the content does not match the pinned hash",
+        "a proxy or mirror sends another file",
+        "find out what changed the file; encamp does not install it",
+    )
+
+
+def _split(index_url: Union[str, Secret]) -> tuple[str, dict[str, str]]:
+    return split_credentials(index_url.reveal() if isinstance(index_url, Secret) else index_url)
 
 
 def _listed(host: Reader, page: str, headers: dict[str, str], ca_file: str) -> dict[str, str]:
