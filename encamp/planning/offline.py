@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -82,12 +83,14 @@ def write(path: Path, folder: Path, facts: Mapping[str, Any], wanted: Needs) -> 
         "packages": list(wanted.packages),
         "files": {name: _sha256(file) for name, file in files.items()},
     }
-    listing = folder / MANIFEST
-    listing.write_text(json.dumps(manifest, indent=1), "utf-8")
+    listing = json.dumps(manifest, indent=1).encode()
     candidate = path.with_name(f".{path.name}.new")
     try:
         with tarfile.open(candidate, "w", format=tarfile.PAX_FORMAT) as tar:
-            for name, file in {MANIFEST: listing, **files}.items():
+            first = tarfile.TarInfo(MANIFEST)
+            first.size = len(listing)
+            tar.addfile(_plain(first), io.BytesIO(listing))
+            for name, file in files.items():
                 tar.add(file, name, filter=_plain)
         candidate.replace(path)
     finally:
