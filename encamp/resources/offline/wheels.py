@@ -59,10 +59,7 @@ class CollectedWheels(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.mkdir(self.folder)
         target, text = probed(host), host.text(self.lock)
-        wanted = [
-            *pins(text),
-            *(Pin("uv", name.split("-")[1], True, frozenset([sha256])) for name, sha256 in self.pinned),
-        ]
+        wanted = [*pins(text), *self._pinned()]
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             fetched = [pool.submit(self._fetch, host, pin, target) for pin in wanted]
             for number, one in enumerate(fetched, 1):
@@ -74,6 +71,11 @@ class CollectedWheels(Resource):
     @property
     def _marker(self) -> str:
         return f"{self.folder}.{re.sub(r'[^0-9A-Za-z.]', '-', self.name)}"
+
+    def _pinned(self) -> Iterator[Pin]:
+        """uv itself, as one package with the hashes of all its wheels."""
+        for version in {filename.split("-")[1] for filename, _ in self.pinned}:
+            yield Pin("uv", version, False, frozenset(sha256 for _, sha256 in self.pinned))
 
     def _fetch(self, host: System, pin: Pin, target: Target) -> None:
         """Fetch one package. What a lock names for other systems has no wheel here; the trial finds what is missing."""
