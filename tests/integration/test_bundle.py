@@ -27,7 +27,8 @@ class Site:
     """One server with Postgres that reaches nothing, and its bundle."""
 
     def __init__(self, lab: LiveLab, folder: Path) -> None:
-        self.lab, self.folder, self.file = lab, lab.site(folder), folder / "site.bundle"
+        self.lab, self.file = lab, folder / "site.bundle"
+        self.folder = lab.site(folder, host_vars={TARGET: {"server_start_timeout": 600}})
 
     def fab(self, *words: str) -> Fab:
         return self.lab.fab(*words, inventory=self.folder)

@@ -6,6 +6,7 @@ from typing import Iterator, Optional, Sequence, Union
 
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.docker import api as docker_api
+from encamp.resources.docker import pull_errors
 from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
 from encamp.shared.wire import Blob, LargeFile
@@ -82,25 +83,7 @@ class DockerImage(Resource):
         finally:
             host.remove(LOGIN)
         if not result.ok:
-            raise Failure(
-                f"Docker could not pull {self.reference}", _cause(result.err), _fix(self.reference), result.tail
-            )
-
-
-def _cause(output: str) -> str:
-    if "unauthorized" in output or "no basic auth" in output or "denied" in output:
-        return "the registry requires a login, or does not have that image"
-    if "not found" in output or "manifest unknown" in output:
-        return "the registry does not have that image"
-    return "this host cannot reach the registry"
-
-
-def _fix(reference: str) -> str:
-    return (
-        f"correct the name, set registry_user and registry_password, or use an archive: run "
-        f"`docker save {reference} | gzip > images.tar.gz` on a machine that can pull it, then set "
-        "image_archive: images.tar.gz"
-    )
+            raise pull_errors.explain(self.reference, result)
 
 
 def _short(digest: str) -> str:

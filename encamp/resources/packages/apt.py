@@ -177,7 +177,7 @@ def _is_locked(failed: Optional[CommandFailed]) -> bool:
 #: Output, likely cause, fix. The first match is reported.
 EXPLANATIONS = (
     (
-        r"No space left on device|enough free space|needs? \d+\w+ (?:more )?(?:space )?on the",
+        r"No space left on device|enough free space|more space needed on the|needs \d+\w+ on the",
         "a file system of this host is full",
         "free some space (`df -h /var /usr`, `apt-get clean`), then deploy again",
     ),
