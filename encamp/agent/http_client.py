@@ -14,17 +14,30 @@ from encamp.resources.system import HttpAnswer
 if TYPE_CHECKING:
     import http.client
 
+#: Seconds for a connection to come about. What drops packets would cost the whole time-out of a download.
+CONNECT = 10.0
 REDIRECTS = (301, 302, 303, 307, 308)
 HOPS = 5
 
 
-def request(method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str) -> HttpAnswer:
-    """One request, following redirects. A network error gives status 0 and the reason in ``error``."""
+def request(
+    method: str,
+    url: str,
+    body: Any,
+    headers: Mapping[str, str],
+    timeout: float,
+    ca_file: str,
+    proxy: str = "",
+) -> HttpAnswer:
+    """One request, following redirects. A network error gives status 0 and the reason in ``error``.
+
+    ``proxy``: the URL of a proxy to go through, perhaps with user and password; empty: directly.
+    """
     import http.client
 
     try:
         for _ in range(HOPS):
-            answer = _exchange(method, url, body, headers, timeout, ca_file)
+            answer = _exchange(method, url, body, headers, timeout, ca_file, proxy)
             if answer.status not in REDIRECTS or "Location" not in answer.headers:
                 return answer
             url, headers = _redirected(url, answer.headers["Location"], headers)
@@ -36,12 +49,19 @@ def request(method: str, url: str, body: Any, headers: Mapping[str, str], timeou
         return HttpAnswer(0, error=str(error) if known else f"{type(error).__name__}: {error}")
 
 
-def _exchange(method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str) -> HttpAnswer:
+def _exchange(
+    method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str, proxy: str
+) -> HttpAnswer:
     """One request on a connection of its own. Raises the network's errors."""
     data = None if body is None else json.dumps(body).encode()
     sent = {"User-Agent": "encamp", **({"Content-Type": "application/json"} if data is not None else {}), **headers}
-    connection, path = _connection(url, timeout, ca_file)
+    connection, path = _connection(url, min(timeout, CONNECT), ca_file)
+    if proxy:
+        connection, path, login = _through(proxy, connection, url, path)
+        sent.update(login)
     try:
+        connection.connect()
+        connection.sock.settimeout(timeout)
         connection.request(method, path, data, sent)
         answer = connection.getresponse()
         return HttpAnswer(answer.status, answer.read(), headers={k.title(): v for k, v in answer.getheaders()})
@@ -64,6 +84,34 @@ def _connection(url: str, timeout: float, ca_file: str) -> tuple[http.client.HTT
 
     context = ssl.create_default_context(cafile=ca_file or None)
     return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context), path
+
+
+def _through(
+    proxy: str, direct: http.client.HTTPConnection, url: str, path: str
+) -> tuple[http.client.HTTPConnection, str, Mapping[str, str]]:
+    """The same connection by way of a proxy: a tunnel for https, else the whole URL as path, and the proxy's login.
+
+    Raises ValueError for a proxy that is reached otherwise than by HTTP.
+    """
+    import base64
+    import http.client
+    from urllib.parse import unquote, urlsplit
+
+    parts = urlsplit(proxy)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError("a proxy's URL must be http://HOST:PORT")
+    login = {}
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        login = {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    target = urlsplit(url)
+    if target.scheme == "https":
+        host, port = direct.host, direct.port
+        direct.host, direct.port = parts.hostname, parts.port or 80
+        direct.set_tunnel(host, port, login)
+        return direct, path, {}
+    made = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=direct.timeout)
+    return made, f"http://{target.netloc.rpartition('@')[2]}{path}", login
 
 
 def _redirected(url: str, location: str, headers: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:

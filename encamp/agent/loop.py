@@ -12,7 +12,7 @@ from encamp.agent.channel import ControllerGone
 from encamp.agent.journal import Journal, mark_now
 from encamp.agent.prefetch import Prefetcher
 from encamp.agent.system import Host
-from encamp.resources.base import Change, Failure, HandlerResource, Resource
+from encamp.resources.base import Change, Failure, HandlerResource, Refused, Resource
 from encamp.shared.wire import from_wire
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Loop:
         self._step_timeout: float = job.get("step_timeout", 0)
         self._would_notify: list[str] = []
         self._predicted: set[str] = set()
+        self._owners_checked = False
         self.counts = {"ok": 0, "changed": 0, "unknown": 0, "failed": 0}
         self.failed = ""
 
@@ -83,7 +84,8 @@ class Loop:
         except ControllerGone:
             raise
         except Failure as failure:
-            self._failed(step_id, failure, started)
+            if not self.failed:
+                self._failed(step_id, failure, started)
             raise
         except Exception as error:
             bug = _bug(error)
@@ -123,6 +125,8 @@ class Loop:
             raise
         if not changes:
             return "ok", []
+        if resource.changes_host:
+            self._refuse_owners(number)
         if self._check_only:
             self._would_notify.extend(step.get("notify", ()))
             return ("changed" if resource.changes_host else "unknown"), changes
@@ -142,6 +146,34 @@ class Loop:
                 "something else on this host manages the same thing, or this is a bug in encamp",
             )
         return ("changed" if resource.changes_host else "ok"), changes
+
+    def _refuse_owners(self, number: int) -> None:
+        """Before the first change: raise Refused if this step or a later one would replace something of the owner's.
+
+        It is reported as the failure of that step; those of further steps follow in its detail.
+        """
+        if self._owners_checked:
+            return
+        self._owners_checked = True
+        refusals = list(self._refusals(number))
+        if refusals:
+            step_id, first = refusals[0]
+            others = [f"{other.reason}: {other.fix}" for _, other in refusals[1:]]
+            first.detail = "\n".join(filter(None, (first.detail, *others)))
+            self._failed(step_id, first, time.monotonic())
+            raise first
+
+    def _refusals(self, number: int) -> Iterator[tuple[str, Refused]]:
+        for step in self._steps[number:]:
+            if "resource" not in step:
+                continue
+            resource: Resource = from_wire(step["resource"])
+            try:
+                resource.refuse(self._host)
+            except Refused as refused:
+                yield step["id"], refused
+            except Failure:
+                continue  # what it looks at does not answer: its own check reports that, if it still does not
 
     def _announce(self, step: dict[str, Any]) -> None:
         """Before a change: record the handlers it makes pending, so that no crash can lose them."""

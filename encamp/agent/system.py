@@ -39,6 +39,7 @@ class Host:
         self._known: dict[str, Any] = {}
         self._readings: dict[str, threading.RLock] = {}
         self._blobs: dict[str, bytes] = {}
+        self._noted: set[str] = set()
 
     def recording(self, messages: list[Any]) -> Host:
         """The same host for a check whose result may be dropped: its messages go into ``messages``.
@@ -46,7 +47,7 @@ class Host:
         Readings are shared. It may be used in another thread, as long as nothing changes meanwhile.
         """
         copy = Host.__new__(Host)
-        vars(copy).update(vars(self), _say=lambda *message: messages.append(message))
+        vars(copy).update(vars(self), _noted=set(), _say=lambda *message: messages.append(message))
         return copy
 
     def replay(self, messages: list[Any]) -> None:
@@ -113,8 +114,10 @@ class Host:
         headers: Optional[Mapping[str, str]] = None,
         timeout: float = 10,
         ca_file: str = "",
+        proxy: Union[str, Secret] = "",
     ) -> HttpAnswer:
-        return http_client.request(method, url, body, headers or {}, timeout, expand(self, ca_file))
+        through = proxy.reveal() if isinstance(proxy, Secret) else proxy
+        return http_client.request(method, url, body, headers or {}, timeout, expand(self, ca_file), through)
 
     def once(self, key: str, read: Callable[[], T]) -> T:
         with self._readings.setdefault(key, threading.RLock()):  # other threads wait for the one that reads
@@ -136,7 +139,9 @@ class Host:
         return content.reveal() if isinstance(content, Secret) else content
 
     def note(self, text: str) -> None:
-        self._say("note", text)
+        if text not in self._noted:  # a resource is checked twice where it changes something
+            self._noted.add(text)
+            self._say("note", text)
 
     def finding(self, data: Mapping[str, str]) -> None:
         self._say("finding", data.get("text", ""), data)

@@ -92,7 +92,7 @@ def _collect(host: SiteHost, site: Site, wanted: Needs) -> Iterator[Item]:
     yield from prefect.ca_bundle(settings, site, host)
     tool = prefect.uv(settings, site, host, UV_ROOT)
     yield tool
-    yield CollectedPackages(f"{COLLECTED}/{DEBS}", wanted.packages, mark)
+    yield CollectedPackages(f"{COLLECTED}/{DEBS}", wanted.packages, mark, tool.proxy, tool.no_proxy)
     for env in wanted.locks.values():
         yield CollectedWheels(
             Path(env.path).name,
@@ -103,6 +103,8 @@ def _collect(host: SiteHost, site: Site, wanted: Needs) -> Iterator[Item]:
             ca_file=tool.ca_file,
             pinned=_pinned(tool),
             mark=mark,
+            proxy=tool.proxy,
+            no_proxy=tool.no_proxy,
         )
 
 

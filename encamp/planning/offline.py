@@ -183,7 +183,7 @@ def _received(bundle: Bundle) -> Sequence[Resource]:
     path, manifest = bundle.host_path, bundle.manifest
     room = 2 * bundle.size // MEBIBYTE + 1  # while it is unpacked, its parts are there, too
     return (
-        Expectation("space for the bundle", disk=((HOST_FOLDER, room),), unless=f"{path}/{RECEIVED}"),
+        Expectation("space for the bundle", disk=((HOST_FOLDER, room),), unless=(f"{path}/{RECEIVED}",)),
         OfflineBundle(path, manifest["release"], manifest["architecture"], bundle.content),
     )
 

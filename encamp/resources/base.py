@@ -2,8 +2,8 @@
 
 A kind is a class of fields in a file of its own, decorated with :func:`kind`. Its first field names it on the host
 (its identity). ``check`` gets a :class:`Reader`, which has no method that writes, and returns what differs. ``apply``
-gets a :class:`System` and makes exactly those changes. The loop in ``encamp.agent`` owns check mode, diffs, redaction,
-handlers and the second check.
+gets a :class:`System` and makes exactly those changes. ``refuse`` finds what is the owner's and would be replaced. The
+loop in ``encamp.agent`` owns check mode, diffs, redaction, handlers and the second check.
 
 Shipped to hosts: Python 3.9 syntax, standard library only.
 """
@@ -105,6 +105,12 @@ class Resource:
     def id(self) -> str:
         """Unique name within a host's plan, such as ``File:/etc/prefect/default/server.env``."""
         return f"{type(self).__name__}:{self.identity}"
+
+    def refuse(self, host: Reader) -> None:
+        """Raise Refused where ``apply`` would replace something that encamp did not make.
+
+        Called for all steps of a run before its first change, so it costs a run without changes nothing.
+        """
 
     def check(self, host: Reader) -> list[Change]:
         """The differences from the declaration; empty when there are none. Raises Failure or Refused."""

@@ -138,8 +138,10 @@ class Reader(Protocol):
         headers: Optional[Mapping[str, str]] = None,
         timeout: float = 10,
         ca_file: str = "",
+        proxy: Union[str, Secret] = "",
     ) -> HttpAnswer:
-        """One HTTP request (``body`` is sent as JSON). Proxy variables are ignored. Never raises for network errors."""
+        """One HTTP request (``body`` is sent as JSON), through ``proxy`` if its URL is given. Proxy variables are
+        ignored. A connection is given up after ten seconds. Never raises for network errors."""
         ...
 
     def once(self, key: str, read: Callable[[], T]) -> T:

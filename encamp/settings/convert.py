@@ -164,7 +164,9 @@ class Converter:
             here = place.below(f".{key}", _line(data, key))
             if key not in fields:
                 raise Invalid(here, "is unknown", scalars.nearest(str(key), fields))
-            values[key] = self.setting(hints_of(cls)[key], item, here, spec_of(fields[key]))
+            spec = spec_of(fields[key])
+            here = place.below(f".{key}", _line(data, key), spec.lines)
+            values[key] = self.setting(hints_of(cls)[key], item, here, spec)
         for name, field in fields.items():
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required and name not in data:

@@ -23,9 +23,9 @@ class ValuePath:
     text: str | None = None
     lines: bool = False
 
-    def below(self, key: str, line: int = 0) -> ValuePath:
+    def below(self, key: str, line: int = 0, lines: bool = False) -> ValuePath:
         """A value inside this one."""
-        return ValuePath(self.key + key, Origin(self.origin.file, line or self.origin.line))
+        return ValuePath(self.key + key, Origin(self.origin.file, line or self.origin.line), lines=lines)
 
 
 class Invalid(Exception):

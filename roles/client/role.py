@@ -107,7 +107,7 @@ def profile_of(instance: str = DEFAULT) -> str:
 
 def api_of(server: SiteHost, host: SiteHost, site: Site) -> Api:
     """An instance of the site as a client uses it. Raises SettingsError."""
-    url, version = address.api_url(server), prefect_version(server)
+    url, version = address.api_url_from(host, server), prefect_version(server)
     roots = trust.roots(server, host, site)
     return Api(url, version, access.client_settings(server, site), roots, access.kept_in(server))
 

@@ -12,7 +12,8 @@ from roles.database import host as database_host
 from roles.database import url as database_url
 from roles.database.settings import Settings, kind, name, sqlite_file
 from roles.database.url import Connection, Tls
-from roles.prefect import versions
+from roles.prefect import runtime, versions
+from roles.prefect.account import layout_of
 from roles.prefect.groups import DATABASES
 from roles.prefect.layout import Layout
 from roles.prefect.release import prefect_version
@@ -79,7 +80,9 @@ def connection(host: SiteHost, site: Site) -> Connection:
         return _external(host, settings)
     if what == "socket":
         port = host.settings(database_host.Settings).postgres_port
-        return Connection(Layout(host.instance).user, None, SOCKET_DIRECTORY, port, name(host))
+        layout = layout_of(host)
+        role = layout.own_name if runtime.is_chosen(host) else layout.user
+        return Connection(role, None, SOCKET_DIRECTORY, port, name(host))
     db_host = database_host_of(host, site)
     where, port = database_host.address(db_host), db_host.settings(database_host.Settings).postgres_port
     return Connection(name(host), password(host, site), where, port, name(host))

@@ -27,6 +27,10 @@ def _listen_addresses(value: Any) -> str | None:
     return None
 
 
+def _check_cluster(value: str) -> str | None:
+    return None if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", value) else "is not the name of a cluster"
+
+
 def check_name(value: str) -> str | None:
     """What is wrong with a name or an address of a host, if anything."""
     return None if not value or re.fullmatch(r"[A-Za-z0-9_.:-]+", value) else "is not a host name or address"
@@ -51,6 +55,14 @@ class Settings:
         "Port of Postgres on this host. An existing cluster that uses another port is refused, not changed.",
         minimum=1,
         maximum=65535,
+        per_host=True,
+    )
+    postgres_cluster: str = setting(
+        "main",
+        "Name of the Postgres cluster on this host. One of another name that the host has is used, with its port as "
+        "postgres_port; encamp creates none beside it. RHEL has only main.",
+        check=_check_cluster,
+        example="prod",
         per_host=True,
     )
     postgres_listen: tuple[str, ...] = setting(
@@ -87,6 +99,11 @@ def address(host: SiteHost) -> str:
         "set postgres_address: <name or address of the database's host> for this host",
         host.origin("ansible_host"),
     )
+
+
+def cluster(host: SiteHost) -> str:
+    """The name of the Postgres cluster on this host."""
+    return host.settings(Settings).postgres_cluster
 
 
 def usable_connections(host: SiteHost) -> int:

@@ -11,10 +11,12 @@ from encamp.planning.plan import Item, Step
 from encamp.resources.base import Resource
 from encamp.shared.wire import kind_path
 from encamp.site import Site, SiteHost
+from roles.database import host as database_host
+from roles.database import settings as database
 from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
-from roles.network import address
 from roles.prefect import server_choice
+from roles.prefect.account import layout_of
 from roles.prefect.groups import is_server
 from roles.prefect.layout import Layout
 from roles.prefect.release import prefect_version
@@ -40,7 +42,7 @@ def is_examined(host: SiteHost) -> bool:
 
 def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool) -> Iterator[Resource]:
     """The doctor of what a deploy checks: in every runtime a server has one ServerHealth."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     for resource in resources_of(items):
         if isinstance(resource, ServerHealth):
             yield ServerDoctor(
@@ -53,6 +55,7 @@ def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool)
                 home=layout.home,
                 server=host.name,
                 started=started,
+                cluster="" if resource.container or not database.on_this_host(host) else database_host.cluster(host),
                 fix=fix,
             )
 
@@ -61,11 +64,11 @@ def _of_worker(host: SiteHost, site: Site, fix: bool) -> Resource:
     layout = Layout(host.instance)
     try:
         server = server_choice.server_for(host, site)
-        url, name = address.api_url(server), server.name
+        url, name = prefect_worker.api_url(host, server), server.name
     except SettingsError:
         url, name = "", "SERVER"
     version = prefect_version(host)
-    return WorkerDoctor(host.instance, layout.worker_user, url, version, layout.worker_home, name, fix)
+    return WorkerDoctor(host.instance, layout.worker_env, url, version, layout.worker_home, name, fix)
 
 
 def resources_of(items: Iterator[Item]) -> Iterator[Resource]:

@@ -91,6 +91,12 @@ def api_url(host: SiteHost) -> str:
     return f"{public_url(host)}/api"
 
 
+def api_url_from(host: SiteHost, server: SiteHost) -> str:
+    """The API's address for programs on ``host``. The server's own host does not leave itself: from inside a virtual
+    machine or behind NAT its public name often leads nowhere."""
+    return f"{local_url(server)}/api" if host.name == server.name else api_url(server)
+
+
 def base_path(host: SiteHost) -> str:
     """The path below which UI and API are served, such as /flows; empty for none."""
     return public(host).path

@@ -13,7 +13,6 @@ from encamp.resources.caddy.expectation import CaddyExpectation
 from encamp.resources.caddy.sites import CaddySites
 from encamp.resources.files.directory import Directory
 from encamp.resources.files.file import File
-from encamp.resources.packages.installed import Packages
 from encamp.resources.probes.free_port import FreePort
 from encamp.resources.systemd.restart import Reload
 from encamp.resources.systemd.service import Service
@@ -26,7 +25,7 @@ from roles.network.tls import Settings, VirtualHost
 from roles.prefect import versions
 from roles.prefect.files import read_text
 from roles.prefect.kinds.endpoint import Endpoint
-from roles.prefect.release import prefect_version
+from roles.prefect.release import prefect_version, system_packages
 
 #: Seconds until the public address must respond. An ACME server connects to this host before it signs.
 PATIENCE, ACME_PATIENCE = 30, 120
@@ -77,8 +76,8 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     if not tls.is_on(host):
         return
     found = tls.virtual_hosts(host)
-    yield Packages("caddy", debian=("caddy",), rhel=("caddy",))
-    yield Directory(caddy.SITES)
+    yield system_packages(host, "caddy", ("caddy",), ("caddy",))
+    yield Directory(caddy.SITES, shared=True)
     yield Directory(caddy.OWN, "root", caddy.GROUP, 0o750)
     for virtual_host in found:
         yield from _certificate(virtual_host, site, reload)

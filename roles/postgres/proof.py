@@ -14,6 +14,7 @@ from roles.database.kinds.probe import DatabaseProbe
 from roles.database.kinds.sqlite import SqliteDatabase
 from roles.postgres import connection_budget
 from roles.postgres import role as postgres
+from roles.prefect.account import layout_of
 from roles.prefect.files import read_bundle
 from roles.prefect.layout import Layout
 
@@ -39,10 +40,10 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 
 def resources(host: SiteHost, site: Site, restart: Restart) -> Iterator[Item]:
     """The files for TLS, and the check; for SQLite the file itself. Prefect must be installed before."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     if database.kind(host) == "sqlite":
         python = f"{layout.link}/bin/python"
-        yield SqliteDatabase(database.sqlite_file(host), layout.user, layout.user, python, ONE_WRITER)
+        yield SqliteDatabase(database.sqlite_file(host), layout.user, layout.group, python, ONE_WRITER)
         return
     yield from files(host, layout, restart)
     yield _probe(host, site, layout)
@@ -81,4 +82,4 @@ def files(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
         yield Step(File(paths.ca, read_bundle("database_ca_file", settings.database_ca_file, host)), (restart,))
     if paths.cert and settings.database_key is not None:
         yield Step(File(paths.cert, read_bundle("database_cert_file", settings.database_cert_file, host)), (restart,))
-        yield Step(File(paths.key, settings.database_key, "root", layout.user, 0o640), (restart,))
+        yield Step(File(paths.key, settings.database_key, "root", layout.group, 0o640), (restart,))

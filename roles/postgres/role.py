@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from encamp.errors import SettingsError
 from encamp.planning.plan import Item
 from encamp.resources.firewall.port import FirewallPort
-from encamp.resources.packages.installed import Packages
 from encamp.resources.postgres.cluster import PostgresCluster
 from encamp.resources.postgres.database import PostgresDatabase
 from encamp.resources.postgres.expectation import PostgresExpectation
@@ -17,6 +16,7 @@ from encamp.resources.postgres.extension import PostgresExtension
 from encamp.resources.postgres.hba_prune import PostgresHbaOnly
 from encamp.resources.postgres.hba_rule import PostgresHbaRule
 from encamp.resources.postgres.role import PostgresRole
+from encamp.resources.postgres.server import PostgresServer
 from encamp.resources.postgres.settings import PostgresSettings
 from encamp.resources.probes.expectation import Expectation
 from encamp.site import Site, SiteHost
@@ -24,12 +24,16 @@ from roles.client import database as client_database
 from roles.database import connection as database_connection
 from roles.database import host as database_host
 from roles.database import settings as database
+from roles.database.url import Connection
 from roles.network import firewall
 from roles.postgres import connection_budget
 from roles.prefect.groups import DATABASES, is_server
+from roles.prefect.release import system_packages
 from roles.role import Role
 
 TRIGRAMS = "pg_trgm"
+#: A database is Prefect's if it has the first of these; the second may be there alone, after a start that was cut off.
+TABLES = ("flow_run", "alembic_version")
 #: asyncpg before 0.29, which Prefect up to 2.13 is locked with, asks Postgres for types by a query that Postgres would
 #: first compile for seconds. It gives up waiting, asks again, and leaves the host with dozens of them.
 SESSION = {"jit": "off"}
@@ -37,11 +41,20 @@ SESSION = {"jit": "off"}
 RULES = "prefect: "
 METHOD = "scram-sha-256"
 DISK_MIB = 600
+#: What there is once a cluster was made: on Debian its last file, on RHEL (untested) one of initdb's.
+MADE = ("/etc/postgresql/*/*/environment", "/var/lib/pgsql/data/PG_VERSION", "/var/lib/pgsql/*/data/PG_VERSION")
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """What must hold on a host that keeps databases for others, before anything on it is changed."""
-    yield Expectation("database host", families=("debian", "rhel"), systemd=True, disk=(("/var/lib", DISK_MIB),))
+    yield Expectation(
+        "database host",
+        families=("debian", "rhel"),
+        systemd=True,
+        disk=(("/var/lib", DISK_MIB),),
+        unless=MADE,
+        filled=("/var/lib/postgresql", "/usr/lib/postgresql", "/var/cache/apt/archives"),
+    )
     yield expectation(host, site)
 
 
@@ -51,33 +64,38 @@ def expectation(host: SiteHost, site: Site) -> PostgresExpectation:
     more = () if database_host.is_declared(host) else (host,)  # a server that is in no group
     found = [view for view in connection_budget.servers(site, *more) if _database_host(view, site) == host.name]
     needed = connection_budget.total(connection_budget.demands_of(found, site))
-    return PostgresExpectation("main", settings.postgres_port, needed, settings.postgres_max_connections)
+    name, port = settings.postgres_cluster, settings.postgres_port
+    return PostgresExpectation(name, port, needed, settings.postgres_max_connections)
 
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """Cluster, role, database and the trigram extension for a server on this host; nothing for another database."""
     if not database.on_this_host(host):
         return
-    found = database_connection.connection(host, site)
+    found, cluster = database_connection.connection(host, site), database_host.cluster(host)
     yield from _cluster(host, site)
-    yield PostgresRole(found.user, settings=SESSION)
-    yield PostgresDatabase(found.database, owner=found.user)
-    yield PostgresExtension(TRIGRAMS, found.database)
+    yield PostgresRole(found.user, settings=SESSION, cluster=cluster)
+    yield from _database(found, cluster)
 
 
 def for_others(host: SiteHost, site: Site) -> Iterator[Item]:
     """The same for servers on other hosts, with a password, and a way in for exactly these."""
-    clients = clients_of(host, site)
+    clients, cluster = clients_of(host, site), database_host.cluster(host)
     yield from _cluster(host, site)
     for view in clients:
         found = database_connection.connection(view, site)
-        yield PostgresRole(found.user, found.password, settings=SESSION)
-        yield PostgresDatabase(found.database, owner=found.user)
-        yield PostgresExtension(TRIGRAMS, found.database)
-    rules = [rule for view in clients for rule in _rules(view, site)]
+        yield PostgresRole(found.user, found.password, settings=SESSION, cluster=cluster)
+        yield from _database(found, cluster)
+    rules = [rule for view in clients for rule in _rules(view, site, cluster)]
     yield from rules
-    yield PostgresHbaOnly(RULES, tuple(rule.name for rule in rules))
+    yield PostgresHbaOnly(RULES, tuple(rule.name for rule in rules), cluster)
     yield from _firewall(host, sorted({source for view in clients for source in sources(view)}))
+
+
+def _database(found: Connection, cluster: str) -> Iterator[Item]:
+    """An instance's database, and what Prefect's migrations need in it."""
+    yield PostgresDatabase(found.database, owner=found.user, cluster=cluster, tables=TABLES)
+    yield PostgresExtension(TRIGRAMS, found.database, cluster=cluster)
 
 
 def clients_of(host: SiteHost, site: Site) -> list[SiteHost]:
@@ -129,21 +147,22 @@ def _database_host(view: SiteHost, site: Site) -> str:
 def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:
     settings = host.settings(database_host.Settings)
     port = settings.postgres_port
-    yield Packages("postgres", debian=("postgresql",), rhel=("postgresql-server", "postgresql-contrib"))
-    yield PostgresCluster(port=0 if port == database_host.Settings.postgres_port else port)
+    name, rhel = settings.postgres_cluster, ("postgresql-server", "postgresql-contrib")
+    yield system_packages(host, "postgres", ("postgresql",), rhel, PostgresServer)
+    yield PostgresCluster(name, port=0 if port == database_host.Settings.postgres_port else port)
     has_clients = host.in_group(DATABASES) and clients_of(host, site)
     if has_clients or settings.postgres_max_connections:
         listen = settings.postgres_listen if has_clients else ()
-        yield PostgresSettings("main", listen, settings.postgres_max_connections)
+        yield PostgresSettings(name, listen, settings.postgres_max_connections)
 
 
-def _rules(view: SiteHost, site: Site) -> Iterator[PostgresHbaRule]:
+def _rules(view: SiteHost, site: Site, cluster: str) -> Iterator[PostgresHbaRule]:
     """One rule for each address: a role to its database, with its password."""
     found = database_connection.connection(view, site)
     for source in sources(view):
         network = str(ipaddress.ip_network(source))
         name = f"{RULES}{found.database} from {network}"
-        yield PostgresHbaRule(name, "host", found.database, found.user, network, METHOD)
+        yield PostgresHbaRule(name, "host", found.database, found.user, network, METHOD, cluster=cluster)
 
 
 def _firewall(host: SiteHost, sources: Sequence[str]) -> Iterator[Item]:

@@ -12,9 +12,15 @@ UV_CACHE = "/var/cache/encamp/uv"
 
 @record
 class Layout:
-    """Where an instance lives. ``name`` is ``default`` or the environment's own name."""
+    """Where an instance lives. ``name`` is ``default`` or the environment's own name.
+
+    ``service_user`` and ``service_group`` are the server's account, where the inventory names one
+    (``roles.prefect.account``).
+    """
 
     name: str = DEFAULT
+    service_user: str = ""
+    service_group: str = ""
 
     @property
     def _suffix(self) -> str:
@@ -26,9 +32,19 @@ class Layout:
         return "" if self.name == DEFAULT else f"{self.name}/"
 
     @property
+    def own_name(self) -> str:
+        """What the instance's account, database and containers are called, where the inventory names none."""
+        return f"prefect{self._suffix}"
+
+    @property
     def user(self) -> str:
         """Who the server runs as; also its database role, so that peer authentication needs no password."""
-        return f"prefect{self._suffix}"
+        return self.service_user or self.own_name
+
+    @property
+    def group(self) -> str:
+        """The group of the server's process and files."""
+        return self.service_group or self.user
 
     @property
     def worker_user(self) -> str:
@@ -37,7 +53,7 @@ class Layout:
 
     @property
     def database(self) -> str:
-        return self.user
+        return self.own_name
 
     @property
     def home(self) -> str:
@@ -80,6 +96,27 @@ class Layout:
     def runner_env(self, kind: str, label: str) -> str:
         """The variables of one worker or agent alone, beside those of ``worker_env``."""
         return f"{self.config}/{kind}-{label}.env"
+
+    def runner_key(self, kind: str, label: str) -> str:
+        """The private key with which git clones for one worker or agent."""
+        return f"{self.config}/{kind}-{label}.key"
+
+    def runner_known_hosts(self, kind: str, label: str) -> str:
+        """The host keys of the git servers of one worker or agent."""
+        return f"{self.config}/{kind}-{label}.known_hosts"
+
+    def runner_home(self, kind: str, label: str) -> str:
+        """The home of a worker or agent that runs as an account of the operator's."""
+        return f"{self.worker_home}.{kind}-{label}"
+
+    def pip_environment(self, kind: str, label: str, release: str) -> str:
+        """The environment that flows of one worker or agent may install into. ``release``: the locked one's name."""
+        return f"{self.pip_prefix}{kind}-{label}-{release}"
+
+    @property
+    def pip_prefix(self) -> str:
+        """What the paths of such environments begin with. Their folder is root's: root removes and makes them."""
+        return f"/var/lib/prefect/{self.name}-pip."
 
     def runner_link(self, kind: str, label: str) -> str:
         """The link to the environment of a worker or agent with further packages."""

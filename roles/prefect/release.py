@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from encamp.locking import lockfile
+from encamp.resources.packages.apt import LOCK_SECONDS
+from encamp.resources.packages.installed import Packages
 from encamp.settings.declare import setting
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
@@ -23,6 +26,21 @@ def _check_version(value: str) -> str | None:
     if not versions.supported(value):
         return f"older than {versions.SUPPORTED_SINCE}, the oldest that this encamp deploys"
     return None
+
+
+def _check_proxy(value: str) -> str | None:
+    """What is wrong with a proxy that is no secret, if anything."""
+    if not value:
+        return None
+    parts = urlsplit(value)
+    if parts.username is not None:
+        return "holds a user or password: use a secret source, as in {env: PROXY}"
+    return None if parts.scheme == "http" and parts.hostname and parts.port else "must be http://HOST:PORT"
+
+
+def _check_no_proxy(value: tuple[str, ...]) -> str | None:
+    wrong = next((name for name in value if not re.fullmatch(r"\*|[A-Za-z0-9_.:*/-]+", name)), None)
+    return None if wrong is None else f"{wrong!r} is neither a name nor an address"
 
 
 @record
@@ -70,6 +88,31 @@ class Settings:
         example="files/uv-0.13.9-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
         per_host=True,
     )
+    proxy: str | Secret = setting(
+        "",
+        "HTTP proxy through which this host reaches the internet: for downloads, packages, a Docker that encamp "
+        "installs, and the flows of workers. The server is always reached directly. Empty: downloads use the one in "
+        "the host's /etc/environment or apt configuration where nothing answers directly; workers get none. With "
+        "user and password it is a secret source.",
+        check=_check_proxy,
+        example="http://proxy.example.com:3128",
+        per_host=True,
+    )
+    no_proxy: tuple[str, ...] = setting(
+        (),
+        "Names, domains and addresses that are reached without `proxy`. Loopback, the host itself and its server are "
+        "always among them.",
+        check=_check_no_proxy,
+        example="[.example.com, 10.0.0.5]",
+        per_host=True,
+    )
+    apt_lock_timeout: int = setting(
+        LOCK_SECONDS,
+        "Seconds to wait for cloud-init, and for another package manager (unattended upgrades on a first boot), before "
+        "packages of the distribution are installed. The process that is waited for is reported.",
+        minimum=0,
+        per_host=True,
+    )
 
 
 @record
@@ -107,6 +150,15 @@ def _fitting(version: str, site: str, packages: Sequence[str]) -> lockfile.Lock:
 def site_locks(directory: str) -> Path:
     """Where a site keeps the locks of its own."""
     return Path(directory) / "locks"
+
+
+def system_packages(
+    host: SiteHost, name: str, debian: Sequence[str], rhel: Sequence[str], kind: type[Packages] = Packages
+) -> Packages:
+    """Packages of the distribution, installed with the patience that the host's settings ask for."""
+    settings = host.settings(Settings)
+    patience, proxy, no_proxy = settings.apt_lock_timeout, settings.proxy, settings.no_proxy if settings.proxy else ()
+    return kind(name, tuple(debian), tuple(rhel), patience, proxy, no_proxy)
 
 
 def prefect_version(host: SiteHost) -> str:

@@ -12,9 +12,8 @@ from encamp.resources.accounts.group import Group
 from encamp.resources.accounts.user import User
 from encamp.resources.base import Resource
 from encamp.resources.certificates.ca_bundle import CaBundle, bundle_path
-from encamp.resources.files.absent import Absent
 from encamp.resources.files.directory import Directory
-from encamp.resources.packages.installed import Packages
+from encamp.resources.files.own_files_absent import OwnFilesAbsent
 from encamp.resources.probes.expectation import Expectation
 from encamp.resources.python.environment import PythonEnv
 from encamp.resources.python.expectation import PythonExpectation
@@ -25,7 +24,7 @@ from encamp.site import Site, SiteHost
 from roles.prefect import known_faults, layout, pythons, server_choice, uv_release
 from roles.prefect.files import read_bundle, read_file
 from roles.prefect.layout import Layout
-from roles.prefect.release import Release, Settings, load_release
+from roles.prefect.release import Release, Settings, load_release, system_packages
 from roles.role import Role
 
 DISK_MIB = 600
@@ -47,7 +46,8 @@ def expectations(host: SiteHost) -> Iterator[Item]:
         systemd=True,
         memory=MEMORY_MIB,
         disk=((layout.ENVS, DISK_MIB), ("/var/lib", DISK_MIB)),
-        unless=done,
+        unless=(done,),
+        filled=(wanted.path, layout.UV_ROOT, layout.UV_CACHE, "/var/lib/postgresql", "/usr/lib/postgresql"),
     )
     named = f"Prefect {wanted.version}{pythons.suffix(settings.python)}"
     yield PythonExpectation(named, wanted.lock.requires_python, settings.python, done, pythons.older(wanted.version))
@@ -56,20 +56,43 @@ def expectations(host: SiteHost) -> Iterator[Item]:
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """Certificates, uv, a Python where the host has none that is asked for, and the directories they live in."""
     settings = host.settings(Settings)
-    yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
+    yield system_packages(host, "base", ("ca-certificates",), ("ca-certificates",))
     yield from ca_bundle(settings, site, host)
     yield uv(settings, site, host, layout.UV_ROOT)
     yield from managed_python(settings, layout.UV_ROOT, layout.UV_CACHE)
 
 
-def account(layout: Layout, user: str, home: str, comment: str) -> Iterator[Resource]:
-    """The user that a service of the instance runs as, with its home, and where its settings are kept."""
+def server_account(layout: Layout) -> Iterator[Resource]:
+    """The user that the instance's server runs as."""
+    yield Group(layout.group)
+    yield User(
+        layout.user,
+        layout.group,
+        layout.home,
+        comment="Prefect server",
+        as_found=bool(layout.service_user),
+        setting="service_user",
+    )
+
+
+def worker_account(layout: Layout) -> Iterator[Resource]:
+    """The user that the instance's workers run as."""
+    user = layout.worker_user
     yield Group(user)
-    yield User(user, user, home, comment=comment)
-    yield Directory("/etc/prefect")
+    yield User(user, user, layout.worker_home, comment="Prefect worker", setting="user")
+
+
+def places(layout: Layout, home: str, user: str, group: str) -> Iterator[Resource]:
+    """The home of a service of the instance, and where its settings are kept."""
+    yield from folders(layout)
+    yield Directory(home, user, group, 0o750)
+
+
+def folders(layout: Layout) -> Iterator[Resource]:
+    """Where settings and homes of an instance are kept."""
+    yield Directory("/etc/prefect", shared=True)
     yield Directory(layout.config)
-    yield Directory("/var/lib/prefect")
-    yield Directory(home, user, user, 0o750)
+    yield Directory("/var/lib/prefect", shared=True)
 
 
 def ca_bundle(settings: Settings, site: Site, host: SiteHost) -> Iterator[Resource]:
@@ -94,6 +117,8 @@ def uv(settings: Settings, site: Site, host: SiteHost, root: str) -> UvTool:
         index_url=where,
         ca_file=ca_file(settings, root=root.startswith("/")),
         wheel=_read_wheel(settings.uv_wheel, host) if settings.uv_wheel else None,
+        proxy=settings.proxy,
+        no_proxy=settings.no_proxy,
     )
 
 
@@ -112,6 +137,8 @@ def managed_python(settings: Settings, uv_root: str, cache: str) -> Iterator[Res
             settings.python_mirror,
             ca_file(settings, root=uv_root.startswith("/")),
             cache,
+            settings.proxy,
+            settings.no_proxy,
         )
 
 
@@ -129,6 +156,8 @@ def environment(settings: Settings, wanted: Release, uv_root: str, cache: str) -
         cache_dir=cache,
         pythons=pythons.brought_to(uv_root, settings.python),
         build=wanted.lock.build,
+        proxy=settings.proxy,
+        no_proxy=settings.no_proxy,
     )
 
 
@@ -150,8 +179,8 @@ def _read_wheel(name: str, host: SiteHost) -> bytes:
 def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     """The instance's settings, and the link to its release. Releases stay: other instances may use them."""
     layout = Layout(instance)
-    yield Absent(layout.config)
-    yield Absent(layout.link)
+    yield OwnFilesAbsent(layout.config)
+    yield OwnFilesAbsent(layout.link)
 
 
 #: Its resources are those of the server's and the worker's stage.

@@ -74,7 +74,7 @@ class Stack:
 
     @property
     def project(self) -> str:
-        return self.layout.user
+        return self.layout.own_name
 
     @property
     def server(self) -> str:

@@ -16,6 +16,7 @@ NAMES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     # -- clients and workers ------------------------------------------------------------------------------------
     "api_url": (("2.0", "PREFECT_API_URL"),),
     "home": (("2.0", "PREFECT_HOME"),),
+    "ui_url": (("2.6.9", "PREFECT_UI_URL"),),
     "ephemeral": (("3.0", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"),),
     "ephemeral_timeout": (("3.0", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"),),
     "log_level": (("2.0", "PREFECT_LOGGING_LEVEL"),),

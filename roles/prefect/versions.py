@@ -40,6 +40,8 @@ AUTH_BEFORE_KEY = "3.4.12"
 ABILITIES: Mapping[str, Row[bool]] = {
     "work pools": (("2.8", True),),
     "workers": (("2.10", True),),
+    #: The pull step git_clone takes a local repository; measured with 3.9.1.
+    "clone": (("3.9", True),),
     "worker queues": (("2.10.21", True),),
     #: Measured with 2.20.26; the CLI for them came with 2.19.
     "global concurrency limits": (("2.19", True),),

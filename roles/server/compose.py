@@ -8,15 +8,12 @@ from typing import Any
 
 from encamp.errors import SettingsError
 from encamp.planning.plan import FLUSH, Item, Step
-from encamp.resources.accounts.group import Group
 from encamp.resources.accounts.numbers import AccountNumbers
-from encamp.resources.accounts.user import User
 from encamp.resources.base import Resource
 from encamp.resources.docker.engine import DockerEngine
 from encamp.resources.docker.volume import DockerVolume
 from encamp.resources.files.directory import Directory
 from encamp.resources.files.file import File
-from encamp.resources.packages.installed import Packages
 from encamp.resources.probes.expectation import Expectation
 from encamp.resources.probes.free_port import FreePort
 from encamp.resources.systemd.probe import SystemdProbe
@@ -32,11 +29,12 @@ from roles.postgres import connection_budget
 from roles.postgres import proof as database_proof
 from roles.prefect import role as prefect
 from roles.prefect import versions
+from roles.prefect.account import layout_of
 from roles.prefect.kinds.container import START
 from roles.prefect.kinds.runtime_expectation import MARK, RuntimeExpectation
 from roles.prefect.layout import Layout
 from roles.prefect.release import Settings as PrefectSettings
-from roles.prefect.release import prefect_version
+from roles.prefect.release import prefect_version, system_packages
 from roles.prefect.runtime import Settings, Stack
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.server import compose_images, native
@@ -70,7 +68,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
         systemd=True,
         memory=prefect.MEMORY_MIB,
         disk=(("/var/lib/docker", DISK_MIB),),
-        unless="/var/lib/docker",
+        unless=("/var/lib/docker",),
     )
     if not host.settings(Settings).docker_install:
         yield DockerEngine("docker", install=False)
@@ -95,11 +93,13 @@ def _refuse_what_no_container_has(host: SiteHost, site: Site) -> None:
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """Docker, images, volumes, settings, the unit that owns the stack; then its health check."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     stack, restart = Stack(layout), StackRestart(layout.server_unit)
-    yield Packages("base", debian=("ca-certificates",), rhel=("ca-certificates",))
+    yield system_packages(host, "base", ("ca-certificates",), ("ca-certificates",))
     yield from prefect.ca_bundle(host.settings(PrefectSettings), site, host)
-    yield DockerEngine("docker", host.settings(Settings).docker_install)
+    ours = host.settings(PrefectSettings)
+    install = host.settings(Settings).docker_install
+    yield DockerEngine("docker", install, ours.apt_lock_timeout, ours.proxy, ours.no_proxy)
     yield Service("docker.service")
     yield from compose_images.resources(host, restart)
     yield from _places(stack)
@@ -110,14 +110,14 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield Step(SystemdUnit(layout.server_unit, _unit(host, site, stack)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
-    yield StackContainers(layout.server_unit, images(host))
+    yield StackContainers(layout.server_unit, images(host), stack.project, stack.directory)
     yield dataclasses.replace(native.health(host, site, layout), container=stack.server)
     yield SystemdProbe(layout.server_unit)
 
 
 def verification(host: SiteHost, site: Site) -> Resource:
     """A flow run from the server's own container, through the hosted API."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     return VerificationRun(
         f"server {layout.name}",
         python="python",
@@ -136,9 +136,10 @@ def verification(host: SiteHost, site: Site) -> Resource:
 def _places(stack: Stack) -> Iterator[Resource]:
     """Who the server runs as, and the directories of its settings. The home is a volume; on the host, root's."""
     layout = stack.layout
-    yield Group(layout.user)
-    yield User(layout.user, layout.user, layout.home, comment="Prefect server")
-    for path in ("/etc/prefect", layout.config, stack.directory, "/var/lib/prefect"):
+    yield from prefect.server_account(layout)
+    for path in ("/etc/prefect", "/var/lib/prefect"):
+        yield Directory(path, shared=True)
+    for path in (layout.config, stack.directory):
         yield Directory(path)
     yield Directory(layout.home, "root", "root", 0o700)
 
@@ -146,9 +147,9 @@ def _places(stack: Stack) -> Iterator[Resource]:
 def _data(host: SiteHost, stack: Stack) -> Iterator[Resource]:
     """The volumes, and the database's password."""
     layout = stack.layout
-    yield DockerVolume(stack.home_volume, layout.user, layout.user)
+    yield DockerVolume(stack.home_volume, layout.user, layout.group)
     if has_postgres(host):
-        yield StackPassword(stack.password, stack.pgpass, layout.user, layout.user, stack.database_volume)
+        yield StackPassword(stack.password, stack.pgpass, layout.own_name, layout.user, stack.database_volume)
         yield DockerVolume(stack.database_volume)
         yield StackDatabase(stack.database_volume, images(host)[stack.postgres])
 
@@ -156,7 +157,7 @@ def _data(host: SiteHost, stack: Stack) -> Iterator[Resource]:
 def _files(host: SiteHost, site: Site, stack: Stack) -> Iterator[Resource]:
     layout = stack.layout
     env = site.templates.render("prefect_server/server.env.j2", settings=native.server_settings(host, site))
-    yield File(layout.server_env, env, "root", layout.user, 0o640)
+    yield File(layout.server_env, env, "root", layout.group, 0o640)
     yield AccountNumbers(f"{stack.directory}/.env", layout.user)
     yield File(f"{stack.directory}/start.py", site.templates.render("compose/start.py.j2"))
     names = _names(host, stack)
@@ -192,7 +193,7 @@ def _names(host: SiteHost, stack: Stack) -> dict[str, Any]:
         "postgres_image": chosen.get(stack.postgres, ""),
         "postgres": has_postgres(host),
         "postgres_port": str(host.settings(database_host.Settings).postgres_port),
-        "role": layout.user,
+        "role": layout.own_name,
         "database": database.name(host),
         "socket_directory": database_connection.SOCKET_DIRECTORY,
         "home_volume": stack.home_volume,

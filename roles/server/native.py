@@ -23,6 +23,7 @@ from roles.network import access, address
 from roles.postgres import proof as database_proof
 from roles.prefect import role as prefect
 from roles.prefect import versions
+from roles.prefect.account import layout_of
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import load_release, prefect_version
@@ -43,13 +44,14 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """User, environment, settings, unit, service; then its health check."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     restart = Restart(layout.server_unit)
-    yield from prefect.account(layout, layout.user, layout.home, "Prefect server")
+    yield from prefect.server_account(layout)
+    yield from prefect.places(layout, layout.home, layout.user, layout.group)
     yield from install(host, layout, restart)
     yield from database_proof.resources(host, site, restart)
     env = site.templates.render("prefect_server/server.env.j2", settings=server_settings(host, site))
-    yield Step(File(layout.server_env, env, "root", layout.user, 0o640), (restart,))
+    yield Step(File(layout.server_env, env, "root", layout.group, 0o640), (restart,))
     yield Step(SystemdUnit(layout.server_unit, _unit(host, site, layout)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
@@ -59,7 +61,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
 
 def verification(host: SiteHost, site: Site) -> Resource:
     """A flow run from the server's own host, through the hosted API."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     return VerificationRun(
         f"server {layout.name}",
         python=f"{layout.link}/bin/python",
@@ -82,7 +84,7 @@ def install(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
 
 def server_settings(host: SiteHost, site: Site) -> dict[str, str | Secret]:
     """Every Prefect setting that the server gets, by its name in the host's release."""
-    layout = Layout(host.instance)
+    layout = layout_of(host)
     settings, version = host.settings(Settings), prefect_version(host)
     values: dict[str, str | Secret] = {
         "home": layout.home,

@@ -14,8 +14,8 @@ from encamp.site import Site, SiteHost
 from roles.database import settings as database
 from roles.network import access, address, firewall, proxy, tls
 from roles.postgres import role as postgres
+from roles.prefect import account, runtime
 from roles.prefect import role as prefect
-from roles.prefect import runtime
 from roles.prefect.groups import SERVERS, is_server
 from roles.prefect.layout import Layout
 from roles.role import Role
@@ -58,7 +58,7 @@ def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     """Units, stack, firewall rules and the site in the proxy, unless another instance is behind the same address."""
     layout = Layout(instance)
     stack = runtime.Stack(layout)
-    yield InstanceUnitsAbsent(layout.name, layout.server_unit, (layout.user, layout.worker_user))
+    yield InstanceUnitsAbsent(layout.name, layout.server_unit, layout.config)
     yield StackAbsent(stack.program, (stack.server, stack.postgres))
     yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
     yield FirewallPort(f"prefect-{layout.name}-http", SOME_PORT, ensure="absent")
@@ -76,7 +76,7 @@ ROLE = Role(
     "server",
     SERVERS,
     settings=(
-        *(address.Settings, tls.Settings, database.Settings, Settings, runtime.Settings),
+        *(address.Settings, tls.Settings, database.Settings, Settings, runtime.Settings, account.Settings),
         *(access.Settings, firewall.Settings, pools.Settings),
     ),
     owners="servers",

@@ -8,6 +8,7 @@ from typing import Any
 from encamp.planning.plan import FLUSH, Item, Step
 from encamp.resources.base import HandlerResource, Resource
 from encamp.resources.files.file import File
+from encamp.resources.proxy import LOOPBACK, Proxy
 from encamp.resources.python.release_link import ReleaseLink
 from encamp.resources.systemd.probe import SystemdProbe
 from encamp.resources.systemd.unit import SystemdUnit
@@ -24,15 +25,17 @@ from roles.prefect.server_choice import server_for
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.role import Role
 from roles.worker import checks as worker_checks
+from roles.worker import git_access, on_host, sandbox
 from roles.worker import pools as work_pools
 from roles.worker.kinds.drain import WorkerDrain
 from roles.worker.kinds.online import WorkerOnline
+from roles.worker.kinds.overlay import EnvironmentOverlay
 from roles.worker.kinds.pool import WorkPool
 from roles.worker.kinds.queue import WorkQueue
 from roles.worker.kinds.service import WorkerService
 from roles.worker.kinds.stale import StaleWorkers
 from roles.worker.settings import AGENTS, Agent, Settings, Worker
-from roles.worker.units import DRAINING, Unit, command, environment_of, is_declared, units
+from roles.worker.units import DRAINING, Unit, command, environment_of, is_declared, pip_environment_of, units
 
 __all__ = ["Settings", "expectations", "is_declared", "resources", "server_for", "verification"]
 
@@ -49,7 +52,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """User, environments, settings, units and services of workers and agents; their pools, through the API."""
     layout, found = Layout(host.instance), units(host)
     api = _api_fields(host, site)
-    yield from prefect.account(layout, layout.worker_user, layout.worker_home, "Prefect worker")
+    yield from on_host.resources(host, layout, found)
     for item in trust.resources(server_for(host, site), host, site):
         yield Step(item, _restarts(found))  # a process reads the authorities it trusts when it starts
     yield from _installed(host, site, layout, found)
@@ -65,6 +68,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
         yield WorkerDrain(unit.name, timeout=_stop_timeout(host, unit), killed_runs=killed, **api)
     for unit in found:
         yield SystemdProbe(unit.name)
+        yield from on_host.access(unit)
         if isinstance(unit.spec, Worker):
             key = f"{layout.prefix}{unit.spec.pool}/{unit.own_name}"
             yield WorkerOnline(key, pool=unit.spec.pool, worker=unit.own_name, unit=unit.name, **api)
@@ -75,16 +79,15 @@ def verification(host: SiteHost, site: Site) -> Resource:
     layout, server = Layout(host.instance), server_for(host, site)
     common: dict[str, Any] = {
         "python": f"{layout.link}/bin/python",
-        "as_user": layout.worker_user,
         "through": "environment",
-        "workdir": layout.worker_home,
         "scheduled": True,
         "server_unit": Layout(server.instance).server_unit if server.name == host.name else "",
         **_api_fields(host, site),
     }
     found = units(host)
     if not found:
-        return VerificationRun(f"server {server.name} {server.instance}", **common)
+        name = f"server {server.name} {server.instance}"
+        return VerificationRun(name, as_user=layout.worker_user, workdir=layout.worker_home, **common)
     first = next((unit for unit in found if unit.is_process), found[0])
     queue = first.spec.queues[0] if first.spec.queues else ""
     return VerificationRun(
@@ -93,24 +96,53 @@ def verification(host: SiteHost, site: Site) -> Resource:
         queue=queue,
         workers=tuple(unit.own_name for unit in found if unit.spec is first.spec),
         unit=first.name,
+        clone=_clones(host, first),
+        as_user=first.user,
+        workdir=first.home,
         **common,
     )
 
 
+def _clones(host: SiteHost, unit: Unit) -> bool:
+    """Whether the proof of a unit's worker has its code cloned: git is there, and the flow run is on this host."""
+    worker = isinstance(unit.spec, Worker) and unit.is_process and "git" in unit.spec.system_packages
+    return worker and versions.able("clone", prefect_version(host))
+
+
 def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dict[str, str | Secret]:
     """Prefect settings of the workers, by their names in the host's release."""
-    version = prefect_version(host)
+    version, server = prefect_version(host), server_for(host, site)
     values: dict[str, str | Secret] = {"home": layout.worker_home, "api_url": url, "ephemeral": "false"}
-    server = server_for(host, site)
+    if url != address.api_url(server):
+        values["ui_url"] = address.public_url(server)  # for the links that flows print
     clients = {**access.client_settings(server, site), **trust.client_settings(server, host, site)}
-    return versions.environment({**values, **clients}, version)
+    return {**proxy_variables(host, server), **versions.environment({**values, **clients}, version)}
+
+
+def api_url(host: SiteHost, server: SiteHost) -> str:
+    """The API's address for a host's workers: over loopback on the server's own host, unless flow runs are elsewhere
+    (containers, jobs), where loopback is another machine."""
+    return (
+        address.api_url_from(host, server) if all(unit.is_process for unit in units(host)) else address.api_url(server)
+    )
+
+
+def proxy_variables(host: SiteHost, server: SiteHost) -> dict[str, str | Secret]:
+    """The site's proxy for programs that flows run. The server, this host and loopback are reached without it."""
+    settings = host.settings(PrefectSettings)
+    if not settings.proxy:
+        return {}
+    near = [host.name, host.client_address, server.name, server.client_address, address.public(server).host]
+    url = settings.proxy if isinstance(settings.proxy, Secret) else Secret(settings.proxy)
+    exceptions = dict.fromkeys([*settings.no_proxy, *filter(None, near), *LOOPBACK])
+    return Proxy(url, tuple(exceptions), "proxy:").variables
 
 
 def _api_fields(host: SiteHost, site: Site) -> dict[str, Any]:
     """How the host reaches the API: the fields that each of these kinds has for it."""
     server = server_for(host, site)
     ca_file = trust.ca_file(server, host, site)
-    return {"api_url": address.api_url(server), "auth": access.auth(server, site), "ca_file": ca_file}
+    return {"api_url": api_url(host, server), "auth": access.auth(server, site), "ca_file": ca_file}
 
 
 def _restarts(found: Sequence[Unit]) -> tuple[HandlerResource, ...]:
@@ -130,19 +162,24 @@ def _installed(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]
         yield Step(environment_of(host, unit), (unit.restart,))
         if unit.spec.packages:
             yield ReleaseLink(layout.runner_link(unit.kind, unit.label), unit.release.path)
+        if unit.spec.pip:
+            yield Step(pip_environment_of(host, unit), (unit.restart,))
+            yield Step(EnvironmentOverlay(unit.environment_path, unit.release.path, unit.user), (unit.restart,))
     yield Step(File(DRAINING, site.templates.read("prefect_worker/draining.py")), _restarts(found))
 
 
 def _environments(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]) -> Iterator[Item]:
     """The settings file of all workers, and one for each that has its own variables."""
-    url = address.api_url(server_for(host, site))
+    url = api_url(host, server_for(host, site))
     env = site.templates.render("prefect_worker/worker.env.j2", settings=worker_settings(host, site, layout, url))
-    yield Step(File(layout.worker_env, env, "root", layout.worker_user, 0o640), _restarts(found))
+    group = layout.worker_user if on_host.has_account(found) else "root"
+    yield Step(File(layout.worker_env, env, "root", group, 0o640), _restarts(found))
     for unit in found:
-        if unit.spec.environment:
-            own = site.templates.render("prefect_worker/worker.env.j2", settings=unit.spec.environment)
-            path = layout.runner_env(unit.kind, unit.label)
-            yield Step(File(path, own, "root", layout.worker_user, 0o640), (unit.restart,))
+        if unit.env_file:
+            own = site.templates.render("prefect_worker/worker.env.j2", settings=unit.variables)
+            group = "root" if unit.spec.user else unit.user  # systemd reads it as root
+            yield Step(File(unit.env_file, own, "root", group, 0o640), (unit.restart,))
+        yield from git_access.files(host, unit.spec, layout, unit.kind, unit.label, unit.user)
 
 
 def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], api: dict[str, Any]) -> Iterator[Item]:
@@ -173,13 +210,11 @@ def _pools(host: SiteHost, server: SiteHost, found: Sequence[Unit], api: dict[st
 
 
 def _stale_workers(layout: Layout, found: Sequence[Unit], api: dict[str, Any]) -> StaleWorkers:
-    own = [layout.runner_env(unit.kind, unit.label) for unit in found if unit.spec.environment]
-    links = [layout.runner_link(unit.kind, unit.label) for unit in found if unit.spec.packages]
     return StaleWorkers(
         layout.name,
-        user=layout.worker_user,
+        layout.worker_env,
         keep=tuple(unit.name for unit in found),
-        files=tuple(dict.fromkeys([*own, *links])),
+        files=tuple(dict.fromkeys(path for unit in found for path in unit.files)),
         prefixes=layout.runner_prefixes,
         **api,
     )
@@ -195,9 +230,13 @@ def _unit_file(host: SiteHost, site: Site, layout: Layout, unit: Unit) -> Any:
         "prefect_worker/prefect-worker.service.j2",
         layout=layout,
         unit=unit,
-        path=f"{unit.release.path}/bin",
+        user=unit.user,
+        home=unit.home,
+        path=unit.path,
         command=command(host, unit),
-        own_env=layout.runner_env(unit.kind, unit.label) if unit.spec.environment else "",
+        own_env=unit.env_file,
+        sandbox=tuple(sandbox.directives(unit.spec, on_host.homes(unit))),
+        mounts=sandbox.opened(unit.spec).all,
         stop_timeout=_stop_timeout(host, unit),
         server_unit=Layout(server.instance).server_unit if server.name == host.name else "",
     )
@@ -212,7 +251,7 @@ def stage(host: SiteHost, site: Site) -> Iterator[Item]:
 def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     """Workers and agents, after their flow runs have ended."""
     layout = Layout(instance)
-    yield StaleWorkers(layout.name, layout.worker_user, prefixes=layout.runner_prefixes)
+    yield StaleWorkers(layout.name, layout.worker_env, prefixes=(*layout.runner_prefixes, layout.pip_prefix))
 
 
 ROLE = Role(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from encamp.errors import SettingsError
 from encamp.resources.python.environment import PythonEnv
 from encamp.shared.record import record
+from encamp.shared.secret import Secret
 from encamp.site import SiteHost
 from roles.prefect import role as prefect
 from roles.prefect import versions
@@ -14,8 +15,10 @@ from roles.prefect.groups import WORKERS
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Release, load_release, prefect_version
 from roles.prefect.release import Settings as PrefectSettings
+from roles.worker import git_access, pip_release
 from roles.worker.kinds.service import WorkerRestart
-from roles.worker.settings import DEFAULT_POOL, LABEL, PROCESS, Agent, Settings, Worker
+from roles.worker.runner import LABEL
+from roles.worker.settings import DEFAULT_POOL, PROCESS, Agent, Settings, Worker
 
 #: Our start of Prefect's command, which lets flow runs finish when the unit is stopped.
 DRAINING = "/opt/prefect/draining.py"
@@ -26,6 +29,7 @@ class Unit:
     """One systemd unit. ``kind``: worker or agent. ``label``: what its specification is called on the host.
 
     ``name``: the unit's full name; ``own_name``: the worker's, as the server lists it. ``release``: what it runs.
+    ``layout``: names and paths of its instance.
     """
 
     kind: str
@@ -34,6 +38,48 @@ class Unit:
     own_name: str
     spec: Worker | Agent
     release: Release
+    layout: Layout
+
+    @property
+    def user(self) -> str:
+        """The account that it runs as."""
+        return self.spec.user or self.layout.worker_user
+
+    @property
+    def home(self) -> str:
+        """Where it may write: the account's that encamp makes, or its own in place of another account's."""
+        return self.layout.runner_home(self.kind, self.label) if self.spec.user else self.layout.worker_home
+
+    @property
+    def environment_path(self) -> str:
+        """The environment that it runs in: the locked one, or the one on top of it that its flows may install into."""
+        release = self.release.path.rpartition("/")[2]
+        return self.layout.pip_environment(self.kind, self.label, release) if self.spec.pip else self.release.path
+
+    @property
+    def path(self) -> str:
+        """What its PATH begins with."""
+        return ":".join(f"{path}/bin" for path in dict.fromkeys([self.environment_path, self.release.path]))
+
+    @property
+    def env_file(self) -> str:
+        """The file of its own variables; empty where it has none."""
+        return self.layout.runner_env(self.kind, self.label) if self.variables else ""
+
+    @property
+    def variables(self) -> dict[str, str | Secret]:
+        """The variables that it has beside those of all workers."""
+        pip = {"VIRTUAL_ENV": self.environment_path} if self.spec.pip else {}
+        home = {"PREFECT_HOME": self.home} if self.spec.user else {}
+        git = git_access.variables(self.spec, self.layout, self.kind, self.label)
+        return {**home, **pip, **git, **self.spec.environment}
+
+    @property
+    def files(self) -> list[str]:
+        """The files below /etc/prefect that are only its own, and the link to its environment."""
+        env = [self.env_file] if self.env_file else []
+        link = [self.layout.runner_link(self.kind, self.label)] if self.spec.packages else []
+        return [*env, *git_access.paths(self.spec, self.layout, self.kind, self.label), *link]
 
     @property
     def restart(self) -> WorkerRestart:
@@ -122,7 +168,7 @@ def _of_spec(host: SiteHost, spec: Worker | Agent) -> Iterator[Unit]:
         suffix = f"-{number}" if spec.count > 1 else ""
         name = Layout(host.instance).runner_unit(kind, label + suffix)
         own_name = host.name + (f"-{spec.name}" if spec.name else "") + suffix
-        yield Unit(kind, label, name, own_name, spec, release)
+        yield Unit(kind, label, name, own_name, spec, release, Layout(host.instance))
 
 
 def _release(host: SiteHost, spec: Worker | Agent) -> Release:
@@ -155,7 +201,7 @@ def command(host: SiteHost, unit: Unit) -> list[str]:
     version = prefect_version(host)
     words = _agent_words(version, unit.spec) if isinstance(unit.spec, Agent) else _worker_words(version, unit)
     limit = ["--limit", str(unit.spec.limit)] if unit.spec.limit else []
-    return [f"{unit.release.path}/bin/python", DRAINING, *words[1:], *limit]
+    return [f"{unit.environment_path}/bin/python", DRAINING, *words[1:], *limit]
 
 
 def _worker_words(version: str, unit: Unit) -> list[str]:
@@ -175,3 +221,20 @@ def _agent_words(version: str, spec: Agent) -> list[str]:
 def environment_of(host: SiteHost, unit: Unit) -> PythonEnv:
     """The environment that a unit runs in."""
     return prefect.environment(host.settings(PrefectSettings), unit.release, UV_ROOT, UV_CACHE)
+
+
+def pip_environment_of(host: SiteHost, unit: Unit) -> PythonEnv:
+    """The environment with pip alone that a unit's flows may install into, by the locked one's Python."""
+    settings = host.settings(PrefectSettings)
+    return PythonEnv(
+        unit.environment_path,
+        pip_release.LOCK,
+        pip_release.LOCK_SHA256,
+        prefect.uv_path(UV_ROOT),
+        python=f"{unit.release.path}/bin/python",
+        index_url=prefect.controller_index(settings),
+        ca_file=prefect.ca_file(settings),
+        cache_dir=UV_CACHE,
+        proxy=settings.proxy,
+        no_proxy=settings.no_proxy,
+    )

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Sequence
 
-from encamp.resources.base import Change, Failure, HandlerResource, Resource, kind
+from encamp.resources.base import Change, Failure, HandlerResource, Refused, Resource, kind
 from encamp.resources.system import Reader, System
 
 
@@ -117,3 +117,20 @@ class Started(HandlerResource):
     def _read(host: Reader, path: str) -> bytes:
         found = host.stat(path)
         return found.target.encode() if found and found.kind == "symlink" else host.read(path) or b""
+
+
+@kind
+class Owned(Resource):
+    """A file that is replaced, unless its text says whose it is."""
+
+    path: str
+
+    def refuse(self, host: Reader) -> None:
+        if host.read(self.path) == b"mine":
+            raise Refused(f"{self.path} is the owner's", fix=f"move {self.path} away")
+
+    def check(self, host: Reader) -> list[Change]:
+        return [] if host.read(self.path) == b"ours" else [Change("text", "", "ours")]
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        host.write(self.path, b"ours")

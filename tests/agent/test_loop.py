@@ -16,7 +16,7 @@ from encamp.resources.files.file import File
 from encamp.shared.secret import Secret
 from encamp.transport.traffic import Traffic
 from tests.agent.conftest import Converge, pythons, statuses
-from tests.agent.kinds import Append, Broken, Needs, Noisy, Stubborn, Wait
+from tests.agent.kinds import Append, Broken, Needs, Noisy, Owned, Stubborn, Wait
 
 ME = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 
@@ -162,3 +162,30 @@ def test_a_proof_is_owed_for_changes_of_its_own_part_only(converge: Converge, tm
     (tmp_path / "shared").write_text("damage")
     assert proved() == ["one", "two"]
     assert proved() == []
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_is_the_owners_is_refused_before_the_first_change(converge: Converge, tmp_path: Path, check: bool) -> None:
+    first, second, third = (tmp_path / name for name in "abc")
+    second.write_text("mine")
+    third.write_text("mine")
+    found = converge(Needs(str(tmp_path)), File(str(first), **ME), Owned(str(second)), Owned(str(third)), check=check)
+    assert statuses(found) == {f"Needs:{tmp_path}": "ok", f"Owned:{second}": "failed"}
+    failure = found[-2]
+    assert (failure["reason"], failure["fix"]) == (f"{second} is the owner's", f"move {second} away")
+    assert failure["detail"] == f"{third} is the owner's: move {third} away"
+    assert found[-1]["outcome"] == "failed"
+    assert not first.exists()
+    assert second.read_text() == third.read_text() == "mine"
+
+
+def test_a_run_without_changes_does_not_look_for_the_owners(converge: Converge, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    converge(Owned(str(path)))
+    assert statuses(converge(Owned(str(path)))) == {f"Owned:{path}": "ok"}
+
+
+def test_what_is_the_owners_is_refused_also_where_it_is_the_first_change(converge: Converge, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("mine")
+    assert statuses(converge(Owned(str(path)), File(str(tmp_path / "b"), **ME))) == {f"Owned:{path}": "failed"}

@@ -153,6 +153,10 @@ def test_containers_are_unprivileged_pinned_bounded_and_watched(deployed: Stack)
     assert named == {"prefect-home", "prefect-database", "prefect_socket"}
 
 
+def test_the_unit_is_confined_like_any_other_service(deployed: Stack) -> None:
+    assert "OK" in deployed.run(f"systemd-analyze security {UNIT} --no-pager | tail -1")
+
+
 def test_secrets_are_in_files_of_root_and_nowhere_else(deployed: Stack) -> None:
     password = deployed.run("cat /var/lib/prefect/default/postgres-password")
     assert len(password) >= 32
@@ -254,6 +258,20 @@ def test_another_runtime_is_refused_before_anything_is_changed(deployed: Stack) 
     assert done.returncode == 2
     assert "already runs on this host with runtime: compose" in done.stdout and "fab undeploy" in done.stdout
     assert counts(done, HOST)["changed"] == 0 and deployed.started(SERVER) == server
+
+
+def test_another_stack_of_that_name_is_refused_before_any_change(deployed: Stack) -> None:
+    label = "--label com.docker.compose.project"
+    place = f"{label}=prefect {label}.working_dir=/home/flows/prefect"
+    deployed.run(f"docker create --name flows-db {place} {deployed.settings['prefect_image']} true")
+    try:
+        done = deployed.fab("deploy", "--check", "--set", "server_log_level=DEBUG")
+    finally:
+        deployed.run("docker rm flows-db")
+    assert done.returncode == 2, done.stdout
+    said = re.sub(r"\s+", " ", done.stdout)
+    assert "a container flows-db of the Compose project prefect in /home/flows/prefect that encamp did not make" in said
+    assert not changed(done, "would")
 
 
 def test_undeploy_keeps_the_data_and_a_new_deploy_finds_it(deployed: Stack) -> None:

@@ -38,7 +38,7 @@ def test_check_on_a_fresh_host_changes_nothing_and_names_what_it_would_do(lab: L
     succeeded(done)
     assert snapshot(lab, SERVER) == before
     would = changed(done, "would")
-    assert {"Packages:postgres", f"SystemdUnit:{UNIT}", f"Service:{UNIT}", "User:prefect"} <= would
+    assert {"PostgresServer:postgres", f"SystemdUnit:{UNIT}", f"Service:{UNIT}", "User:prefect"} <= would
     assert "+PREFECT_SERVER_DATABASE_CONNECTION_URL=postgresql+asyncpg://" in done.stdout
     assert counts(done, SERVER)["failed"] == 0
     assert lab.fab("-H", SERVER, "deploy", "--check", "--exit-code").returncode == 10

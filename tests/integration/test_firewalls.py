@@ -152,3 +152,23 @@ def test_after_a_reboot_the_port_is_open_and_the_other_rules_are_loaded(
         assert is_open(deployed, name), name
         assert_foreign_rules(deployed, name, before)
     assert changes(deploy(deployed)) == set()
+
+
+def test_the_port_follows_the_interface_into_its_zone(deployed: LiveLab) -> None:
+    host, change = deployed.host("firewalld1"), "firewall-cmd -q --zone=internal --change-interface=eth0"
+    host.check_output(f"{change} && {change} --permanent")
+    assert not is_open(deployed, "firewalld1"), "the zone of the interface decides, not the default zone"
+    succeeded(deployed.fab("-H", "firewalld1", "deploy", "--set", "database=sqlite", "--no-verify"))
+    assert is_open(deployed, "firewalld1")
+    assert "4200/tcp" not in host.check_output("firewall-cmd --zone=public --list-ports")
+    assert "4200/tcp" in host.check_output("firewall-cmd --permanent --zone=internal --list-ports")
+
+
+def test_an_earlier_denial_is_named_and_stays(deployed: LiveLab) -> None:
+    denied = deployed.address("laptop2")
+    deployed.host("ufw1").check_output(f"ufw insert 1 deny from {denied}")
+    done = deployed.fab("-H", "ufw1", "deploy", "--set", "database=sqlite", "--no-verify")
+    succeeded(done)
+    said = re.sub(r"\s+", " ", done.stdout)
+    assert f"ufw's rule `deny from {denied}`: it comes before encamp's, so those clients cannot reach 4200/tcp" in said
+    assert (is_open(deployed, "ufw1"), is_open(deployed, "ufw1", "laptop2")) == (True, False)

@@ -16,7 +16,7 @@ BARE, HOST = "vm1", "vm2"
 FRESH = "fresh"
 #: Kinds of step that run a long command: the command, the program to wait for, seconds that it then gets.
 AT_WORK = {
-    "Packages:postgres": ("apt-get .*install", "initdb", 0.2),
+    "PostgresServer:postgres": ("apt-get .*install", "initdb", 0.2),
     "PythonEnv:": ("uv.* pip install", "uv", 1.0),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from encamp.resources.accounts.group import entries
+from encamp.resources.accounts.group import account
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.files.file import File
 from encamp.resources.system import Reader, System
@@ -21,7 +21,7 @@ class AccountNumbers(Resource):
     user: str
 
     def check(self, host: Reader) -> list[Change]:
-        if self.user not in entries(host, "/etc/passwd"):
+        if account(host, "passwd", self.user) is None:
             return [Change("file", "absent", "present")]
         return self._file(host).check(host)
 
@@ -29,7 +29,7 @@ class AccountNumbers(Resource):
         self._file(host).apply(host, [Change("content")])
 
     def _file(self, host: Reader) -> File:
-        entry = entries(host, "/etc/passwd").get(self.user)
+        entry = account(host, "passwd", self.user)
         if entry is None:
             raise Failure(
                 f"user {self.user} does not exist on this host", fix="declare the User before its AccountNumbers"

@@ -7,6 +7,7 @@ from typing import Mapping, Optional, Sequence
 from encamp.resources.base import Change, Failure, Refused, Resource, kind, unified
 from encamp.resources.caddy import paths as caddy
 from encamp.resources.system import Reader, System
+from encamp.resources.systemd.owners import start_command
 from encamp.shared.record import factory
 
 CANDIDATE = "/etc/caddy/.encamp-candidate"
@@ -25,6 +26,22 @@ class CaddySites(Resource):
     name: str
     sites: Mapping[str, str] = factory(dict)
     options: str = ""
+
+    def refuse(self, host: Reader) -> None:
+        if not self.sites:
+            return
+        for path in self._wanted(host):
+            stat = host.stat(path)
+            if stat is not None and stat.kind != "file":
+                raise _not_a_file(path, stat.kind)
+        command = start_command(host, caddy.UNIT)
+        if command and (caddy.MAIN not in command or "--resume" in command):
+            raise Refused(
+                f"{caddy.UNIT} on this host does not use {caddy.MAIN}: it runs `{command}`",
+                "encamp did not set this Caddy up, and its sites would have no effect",
+                f"let it run with --config {caddy.MAIN}; or set tls: off, add a site to your own configuration and "
+                "set its address as public_url",
+            )
 
     def check(self, host: Reader) -> list[Change]:
         changes = []
@@ -84,11 +101,15 @@ def _write(host: System, path: str, text: str) -> None:
     elif stat.kind == "file":
         host.write(path, _bytes(text), stat.owner, stat.group, stat.mode)
     else:
-        raise Refused(
-            f"{path} is a {stat.kind}, which encamp does not replace",
-            "the file is managed elsewhere",
-            f"add this line to the file it points to, then deploy again: {caddy.IMPORT}",
-        )
+        raise _not_a_file(path, stat.kind)
+
+
+def _not_a_file(path: str, kind: str) -> Refused:
+    return Refused(
+        f"{path} is a {kind}, which encamp does not replace",
+        "the file is managed elsewhere",
+        f"replace the link by the file, and add this line to it: {caddy.IMPORT}",
+    )
 
 
 def _is_ours(name: str) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Union
 
 from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.docker import api as docker_api
+from encamp.resources.packages.apt import LOCK_SECONDS
 from encamp.resources.packages.installed import Packages
+from encamp.resources.proxy import proxy_of
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import change_state
+from encamp.shared.secret import Secret
 
 #: Where Compose v2 is installed: it is a plug-in of the docker command.
 PLUGINS = (
@@ -19,6 +22,9 @@ PLUGINS = (
 )
 #: The first Debian release whose docker.io does not include the docker command.
 SPLIT_SINCE = 13
+#: Where systemd looks for what is added to Docker's unit.
+DROP_INS = "/etc/systemd/system/docker.service.d"
+MARK = "# Managed by encamp: written when it installed Docker."
 BY_HAND = "install Docker Engine with the Compose plug-in (https://docs.docker.com/engine/install/), then deploy again"
 
 
@@ -27,12 +33,16 @@ class DockerEngine(Resource):
     """A Docker engine that answers, with the docker command and Compose (v2, or v1 if the host has only that).
 
     ``name``: its name in reports. ``install``: install missing parts from the packages of Debian or Ubuntu (docker.io,
-    docker-compose); if false, and on other systems, a host without them is refused. An existing Docker of any origin
-    stays unchanged.
+    docker-compose); if false, and on other systems, a host without them is refused. ``lock_timeout``: as of Packages.
+    ``proxy``, ``no_proxy``: for apt, and for the images that the installed engine pulls. An existing Docker of any
+    origin stays unchanged.
     """
 
     name: str
     install: bool = True
+    lock_timeout: int = LOCK_SECONDS
+    proxy: Union[str, Secret] = ""
+    no_proxy: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         changes = [Change(what, "absent", "installed") for what in _missing(host)]
@@ -50,10 +60,27 @@ class DockerEngine(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         missing = _missing(host)
         names = [name for what, name in _packages(host) if what in missing]
+        if "docker engine" in missing and self.proxy:
+            self._lead_out(host)
         if names:
-            Packages("docker", debian=tuple(names)).apply(host, [Change(name) for name in names])
+            packages = Packages("docker", tuple(names), (), self.lock_timeout, self.proxy, self.no_proxy)
+            packages.apply(host, [Change(name) for name in names])
         if not docker_api.answers(host):
             change_state(host, "start", "docker.service")
+
+    def _lead_out(self, host: System) -> None:
+        """Have the engine pull through the proxy from its first start on: nothing of others runs in it yet."""
+        proxy = proxy_of(host, self.proxy, self.no_proxy)
+        if proxy is None:
+            return
+        lines = [
+            f'Environment="{name}={value.reveal() if isinstance(value, Secret) else value}"'
+            for name, value in proxy.variables.items()
+            if name.isupper()
+        ]
+        text = "\n".join([MARK, "[Service]", *(line.replace("%", "%%") for line in lines), ""])
+        host.mkdir(DROP_INS)
+        host.write(f"{DROP_INS}/encamp-proxy.conf", Secret(text), "root", "root", 0o600)
 
 
 def _missing(host: Reader) -> list[str]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Iterator
+from typing import Iterable, Iterator
 from xml.etree import ElementTree
 
-from encamp.resources.base import Change, Failure
+from encamp.resources.base import Change
+from encamp.resources.firewall import zones
 from encamp.resources.firewall.opening import EVERYWHERE, Opening, address
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import unit_state
 from encamp.shared.record import record
 
 RECORDS = "/etc/encamp/firewalld"
-ZONES = ("/etc/firewalld/zones", "/usr/lib/firewalld/zones")
-BUS = "org.fedoraproject.FirewallD1"
-ASK = ("busctl", "--system", "--auto-start=no", "--json=short", "call", BUS, "/org/fedoraproject/FirewallD1")
 
 
 @record
@@ -32,7 +30,7 @@ class Rule:
 
 
 class Firewalld:
-    """The back end for firewalld: rules in the default zone, permanent and running.
+    """The back end for firewalld: rules in the zones that clients come in by, permanent and running.
 
     The permanent configuration is read from its files, the running one over D-Bus: firewall-cmd takes half a second a
     call, so it runs only for changes. Never reloads firewalld: that would drop rules the owner added at run time.
@@ -48,16 +46,16 @@ class Firewalld:
             return []
         changes = [Change("firewalld", after=f"remove the old rule {rule.text}") for rule in _stale(host, opening)]
         wanted = set(_wanted(host, opening))
-        if wanted - _permanent(host):
+        if wanted - _permanent(host, wanted):
             changes.append(Change("firewalld, permanent", "missing", str(opening)))
-        if self.active(host, opening) and wanted - _running(host):
+        if self.active(host, opening) and wanted - _running(host, wanted):
             changes.append(Change("firewalld, running", "missing", str(opening)))
         return changes
 
     def apply(self, host: System, opening: Opening) -> None:
         stale, wanted, owned = _stale(host, opening), _wanted(host, opening), _owned(host, opening)
-        permanent, active = _permanent(host), self.active(host, opening)
-        running = _running(host) if active else set()
+        permanent, active = _permanent(host, wanted), self.active(host, opening)
+        running = _running(host, wanted) if active else set()
         # Rules of the owner stay the owner's. The record is written first, so that a killed run leaves no unknown rule.
         ours = [rule for rule in wanted if rule in owned or rule not in permanent]
         _record(host, opening, [*stale, *ours])
@@ -70,12 +68,17 @@ class Firewalld:
             _change(host, ["firewall-cmd"], "add", [rule for rule in wanted if rule not in running])
         _record(host, opening, ours)
 
+    def denials(self, host: Reader, opening: Opening) -> list[str]:
+        return list(zones.denials(host, opening)) if self.active(host, opening) else []
+
 
 def _wanted(host: Reader, opening: Opening) -> list[Rule]:
-    zone = _default_zone(host)
-    if opening.anywhere:
-        return [Rule(zone, "port", f"{opening.port}/{opening.protocol}")]
-    return [Rule(zone, "rich-rule", text) for text in _rich_rules(opening)]
+    if not opening.networks:
+        return []
+    texts = [("port", f"{opening.port}/{opening.protocol}")]
+    if not opening.anywhere:
+        texts = [("rich-rule", text) for text in _rich_rules(opening)]
+    return [Rule(zone, *text) for zone in zones.of_clients(host, opening) for text in texts]
 
 
 def _rich_rules(opening: Opening) -> Iterator[str]:
@@ -122,35 +125,19 @@ def _record(host: System, opening: Opening, rules: list[Rule]) -> None:
 # -- firewalld's own rules -------------------------------------------------------------------------------------------
 
 
-def _default_zone(host: Reader) -> str:
-    for line in (host.read("/etc/firewalld/firewalld.conf") or b"").decode("utf-8", "replace").splitlines():
-        name, _, value = line.partition("=")
-        if name.strip() == "DefaultZone":
-            return value.strip()
-    return "public"
-
-
-def _permanent(host: Reader) -> set[Rule]:
+def _permanent(host: Reader, wanted: Iterable[Rule]) -> set[Rule]:
     """Ports and rich rules that accept one port, from the zone files of the permanent configuration."""
 
-    def read() -> set[Rule]:
-        zone = _default_zone(host)
-        for directory in ZONES:
-            text = host.read(f"{directory}/{zone}.xml")
-            if text is not None:
-                return parse_zone(zone, text)
-        return set()
+    def read(zone: str) -> set[Rule]:
+        root = zones.file(host, zone)
+        return set() if root is None else rules_of(zone, root)
 
-    return host.once("firewalld:permanent", read)
+    names = dict.fromkeys(rule.zone for rule in wanted)
+    return {rule for zone in names for rule in host.once(f"firewalld:permanent {zone}", lambda z=zone: read(z))}  # type: ignore[misc]
 
 
-def parse_zone(zone: str, text: bytes) -> set[Rule]:
-    """Parse a zone file: its ports, and the rich rules that only accept one port. Raises Failure."""
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        fix = "run `firewall-cmd --check-config`"
-        raise Failure(f"firewalld's file for zone {zone} is not XML: {error}", fix=fix) from error
+def rules_of(zone: str, root: ElementTree.Element) -> set[Rule]:
+    """The rules of a zone's file: its ports, and the rich rules that only accept one port."""
     ports = {Rule(zone, "port", f"{port.get('port')}/{port.get('protocol')}") for port in root.findall("port")}
     rich = (_rich_rule(element) for element in root.findall("rule"))
     return ports | {Rule(zone, "rich-rule", text) for text in rich if text}
@@ -171,20 +158,16 @@ def _rich_rule(element: ElementTree.Element) -> str:
     return f"rule{family}{source} {port} accept"
 
 
-def _running(host: Reader) -> set[Rule]:
+def _running(host: Reader, wanted: Iterable[Rule]) -> set[Rule]:
     """Ports and rich rules of the running configuration."""
 
-    def ask() -> set[Rule]:
-        zone = _default_zone(host)
-        result = host.query([*ASK, f"{BUS}.zone", "getZoneSettings2", "s", zone])
-        if not result.ok:
-            fix = "run `systemctl restart firewalld`"
-            raise Failure("firewalld runs but does not answer over D-Bus", fix=fix, detail=result.tail)
-        settings = json.loads(result.out)["data"][0]
+    def ask(zone: str) -> set[Rule]:
+        settings = zones.ask(host, "getZoneSettings2", "s", zone)
         ports = settings.get("ports", {}).get("data", [])
         rich = settings.get("rules_str", {}).get("data", [])
         return {Rule(zone, "port", f"{port}/{protocol}") for port, protocol in ports} | {
             Rule(zone, "rich-rule", text) for text in rich
         }
 
-    return host.once("firewalld:running", ask)
+    names = dict.fromkeys(rule.zone for rule in wanted)
+    return {rule for zone in names for rule in host.once(f"firewalld:running {zone}", lambda z=zone: ask(z))}  # type: ignore[misc]

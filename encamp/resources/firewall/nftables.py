@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from encamp.resources.base import Change, Failure
-from encamp.resources.firewall import nft_boot, nft_loader
+from encamp.resources.firewall import nft_boot, nft_denials, nft_loader
 from encamp.resources.firewall.opening import Opening, nftables_listing
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import unit_state
@@ -52,6 +52,9 @@ class Nftables:
             nft_boot.install(host, opening)
         else:
             nft_boot.remove(host, opening)
+
+    def denials(self, host: Reader, opening: Opening) -> list[str]:
+        return list(nft_denials.denials(nft_loader.Ruleset(_listing(host)), opening))
 
 
 def _listing(host: Reader) -> dict[str, Any]:

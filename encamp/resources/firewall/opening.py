@@ -64,6 +64,10 @@ class Firewall(Protocol):
 
     def apply(self, host: System, opening: Opening) -> None: ...
 
+    def denials(self, host: Reader, opening: Opening) -> list[str]:
+        """What the owner's rules deny to clients of the opening before encamp's rule is looked at, for people."""
+        ...
+
 
 def parse_sources(sources: Sequence[str]) -> tuple[Network, ...]:
     """Networks from texts such as 10.0.0.0/8, 10.1.2.3 or fd00::/8, merged where they overlap; none means anywhere.

@@ -54,12 +54,22 @@ class FirewallPort(Resource):
                 else "no active firewall on this host"
             )
             host.note(f"{reason}: nothing opened for {self._opening}{self._exposure}")
+        if self.ensure == "present":
+            self._name_denials(host, firewalls)
         return [change for firewall in firewalls for change in firewall.check(host, self._opening)]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         for firewall in self._firewalls(host):
             if firewall.check(host, self._opening):
                 firewall.apply(host, self._opening)
+
+    def _name_denials(self, host: Reader, firewalls: Sequence[Firewall]) -> None:
+        """Note what the owner's rules deny before encamp's rule: they stay, and win."""
+        for firewall in firewalls:
+            for denial in firewall.denials(host, self._opening):
+                host.note(
+                    f"{denial}: it comes before encamp's, so those clients cannot reach {self.port}/{self.protocol}"
+                )
 
     def enforced(self, host: Reader) -> bool:
         """Whether a firewall that encamp manages is active on this host: without one, sources are not enforced."""

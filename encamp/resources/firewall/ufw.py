@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Iterator
 
@@ -59,6 +60,35 @@ class Ufw:
         for program, arguments in list(_not_loaded(host, opening)):
             # Exactly what ufw would load; `ufw reload` would drop rules that the owner loaded by hand.
             host.run([program, "-w", "-A", *arguments])
+
+    def denials(self, host: Reader, opening: Opening) -> list[str]:
+        """ufw takes the first rule that fits: those before encamp's."""
+        wanted = _wanted(host, opening)
+        found = []
+        for rule, _ in _rules(host):
+            if rule in wanted:
+                wanted = [other for other in wanted if other.version != rule.version]
+            elif any(_denies(rule, other, opening) for other in wanted):
+                found.append(f"ufw's rule `{rule.action} from {rule.source}`")
+        return list(dict.fromkeys(found))
+
+
+def _denies(rule: Tuple, wanted: Tuple, opening: Opening) -> bool:
+    """Whether an owner's rule denies clients of a wanted one."""
+    fits = rule.action in ("deny", "reject") and rule.direction.startswith("in") and rule.version == wanted.version
+    fits = fits and rule.protocol in ("any", opening.protocol) and rule.source_port == "any"
+    return fits and _has_port(rule.port, opening.port) and _overlap(rule.source, wanted.source)
+
+
+def _has_port(ports: str, port: int) -> bool:
+    """Whether ``any``, ``80,443`` or ``8000:9000`` include a port."""
+    ranges = (part.split(":") for part in ports.split(","))
+    return ports == "any" or any(int(bounds[0]) <= port <= int(bounds[-1]) for bounds in ranges)
+
+
+def _overlap(source: str, other: str) -> bool:
+    first, second = (ipaddress.ip_network(text, strict=False) for text in (source, other))
+    return first.version == second.version and first.overlaps(second)
 
 
 def _setting(host: Reader, path: str, name: str) -> str:

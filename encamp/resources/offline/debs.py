@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Sequence
+from typing import Sequence, Union
 
-from encamp.resources.base import Change, CommandFailed, Resource, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.packages import apt
+from encamp.resources.proxy import proxy_of
 from encamp.resources.system import Reader, System
+from encamp.shared.secret import Secret
 
 FACTS = "facts.json"
 
@@ -19,12 +21,15 @@ class CollectedPackages(Resource):
     """Packages and everything that they depend on, whatever this host has, with the index that apt reads.
 
     ``folder``: where they go. ``names``: the packages. ``mark``: names this collection; one with that mark is complete.
+    ``proxy``, ``no_proxy``: as of Packages.
     Beside the folder stands which release and architecture they are for.
     """
 
     folder: str
     names: tuple[str, ...]
     mark: str = ""
+    proxy: Union[str, Secret] = ""
+    no_proxy: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         done = (host.read(f"{self.folder}.done") or b"").decode() == self.mark
@@ -35,19 +40,24 @@ class CollectedPackages(Resource):
             host.mkdir(folder)
         empty = f"{self.folder}.state/status"  # apt then takes nothing for installed
         host.write(empty, "")
-        try:
-            apt.update(host)
-            host.progress(f"fetching {', '.join(self.names)} and what they depend on")
-            options = [f"Dir::State::status={empty}", f"Dir::Cache::archives={self.folder}", "APT::Sandbox::User=root"]
-            words = [word for option in options for word in ("-o", option)]
-            host.run(
-                [*apt.APT, *words, *apt.INSTALL, "--download-only", *self.names], env=apt.ENVIRONMENT, timeout=1800
-            )
-        except CommandFailed as error:
-            raise apt.explained(error, self.names) from error
+        proxy = proxy_of(host, self.proxy, self.no_proxy) if self.proxy else None
+        collecting = apt.options(
+            f"Dir::State::status={empty}",
+            f"Dir::Cache::archives={self.folder}",
+            "APT::Sandbox::User=root",
+            "APT::Get::Download-Only=true",
+        )
+        apt.Installation(host, self.names, proxy=proxy.variables if proxy else {}, options=collecting).run()
+        missing = [
+            name for name in self.names if not any(deb.startswith(f"{name}_") for deb in _debs(host, self.folder))
+        ]
+        if missing:
+            raise Failure(f"apt-get did not fetch {', '.join(missing)}", "see the note before this line")
         for name in ("partial", "lock"):
             host.remove(f"{self.folder}/{name}")
-        host.write(f"{self.folder}/Packages", "".join(_entry(host, self.folder, name) for name in _debs(host, self)))
+        host.write(
+            f"{self.folder}/Packages", "".join(_entry(host, self.folder, name) for name in _debs(host, self.folder))
+        )
         release = host.os_release()
         architecture = host.query(["dpkg", "--print-architecture"]).out.strip()
         python = host.query(["python3", "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).out.strip()
@@ -56,8 +66,8 @@ class CollectedPackages(Resource):
         host.write(f"{self.folder}.done", self.mark)
 
 
-def _debs(host: Reader, collected: CollectedPackages) -> list[str]:
-    return [name for name in host.listdir(collected.folder) if name.endswith(".deb")]
+def _debs(host: Reader, folder: str) -> list[str]:
+    return [name for name in host.listdir(folder) if name.endswith(".deb")]
 
 
 def _entry(host: System, folder: str, name: str) -> str:

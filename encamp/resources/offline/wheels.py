@@ -6,10 +6,11 @@ import concurrent.futures
 import hashlib
 import os
 import re
-from typing import Iterator, Sequence, Union
+from typing import Iterator, Optional, Sequence, Union
 
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.offline.tags import Target, rank
+from encamp.resources.proxy import Proxy
 from encamp.resources.python import simple_index
 from encamp.resources.python.uv import run as uv_run
 from encamp.resources.system import Content, Reader, System
@@ -32,6 +33,24 @@ class Pin:
     hashes: frozenset[str]
 
 
+@record
+class Index:
+    """A package index, and the way to it."""
+
+    host: Reader
+    url: Union[str, Secret]
+    ca_file: str
+    proxy: Optional[Proxy]
+
+    def files(self, project: str) -> dict[str, str]:
+        """The files of a project, and where each is. Raises Failure."""
+        return simple_index.project_files(self.host, self.url, project, self.ca_file, self.proxy)
+
+    def get(self, url: str) -> bytes:
+        """One of them. Raises Failure."""
+        return simple_index.download(self.host, self.url, url, self.ca_file, self.proxy)
+
+
 @kind
 class CollectedWheels(Resource):
     """The wheels of a lock that fit this host, in a folder, each verified by the lock's hashes.
@@ -39,8 +58,8 @@ class CollectedWheels(Resource):
     A trial proves that they are complete: an environment made of them with the network switched off, then removed.
 
     ``name``: what they are for. ``folder``: where they go. ``lock``: requirements with hashes. ``uv``: path of uv.
-    ``index_url`` and ``ca_file``: as in PythonEnv. ``pinned``: (file, sha256) of wheels of uv, of which those for this
-    host go along. ``mark``: names this collection; one with that mark is complete.
+    ``index_url``, ``ca_file``, ``proxy``, ``no_proxy``: as in PythonEnv. ``pinned``: (file, sha256) of wheels of uv, of
+    which those for this host go along. ``mark``: names this collection; one with that mark is complete.
     """
 
     name: str
@@ -51,6 +70,8 @@ class CollectedWheels(Resource):
     ca_file: str = ""
     pinned: tuple[tuple[str, str], ...] = ()
     mark: str = ""
+    proxy: Union[str, Secret] = ""
+    no_proxy: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         done = (host.read(self._marker) or b"").decode() == self.mark
@@ -59,9 +80,12 @@ class CollectedWheels(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.mkdir(self.folder)
         target, text = probed(host), host.text(self.lock)
+        ca_file = simple_index.ca_path(host, self.ca_file)
+        proxy = simple_index.route(host, self.index_url, ca_file, self.proxy, self.no_proxy)
+        index = Index(host, self.index_url, ca_file, proxy)
         wanted = [*pins(text), *self._pinned()]
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            fetched = [pool.submit(self._fetch, host, pin, target) for pin in wanted]
+            fetched = [pool.submit(self._fetch, host, index, pin, target) for pin in wanted]
             for number, one in enumerate(fetched, 1):
                 one.result()
                 host.measure(f"fetching wheels of {self.name}", number, len(fetched))
@@ -77,26 +101,26 @@ class CollectedWheels(Resource):
         for version in {filename.split("-")[1] for filename, _ in self.pinned}:
             yield Pin("uv", version, False, frozenset(sha256 for _, sha256 in self.pinned))
 
-    def _fetch(self, host: System, pin: Pin, target: Target) -> None:
+    def _fetch(self, host: System, index: Index, pin: Pin, target: Target) -> None:
         """Fetch one package. What a lock names for other systems has no wheel here; the trial finds what is missing."""
-        files = simple_index.project_files(host, self.index_url, pin.name, simple_index.ca_path(host, self.ca_file))
-        fitting = {name: rank(name, target) for name in files if _is_of(name, pin)}
-        chosen = max((name for name in fitting if fitting[name]), key=lambda name: fitting[name] or (0, 0), default="")
-        if not chosen:
-            if pin.conditional:
+        files = index.files(pin.name)
+        ranked = [(found, name) for name in files if _is_of(name, pin) for found in [rank(name, target)] if found]
+        for _, name in sorted(ranked, reverse=True):
+            path = os.path.join(self.folder, name)
+            if _sha256(host.read(path)) in pin.hashes:
                 return
+            data = index.get(files[name])
+            if _sha256(data) in pin.hashes:  # one that came out after the lock is not in it
+                return host.write(path, data)
+        if ranked:
+            raise simple_index.altered(files[max(ranked)[1]])
+        if not pin.conditional:
             raise Failure(
                 f"{pin.name} {pin.version} has no wheel for Python {target.python[0]}.{target.python[1]} on "
                 f"{target.machine}",
                 "the index lacks it, or the package must be built from source",
                 "a bundle holds wheels only: choose a release whose packages all have them",
             )
-        path = os.path.join(self.folder, chosen)
-        if _sha256(host.read(path)) not in pin.hashes:
-            data = simple_index.download(host, self.index_url, files[chosen], simple_index.ca_path(host, self.ca_file))
-            if _sha256(data) not in pin.hashes:
-                raise simple_index.altered(files[chosen])
-            host.write(path, data)
 
     def _prove(self, host: System, text: str) -> None:
         """Install the lock from the folder alone. Raises Failure with what is missing."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Iterable, Mapping, Optional, Sequence
+from typing import Iterable, Mapping, Optional, Sequence, Union
 
-from encamp.resources.base import CommandFailed, Failure
+from encamp.resources.base import CommandFailed
+from encamp.resources.packages import errors, locks
 from encamp.resources.system import Reader, System
+from encamp.shared.record import factory, record
+from encamp.shared.secret import Secret
+
+Environment = Mapping[str, Union[str, Secret]]
 
 INSTALLED = "installed"
 ABSENT = "absent"
@@ -15,9 +20,9 @@ DPKG = "/var/lib/dpkg"
 LISTS = "/var/lib/apt/lists"
 LISTS_MAX_AGE = 24 * 3600  # seconds
 HALF_UNPACKED = ("reinstreq", "half-installed")
-LOCK_SECONDS = 300
+#: Unattended upgrades on a first boot take this long on a small machine.
+LOCK_SECONDS = 900
 INSTALL_SECONDS = 1800
-DETAIL_LINES = 15
 
 #: No prompts. needrestart only lists what it would restart: other services are not restarted.
 ENVIRONMENT = {
@@ -33,7 +38,7 @@ APT = (
     "-q",
     "-y",
     "-o",
-    f"DPkg::Lock::Timeout={LOCK_SECONDS}",
+    "DPkg::Lock::Timeout=3",  # we wait ourselves, and say for whom
     "-o",
     "Acquire::Retries=3",
     *(word for option in KEEP_CONFIG for word in ("-o", f"DPkg::Options::={option}")),
@@ -41,12 +46,26 @@ APT = (
 #: --no-remove: apt would otherwise silently remove conflicting packages.
 INSTALL = ("install", "--no-install-recommends", "--no-remove")
 
-LOCKED = re.compile(r"Could not get lock|Unable to acquire the dpkg|Unable to lock|was locked by another process")
-#: Errors that new package lists may fix: an unknown name, a version that the mirror no longer has.
-OUTDATED = re.compile(r"Unable to locate package|no installation candidate|Couldn't find any package|404 +Not Found")
 BROKEN = re.compile(r"--fix-broken|-f install")
 
 _STANZA_FIELDS = re.compile(rb"^(Package|Status|Provides): (.*)$", re.MULTILINE)
+
+
+@record
+class Attempt:
+    """What a package command printed, and its error if it failed."""
+
+    output: str
+    error: Optional[CommandFailed] = None
+
+    @property
+    def is_locked(self) -> bool:
+        return self.error is not None and locks.is_locked(self.output)
+
+
+def printed(error: Optional[CommandFailed]) -> str:
+    """All that a failed command printed; empty where it did not fail."""
+    return error.result.out + error.result.err if error else ""
 
 
 def parse_status(data: bytes) -> dict[str, str]:
@@ -87,37 +106,96 @@ def interrupted(host: Reader) -> bool:
     return any(name.isdigit() for name in host.listdir(f"{DPKG}/updates"))
 
 
-def install(host: System, names: Sequence[str], source: str = "") -> None:
-    """Install ``names`` with one command, after repairing an interrupted installation. Raises Failure.
+@record
+class Installation:
+    """An installation of ``names``.
 
-    ``source``: a folder to install from, in place of the host's own package sources.
+    ``patience``: seconds to wait for cloud-init, and for each lock that another process holds. ``proxy``: variables for
+    apt; its own configuration goes before them. ``options``: further ones of apt-get, with which its lists are always
+    fetched.
     """
-    apt_get = (*APT, *_only_from(host, source)) if source else APT
-    known = states(host)
-    if interrupted(host) or any(known.get(name, ABSENT) != ABSENT for name in names):
-        host.progress("finishing an interrupted package installation")
-        _run_unlocked(host, ["dpkg", *KEEP_CONFIG, "--configure", "-a"], may_fail=True)
-    updated = bool(source) or _lists_are_old(host)
-    if updated:
-        update(host, apt_get)
-    host.progress(f"installing {', '.join(names)}")
-    from encamp.resources.packages.apt_progress import unpacking
 
-    argv = [*apt_get, *INSTALL]
-    if any(known.get(name) in HALF_UNPACKED for name in names):
-        argv.append("--reinstall")
-    try:
+    host: System
+    names: Sequence[str]
+    patience: float = LOCK_SECONDS
+    proxy: Environment = factory(dict)
+    options: tuple[str, ...] = ()
+
+    def run(self) -> None:
+        """Install with one command, after repairing an interrupted installation. Raises Failure."""
+        host, names = self.host, self.names
+        locks.await_cloud_init(host, self.patience)
+        known = states(host)
+        if interrupted(host) or any(known.get(name, ABSENT) != ABSENT for name in names):
+            host.progress("finishing an interrupted package installation")
+            self._try(["dpkg", *KEEP_CONFIG, "--configure", "-a"])
+        complaints = self._update() if self.options or _lists_are_old(host) else None
+        host.progress(f"installing {', '.join(names)}")
+        from encamp.resources.packages.apt_progress import unpacking
+
+        argv = [*APT, *self.options, *INSTALL]
+        if any(known.get(name) in HALF_UNPACKED for name in names):
+            argv.append("--reinstall")
         with unpacking(host, names):
-            _run_unlocked(host, [*argv, *names])
-    except CommandFailed as error:
-        output = error.result.out + error.result.err
-        if OUTDATED.search(output) and not updated:
-            update(host, apt_get)
-        elif BROKEN.search(output):
-            argv.append("--fix-broken")
-        else:
-            raise
-        _run_unlocked(host, [*argv, *names])
+            error = self._try([*argv, *names]).error
+        output = printed(error)
+        if error and errors.OUTDATED.search(output) and complaints is None:
+            complaints = self._update()
+            error = self._try([*argv, *names]).error
+        elif error and BROKEN.search(output):
+            error = self._try([*argv, "--fix-broken", *names]).error
+        if error:
+            self._judge(error, complaints or ())
+
+    def _judge(self, error: CommandFailed, complaints: Sequence[str]) -> None:
+        """Raise Failure, unless all that was wanted is installed: apt also fails for packages of others."""
+        failure = errors.explained(error, self.names, complaints)
+        now = states(self.host)
+        if any(now.get(name, ABSENT) != INSTALLED for name in self.names):
+            raise failure
+        self.host.note(f"{', '.join(self.names)}: installed, but apt-get failed: {failure.cause}")
+
+    def _update(self) -> list[str]:
+        """Fetch the package lists. Returns what is wrong with sources: the installation fails if they matter."""
+        self.host.progress("fetching the package lists")
+        return errors.complaints(self._try([*APT, *self.options, "update"]).output)
+
+    def _try(self, argv: Sequence[str]) -> Attempt:
+        """Run a package command; while another process holds a lock, name it and try again.
+
+        apt can wait for some of its locks only, and debconf for none. Raises Failure for a lock that stays.
+        """
+        held_by = ""
+
+        def attempt() -> Attempt:
+            nonlocal held_by
+            try:
+                result = self.host.run(argv, env={**ENVIRONMENT, **self.proxy}, timeout=INSTALL_SECONDS)
+                return Attempt(result.out + result.err)
+            except CommandFailed as error:
+                found = Attempt(printed(error), error)
+            if found.is_locked:
+                held_by = locks.holder(self.host, found.output) or held_by
+                self.host.progress(f"waiting for another package manager to finish: {held_by or 'unknown process'}")
+            return found
+
+        made = self.host.wait_for(attempt, self.patience, done=lambda found: not found.is_locked, every=3)
+        if made.error and made.is_locked:
+            raise errors.explained(made.error, self.names, held_by=held_by)
+        return made
+
+
+def only_from(host: System, folder: str) -> tuple[str, ...]:
+    """apt's options for a folder as the only package source. The controller knows its hashes, so no key signs it."""
+    sources, lists = f"{folder}.list", f"{folder}.lists"
+    host.write(sources, f"deb [trusted=yes] file:{folder} ./\n")
+    host.mkdir(f"{lists}/partial")
+    return options(f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null", f"Dir::State::Lists={lists}")
+
+
+def options(*settings: str) -> tuple[str, ...]:
+    """Settings of apt as options of a command."""
+    return tuple(word for setting in settings for word in ("-o", setting))
 
 
 def _lists_are_old(host: Reader) -> bool:
@@ -133,93 +211,3 @@ def _lists_are_old(host: Reader) -> bool:
 
 def _mtimes(host: Reader, paths: Iterable[str]) -> list[float]:
     return [stat.mtime for stat in map(host.stat, paths) if stat]
-
-
-def _only_from(host: System, folder: str) -> tuple[str, ...]:
-    """apt's options for a folder as the only package source. Its hashes are the controller's, so no key signs it."""
-    sources, lists = f"{folder}.list", f"{folder}.lists"
-    host.write(sources, f"deb [trusted=yes] file:{folder} ./\n")
-    host.mkdir(f"{lists}/partial")
-    options = (f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null", f"Dir::State::Lists={lists}")
-    return tuple(word for option in options for word in ("-o", option))
-
-
-def update(host: System, apt_get: Sequence[str] = APT) -> None:
-    """Fetch the package lists. Failing sources are ignored: the installation fails if they matter."""
-    host.progress("fetching the package lists")
-    _run_unlocked(host, [*apt_get, "update"], may_fail=True)
-
-
-def _run_unlocked(host: System, argv: Sequence[str], may_fail: bool = False) -> None:
-    """Run a package command; while another package manager holds a lock, try again for five minutes.
-
-    apt can wait for some of its locks only. Raises CommandFailed; with ``may_fail`` only for a lock.
-    """
-
-    def attempt() -> Optional[CommandFailed]:
-        try:
-            host.run(argv, env=ENVIRONMENT, timeout=INSTALL_SECONDS)
-        except CommandFailed as error:
-            if _is_locked(error):
-                host.progress("waiting for another package manager to finish")
-            return error
-        return None
-
-    failed = host.wait_for(attempt, LOCK_SECONDS, done=lambda failed: not _is_locked(failed), every=3)
-    if failed and (_is_locked(failed) or not may_fail):
-        raise failed
-
-
-def _is_locked(failed: Optional[CommandFailed]) -> bool:
-    return failed is not None and bool(LOCKED.search(failed.result.err))
-
-
-#: Output, likely cause, fix. The first match is reported.
-EXPLANATIONS = (
-    (
-        r"No space left on device|enough free space|more space needed on the|needs \d+\w+ on the",
-        "a file system of this host is full",
-        "free some space (`df -h /var /usr`, `apt-get clean`), then deploy again",
-    ),
-    (
-        LOCKED.pattern,
-        "another package manager has held its lock for five minutes (unattended upgrades?)",
-        "find it with `ps -e | grep -E 'apt|dpkg|unattended'`, let it finish, then deploy again",
-    ),
-    (
-        OUTDATED.pattern.replace("|404 +Not Found", "") + "|Unable to find a match|No match for argument",
-        "no configured package source has a package with that name",
-        "check the name and the sources (`apt-cache policy NAME`, `dnf info NAME`)",
-    ),
-    (
-        r"remove is disabled",
-        "it conflicts with installed packages, which apt would have to remove",
-        "decide which to keep: `apt-get install --simulate` with the same names shows the conflict",
-    ),
-    (
-        r"unmet dependencies|held broken packages|nothing provides",
-        "its dependencies cannot be met: mixed releases, a held package, or a missing source",
-        "check the lines below, `apt-mark showhold` and `apt-cache policy`",
-    ),
-    (
-        r"NO_PUBKEY|not signed|authenticat|GPG check FAILED|is expired",
-        "the package source's signature is not trusted, or this host's clock is wrong",
-        "check the source's key and the clock (`timedatectl`)",
-    ),
-    (
-        r"Temporary failure resolving|[Cc]ould not resolve|Could not connect|Cannot initiate|timed out"
-        r"|Network is unreachable|Failed to fetch|Unable to fetch|404 +Not Found|Curl error|Cannot download",
-        "this host cannot reach its package mirror",
-        "check its network, DNS and proxy (`apt-get update` shows the same); then deploy again",
-    ),
-)
-
-
-def explained(error: CommandFailed, names: Sequence[str]) -> Failure:
-    """A failed installation as a Failure with cause and fix."""
-    output = error.result.out + error.result.err
-    reason, detail = f"could not install {', '.join(names)}", "\n".join(output.splitlines()[-DETAIL_LINES:])
-    for pattern, cause, fix in EXPLANATIONS:
-        if re.search(pattern, output):
-            return Failure(reason, cause, fix, detail)
-    return Failure(reason, error.reason, "check the lines below", detail)

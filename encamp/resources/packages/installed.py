@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Failure, Refused, Resource, kind
-from encamp.resources.packages import apt
+from encamp.resources.packages import apt, errors
 from encamp.resources.packages.apt import ABSENT, INSTALLED
 from encamp.resources.system import Reader, System
+from encamp.shared.secret import Secret
 
 
 @kind
@@ -15,13 +16,19 @@ class Packages(Resource):
     """Installed distribution packages, by their names in each family.
 
     ``name``: the set's name in reports. ``debian``: package names for apt; ``rhel``: for dnf (untested); an empty
-    tuple: this family needs none. Packages are never removed or upgraded; recommended ones are not installed.
-    ``source``: a folder on the host with Debian packages and their index, used in place of the host's own sources.
+    tuple: this family needs none. ``lock_timeout``: seconds to wait for cloud-init, and for a lock of apt, dpkg or
+    debconf that another process holds. ``proxy``, ``no_proxy``: as of PythonEnv, but apt's own configuration goes
+    before them, and without them is all that counts. ``source``: a folder on the host with Debian packages
+    and their index, used in place of its own sources. Packages are never removed or upgraded; recommended ones are not
+    installed.
     """
 
     name: str
     debian: tuple[str, ...] = ()
     rhel: tuple[str, ...] = ()
+    lock_timeout: int = apt.LOCK_SECONDS
+    proxy: Union[str, Secret] = ""
+    no_proxy: tuple[str, ...] = ()
     source: str = ""
 
     def check(self, host: Reader) -> list[Change]:
@@ -41,13 +48,14 @@ class Packages(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         wanted = self._names(host)
         names = [change.what for change in changes if change.what in wanted]
-        try:
-            if host.os_release().family == "rhel":
-                _dnf_install(host, names)
-            else:
-                apt.install(host, names, self.source)
-        except CommandFailed as error:
-            raise apt.explained(error, names) from error
+        if host.os_release().family == "rhel":
+            _dnf_install(host, names)
+        else:
+            from encamp.resources.proxy import proxy_of
+
+            options = apt.only_from(host, self.source) if self.source else ()
+            proxy = proxy_of(host, self.proxy, self.no_proxy) if self.proxy else None
+            apt.Installation(host, names, self.lock_timeout, proxy.variables if proxy else {}, options).run()
 
     def _names(self, host: Reader) -> tuple[str, ...]:
         family = host.os_release().family
@@ -73,4 +81,7 @@ def _missing_rpms(host: Reader, names: Sequence[str]) -> list[str]:
 def _dnf_install(host: System, names: Sequence[str]) -> None:
     host.progress(f"installing {', '.join(names)}")
     argv = ["dnf", "-y", "--setopt=install_weak_deps=False", "--setopt=retries=3", "install", *names]
-    host.run(argv, timeout=apt.INSTALL_SECONDS)
+    try:
+        host.run(argv, timeout=apt.INSTALL_SECONDS)
+    except CommandFailed as error:
+        raise errors.explained(error, names) from error

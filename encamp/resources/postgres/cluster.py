@@ -16,18 +16,23 @@ class PostgresCluster(Resource):
     """A cluster that runs and starts at boot, of the distribution's major version.
 
     An existing cluster of any version is used (of several, the one on port 5432); a new one is created only if there is
-    none. Nothing is ever dropped. ``listen_addresses`` (None: unchanged; empty: Unix socket only) and ``port`` (0:
-    unchanged) are set with ALTER SYSTEM and require a restart. On RHEL (untested) the name must be main.
+    none: a host that has clusters of other names only is refused. Nothing is ever dropped. ``listen_addresses`` (None:
+    unchanged; empty: Unix socket only) and ``port`` (0: unchanged) are set with ALTER SYSTEM and require a restart. On
+    RHEL (untested) the name must be main.
     """
 
     name: str = "main"
     listen_addresses: Optional[tuple[str, ...]] = None
     port: int = 0
 
+    def refuse(self, host: Reader) -> None:
+        if layout.find(host, self.name) is None:
+            layout.refuse_others(host, self.name)
+
     def check(self, host: Reader) -> list[Change]:
         cluster = layout.find(host, self.name)
         if cluster is None:
-            self._require_none(host)
+            layout.refuse_others(host, self.name)
             return [Change("cluster", "absent", "running")]
         if unfinished.is_unfinished(host, cluster):
             return [Change("cluster", "incomplete", "running")]
@@ -64,17 +69,6 @@ class PostgresCluster(Resource):
         if cluster is None:
             raise Failure(f"the Postgres cluster {self.name} was created but cannot be found", "a bug in encamp")
         return cluster
-
-    def _require_none(self, host: Reader) -> None:
-        """Raise Refused if the host has another cluster already."""
-        others = layout.clusters(host)
-        if others:
-            labels = ", ".join(other.label for other in others)
-            raise Refused(
-                f"this host has the Postgres cluster {labels}, but not {self.name}",
-                "encamp does not create a second cluster beside an existing one",
-                f"declare that one (name: {others[-1].name}), or create {self.name} yourself with pg_createcluster",
-            )
 
     # -- settings -----------------------------------------------------------------------------------------------
 

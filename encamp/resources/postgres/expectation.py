@@ -7,6 +7,7 @@ from typing import ClassVar, Sequence
 from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.postgres import layout
 from encamp.resources.postgres.state import State, read_state
+from encamp.resources.probes.free_port import port_holder
 from encamp.resources.system import Reader, System
 
 
@@ -14,9 +15,9 @@ from encamp.resources.system import Reader, System
 class PostgresExpectation(Resource):
     """An existing cluster has the port that its clients use, and enough connections for them. Changes nothing.
 
-    ``cluster``: its name; a missing cluster satisfies all. ``port``: the clients' port (0: any). ``connections``: the
-    most connections they may open at once. ``raised_to``: the max_connections that the deploy is going to set (0:
-    unchanged). Raises Refused.
+    ``cluster``: its name. A missing one can be created: there are no others, and its port is free. ``port``: the
+    clients' port (0: any). ``connections``: the most connections they may open at once. ``raised_to``: the
+    max_connections that the deploy is going to set (0: unchanged). Raises Refused.
     """
 
     waits: ClassVar[bool] = True
@@ -29,6 +30,7 @@ class PostgresExpectation(Resource):
     def check(self, host: Reader) -> list[Change]:
         cluster = layout.find(host, self.cluster)
         if cluster is None:
+            self._require_place(host)
             return []
         if self.port and cluster.port != self.port:
             raise Refused(
@@ -43,6 +45,19 @@ class PostgresExpectation(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         raise NotImplementedError("an expectation never changes a host")
+
+    def _require_place(self, host: Reader) -> None:
+        """Raise Refused if the cluster cannot be created here, or not with its port."""
+        layout.refuse_others(host, self.cluster)
+        port = self.port or layout.DEFAULT_PORT
+        holder = port_holder(host, port)
+        if holder:
+            raise Refused(
+                f"port {port}, on which encamp would create Postgres, is in use by {holder}",
+                "Postgres would get another port, and its clients would not find it",
+                "set postgres_port: to a free port for this host, or stop that program. If it is a Postgres that "
+                "encamp does not manage, such as one in a container, set database_url: instead",
+            )
 
     def _require_room(self, state: State) -> None:
         kept = reserved(state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Iterator, Optional
 
+from encamp.resources.base import Refused
 from encamp.resources.system import Reader
 from encamp.shared.record import record, replace
 
@@ -67,6 +68,19 @@ def find(host: Reader, name: str) -> Optional[Cluster]:
     named = [cluster for cluster in clusters(host) if cluster.name == name]
     standard = [cluster for cluster in named if cluster.port == DEFAULT_PORT]
     return (standard or named)[-1] if named else _without_config(host, name)
+
+
+def refuse_others(host: Reader, name: str) -> None:
+    """Raise Refused if the host has clusters already: encamp creates none beside them."""
+    others = clusters(host)
+    if others:
+        last = others[-1]
+        raise Refused(
+            f"this host has the Postgres cluster {', '.join(other.label for other in others)}, but not {name}",
+            "encamp does not create a second cluster beside an existing one",
+            f"set postgres_cluster: {last.name} (and postgres_port: {last.port}) for this host, or create {name} "
+            f"yourself: pg_createcluster {last.version} {name} --start",
+        )
 
 
 def versions(host: Reader) -> list[str]:

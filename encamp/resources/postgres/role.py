@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Mapping, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
 from encamp.resources.postgres.sql import identifier, literal, require_name
 from encamp.resources.postgres.state import execute, read_state, scram_iterations
 from encamp.resources.system import Reader, System
@@ -26,7 +26,8 @@ class PostgresRole(Resource):
 
     Without ``password`` an existing password stays (peer authentication needs none). Only a SCRAM-SHA-256 verifier of
     the password is sent to the server. ``settings`` apply to the role's new sessions (``ALTER ROLE ... SET``). A role
-    is never dropped; its other privileges and settings stay.
+    is never dropped; its other privileges and settings stay. One that has another password and none of ``settings`` is
+    not encamp's, and refused.
     """
 
     name: str
@@ -41,6 +42,20 @@ class PostgresRole(Resource):
             raise ValueError(f"the password of the Postgres role {self.name} is empty")
         if self.password is not None and "\0" in self.password.reveal():
             raise ValueError(f"the password of the Postgres role {self.name} contains a NUL character")
+
+    def refuse(self, host: Reader) -> None:
+        state = read_state(host, self.cluster)
+        role = state.roles.get(self.name) if state else None
+        if role is None or self.password is None or role.verifier is None or not self.settings:
+            return
+        ours = any(f"{name}={value}" in role.settings for name, value in self.settings.items())
+        if not ours and not _has_password(role.verifier, self.password):
+            raise Refused(
+                f"Postgres has a role {self.name} with a password that encamp did not set",
+                "something else may log in with it",
+                "set database_name: to another name, which is also that of the role; or database_password: to its "
+                "password",
+            )
 
     def check(self, host: Reader) -> list[Change]:
         state = read_state(host, self.cluster)

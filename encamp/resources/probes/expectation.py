@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Sequence
 
@@ -16,7 +17,9 @@ class Expectation(Resource):
     """Requirements of a host: distribution family, systemd, memory, disk. Never changes anything.
 
     ``memory`` and the sizes in ``disk`` (pairs of path and size) are MiB. For a path that does not exist yet the
-    nearest parent counts. ``unless``: a path; if it exists, disk space is not checked.
+    nearest parent counts. ``unless``: paths, in which ``*`` stands for any name; if one exists, disk space is not
+    checked. ``filled``: directories that an interrupted run may have filled; what they hold on the same file system
+    counts towards the size.
     """
 
     name: str
@@ -24,14 +27,15 @@ class Expectation(Resource):
     systemd: bool = False
     memory: int = 0
     disk: tuple[tuple[str, int], ...] = ()
-    unless: str = ""
+    unless: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         self._check_system(host)
         self._check_memory(host)
-        if not (self.unless and host.stat(self.unless)):
+        if not any(map(_exists, self.unless)):
             for path, need in self.disk:
-                _check_disk(path, need)
+                _check_disk(path, need, self.filled)
         return []
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
@@ -59,15 +63,41 @@ class Expectation(Resource):
             )
 
 
-def _check_disk(path: str, need: int) -> None:
-    """Raises Refused when the file system that will hold ``path`` has less than ``need`` MiB free."""
+def _exists(pattern: str) -> bool:
+    import glob
+
+    return bool(glob.glob(pattern))
+
+
+def _check_disk(path: str, need: int, filled: Sequence[str]) -> None:
+    """Raises Refused when the file system that will hold ``path`` has less than ``need`` MiB free.
+
+    What the directories ``filled`` hold on it already is subtracted from ``need``; they are measured only if needed.
+    """
     place = path
     while not os.path.exists(place):
         place = os.path.dirname(place)
     usage = os.statvfs(place)
     free = usage.f_bavail * usage.f_frsize // MEBIBYTE
-    if free < need:
+    if free >= need:
+        return
+    done = _size(filled, os.stat(place).st_dev) // MEBIBYTE
+    if free < need - done:
+        there = f", of which {done} MiB are there" if done else ""
         raise Refused(
-            f"not enough free space: {free} MiB free for {path} (on the file system of {place}), {need} MiB required",
-            fix=f"free {need - free} MiB there, or mount a larger file system",
+            f"not enough free space: {free} MiB free for {path} (on the file system of {place}), "
+            f"{need} MiB required{there}",
+            fix=f"free {need - done - free} MiB there, or mount a larger file system",
         )
+
+
+def _size(directories: Sequence[str], device: int) -> int:
+    """The bytes that directories take on a file system; a file with several names counts once."""
+    blocks = {}
+    for directory in directories:
+        for folder, _, names in os.walk(directory):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    status = os.lstat(os.path.join(folder, name))
+                    blocks[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(size for (where, _), size in blocks.items() if where == device)

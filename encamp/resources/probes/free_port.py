@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from typing import Sequence
 
@@ -34,16 +35,12 @@ class FreePort(Resource):
         sockets = _listening_sockets(host, self.port)
         if not sockets:
             return []
-        processes = list(filter(str.isdigit, host.listdir("/proc")))
+        processes = filter(str.isdigit, host.listdir("/proc"))
         if self.unit and any(_in_unit(host, pid, self.unit) and _owns(host, pid, sockets) for pid in processes):
             return []
         if self.container and self._in_container(host, sockets):
             return []
-        for pid in processes:
-            if _owns(host, pid, sockets):
-                name = (host.read(f"/proc/{pid}/comm") or b"?").decode().strip()
-                raise self._taken(f"{name} (pid {pid})")
-        raise self._taken("another program")
+        raise self._taken(port_holder(host, self.port))
 
     def _in_container(self, host: Reader, sockets: set[str]) -> bool:
         from encamp.resources.docker.api import container_pids
@@ -59,6 +56,19 @@ class FreePort(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         raise NotImplementedError("encamp never frees a port")
+
+
+def port_holder(host: Reader, port: int) -> str:
+    """The program that listens on ``port``, with its process id and systemd unit; empty if none does."""
+    sockets = _listening_sockets(host, port)
+    if not sockets:
+        return ""
+    for pid in filter(str.isdigit, host.listdir("/proc")):
+        if _owns(host, pid, sockets):
+            name = (host.read(f"/proc/{pid}/comm") or b"?").decode("utf-8", "replace").strip()
+            unit = re.findall(rb"/([^/\n]+\.(?:service|scope|socket))", host.read(f"/proc/{pid}/cgroup") or b"")
+            return f"{name} (pid {pid}" + (f", {unit[-1].decode('utf-8', 'replace')})" if unit else ")")
+    return "another program"
 
 
 def is_here(address: str) -> bool:

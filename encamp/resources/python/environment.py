@@ -9,6 +9,7 @@ from typing import Any, Optional, Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
 from encamp.resources.files.paths import expand, is_series
+from encamp.resources.proxy import Proxy
 from encamp.resources.python.uv import run as uv_run
 from encamp.resources.system import Content, Reader, System
 from encamp.shared.secret import Secret
@@ -34,6 +35,9 @@ class PythonEnv(Resource):
     cache_dir: uv's cache. On the file system of ``path`` it needs no extra space (hard links).
     pythons: directory of the interpreters that uv installs (see ManagedPython).
     build: packages of the lock that are needed to build others without a wheel for this host.
+    proxy: URL of the proxy that leads out; a Secret if it contains credentials. Empty: the one that the host itself
+        names (see ``encamp.resources.proxy``).
+    no_proxy: names and addresses that are reached without it.
     """
 
     path: str
@@ -47,6 +51,8 @@ class PythonEnv(Resource):
     cache_dir: str = "/var/cache/encamp/uv"
     pythons: str = ""
     build: tuple[str, ...] = ()
+    proxy: Union[str, Secret] = ""
+    no_proxy: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         """Cheap: reads the marker, which is written last, and follows the link to the base interpreter."""
@@ -78,26 +84,36 @@ class PythonEnv(Resource):
 
         asked, pythons = expand(host, self.python), expand(host, self.pythons)
         python, version = choose(host, asked, self.requires_python, pythons)
+        proxy = self._way_out(host)
         self._clear(host, path)
         self._parents(host, path)
         try:
-            self._fill(host, path, python, version)
+            self._fill(host, path, python, version, proxy)
         except Failure:
             with contextlib.suppress(Failure):
                 self._clear(host, path)
             raise
 
-    def _fill(self, host: System, path: str, python: str, version: str) -> None:
+    def _way_out(self, host: System) -> Optional[Proxy]:
+        """The proxy that uv needs. Raises Failure where the index does not answer either way."""
+        from encamp.resources.proxy import proxy_of
+        from encamp.resources.python.simple_index import ca_path, route
+
+        if not self.index_url:
+            return proxy_of(host, self.proxy, self.no_proxy)
+        return route(host, self.index_url, ca_path(host, self.ca_file), self.proxy, self.no_proxy)
+
+    def _fill(self, host: System, path: str, python: str, version: str, proxy: Optional[Proxy]) -> None:
         host.progress(f"creating the environment with Python {version}")
-        self._uv(host, ["venv", "--no-project", "--python", python, path])
+        self._uv(host, proxy, ["venv", "--no-project", "--python", python, path])
         host.progress("downloading and installing the packages of the lock")
         text = host.text(self.lock)
         from encamp.resources.python.uv.progress import installing
 
         with installing(host, expand(host, self.cache_dir), path, text):
             if self.build:
-                self._uv(host, self._install(path), stdin=only(text, self.build))
-            self._uv(host, [*self._install(path), *(["--no-build-isolation"] if self.build else [])], stdin=text)
+                self._uv(host, proxy, self._install(path), stdin=only(text, self.build))
+            self._uv(host, proxy, [*self._install(path), *(["--no-build-isolation"] if self.build else [])], stdin=text)
         # Wheels may contain files with mode 0600; a service must be able to read its environment, but not change it.
         host.run(["chmod", "-R", "u+rwX,go+rX,go-w", path])
         _flush(host, path)
@@ -123,9 +139,9 @@ class PythonEnv(Resource):
             *("--strict", "--compile-bytecode", "-r", "-"),
         ]
 
-    def _uv(self, host: System, arguments: Sequence[str], stdin: str = "") -> None:
+    def _uv(self, host: System, proxy: Optional[Proxy], arguments: Sequence[str], stdin: str = "") -> None:
         """Run uv. Raises Failure with cause and fix."""
-        known = uv_run.environment(host, expand(host, self.cache_dir), self.ca_file)
+        known = uv_run.environment(host, expand(host, self.cache_dir), self.ca_file, proxy)
         if isinstance(self.index_url, str) and self.index_url.startswith("/"):
             known.update(uv_run.from_folder(self.index_url))
         elif self.index_url:

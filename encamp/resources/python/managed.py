@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
 from encamp.resources.files.paths import expand
 from encamp.resources.python.interpreters import named, version_of
 from encamp.resources.system import Reader, System
+from encamp.shared.secret import Secret
 
 
 @kind
@@ -21,6 +22,9 @@ class ManagedPython(Resource):
         GitHub.
     ca_file: PEM file on the host with the mirror's CA; empty for the system's trust store.
     cache_dir: uv's cache.
+    proxy: URL of the proxy that leads out; a Secret if it contains credentials. Empty: the one that the host itself
+        names (see ``encamp.resources.proxy``).
+    no_proxy: names and addresses that are reached without it.
     """
 
     series: str
@@ -29,18 +33,21 @@ class ManagedPython(Resource):
     mirror: str = ""
     ca_file: str = ""
     cache_dir: str = "/var/cache/encamp/uv"
+    proxy: Union[str, Secret] = ""
+    no_proxy: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         return [] if named(host, self.series, expand(host, self.root)) else [Change("python", "", self.series)]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
+        from encamp.resources.proxy import proxy_of
         from encamp.resources.python.uv import run as uv_run
 
         root, cache = expand(host, self.root), expand(host, self.cache_dir)
         for directory, mode in ((root, 0o755), (cache, 0o700)):
             if host.stat(directory) is None:
                 host.mkdir(directory, mode=mode)
-        known = uv_run.environment(host, cache, self.ca_file)
+        known = uv_run.environment(host, cache, self.ca_file, proxy_of(host, self.proxy, self.no_proxy))
         known.update({"UV_PYTHON_INSTALL_DIR": root, "UV_PYTHON_DOWNLOADS": "manual"})
         if self.mirror:
             known["UV_PYTHON_INSTALL_MIRROR"] = self.mirror

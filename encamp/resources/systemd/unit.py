@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Iterator, Sequence
 
-from encamp.resources.base import Change, Failure, Refused, Resource, kind
+from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.files.file import File
 from encamp.resources.system import Content, Reader, System
+from encamp.resources.systemd import owners
+from encamp.resources.systemd.owners import DIRECTORY
 from encamp.resources.systemd.unit_state import unit_state
 
-DIRECTORY = "/etc/systemd/system"
 LOADED = "loaded by systemd"
 VERIFY = ("systemd-analyze", "verify", "--man=no")
 # Older versions colour their output even without a terminal.
@@ -22,23 +23,24 @@ class SystemdUnit(Resource):
     """A unit file in /etc/systemd/system, verified before it replaces the old one and loaded by systemd.
 
     ``name``: the unit's full name, such as prefect-server.service. ``content``: the whole file; its programs and users
-    must already exist. ``ensure``: present, or absent (stop the unit with a Service first).
+    must already exist. ``ensure``: present, or absent (stop the unit with a Service first). A unit of that name which
+    encamp did not write is refused. The owner's drop-ins are kept; a note names those that change a new unit.
     """
 
     name: str
     content: Content = ""
     ensure: str = "present"
 
+    def refuse(self, host: Reader) -> None:
+        if self.ensure == "present":
+            owners.refuse_masked(host, self.name)
+            owners.refuse_foreign(host, self.name, self.content)
+
     def check(self, host: Reader) -> list[Change]:
         stat = host.stat(self._path)
         if self.ensure == "absent":
             return [Change("file", "present", "absent")] if stat else []
-        if stat and stat.kind == "symlink" and stat.target == "/dev/null":
-            raise Refused(
-                f"{self.name} is masked on this host",
-                "a masked unit cannot start",
-                f"to allow it: systemctl unmask {self.name}",
-            )
+        owners.refuse_masked(host, self.name)
         changes = self._file.check(host)
         if not changes and not _is_loaded(host, self.name):
             changes.append(Change(LOADED, "an older version", "this file"))
@@ -50,6 +52,8 @@ class SystemdUnit(Resource):
         else:
             self._install(host, {change.what for change in changes}, changes)
         host.run(["systemctl", "daemon-reload"])
+        if self.ensure == "present" and any(change.what == "file" for change in changes):
+            owners.name_drop_ins(host, self.name)
 
     def _install(self, host: System, differs: set[str], changes: Sequence[Change]) -> None:
         if differs & {"file", "content"}:

@@ -19,6 +19,8 @@ PROPERTIES = (
     "MainPID",
     "Result",
     "ExecMainStatus",
+    "FragmentPath",
+    "DropInPaths",
 )
 SUFFIXES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice", "scope", "device")
 # Exit statuses set by systemd itself, from systemd.exec(5).
@@ -49,7 +51,8 @@ class UnitState:
     """A unit's state from ``systemctl show``.
 
     ``begun`` and ``active_since`` are CLOCK_MONOTONIC seconds: when the last start began, and when the unit became
-    active (0 when it never did). ``restarts`` counts automatic restarts only.
+    active (0 when it never did). ``restarts`` counts automatic restarts only. ``path`` is the file that systemd read,
+    links followed (empty: none); ``drop_ins`` are the files that change it, those for all services included.
     """
 
     load: str
@@ -64,6 +67,8 @@ class UnitState:
     result: str
     exit_status: int
     load_error: str = ""
+    path: str = ""
+    drop_ins: tuple[str, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -150,6 +155,8 @@ def parse_show(text: str) -> UnitState:
         exit_status=number("ExecMainStatus"),
         # A bus error's name, then its message.
         load_error=properties.get("LoadError", "").partition(" ")[2].strip('" '),
+        path=properties.get("FragmentPath", ""),
+        drop_ins=tuple(properties.get("DropInPaths", "").split()),
     )
 
 
@@ -162,6 +169,16 @@ def journal_tail(host: Reader, unit: str, lines: int = 20) -> str:
     """The last ``lines`` lines that ``unit``, or systemd about it, logged; empty if they cannot be read."""
     result = host.query(["journalctl", "-u", unit_name(unit), "-n", str(lines), "--no-pager", "-q", "-o", "cat"])
     return result.out.strip() if result.ok else ""
+
+
+def journal_since_start(host: Reader, unit: str, lines: int) -> str:
+    """The last ``lines`` lines that the present process of ``unit`` and its children logged; empty if it has none."""
+    name = unit_name(unit)
+    invocation = host.query(["systemctl", "show", "--property=InvocationID", "--value", "--", name]).out.strip()
+    if not invocation:
+        return ""
+    argv = ["journalctl", f"_SYSTEMD_INVOCATION_ID={invocation}", "-n", str(lines), "--no-pager", "-q", "-o", "cat"]
+    return host.query(argv, timeout=15).out
 
 
 def change_state(host: System, verb: str, unit: str) -> None:

@@ -8,16 +8,18 @@ from functools import cached_property
 from typing import Any, Mapping, Optional
 
 from encamp.resources.base import kind
-from encamp.resources.system import Reader, System
+from encamp.resources.system import Reader
 from encamp.resources.systemd.environment_file import environment_of
-from encamp.resources.systemd.unit_state import UnitState, change_state, journal_tail, unit_state
+from encamp.resources.systemd.owners import DIRECTORY, is_ours
+from encamp.resources.systemd.unit_state import UnitState, journal_since_start, journal_tail, unit_state
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from roles.doctor.kinds import api_proxy, host_limits, pull_steps, unit_fixes
 from roles.doctor.kinds.api_checks import CHECKS
 from roles.doctor.kinds.api_target import ApiTarget, json_of
 from roles.doctor.kinds.disk import check_disk
 from roles.doctor.kinds.doctor import Doctor, Found, start_report
-from roles.doctor.kinds.findings import Check, Finding, Fix, examine, fail, ok, report, warn
+from roles.doctor.kinds.findings import WARN, Check, Finding, examine, fail, ok, report, warn
 from roles.doctor.kinds.network import is_near, same_server
 from roles.prefect.kinds.api import without_password
 from roles.prefect.kinds.endpoint import Endpoint
@@ -25,7 +27,6 @@ from roles.prefect.kinds.known_failures import explain_client
 from roles.prefect.kinds.releases import FLOW_RUNS, WORKERS
 from roles.prefect.kinds.user_environment import names_in, text_of
 
-DIRECTORY = "/etc/systemd/system"
 NAME = re.compile(r"prefect-(worker|agent)-.+\.service")
 JOURNAL_LINES, SHOWN_LINES = 40, 6
 
@@ -34,13 +35,13 @@ JOURNAL_LINES, SHOWN_LINES = 40, 6
 class WorkerDoctor(Doctor):
     """Reports whether an instance's workers and agents on this host are healthy and reach the server. Changes nothing.
 
-    ``name`` is the instance, ``user`` the account of its workers: units of that user that encamp wrote are examined.
+    ``name`` is the instance, ``env_file`` the settings that all its units read: units with that file are examined.
     ``api_url`` is the API that they are to use, ``version`` their release, ``home`` their home, ``server`` the server's
     name for texts. With ``fix`` a stopped or failed unit is started.
     """
 
     name: str
-    user: str = ""
+    env_file: str = ""
     api_url: str = ""
     version: str = ""
     home: str = ""
@@ -57,8 +58,11 @@ class WorkerDoctor(Doctor):
             checks = [
                 CHECK_UNIT,
                 CHECK_API,
+                CHECK_PROXY,
                 *(_of_api(check, subject.target) for check in CHECKS),
                 CHECK_ONLINE,
+                CHECK_STEPS,
+                CHECK_LIMITS,
                 CHECK_DISK,
             ]
             found += examine(host, subject, who, checks, lambda subject, name, finding: None)
@@ -69,7 +73,8 @@ class WorkerDoctor(Doctor):
         return found
 
     def _is_ours(self, host: Reader, unit: str) -> bool:
-        return f"\nUser={self.user}\n" in text_of(host, f"{DIRECTORY}/{unit}")
+        ours = f"\nEnvironmentFile={self.env_file}\n" in text_of(host, f"{DIRECTORY}/{unit}")
+        return ours and is_ours(host, unit)
 
 
 @record
@@ -144,27 +149,23 @@ def _of_api(check: Check[ApiTarget], target: Optional[ApiTarget]) -> Check[Worke
 def _check_unit(subject: WorkerSubject) -> Optional[Finding]:
     """The unit runs."""
     state, again = subject.state, f", restarted {subject.state.restarts} times" if subject.state.restarts else ""
+    if state.active and not state.enabled:
+        text, fix = f"{subject.unit} runs{again}, but does not start at boot", f"systemctl enable {subject.unit}"
+        return Finding(WARN, text, "the unit is not enabled", fix, remedy=unit_fixes.enable(subject.unit))
     if state.active:
         return ok(f"{subject.unit} runs{again}")
     if state.broken:
         log = journal_tail(subject.host, subject.unit, JOURNAL_LINES)
         known = explain_client(log)
         cause, fix = (known.cause, known.fix) if known else (state.why(), f"journalctl -u {subject.unit} -e")
-        remedy = _start(subject.unit, "restart") if state.active_state == "failed" else None
+        remedy = unit_fixes.start(subject.unit, "restart") if state.active_state == "failed" else None
         shown = "\n".join(log.splitlines()[-SHOWN_LINES:])
         return fail(f"{subject.unit} is {state}{again}", cause, fix, shown, remedy)
     if state.active_state != "inactive":
         wait = "wait: a worker that stops finishes its flow runs first"
         return fail(f"{subject.unit} is {state}", "systemd is changing its state", wait)
     cause, fix = "it was stopped, or never started", f"`systemctl start {subject.unit}`, or `fab doctor --fix`"
-    return fail(f"{subject.unit} is {state}", cause, fix, remedy=_start(subject.unit, "start"))
-
-
-def _start(unit: str, verb: str) -> Fix:
-    def apply(host: System) -> None:
-        change_state(host, verb, unit)
-
-    return Fix(f"{verb}s {unit}", apply)
+    return fail(f"{subject.unit} is {state}", cause, fix, remedy=unit_fixes.start(subject.unit))
 
 
 def _check_api(subject: WorkerSubject) -> Optional[Finding]:
@@ -199,6 +200,36 @@ def _check_online(subject: WorkerSubject) -> Optional[Finding]:
     return fail(text, "the worker hangs, or uses another server", f"systemctl restart {subject.unit}")
 
 
+def _check_proxy(subject: WorkerSubject) -> Optional[Finding]:
+    """The worker's process does not send its API calls through a proxy that cannot carry them."""
+    data = subject.host.read(f"/proc/{subject.state.main_pid}/environ") if subject.state.main_pid else None
+    variables = (pair.partition("=") for pair in (data or b"").decode("utf-8", "replace").split("\0"))
+    return api_proxy.examine(subject.host, {name: value for name, _, value in variables}, subject.target)
+
+
+def _check_steps(subject: WorkerSubject) -> Optional[Finding]:
+    """The host has what the pull steps of the pool's deployments use."""
+    pool = subject.option("--pool", "-p")
+    if subject.target is None or not pool or not subject.unit.startswith("prefect-worker-"):
+        return None
+    query = {"work_pools": {"name": {"any_": [pool]}}, "limit": 200}
+    answer = subject.target.api.call(subject.host, "POST", "deployments/filter", query)
+    deployments: Any = json_of(answer)
+    if answer.status != 200 or not isinstance(deployments, list):
+        return None
+    home = re.search(r"(?m)^Environment=HOME=(.*)$", text_of(subject.host, f"{DIRECTORY}/{subject.unit}"))
+    python = next(iter(subject.words), "")
+    return pull_steps.examine(subject.host, deployments, python, home[1] if home else "", subject.environment)
+
+
+def _check_limits(subject: WorkerSubject) -> Optional[Finding]:
+    """No flow run was stopped by what the unit or the host does not let it do, since the unit started."""
+    text = text_of(subject.host, f"{DIRECTORY}/{subject.unit}")
+    user = re.search(r"(?m)^User=(.*)$", text)
+    journal = journal_since_start(subject.host, subject.unit, host_limits.LINES)
+    return host_limits.met(subject.host, host_limits.Unit(subject.unit, text, user[1] if user else "root"), journal)
+
+
 def _check_room(subject: WorkerSubject) -> Optional[Finding]:
     return check_disk([path for path in ("/", subject.kind.home, "/tmp") if path])
 
@@ -206,4 +237,7 @@ def _check_room(subject: WorkerSubject) -> Optional[Finding]:
 CHECK_UNIT: Check[WorkerSubject] = Check("unit", _check_unit)
 CHECK_API: Check[WorkerSubject] = Check("API", _check_api)
 CHECK_ONLINE: Check[WorkerSubject] = Check("worker", _check_online, ("unit", "auth"))
+CHECK_PROXY: Check[WorkerSubject] = Check("proxy", _check_proxy)
+CHECK_STEPS: Check[WorkerSubject] = Check("pull steps", _check_steps, ("worker",))
+CHECK_LIMITS: Check[WorkerSubject] = Check("sandbox", _check_limits)
 CHECK_DISK: Check[WorkerSubject] = Check("disk", _check_room)

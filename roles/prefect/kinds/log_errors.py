@@ -22,9 +22,9 @@ RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Timeout|Group)(?::|$)")
 STAMPED = re.compile(r"(?P<time>\d+\.\d+) \S+ [^:]+: ?(?P<text>.*)")
 #: What differs between two of one kind: ids, addresses, numbers, times.
 DIFFERING = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|0x[0-9a-f]+|\d+")
-#: Errors that pass: SQLite that is busy; a database that is restarted, whose socket is the missing file without a name.
+#: Errors that pass: a time-out of a host with too much to do; SQLite that is busy; a database that is restarted, whose socket is the missing file without a name.
 PASSING = re.compile(
-    r"database is locked|FileNotFoundError: \[Errno 2\] No such file or directory$"
+    r"TimeoutError\b|database is locked|FileNotFoundError: \[Errno 2\] No such file or directory$"
     r"|Connection ?(?:Refused|Reset|DoesNotExist)|[Cc]onnection (?:refused|is closed|was closed)"
     r"|Connect call failed|CannotConnectNow|AdminShutdown|terminating connection|database system is"
 )

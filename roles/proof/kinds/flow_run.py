@@ -18,7 +18,7 @@ from roles.prefect.kinds.log_errors import Repeated, repeated
 from roles.prefect.kinds.memory import memory_of
 from roles.prefect.kinds.user_environment import exists, names_in, profiles_path
 from roles.proof.kinds import api as proof_api
-from roles.proof.kinds import schedule
+from roles.proof.kinds import repository, schedule
 from roles.proof.kinds import worker as proof_worker
 from roles.proof.kinds.api import PREFIX, Traces
 from roles.proof.kinds.flow import FILE, NO_URL, OTHER_API, script
@@ -41,7 +41,7 @@ class VerificationRun(Resource):
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
     ``container`` is one of Docker's that the flow runs in. ``scheduled``: the server's scheduler must make flow runs,
     too, unless it is disabled (those that a worker takes then come from a schedule). ``server_unit`` is the
-    server's unit on this host: no error may repeat in its journal.
+    server's unit on this host: no error may repeat in its journal. ``clone``: the worker clones the script with git.
 
     ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
     """
@@ -66,6 +66,7 @@ class VerificationRun(Resource):
     container: str = ""
     scheduled: bool = False
     server_unit: str = ""
+    clone: bool = False
 
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven"):
@@ -144,7 +145,9 @@ class VerificationRun(Resource):
     def _by_worker(self, host: System, flow: str, directory: str, scheduled: bool) -> None:
         """Have a worker of the pool run the script: this host's, since only here is the script."""
         who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
-        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue)
+        if self.clone:
+            repository.make(host, directory, self.as_user)
+        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue, self.clone)
         runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers, scheduled)
         host.progress(f"waiting for {who} to run a test flow")
         over = host.wait_for(lambda: runs.over(host), self.timeout)

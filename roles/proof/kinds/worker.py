@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem
+from roles.proof.kinds import repository
 from roles.proof.kinds.api import ENDED, delete, log_lines, runs_of
 from roles.proof.kinds.flow import ENTRYPOINT
 from roles.proof.kinds.schedule import Schedule, not_made, server_ahead
@@ -19,16 +20,20 @@ QUIET = 2.0
 SETTLE = 30.0
 
 
-def deploy(host: Reader, api: Api, flow: str, pool: str, directory: str, queue: str = "") -> Schedule:
+def deploy(
+    host: Reader, api: Api, flow: str, pool: str, directory: str, queue: str = "", clone: bool = False
+) -> Schedule:
     """Create the flow and a deployment of it whose code lies in ``directory`` on this host, scheduled in some seconds.
 
+    ``clone``: the code is cloned from the repository there, not run where it lies.
     Without a ``pool`` it is one for agents: those know no steps, but a path, and a block that says how to run it.
     """
     made = api.must(host, "POST", "flows/", {"name": flow})
     body: dict[str, Any] = {"name": flow, "flow_id": made["id"], "entrypoint": ENTRYPOINT}
     if pool:
         step = {"prefect.deployments.steps.set_working_directory": {"directory": directory}}
-        body.update(work_pool_name=pool, pull_steps=[step])
+        steps = [step, repository.step(directory)] if clone else [step]
+        body.update(work_pool_name=pool, pull_steps=steps)
     else:
         body.update(path=directory, infrastructure_document_id=_process_block(host, api))
     if queue:

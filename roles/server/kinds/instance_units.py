@@ -6,27 +6,29 @@ import re
 from typing import Sequence
 
 from encamp.resources.base import Change, Resource, kind
+from encamp.resources.ownership import is_marked
 from encamp.resources.system import Reader, System
+from encamp.resources.systemd.owners import DIRECTORY, name_kept
 from encamp.resources.systemd.unit_state import change_state, unit_state
-
-DIRECTORY = "/etc/systemd/system"
-MARK = b"# Managed by encamp"
 
 
 @kind
 class InstanceUnitsAbsent(Resource):
     """No unit of a Prefect instance: each is stopped (workers finish their flow runs first), disabled and removed.
 
-    ``instance``: its name. ``server_unit``: the unit of its server. ``users``: who its units run as. Units that encamp
-    did not write are left alone.
+    ``instance``: its name. ``server_unit``: the unit of its server. ``config``: the folder of the environment files
+    that its units read. Units and drop-ins that encamp did not write are kept, and notes name those drop-ins.
     """
 
     instance: str
     server_unit: str = ""
-    users: tuple[str, ...] = ()
+    config: str = ""
 
     def check(self, host: Reader) -> list[Change]:
-        return [Change(name, str(unit_state(host, name)), "absent") for name in self._units(host)]
+        units = self._units(host)
+        for name in units:
+            name_kept(host, name)
+        return [Change(name, str(unit_state(host, name)), "absent") for name in units]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         # Workers before the server: a worker that drains needs its API.
@@ -35,7 +37,6 @@ class InstanceUnitsAbsent(Resource):
                 host.progress(f"stopping {name}")
                 change_state(host, "stop", name)
             host.query(["systemctl", "disable", "--", name])
-            host.remove(f"{DIRECTORY}/{name}.d")
             host.remove(f"{DIRECTORY}/{name}")
         host.run(["systemctl", "daemon-reload"])
 
@@ -44,7 +45,5 @@ class InstanceUnitsAbsent(Resource):
         return [name for name in names if self._is_ours(name, host.read(f"{DIRECTORY}/{name}") or b"")]
 
     def _is_ours(self, name: str, text: bytes) -> bool:
-        if not text.startswith(MARK):
-            return False
-        user = re.search(rb"^User=(.+)$", text, re.MULTILINE)
-        return name == self.server_unit or (user is not None and user[1].decode() in self.users)
+        reads = f"\nEnvironmentFile={self.config}/".encode()
+        return is_marked(text) and (name == self.server_unit or reads in text)

@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 from encamp.resources.docker.pull_errors import PULL_ERRORS
-from encamp.resources.packages import apt
+from encamp.resources.packages import errors as apt
 from encamp.resources.python.uv.errors import SYMPTOMS
 from roles.database.kinds.refusals import REFUSALS
+from roles.doctor.kinds.host_limits import LIMITS
 from roles.doctor.kinds.tls import TLS_ERRORS
 from roles.prefect.kinds.api import NETWORK_ERRORS
 from roles.prefect.kinds.known_failures import KNOWN, KNOWN_CLIENT
@@ -41,7 +42,8 @@ def _patterns(rows: Sequence[tuple[str, str]]) -> tuple[Entry, ...]:
 TABLES = {
     "server_log": _patterns([(known.pattern, known.cause) for known in KNOWN]),
     "client_output": _patterns([(known.pattern, known.cause) for known in KNOWN_CLIENT[: -len(KNOWN)]]),
-    "apt": _patterns([(pattern, cause) for pattern, cause, _ in apt.EXPLANATIONS]),
+    "apt": _patterns([(known.pattern, known.cause) for known in (*apt.INSTALLATION, *apt.SOURCES)]),
+    "worker_limits": _patterns([(limit.pattern, f"{limit.text}; {limit.cause}") for limit in LIMITS]),
     "docker_pull": _patterns([(error.pattern, error.cause) for error in PULL_ERRORS]),
     "network": _patterns([(pattern, cause) for pattern, cause, _ in NETWORK_ERRORS]),
     "tls": _patterns([(pattern, cause) for pattern, cause, _ in TLS_ERRORS]),

@@ -117,6 +117,8 @@ class CaseHost:
             if matches(pattern, line) and matches(given.get("stdin", "*"), stdin):
                 self.used.add(pattern)
                 return Result(tuple(argv), given.get("code", 0), given.get("out", ""), given.get("err", ""))
+        if argv[0] == "getent":  # no accounts but those of the files
+            return Result(tuple(argv), 2, "", "")
         if line.startswith("systemctl show") and "units" in self._data:
             return Result(tuple(argv), 0, self._unit(argv[-1]), "")
         if argv[0].endswith("/psql") and "SELECT json" in stdin:
@@ -233,4 +235,6 @@ def _stat(
 
 
 def _text(content: Any) -> str:
+    if isinstance(content, bytes):
+        return content.decode("utf-8", "replace")
     return content.reveal() if isinstance(content, Secret) else str(content)

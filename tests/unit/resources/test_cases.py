@@ -138,6 +138,7 @@ def run(file: Mapping[str, Any], case: Mapping[str, Any]) -> None:
 
 
 def _succeeds(resource: Resource, host: CaseHost, case: Mapping[str, Any]) -> None:
+    resource.refuse(host)
     changes = resource.check(host)
     assert [str(change) for change in changes] == case["changes"]
     assert not host.done, "check changed the host"
@@ -151,6 +152,7 @@ def _succeeds(resource: Resource, host: CaseHost, case: Mapping[str, Any]) -> No
 def _fails(resource: Resource, host: CaseHost, case: Mapping[str, Any]) -> None:
     """The failure is the check's; with ``changes`` it is the failure of applying them."""
     with pytest.raises(Failure) as error:
+        resource.refuse(host)
         changes = resource.check(host)
         assert [str(change) for change in changes] == case.get("changes"), "the check did not fail"
         resource.apply(host, changes)

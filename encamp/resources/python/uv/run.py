@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Mapping, Sequence, Union
+from typing import Mapping, Optional, Sequence, Union
 
 from encamp.resources.base import CommandFailed, Failure
 from encamp.resources.files.paths import expand
+from encamp.resources.proxy import Proxy
 from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
 
@@ -14,7 +15,9 @@ TRIES = 3
 Environment = Mapping[str, Union[str, Secret]]
 
 
-def environment(host: Reader, cache: str, ca_file: str = "") -> dict[str, Union[str, Secret]]:
+def environment(
+    host: Reader, cache: str, ca_file: str = "", proxy: Optional[Proxy] = None
+) -> dict[str, Union[str, Secret]]:
     """uv's environment variables. ``cache``: its cache directory. ``ca_file``: as in PythonEnv."""
     chosen: dict[str, Union[str, Secret]] = {
         "HOME": cache,
@@ -29,7 +32,7 @@ def environment(host: Reader, cache: str, ca_file: str = "") -> dict[str, Union[
         from encamp.resources.python.simple_index import ca_path
 
         chosen["SSL_CERT_FILE"] = ca_path(host, ca_file)
-    return chosen
+    return {**chosen, **(proxy.variables if proxy else {})}
 
 
 def from_folder(path: str) -> dict[str, str]:

@@ -24,6 +24,9 @@ class UvTool(Resource):
     index_url: simple index to fetch the wheel from; a Secret if it contains credentials. A path: a folder with it.
     ca_file: PEM file on the host with the index's CA; empty for the system's trust store.
     wheel: the wheel for the host's platform, sent by the controller instead of fetched from the index.
+    proxy: URL of the proxy that leads out; a Secret if it contains credentials. Empty: the one that the host itself
+        names (see ``encamp.resources.proxy``).
+    no_proxy: names and addresses that are reached without it.
     """
 
     path: str
@@ -32,6 +35,8 @@ class UvTool(Resource):
     index_url: Union[str, Secret] = ""
     ca_file: str = ""
     wheel: Optional[Union[Blob, bytes]] = None
+    proxy: Union[str, Secret] = ""
+    no_proxy: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         """Cheap: size and wheel's hash are in a file beside the binary, so that 50 MB are not hashed in each run."""
@@ -81,9 +86,11 @@ class UvTool(Resource):
     def _wheel_bytes(self, host: System, filename: str, sha256: str) -> bytes:
         if self.wheel is None:
             host.progress(f"fetching uv {self.version}")
-            from encamp.resources.python.simple_index import ca_path, fetch
+            from encamp.resources.python.simple_index import ca_path, fetch, route
 
-            return fetch(host, self.index_url, "uv", filename, sha256, ca_path(host, self.ca_file))
+            ca_file = ca_path(host, self.ca_file)
+            proxy = route(host, self.index_url, ca_file, self.proxy, self.no_proxy)
+            return fetch(host, self.index_url, "uv", filename, sha256, ca_file, proxy)
         assert isinstance(self.wheel, Blob), "bytes travel as a blob"
         if self.wheel.sha256 != sha256:
             raise Failure(f"the received wheel is not {filename}", "the controller sent another platform's wheel")

@@ -7,10 +7,12 @@ import time
 from typing import Callable, Optional
 
 from encamp.resources.system import System
-from encamp.resources.systemd.unit_state import change_state
+from encamp.resources.systemd.owners import applied_drop_ins, is_ours, start_command
+from roles.doctor.kinds import unit_fixes
 from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, check_schedules
 from roles.doctor.kinds.disk import check_disk
 from roles.doctor.kinds.findings import FAIL, WARN, Check, Finding, Fix, fail, ok, warn
+from roles.doctor.kinds.server.postgres import start_cluster, stopped_cluster, why
 from roles.doctor.kinds.server.subject import ServerSubject
 from roles.prefect.kinds.api import Problem
 from roles.prefect.kinds.known_failures import explain
@@ -35,14 +37,19 @@ def check_unit(subject: ServerSubject) -> Optional[Finding]:
     state, unit = subject.state, subject.kind.unit
     if not state.exists:
         return fail(f"{unit} does not exist", "no server was deployed here", f"`fab -H {subject.kind.server} deploy`")
+    if not is_ours(subject.host, unit):
+        text = f"{unit} is not encamp's: {state.path} runs `{start_command(subject.host, unit)}`"
+        return fail(text, "encamp did not write this unit", f"`fab -H {subject.kind.server} deploy` says how to go on")
     again = f", restarted {state.restarts} times" if state.restarts else ""
     if state.active and state.restarts and time.monotonic() - state.active_since < STARTING:
         return _crashing(subject, f"{unit} has been running for {time.monotonic() - state.active_since:.0f} s{again}")
     if state.active:
-        text = f"{unit} runs{again}"
+        more = applied_drop_ins(subject.host, unit)
+        text = f"{unit} runs{again}" + (f", changed by {', '.join(more)}" if more else "")
         if state.enabled:
             return ok(text)
-        return warn(f"{text}, but is not enabled at boot", "the unit is not enabled", f"systemctl enable {unit}")
+        fix, remedy = f"systemctl enable {unit}", unit_fixes.enable(unit)
+        return Finding(WARN, f"{text}, but does not start at boot", "the unit is not enabled", fix, remedy=remedy)
     if state.broken:
         return _crashing(subject, f"{unit} is {state}{again}")
     if state.active_state == "inactive":
@@ -62,13 +69,12 @@ def _crashing(subject: ServerSubject, text: str) -> Finding:
 
 def start(subject: ServerSubject, verb: str = "start") -> Fix:
     """Start or restart the unit, and wait until it answers."""
-    kind, server = subject.kind, subject.server
+    return unit_fixes.start(subject.kind.unit, verb, lambda host: _await_answer(host, subject))
 
-    def apply(host: System) -> None:
-        change_state(host, verb, kind.unit)
-        host.wait_for(lambda: server.api.call(host, "GET", "health", timeout=3).status == 200, HEALTH_SECONDS)
 
-    return Fix(f"{verb}s {kind.unit}", apply)
+def _await_answer(host: System, subject: ServerSubject) -> None:
+    api = subject.server.api
+    host.wait_for(lambda: api.call(host, "GET", "health", timeout=3).status == 200, HEALTH_SECONDS)
 
 
 def check_owed(subject: ServerSubject) -> Optional[Finding]:
@@ -126,6 +132,10 @@ def check_database(subject: ServerSubject) -> Optional[Finding]:
     if not found:
         return None
     if found.get("error"):
+        stopped = stopped_cluster(subject.host, subject.kind.cluster)
+        if stopped:
+            remedy = start_cluster(stopped, lambda host: _await_answer(host, subject))
+            return fail(f"Postgres {stopped.label} is {stopped.status}", *why(subject.host, stopped), remedy=remedy)
         known = explain(str(found["error"]))
         cause, fix = (known.cause, known.fix) if known else ("", "check that it runs and listens where the URL points")
         return fail(str(found["error"]).splitlines()[0], cause, fix)

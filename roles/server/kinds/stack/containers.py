@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Mapping, Sequence
+from urllib.parse import quote
 
-from encamp.resources.base import Change, Resource, kind
+from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.docker import api as docker_api
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.restart import Restart
 from encamp.resources.systemd.unit_state import change_state
+
+#: What Compose labels its containers with: the project; and in .working_dir, where its file is.
+LABEL = "com.docker.compose.project"
 
 
 @kind
@@ -29,10 +34,29 @@ class StackContainers(Resource):
     """Containers that run, each from the image that its name stands for now.
 
     ``unit``: the unit that owns their stack; it is restarted to bring them up. ``containers``: the image of each.
+    ``project``: the stack's name, ``directory``: where its file is. Containers of that project, or of these names, from
+    another place are refused: Compose would remove them.
     """
 
     unit: str
     containers: Mapping[str, str]
+    project: str = ""
+    directory: str = ""
+
+    def refuse(self, host: Reader) -> None:
+        if not docker_api.answers(host):
+            return
+        wanted = json.dumps({"label": [f"{LABEL}={self.project}"]})
+        _, body = docker_api.call("GET", f"/containers/json?all=1&filters={quote(wanted)}")
+        found = {entry["Names"][0].lstrip("/"): entry["Labels"] for entry in json.loads(body)}
+        for name in self.containers:
+            container = docker_api.inspect(host, "containers", name)
+            if container is not None:
+                found[name] = (container.get("Config") or {}).get("Labels") or {}
+        for name, labels in found.items():
+            place = labels.get(f"{LABEL}.working_dir", "")
+            if place != self.directory:
+                raise _refusal(name, labels.get(LABEL, ""), place)
 
     def check(self, host: Reader) -> list[Change]:
         changes = []
@@ -46,6 +70,16 @@ class StackContainers(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         restart_server(host, self.unit)
+
+
+def _refusal(name: str, project: str, place: str) -> Refused:
+    of = f" of the Compose project {project} in {place}" if project else ""
+    return Refused(
+        f"this host has a container {name}{of} that encamp did not make",
+        "encamp's stack has the same name, and Compose would replace its containers",
+        "give the other one another name (docker rename; COMPOSE_PROJECT_NAME), or declare this server as an instance "
+        "of another name (instances:)",
+    )
 
 
 def restart_server(host: System, unit: str) -> None:

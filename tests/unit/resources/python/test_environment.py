@@ -177,15 +177,16 @@ class TestReleaseLink:
     def test_switches_and_keeps_the_newest(self, tmp_path: Path, host: Host) -> None:
         envs = tmp_path / "envs"
         made = {name: self.made(envs, name, age) for age, name in enumerate(["e5", "e4", "e3", "e2", "e1"])}
-        (envs / "half").mkdir()
-        (envs / "half/pyvenv.cfg").touch()
+        for name in ("3.8.8-0123456789ab", "3.8.8-0123456789ab-py3.11", "mine"):
+            (envs / name).mkdir()
+            (envs / name / "pyvenv.cfg").touch()
         (envs / "foreign").mkdir()
         (tmp_path / "blue").symlink_to(made["e1"])
         link = ReleaseLink(str(tmp_path / "default"), str(made["e5"]), keep=2)
         link.apply(host, link.check(host))
         assert link.check(host) == []
         assert os.readlink(tmp_path / "default") == str(made["e5"])
-        assert sorted(path.name for path in envs.iterdir()) == ["e1", "e4", "e5", "foreign"]
+        assert sorted(path.name for path in envs.iterdir()) == ["e1", "e4", "e5", "foreign", "mine"]
 
     def test_going_back_to_an_old_one_does_not_remove_it(self, tmp_path: Path, host: Host) -> None:
         envs = tmp_path / "envs"
@@ -205,6 +206,16 @@ class TestReleaseLink:
         (tmp_path / "default").mkdir()
         with pytest.raises(Failure, match="is a directory, not a link"):
             ReleaseLink(str(tmp_path / "default"), str(self.made(tmp_path / "envs", "e1"))).check(host)
+
+    def test_refuses_a_link_to_an_environment_of_the_owners(self, tmp_path: Path, host: Host) -> None:
+        (tmp_path / "venv").mkdir()
+        (tmp_path / "default").symlink_to(tmp_path / "venv")
+        link = ReleaseLink(str(tmp_path / "default"), str(self.made(tmp_path / "envs", "e1")))
+        with pytest.raises(Refused, match=f"default is a link to {tmp_path}/venv, not to a release below"):
+            link.refuse(host)
+        other = ReleaseLink(str(tmp_path / "other"), link.target)
+        other.apply(host, other.check(host))
+        other.refuse(host)
 
 
 class TestUvTool:

@@ -240,6 +240,8 @@ def test_a_certificate_that_ends_soon_is_told_with_who_renews_it(
 def test_only_a_worker_that_is_stopped_is_started(state: str, said: str, cause: str, starts: bool) -> None:
     """A worker that lets its flow runs end is stopping, and a start would be of no use."""
     host = CaseHost({"units": {"w.service": {"ActiveState": state, "SubState": "dead"}}})
-    found = CHECK_UNIT.run(WorkerSubject(host, WorkerDoctor("w", user="prefect-worker"), "w.service"))
+    found = CHECK_UNIT.run(
+        WorkerSubject(host, WorkerDoctor("w", env_file="/etc/prefect/default/worker.env"), "w.service")
+    )
     assert found and (found.status, found.text, found.cause) == ("FAIL", said, cause)
     assert (found.remedy is not None) == starts

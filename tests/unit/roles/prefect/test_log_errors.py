@@ -61,11 +61,18 @@ def test_ids_times_and_numbers_do_not_tell_errors_apart() -> None:
     assert found.count == 2 and "0a1b2c3d" in found.text
 
 
+SLOW = """12:00:00.001 | ERROR   | prefect.server.events - Service 'EventPersister' failed
+Traceback (most recent call last):
+  File "/usr/lib/python3.11/asyncio/tasks.py", line 500, in wait_for
+TimeoutError"""
+
+
 @pytest.mark.parametrize(
     ("texts", "every", "lasting"),
     [
         ((LOCKED, LOCKED), 60.0, False),
         ((STOPPED, STOPPED), 60.0, False),
+        ((SLOW, SLOW), 20.0, False),
         ((NAMED, NAMED), 60.0, True),
         ((SCHEDULER, SCHEDULER), 60.0, True),
         ((SCHEDULER, SCHEDULER, ""), 400.0, False),

@@ -151,12 +151,17 @@ class OneHost:
 
     def __init__(self, files: dict[str, bytes], answer: HttpAnswer) -> None:
         self.files, self.answer = files, answer
+        self.notes: list[str] = []
 
     def read(self, path: str) -> bytes | None:
         return self.files.get(path)
 
     def stat(self, path: str) -> Stat | None:
-        return None
+        text = self.files.get(path)
+        return None if text is None else Stat("file", 0o644, "root", "root", len(text), 0.0)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def listdir(self, path: str) -> list[str]:
         inside = (file[len(path) + 1 :] for file in self.files if file.startswith(f"{path}/"))
@@ -199,24 +204,31 @@ def test_flow_runs_are_named_by_their_ids_when_the_server_is_away() -> None:
 
 
 def test_only_our_own_units_of_that_instance_are_surplus() -> None:
-    ours = b"# Managed by encamp: x\n[Service]\nUser=prefect-worker\n"
+    ours = b"# Managed by encamp: x\n[Service]\nUser=etl\nEnvironmentFile=/etc/prefect/default/worker.env\n"
     folder = "/etc/systemd/system"
     files = {
         f"{folder}/prefect-worker-old.service": ours,
         f"{folder}/prefect-worker-kept.service": ours,
-        f"{folder}/prefect-worker-lite-x.service": ours.replace(b"worker\n", b"worker-lite\n"),
-        f"{folder}/prefect-worker-theirs.service": b"[Service]\nUser=prefect-worker\n",
+        f"{folder}/prefect-worker-lite-x.service": ours.replace(b"default", b"lite"),
+        f"{folder}/prefect-worker-theirs.service": b"[Service]\nEnvironmentFile=/etc/prefect/default/worker.env\n",
+        f"{folder}/prefect-worker-old.service.d/memory.conf": b"[Service]\nMemoryMax=1G\n",
+        f"{folder}/prefect-worker-kept.service.d/memory.conf": b"[Service]\nMemoryMax=1G\n",
         "/etc/prefect/default/worker.env": b"",
         "/etc/prefect/default/worker-old.env": b"",
+        "/etc/prefect/default/worker-notes.txt": b"mine",
     }
     surplus = StaleWorkers(
-        "default", "prefect-worker", keep=("prefect-worker-kept.service",), prefixes=("/etc/prefect/default/worker-",)
+        "default",
+        "/etc/prefect/default/worker.env",
+        keep=("prefect-worker-kept.service",),
+        prefixes=("/etc/prefect/default/worker-",),
     )
     host: Any = OneHost(files, HttpAnswer(200, b"[]"))
     assert surplus.check(host) == [
         Change("prefect-worker-old.service", "active", "removed"),
         Change("/etc/prefect/default/worker-old.env", "present", "removed"),
     ]
+    assert host.notes == [f"kept, encamp did not write them: {folder}/prefect-worker-old.service.d/memory.conf"]
 
 
 def test_an_unclear_server_and_two_forms_of_workers_name_their_lines(tmp_path: Path) -> None:
