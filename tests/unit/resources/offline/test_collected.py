@@ -14,6 +14,7 @@ import pytest
 from encamp.resources.base import Failure
 from encamp.resources.offline.tags import Target, rank
 from encamp.resources.offline.wheels import CollectedWheels, pins
+from encamp.resources.python import simple_index
 from encamp.resources.python.environment import PythonEnv
 from tests.unit.local_index import LocalIndex, serving, wheel
 from tests.unit.roles.client.laptop import Laptop, converge
@@ -53,6 +54,25 @@ def test_pins_of_a_lock() -> None:
     assert len(found) == len(re.findall(r"(?m)^[\w.-]+==", text)) > 100
     assert found["prefect"].version == "3.9.1" and not found["prefect"].conditional and found["prefect"].hashes
     assert found["async-timeout"].conditional
+
+
+def test_a_folder_stands_in_for_an_index(tmp_path: Path) -> None:
+    host, name, data = Laptop(str(tmp_path)), "uv-1.0-py3-none-any.whl", wheel("uv", "1.0")
+    (tmp_path / name).write_bytes(data)
+    assert simple_index.route(host, str(tmp_path)) is None, "no network is asked for"
+    fetched = simple_index.fetch(host, str(tmp_path), "uv", name, hashlib.sha256(data).hexdigest())
+    assert fetched == data
+    with pytest.raises(Failure, match="does not match the pinned hash"):
+        simple_index.fetch(host, str(tmp_path), "uv", name, "0" * 64)
+    with pytest.raises(Failure, match=r"does not have uv-2\.0"):
+        simple_index.fetch(host, str(tmp_path), "uv", "uv-2.0-py3-none-any.whl", "0" * 64)
+
+
+def test_a_wheel_that_came_out_after_the_lock_is_passed_over(index: LocalIndex, tmp_path: Path) -> None:
+    lock = lock_of(index, "one")
+    index.add("one-1.0-1-py3-none-any.whl", b"later")
+    converge(collected(index, tmp_path, lock), Laptop(str(tmp_path)))
+    assert [path.name for path in (tmp_path / "wheels").iterdir()] == ["one-1.0-py3-none-any.whl"]
 
 
 @pytest.fixture
