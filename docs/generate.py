@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from encamp.inventory.host import SUPPORTED  # noqa: E402
+from encamp.inventory.connection_names import SUPPORTED  # noqa: E402
 from encamp.resources.base import HandlerResource, Resource  # noqa: E402
 from encamp.settings.describe import SettingDoc, describe  # noqa: E402
 from encamp.settings.type_names import default_text, type_name  # noqa: E402
@@ -29,7 +29,8 @@ _NOTICE = "<!-- Written by docs/generate.py from the code: change the code, then
 _SETTINGS_INTRO = """\
 Set these in the inventory: beside a host, under `vars:` of a group, in `group_vars/` or `host_vars/`, or on the command
 line as `--set name=value`. `fab settings` shows the effective value for each host and the line that set it. A name that
-is not listed here is an error, unless it begins with `x_` or a template in the inventory uses it.
+is not listed here is an error, unless it begins with `x_`, a template in the inventory uses it, or the site leaves it
+to other roles ([`unknown_settings`](guides/from-ansible.md#variables-of-other-roles)).
 
 The inventory never contains a secret in plain text, but its source: `{env: NAME}`, `{file: path}`,
 `{command: [program, argument]}`, or a value encrypted with Ansible Vault."""
@@ -95,7 +96,7 @@ def _row(doc: SettingDoc) -> tuple[str, ...]:
 def _kinds() -> list[type[Resource]]:
     """All kinds, by name. A base shared by several kinds is not decorated as one, and is left out."""
     found: list[type[Resource]] = []
-    kinds = (name for name in _modules("roles", "Resource") if ".kinds." in name)
+    kinds = (name for name in _modules("roles", "\n@kind\n") if ".kinds." in name)
     for name in [*_modules("encamp/resources", "Resource"), *kinds]:
         module = importlib.import_module(name)
         classes = (item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Resource))

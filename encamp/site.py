@@ -84,7 +84,7 @@ class Site:
     ) -> None:
         self.inventory = loaded
         self.templates = templates
-        self.secrets = SecretStore(loaded.path.parent / FOLDER, missing)
+        self.secrets = SecretStore(loaded.directory / FOLDER, missing)
         hosts = {host.name: host for host in [*loaded.hosts.values(), *selected]}
         self._hosts = {name: SiteHost(host, fetch=fetch) for name, host in hosts.items()}
 

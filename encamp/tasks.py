@@ -9,6 +9,7 @@ from encamp.cli.task import COMMON, FLEET, ROLLOUT, command
 
 #: Those of a site; ``init`` is the program's alone.
 __all__ = (
+    "adopt",
     "bundle",
     "configure_client",
     "deploy",
@@ -49,6 +50,23 @@ def deploy(options: Options, verify: bool = True, plan: str = "", apply: str = "
     from encamp.commands.deploy import deploy as run
 
     return run(options, verify, bundle)
+
+
+@command(
+    *FLEET,
+    "check",
+    "instance",
+    help={
+        "server": "Server to adopt, as `fab adopt` calls it; for a host with several.",
+        "check": "Write nothing; print the lines. With --undo: change nothing.",
+        "undo": "Start the adopted server again, with its data as it was, and stop encamp's.",
+    },
+)
+def adopt(options: Options, server: str = "", undo: bool = False) -> int:
+    """Find a Prefect server set up by hand on hosts (-H), and write the inventory lines that continue it."""
+    from encamp.commands import adopt as command
+
+    return command.undo(options) if undo else command.adopt(options, server)
 
 
 @command(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import combinations
 
 from encamp.errors import InventoryError, SettingsError
+from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles.network import address
 from roles.prefect.groups import SERVERS, is_server
@@ -20,15 +21,27 @@ _OWN: tuple[tuple[str, Callable[[SiteHost], str]], ...] = (
 )
 
 
-def check(site: Site) -> None:
-    """Raises SettingsError for two instances that would get in each other's way, on one host or as servers."""
-    for host in filter(is_server, site.hosts):
+@record
+class Conflict:
+    """Two instances that would get in each other's way, and their hosts."""
+
+    error: SettingsError
+    hosts: tuple[str, str]
+
+
+def find(site: Site, faulty: Collection[str] = ()) -> Iterator[Conflict]:
+    """Instances that would get in each other's way, on one host or as servers. Of ``faulty`` hosts nothing is known."""
+    for host in filter(is_server, _sound(site.hosts, faulty)):
         for one, other in combinations(host.instances, 2):
-            _check_pair(one, other, _OWN)
-    servers = [view for host in site.in_group(SERVERS) for view in host.instances]
+            yield from _in_pair(one, other, _OWN)
+    servers = [view for host in _sound(site.in_group(SERVERS), faulty) for view in host.instances]
     for one, other in combinations(servers, 2):
         if one.name != other.name:
-            _check_pair(one, other, _OWN[1:])
+            yield from _in_pair(one, other, _OWN[1:])
+
+
+def _sound(hosts: Iterable[SiteHost], faulty: Collection[str]) -> list[SiteHost]:
+    return [host for host in hosts if host.name not in faulty]
 
 
 def warnings(host: SiteHost, site: Site) -> list[str]:
@@ -53,14 +66,17 @@ def _machine(host: SiteHost) -> tuple[object, ...]:
         return (host.name, None, None)  # whoever connects to it is told
 
 
-def _check_pair(one: SiteHost, other: SiteHost, own: Iterable[tuple[str, Callable[[SiteHost], str]]]) -> None:
+def _in_pair(
+    one: SiteHost, other: SiteHost, own: Iterable[tuple[str, Callable[[SiteHost], str]]]
+) -> Iterator[Conflict]:
     for key, value in own:
         if value(one) and value(one) == value(other):
-            raise SettingsError(
+            error = SettingsError(
                 f"{_title(one)} and {_title(other)} have the same {key}: {value(one)}",
                 f"give each a different one, for example {key}: {_example(key, other)} {_place(other)}",
                 other.origin(key) or one.origin(key) or other.origin("instances"),
             )
+            yield Conflict(error, (one.name, other.name))
 
 
 def _title(host: SiteHost) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roles import site_roles
+from roles.adopt.role import ROLE as ADOPT
 from roles.client.role import ROLE as CLIENT
 from roles.postgres.role import ROLE as POSTGRES
 from roles.prefect.role import ROLE as PREFECT
@@ -17,6 +18,7 @@ from roles.worker.role import ROLE as WORKER
 
 ROLES: tuple[Role, ...] = (
     PREFECT,
+    ADOPT,
     POSTGRES,
     SERVER,
     WORKER,

@@ -73,6 +73,7 @@ def _facts(host: SiteHost, site: Site) -> list[str]:
     held = {
         "worker": runs,
         "auth": used is not None and access.auth(used, site) is not None,
+        "ipv6": is_server(host) and ":" in address.bind(host),
         "proxy": is_server(host) and host.settings(address.Settings).tls != "off",
     }
     return [fact for fact, holds in held.items() if holds]

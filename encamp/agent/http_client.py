@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Mapping
 
-from encamp.resources.system import HttpAnswer
+from encamp.resources.system import NO_RESPONSE, HttpAnswer
+from encamp.shared.record import replace
 
 if TYPE_CHECKING:
     import http.client
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 #: Seconds for a connection to come about. What drops packets would cost the whole time-out of a download.
 CONNECT = 10.0
 REDIRECTS = (301, 302, 303, 307, 308)
+#: After these, clients ask with GET, whatever they asked with.
+FORGETFUL = (301, 302, 303)
 HOPS = 5
 
 
@@ -31,17 +34,20 @@ def request(
 ) -> HttpAnswer:
     """One request, following redirects. A network error gives status 0 and the reason in ``error``.
 
+    As in browsers and in Prefect's client, a redirect may turn a POST into a GET; ``error`` of the answer says so.
     ``proxy``: the URL of a proxy to go through, perhaps with user and password; empty: directly.
     """
     import http.client
 
+    turned = ""
     try:
         for _ in range(HOPS):
             answer = _exchange(method, url, body, headers, timeout, ca_file, proxy)
             if answer.status not in REDIRECTS or "Location" not in answer.headers:
-                return answer
+                return replace(answer, error=turned)
             url, headers = _redirected(url, answer.headers["Location"], headers)
-            if answer.status == 303:
+            if answer.status in FORGETFUL and method not in ("GET", "HEAD"):
+                turned = f"{method} was redirected to {url}, and became GET"
                 method, body = "GET", None
         return HttpAnswer(0, error="too many redirects")
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -62,8 +68,11 @@ def _exchange(
     try:
         connection.connect()
         connection.sock.settimeout(timeout)
-        connection.request(method, path, data, sent)
-        answer = connection.getresponse()
+        try:
+            connection.request(method, path, data, sent)
+            answer = connection.getresponse()
+        except TimeoutError:
+            raise TimeoutError(f"{NO_RESPONSE} {timeout:g} s") from None
         return HttpAnswer(answer.status, answer.read(), headers={k.title(): v for k, v in answer.getheaders()})
     finally:
         connection.close()

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 class Options:
     """The options that tasks share. ``hosts`` is the text of ``-H``; empty: the task's own group.
 
-    ``instance`` limits a task to the instance of that name; empty: all. Of the hosts only those that ``limit`` names
-    take part, and with ``retry`` only those that did not end well last time. ``wait``: seconds for a host's lock.
+    ``inventory`` is what ``--inventory`` names, once or several times. ``instance`` limits a task to the instance of
+    that name; empty: all. Of the hosts only those that ``limit`` names take part, and with ``retry`` only those that
+    did not end well last time. ``wait``: seconds for a host's lock.
     ``home``: the folder of the fabfile, with what belongs to the site; empty: the current folder.
     ``rotating``: the secret whose change has this run as a step; ``append``: and an earlier step began the files.
     """
 
     config: fabric.Config
     hosts: str = ""
-    inventory: str = ""
+    inventory: str | Sequence[str] = ()
     check: bool = False
     diff: bool = False
     want_exit_code: bool = False

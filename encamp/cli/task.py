@@ -33,7 +33,7 @@ class Shared:
 
 
 SHARED = {
-    "inventory": Shared("", "Site to use: a folder or a file (default: inventory/, or ENCAMP_INVENTORY)."),
+    "inventory": Shared(None, "Site: a folder, a file, or 'vm1,' (default: inventory/, ENCAMP_INVENTORY). Repeatable."),
     "set": Shared(None, "Override a setting, as KEY=VALUE. May be repeated."),
     "json": Shared("", "Write every event to this file, one JSON object per line; - is standard output."),
     "junit": Shared("", "Write the result to this file as JUnit XML, for CI systems."),
@@ -108,7 +108,7 @@ def _options(config: fabric.Config, given: Mapping[str, Any]) -> Options:
         config,
         home=config.encamp.home,
         hosts=config.encamp.hosts,
-        inventory=chosen["inventory"],
+        inventory=chosen["inventory"] or (),
         check=chosen["check"],
         diff=chosen["diff"],
         want_exit_code=chosen["exit_code"],

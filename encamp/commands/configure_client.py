@@ -14,6 +14,7 @@ from encamp.planning.plan import Item
 from encamp.running.connectors import Connector, LocalConnector, SshConnector
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
+from encamp.support.urls import without_login
 from roles.client import database as client_database
 from roles.client import modes as client_modes
 from roles.client import role as prefect_client
@@ -195,5 +196,5 @@ def _normal(url: str) -> str:
     """An API URL as Prefect wants it: with a scheme, without a trailing slash, with /api."""
     problem = check_public_url(url)
     if problem:
-        raise UsageError(f"--api-url {url}: {problem}")
+        raise UsageError(f"--api-url {without_login(url)}: {problem}", "for example --api-url http://vm1:4200/api")
     return url.rstrip("/").removesuffix("/api") + "/api"

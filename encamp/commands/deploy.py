@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from encamp.cli.options import Options
+from encamp.commands.from_here import changed_servers, exit_code_of, report_proofs
 from encamp.commands.load_site import load_site
 from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import Prepared, connect, run_hosts
@@ -33,8 +34,12 @@ def deploy(options: Options, verify: bool = True, bundle: str = "") -> int:
         prepared = prepare(site, selected, verify, options.instance)
         prepared = _offline(prepared, Path(bundle)) if bundle else prepared
         outcomes = carry_out(options, site, selected, prepared, reports)
-        reports.end(options.want_exit_code)
-    return ended(options, site, selected, outcomes)
+        proofs = changed_servers(site, selected, outcomes, options.instance) if verify and not options.check else []
+        wrong = exit_code_of(proofs)
+        reports.end(options.want_exit_code, otherwise=wrong)
+    code = ended(options, site, selected, outcomes)
+    report_proofs(proofs)
+    return code or wrong
 
 
 def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
@@ -96,7 +101,7 @@ def _offline(prepared: Prepared, path: Path) -> Prepared:
 def _report_login(site: Site, view: SiteHost, title: str) -> None:
     """Where a generated auth string is kept: the UI asks people for it."""
     if access.auth(view, site) is not None and access.kept_in(view):
-        file = Origin(str(site.inventory.path.parent / access.kept_in(view)))
+        file = Origin(str(site.inventory.directory / access.kept_in(view)))
         report(f"  login of {title}: {access.USER}:<the text in {file}>")
 
 

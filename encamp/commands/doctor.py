@@ -14,6 +14,7 @@ from encamp.commands.load_site import load_site, load_this_machine
 from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import run_hosts, single_stage
 from encamp.errors import EncampError, UsageError
+from encamp.inventory import location
 from encamp.output import terminal
 from encamp.output.diagnosis import DoctorReport
 from encamp.planning.rollout import Mode
@@ -26,7 +27,7 @@ from roles.client import role as prefect_client
 from roles.client.kinds.api import ClientApi
 from roles.client.kinds.ca import ClientCa
 from roles.client.kinds.profile.prefect_profile import PrefectProfile
-from roles.doctor import role as doctor
+from roles.doctor import examinations as doctor
 from roles.doctor.kinds.client.doctor import ClientDoctor
 from roles.network import address
 from roles.prefect.groups import CLIENTS, SERVERS, WORKERS
@@ -53,7 +54,10 @@ def run(options: Options, projects: Sequence[str] = (), server: str = "", fix: b
     diagnosis = DoctorReport(sys.stdout)
     with reporting(options, "doctor", console=diagnosis, check=not fix, record=fix) as reports:
         groups = [group for group in target_groups(options, tuple(projects), server, fix) if group.doctors]
-        reports.start(options.inventory, [name for group in groups for name in group.doctors])
+        reports.start(
+            ",".join(location.locate(options.inventory, options.home)),
+            [name for group in groups for name in group.doctors],
+        )
         for group in groups:
             mode = Mode(check=not fix, forks=options.forks)
             run_hosts("doctor", mode, group.connector, single_stage("doctor", group.doctors), reports)

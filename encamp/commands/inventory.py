@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from encamp.cli.options import Options
-from encamp.commands.load_site import read_inventory
+from encamp.commands.load_site import read_inventory, warn_of
 from encamp.errors import UsageError
 from encamp.inventory import listing
 from encamp.output.terminal import print_result
@@ -20,6 +20,8 @@ def inventory(options: Options, as_graph: bool = False, as_list: bool = False, v
     group = options.hosts or "all"
     if group not in loaded.groups:
         raise UsageError(f"{loaded.path} has no group {group}", "name a group with -H, or leave -H out for all")
+    needs_values = as_list or variables
+    warn_of(listing.faults(loaded) if needs_values else [fault.error for fault in loaded.faults], "shown as written")
     lines = [listing.as_json(loaded)] if as_list else listing.graph(loaded, group, variables)
     print_result("\n".join(lines))
     return 0

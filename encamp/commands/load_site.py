@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from encamp.cli.options import Options
 from encamp.commands.all_settings import ALL_SETTINGS
-from encamp.errors import UsageError
+from encamp.errors import EncampError, UsageError
 from encamp.inventory import location
 from encamp.inventory.host import Host
 from encamp.inventory.load import Inventory, load_inventory, select_hosts
@@ -39,7 +39,7 @@ def load_site(
         )
     selected = _limited(options, loaded, select_hosts(loaded, pattern), command)
     site = Site(loaded, selected, missing, fetch, options.templates)
-    _check_settings(site)
+    _check_settings(site, {host.name for host in selected})
     return site, [site.host(host.name) for host in selected]
 
 
@@ -72,9 +72,9 @@ def load_this_machine(options: Options, group: str) -> tuple[Site, SiteHost]:
     """
     loaded = read_inventory(options)
     variables = loaded.group_variables(group) if group in loaded.groups else loaded.variables
-    this = Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.path.parent))
+    this = loaded.with_faults(Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.directory)))
     site = Site(loaded, [this], "refuse", templates=options.templates)
-    _check_settings(site)
+    _check_settings(site, {this.name})
     return site, site.host(this.name)
 
 
@@ -87,21 +87,44 @@ def _check_options(options: Options) -> None:
 
 
 def read_inventory(options: Options) -> Inventory:
-    """The site that the options name, with what ``--set`` gives. Raises InventoryError, UsageError."""
-    loaded = load_inventory(
-        location.locate(options.inventory, options.home), location.parse_overrides(options.overrides)
-    )
+    """The site that the options name, with what ``--set`` gives. Its faults are the caller's to judge.
+
+    Raises InventoryError, UsageError.
+    """
+    sources = location.locate(options.inventory, options.home)
+    loaded = load_inventory(sources, location.parse_overrides(options.overrides), options.home, tolerant=True)
     for note in loaded.notes:
         report(f"warning: {note}", sys.stderr)
     return loaded
 
 
-def _check_settings(site: Site) -> None:
-    """Every host's settings, selected or not: peers read each other's. Unknown keys fail with the nearest name."""
-    from encamp.settings.check import check_hosts, check_own
+def warn_of(errors: Iterable[EncampError], why: str) -> None:
+    """Report faults that do not stop the command, each once. ``why`` says why not."""
+    for text in dict.fromkeys(f"warning: {error} ({why})" for error in errors):
+        report(text, sys.stderr)
 
-    views = [view for host in site.hosts for view in host.instances]
-    for view in views:
-        check_own(view.own, ALL_SETTINGS)
-    check_hosts([view.given_settings for view in views], ALL_SETTINGS)
-    conflicts.check(site)
+
+def _check_settings(site: Site, selected: Set[str]) -> None:
+    """Every host's settings: a fault at a selected one is an error, elsewhere a warning.
+
+    Where a plan needs what another host says, it raises the fault of that host itself.
+    """
+    from encamp.settings.check import errors_of, own_errors
+    from encamp.settings.read import combined
+
+    found: list[tuple[EncampError, bool]] = []
+    faulty = set()
+    for host in site.hosts:
+        errors: list[EncampError] = [*host.inventory.faults]
+        try:
+            for view in host.instances:
+                own = own_errors(view.own, ALL_SETTINGS)
+                errors += own or errors_of(view.given_settings, ALL_SETTINGS)
+        except EncampError as error:
+            errors.append(error)
+        faulty.update([host.name] if errors else [])
+        found += [(error, host.name in selected) for error in errors]
+    found += [(each.error, not selected.isdisjoint(each.hosts)) for each in conflicts.find(site, faulty)]
+    if any(matters for _, matters in found):
+        raise combined([error for error, matters in found if matters])
+    warn_of((error for error, _ in found), "concerns no host of this run")

@@ -38,8 +38,7 @@ def folder_of(options: Options, packages: Sequence[str]) -> Path:
     """Where a lock goes: locks/ beside the inventory; of a release alone that is made in a checkout, to its others."""
     if not packages and CHECKOUT and Path(options.home).resolve() == CHECKOUT:
         return LOCKS
-    where = location.locate(options.inventory, options.home)
-    return site_locks(str(where if where.is_dir() else where.parent))
+    return site_locks(str(location.folder_of(location.locate(options.inventory, options.home), options.home)))
 
 
 def _is_date(text: str) -> bool:

@@ -85,7 +85,7 @@ def apply(options: Options, verify: bool, file: str) -> int:
 
 
 def _folder(options: Options) -> Path:
-    return location.file_of(location.locate(options.inventory, options.home)).parent
+    return location.folder_of(location.locate(options.inventory, options.home), options.home)
 
 
 def _made(options: Options, verify: bool, site: Site, selected: list[SiteHost]) -> saved_plan.Made:

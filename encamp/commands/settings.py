@@ -13,6 +13,7 @@ from encamp.output.terminal import print_result
 from encamp.settings.describe import describe
 from encamp.settings.type_names import yaml_text
 from encamp.site import SiteHost
+from encamp.support.urls import without_login
 
 DEFAULT = "default"
 
@@ -47,5 +48,5 @@ def _row(host: SiteHost, name: str, default: str) -> tuple[str, str, str]:
 
 
 def shown(data: Any) -> str:
-    """A value as YAML writes it on a line, and what came out of a vault as ``***``."""
-    return yaml_text(redacted(data))
+    """A value as YAML writes it on a line; what came out of a vault, and the login in a URL, as ``***``."""
+    return without_login(yaml_text(redacted(data)))

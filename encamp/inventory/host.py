@@ -7,48 +7,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from encamp.errors import InventoryError, Origin
-from encamp.inventory.variables import Value
+from encamp.inventory.connection_names import SUPPORTED, refused
+from encamp.inventory.variables import Value, Variables
+from encamp.secrets.vault.values import holds_secret, shown
 from encamp.support.paths import locate
 
-#: Ansible's connection variables that are obeyed, with what each says.
-SUPPORTED: dict[str, str] = {
-    "ansible_host": "address to connect to, if it is not the host's name",
-    "ansible_port": "SSH port",
-    "ansible_user": "login name",
-    "ansible_ssh_private_key_file": "private key: a path below the current or the inventory's directory",
-    "ansible_password": "login password, as a secret, for hosts that accept no keys",
-    "ansible_become": "whether to become root with sudo (default true)",
-    "ansible_become_password": "password for sudo, as a secret",
-    "ansible_python_interpreter": "Python 3.9 or later on the host (default python3)",
-    "ansible_connection": "ssh (default) or local",
-    "ansible_group_priority": "priority among groups of equal depth; only in the inventory file",
+#: Ansible's words for truth values.
+_WORDS = {
+    **dict.fromkeys(("true", "yes", "on", "1", "y", "t"), True),
+    **dict.fromkeys(("false", "no", "off", "0", "n", "f"), False),
 }
-_INSTEAD = {
-    "ansible_ssh_common_args": "put ProxyJump and other SSH options into ~/.ssh/config; encamp reads it",
-    "ansible_ssh_extra_args": "put SSH options into ~/.ssh/config; encamp reads it",
-    "ansible_ssh_args": "put SSH options into ~/.ssh/config; encamp reads it",
-    "ansible_ssh_host": "use ansible_host",
-    "ansible_ssh_user": "use ansible_user",
-    "ansible_ssh_port": "use ansible_port",
-    "ansible_private_key_file": "use ansible_ssh_private_key_file",
-    "ansible_ssh_pass": "use ansible_password",
-    "ansible_ssh_password": "use ansible_password",
-    "ansible_become_pass": "use ansible_become_password",
-    "ansible_sudo_pass": "use ansible_become_password",
-    "ansible_become_method": "remove it: encamp becomes root with sudo",
-    "ansible_become_user": "remove it: encamp becomes root with sudo",
-}
-
-
-def unsupported(name: str, origin: Origin) -> InventoryError:
-    """The error for an ``ansible_`` variable that would have no effect here."""
-    fix = f"{_INSTEAD[name]}; " if name in _INSTEAD else ""
-    return InventoryError(f"{name} is not supported", f"{fix}supported: {', '.join(SUPPORTED)}", origin)
+_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 
 
 @dataclasses.dataclass(frozen=True)
 class Host:
     """A host. ``adhoc``: named on the command line only. ``directory`` is where its inventory file lies.
+
+    ``faults``: files of its variables that cannot be read, so that ``variables`` lack what they say.
 
     ``groups`` holds all groups it is in, parents too, the weakest first. The properties say how to reach it; each
     raises InventoryError at the line of a value that cannot be used.
@@ -59,6 +35,7 @@ class Host:
     variables: Mapping[str, Value] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     adhoc: bool = False
     directory: str = dataclasses.field(default="", compare=False, repr=False)
+    faults: tuple[InventoryError, ...] = dataclasses.field(default=(), compare=False, repr=False)
 
     @property
     def address(self) -> str:
@@ -91,13 +68,12 @@ class Host:
     def become(self) -> bool:
         """Whether to become root. True unless the inventory says otherwise: what is deployed needs root."""
         value = self.variables.get("ansible_become")
-        words: dict[Any, bool] = {True: True, False: False, "yes": True, "no": False, "true": True, "false": False}
         if value is None:
             return True
-        data = value.data.lower() if isinstance(value.data, str) else value.data
-        if not isinstance(data, (bool, str)) or data not in words:
+        word = str(value.data).lower()
+        if not isinstance(value.data, (bool, int, str)) or word not in _WORDS:
             raise self._wrong("ansible_become", value, "true or false")
-        return words[data]
+        return _WORDS[word]
 
     @property
     def python(self) -> str:
@@ -108,24 +84,50 @@ class Host:
     @property
     def local(self) -> bool:
         """Whether the host is this machine, reached without SSH."""
-        text = self._text("ansible_connection") or "ssh"
-        if text not in ("ssh", "local"):
+        text = (self._text("ansible_connection") or "ssh").removeprefix("ansible.builtin.")
+        if text not in (*_SSH, "local"):
             raise self._wrong("ansible_connection", self.variables["ansible_connection"], "ssh or local")
         return text == "local"
 
+    @property
+    def secrets(self) -> list[Any]:
+        """Secret values among those that say how to reach the host: a message must not repeat them."""
+        names = ("ansible_host", "ansible_user", "ansible_port", "ansible_ssh_private_key_file")
+        found = [self.variables[name].data for name in names if name in self.variables]
+        return [data for data in found if holds_secret(data)]
+
     def check_connection(self) -> None:
         """Look at every connection variable. Raises InventoryError for the first that cannot be used."""
-        for name in ("address", "user", "port", "key_file", "become", "python", "local"):
+        for name in ("address", "user", "port", "key_file", "local", "become", "python"):
             getattr(self, name)
+        if self.become:
+            self._expect("ansible_become_method", ("sudo", "ansible.builtin.sudo"))
+            self._expect("ansible_become_user", ("root", "0"))
+        for name in self.variables:
+            problem = refused(name, self._origin(name))
+            if problem:
+                raise problem
+
+    def _expect(self, name: str, accepted: tuple[str, ...]) -> None:
+        """Raises InventoryError for another value than the one that encamp works with."""
+        text = self._text(name)
+        if text is not None and text not in accepted:
+            raise self._wrong(name, self.variables[name], f"{accepted[0]}: encamp becomes root with sudo")
+
+    def _origin(self, name: str) -> Origin:
+        variables = self.variables
+        return variables.origin(name) if isinstance(variables, Variables) else variables[name].origin
 
     def _text(self, name: str) -> str | None:
         value = self.variables.get(name)
         if value is None or value.data is None or value.data == "":
             return None
-        if not isinstance(value.data, str):
-            raise self._wrong(name, value, "a text (quote it)")
-        return str(value.data)
+        if isinstance(value.data, str):
+            return str(value.data)
+        if value.text is not None and not isinstance(value.data, (dict, list)):
+            return value.text
+        raise self._wrong(name, value, "a text (quote it)")
 
     def _wrong(self, name: str, value: Value, wanted: str) -> InventoryError:
-        shown = "true" if value.data is True else "false" if value.data is False else value.data
-        return InventoryError(f"{name} must be {wanted}, not {shown}", SUPPORTED[name], value.origin)
+        """The error for a value, which is not repeated where it came out of a vault."""
+        return InventoryError(f"{name} must be {wanted}, not {shown(value.data)}", SUPPORTED[name], value.origin)

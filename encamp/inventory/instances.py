@@ -15,6 +15,7 @@ from encamp.errors import Origin, SettingsError
 from encamp.inventory.host import Host
 from encamp.inventory.variables import Value, Variables
 from encamp.inventory.yaml_document import LocatedDict
+from encamp.secrets.vault.values import shown
 
 KEY = "instances"
 DEFAULT = "default"
@@ -66,7 +67,7 @@ def _declared(host: Host) -> Mapping[str, Any]:
         where = _line(value, name)
         check_name(name, where)
         if own is not None and not isinstance(own, dict):
-            raise _wrong(f"gives {name} {own!r} instead of settings", where)
+            raise _wrong(f"gives {name} {shown(own)} instead of settings", where)
     return value.data
 
 

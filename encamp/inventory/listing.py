@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from encamp.errors import InventoryError
 from encamp.inventory.groups import Group
 from encamp.inventory.load import Inventory
-from encamp.secrets.vault.values import Decrypted, Encrypted
-
-#: Stands for what is or was encrypted.
-VEIL = "***"
+from encamp.inventory.variables import Value, Variables
+from encamp.secrets.vault.values import VEIL, Decrypted, Encrypted
 
 
 def redacted(data: Any) -> Any:
@@ -26,13 +25,12 @@ def redacted(data: Any) -> Any:
 
 
 def graph(inventory: Inventory, group: str = "all", variables: bool = False) -> list[str]:
-    """The lines of ``ansible-inventory --graph``, from ``group`` down. Raises KeyError; with ``variables``, and only
-    then, InventoryError for one that cannot be rendered."""
+    """The lines of ``ansible-inventory --graph``, from ``group`` down. Raises KeyError."""
     return list(_group_lines(inventory, inventory.tree.groups[group], 0, variables))
 
 
 def as_json(inventory: Inventory) -> str:
-    """The JSON of ``ansible-inventory --list``. Raises InventoryError for a variable that cannot be rendered."""
+    """The JSON of ``ansible-inventory --list``."""
     groups = {name: _listed(group) for name, group in inventory.tree.groups.items()}
     hosts = {name: host_variables(inventory, name) for name in inventory.hosts}
     found: dict[str, Any] = {name: listed for name, listed in groups.items() if listed}
@@ -41,9 +39,28 @@ def as_json(inventory: Inventory) -> str:
 
 
 def host_variables(inventory: Inventory, name: str) -> dict[str, Any]:
-    """All that holds for a host, rendered. Raises InventoryError."""
+    """All that holds for a host, rendered; as it was written where that fails."""
     values = inventory.hosts[name].variables
-    return {key: redacted(values[key].data) for key in sorted(values)}
+    return {key: redacted(_rendered(values, key)) for key in sorted(values)}
+
+
+def faults(inventory: Inventory) -> list[InventoryError]:
+    """What is wrong with values: files that cannot be read, templates that cannot be rendered."""
+    found = [fault.error for fault in inventory.faults]
+    for host in inventory.hosts.values():
+        for key in host.variables:
+            try:
+                host.variables[key]
+            except InventoryError as error:
+                found.append(error)
+    return found
+
+
+def _rendered(values: Mapping[str, Value], key: str) -> Any:
+    try:
+        return values[key].data
+    except InventoryError:
+        return values.raw(key).data if isinstance(values, Variables) else None
 
 
 def _group_lines(inventory: Inventory, group: Group, depth: int, variables: bool) -> Iterator[str]:

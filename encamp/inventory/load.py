@@ -1,8 +1,8 @@
-"""The inventory: the hosts and their variables, read from YAML as Ansible reads it.
+"""The inventory: the hosts and their variables, read from all sources as Ansible reads them.
 
 Order in which variables count, the later the stronger: ``vars`` of all, ``vars`` of groups (outer before inner, then by
 ``ansible_group_priority``, then by name), ``group_vars/all``, ``group_vars/<group>``, the host's own, ``host_vars``,
-``--set``.
+``--set``. Of several sources, the later counts more.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from encamp.errors import InventoryError, Origin
 from encamp.inventory import patterns
-from encamp.inventory.groups import Group, Tree, read_tree
-from encamp.inventory.host import SUPPORTED, Host, unsupported
-from encamp.inventory.location import file_of
+from encamp.inventory.connection_names import refused
+from encamp.inventory.groups import PRIORITY, Group, Tree
+from encamp.inventory.host import Host
+from encamp.inventory.location import folder_of
+from encamp.inventory.sources import Sources
 from encamp.inventory.variables import Value, Variables
 from encamp.inventory.vars_folder import VarsFolder
-from encamp.inventory.yaml_document import Template, parse_file, typed
+from encamp.inventory.yaml_document import Template, Untyped, typed
+from encamp.shared.record import record
 
 # Texts, not compiled: most runs need no such pattern, and compiling takes longer than loading the hosts.
 _ADHOC = (
@@ -31,18 +34,34 @@ _ADHOC = (
 )
 
 
+@record
+class Fault:
+    """A file of variables that cannot be read: of which ``kind`` (group or host) and which name."""
+
+    error: InventoryError
+    kind: str
+    name: str
+
+    def concerns(self, host: Host) -> bool:
+        """Whether a host lacks what the file says."""
+        return self.name in host.groups if self.kind == "group" else self.name == host.name
+
+
 @dataclasses.dataclass(frozen=True)
 class Inventory:
     """A loaded site. ``groups`` gives all hosts in and below each group; ``variables`` are those of an ad-hoc host.
 
-    ``notes`` are for the operator: files of variables that belong to no host or group.
+    ``path`` is its file, or all its sources with commas; ``directory`` keeps what encamp makes for it. ``notes`` are
+    for the operator: files of variables that belong to no host or group. ``faults`` concern some hosts only.
     """
 
     path: Path
     hosts: Mapping[str, Host]
     groups: Mapping[str, tuple[str, ...]]
     variables: Mapping[str, Value]
+    directory: Path = Path()
     notes: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
     _site: _Site | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
@@ -51,9 +70,10 @@ class Inventory:
         value = self.variables.get("adhoc")
         if value is None:
             return False
-        if not isinstance(value.data, bool):
+        data = typed(str(value.data), value.origin.file) if isinstance(value.data, Untyped) else value.data
+        if not isinstance(data, bool):
             raise InventoryError("adhoc must be true or false", "write it without quotes", value.origin)
-        return value.data
+        return data
 
     def group_variables(self, group: str) -> Mapping[str, Value]:
         """Variables of a host that is in ``group`` only, such as this machine as one more client. Raises KeyError."""
@@ -61,41 +81,71 @@ class Inventory:
 
     @property
     def tree(self) -> Tree:
-        """The groups as they are written, in the order of the file."""
+        """The groups as they are written, in the order of the sources."""
         return self._site.tree if self._site else Tree()
 
     def own_variables(self, group: str) -> Mapping[str, Value]:
-        """The variables of a group itself, of the inventory file and of group_vars, not rendered. Raises KeyError."""
+        """The variables of a group itself, of the inventory and of group_vars, not rendered. Raises KeyError."""
         return self._site.own(group) if self._site else {}
 
     def unlisted(self, name: str) -> Host:
-        """A host that the inventory does not list: it has the variables of all, and its file in host_vars if any."""
+        """A host that the inventory does not list: it has the variables of all, and its file in host_vars if any.
+
+        Raises InventoryError for such a file that cannot be read.
+        """
         variables = self.variables
         if self._site is not None:
-            variables = self._site.variables(name, self._site.tree.above("ungrouped"))
-        return Host(name, ("all", "ungrouped"), variables, True, str(self.path.parent))
+            variables = self._site.unlisted(name)
+        return self.with_faults(Host(name, ("all", "ungrouped"), variables, True, str(self.directory)))
+
+    def with_faults(self, host: Host) -> Host:
+        """A host that knows which files of its variables could not be read."""
+        found = tuple(fault.error for fault in self.faults if fault.concerns(host))
+        return dataclasses.replace(host, faults=found) if found else host
 
 
-def load_inventory(path: Path, overrides: Mapping[str, str] | None = None) -> Inventory:
-    """Read a site: a directory with hosts.yml in it, or such a file. ``overrides`` (``--set``) beat everything.
+def load_inventory(
+    sources: str | Path | Sequence[str],
+    overrides: Mapping[str, str] | None = None,
+    home: str = "",
+    tolerant: bool = False,
+) -> Inventory:
+    """Read a site: a file or folder, or several sources. ``overrides`` (``--set``) beat everything.
 
-    Raises InventoryError, with file and line, for all that cannot be read.
+    ``home``: the folder of the fabfile. ``tolerant``: a file of variables that cannot be read is one of ``faults``.
+    Raises InventoryError, with file and line, for all else that cannot be read.
     """
-    file = file_of(Path(path))
+    named = [str(sources)] if isinstance(sources, (str, Path)) else list(sources)
     try:
-        return _load(file, _overrides(overrides or {}))
+        loaded = _load(named, _overrides(overrides or {}), folder_of(named, home))
     except RecursionError:
-        raise InventoryError("the inventory is nested too deeply", "flatten it", Origin(str(file))) from None
+        raise InventoryError("the inventory is nested too deeply", "flatten it", Origin(", ".join(named))) from None
+    if loaded.faults and not tolerant:
+        raise loaded.faults[0].error
+    return loaded
 
 
-def _load(file: Path, overrides: dict[str, Value]) -> Inventory:
-    document = parse_file(str(file))
-    tree = read_tree(document)
-    site = _Site(tree, str(file.parent), document.references, overrides)
+def _load(named: Sequence[str], overrides: dict[str, Value], directory: Path) -> Inventory:
+    sources = Sources()
+    for source in named:
+        sources.read(source)
+    path = Path(sources.files[0] if len(sources.files) == 1 == len(named) else ",".join(map(_absolute, named)))
+    sources.tree.finish(Origin(str(path)))
+    site = _Site(sources, str(directory), overrides)
+    tree = sources.tree
     hosts = {name: site.host(name, groups) for name, groups in tree.groups_by_host().items()}
+    site.meet(hosts)
     members = {name: tree.members(name) for name in tree.groups}
-    inventory = Inventory(file, hosts, members, site.variables("", tree.above("ungrouped")), (), site)
-    return dataclasses.replace(inventory, notes=tuple(site.notes(str(file), inventory.adhoc)))
+    inventory = Inventory(
+        path, hosts, members, site.variables("", tree.above("ungrouped")), directory, _site=site, faults=site.faults()
+    )
+    notes = (*sources.notes, *site.notes(str(path), inventory.adhoc))
+    known = {name: inventory.with_faults(host) for name, host in hosts.items()} if inventory.faults else hosts
+    return dataclasses.replace(inventory, notes=notes, hosts=known)
+
+
+def _absolute(source: str) -> str:
+    return os.path.abspath(os.path.expanduser(source)) if "," not in source else source
 
 
 def select_hosts(inventory: Inventory, pattern: str) -> list[Host]:
@@ -124,38 +174,88 @@ def select_hosts(inventory: Inventory, pattern: str) -> list[Host]:
 class _Site:
     """What load keeps while hosts get their variables."""
 
-    def __init__(self, tree: Tree, directory: str, references: set[str], overrides: dict[str, Value]) -> None:
-        self.tree, self.directory, self._references, self._overrides = tree, directory, references, overrides
-        self._group_vars = VarsFolder(os.path.join(directory, "group_vars"), references)
-        self._host_vars = VarsFolder(os.path.join(directory, "host_vars"), references)
-        self._of_group = {name: self._group_vars.read(name) for name in tree.groups}
+    def __init__(self, sources: Sources, directory: str, overrides: dict[str, Value]) -> None:
+        self.tree, self.directory, self._references = sources.tree, directory, sources.references
+        self._overrides = overrides
+        self._fleet: dict[str, Variables] = {}
+        self._members: dict[str, list[str]] = {}
+        self._faults: list[Fault] = []
+        self._group_vars = [VarsFolder(os.path.join(path, "group_vars"), self._references) for path in sources.folders]
+        self._host_vars = [VarsFolder(os.path.join(path, "host_vars"), self._references) for path in sources.folders]
+        self._of_group = {name: self._files_of(self._group_vars, name, "group") for name in self.tree.groups}
+
+    def _files_of(self, folders: Sequence[VarsFolder], name: str, kind: str) -> list[dict[str, Value]]:
+        """What each folder says of a group or host; nothing where it cannot be read."""
+        found: list[dict[str, Value]] = []
+        for folder in folders:
+            try:
+                found.append(folder.read(name))
+            except InventoryError as error:
+                self._faults.append(Fault(error, kind, name))
+                found.append({})
+        return found
+
+    def faults(self) -> tuple[Fault, ...]:
+        """The files that could not be read."""
+        return tuple(self._faults)
 
     def host(self, name: str, groups: list[Group]) -> Host:
         return Host(name, tuple(group.name for group in groups), self.variables(name, groups), False, self.directory)
+
+    def meet(self, hosts: Mapping[str, Host]) -> None:
+        """Let templates of every host see the groups, and the variables of all hosts."""
+        self._members.update({name: list(self.tree.members(name)) for name in self.tree.groups})
+        self._fleet.update(
+            {name: host.variables for name, host in hosts.items() if isinstance(host.variables, Variables)}
+        )
 
     def variables(self, name: str, groups: list[Group]) -> Variables:
         """All variables of a host, by precedence. ``groups``: lowest precedence first, including ``all``."""
         merged: dict[str, Value] = {}
         for group in groups:
             merged.update(group.variables)
-        for group in groups:
-            merged.update(self._of_group[group.name])
+        for folder in range(len(self._group_vars)):
+            merged.update(self._of_group["all"][folder])
+        for folder in range(len(self._group_vars)):
+            for group in groups:
+                merged.update(self._of_group[group.name][folder] if group.name != "all" else {})
         merged.update(self.tree.hosts.get(name, {}))
-        merged.update(self._host_vars.read(name) if name else {})
-        merged.update(self._overrides)
-        names = sorted(group.name for group in groups if group.name != "all")
-        magic = {"inventory_hostname": name, "inventory_hostname_short": name.split(".")[0], "group_names": names}
-        return Variables(merged, magic, self._references)
+        for own in self._files_of(self._host_vars, name, "host") if name else ():
+            merged.update(own)
+        return Variables(merged, self._magic(name, groups), self._references, self._fleet).extended(self._overrides)
+
+    def unlisted(self, name: str) -> Variables:
+        """Variables of a host that the inventory does not list. Raises InventoryError."""
+        known = len(self._faults)
+        variables = self.variables(name, self.tree.above("ungrouped"))
+        for fault in self._faults[known:]:
+            raise fault.error
+        return variables
+
+    def _magic(self, name: str, groups: list[Group]) -> dict[str, object]:
+        """What Ansible's templates know without asking the host."""
+        file = self.tree.files.get(name, "")
+        return {
+            "inventory_hostname": name,
+            "inventory_hostname_short": name.split(".")[0],
+            "group_names": sorted(group.name for group in groups if group.name != "all"),
+            "groups": self._members,
+            "inventory_file": file,
+            "inventory_dir": os.path.dirname(file) if file else self.directory,
+        }
 
     def own(self, group: str) -> dict[str, Value]:
         """The variables of a group itself. Raises KeyError."""
-        return {**self.tree.groups[group].variables, **self._of_group[group]}
+        found = dict(self.tree.groups[group].variables)
+        for own in self._of_group[group]:
+            found.update(own)
+        return found
 
     def notes(self, file: str, adhoc: bool) -> Iterable[str]:
         """Unused files of variables, such as one with a mistyped name."""
-        folders = [(self._group_vars, set(self.tree.groups), "group")]
+        folders = [(folder, set(self.tree.groups), "group") for folder in self._group_vars]
         if not adhoc:
-            folders.append((self._host_vars, set(self.tree.hosts), "host"))
+            folders += [(folder, set(self.tree.hosts), "host") for folder in self._host_vars]
         for folder, known, kind in folders:
             for entry in folder.strangers(known):
                 stranger = Origin(os.path.join(folder.path, entry))
@@ -170,8 +270,9 @@ def _overrides(given: Mapping[str, str]) -> dict[str, Value]:
             raise InventoryError("bytes that are not text in this locale", "write the value as UTF-8", origin)
         if not (name.isascii() and name.isidentifier()):
             raise InventoryError(f"{name!r} is not a valid name of a setting", "write --set name=value", origin)
-        if name.startswith("ansible_") and (name not in SUPPORTED or name == "ansible_group_priority"):
-            raise unsupported(name, origin)
+        problem = refused(name, origin)
+        if name == PRIORITY or problem:
+            raise problem or InventoryError(f"{PRIORITY} has no effect here", "write it into the inventory", origin)
         data = Template(text) if "{{" in text or "{%" in text else typed(text, origin.file)
         found[name] = Value(data, origin, text)
     return found

@@ -1,4 +1,4 @@
-"""Where a site is: the folder or file that the options name, and its inventory file."""
+"""Where a site is: the sources that the options name, and the folder that keeps what encamp makes for it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,36 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from encamp.errors import InventoryError, Origin, UsageError
+from encamp.errors import UsageError
+from encamp.inventory.forms.host_list import is_host_list
 
 
-def locate(option: str, home: str = "", environment: Mapping[str, str] | None = None) -> Path:
-    """The site to use: ``--inventory``, else ENCAMP_INVENTORY, else ``inventory/`` beside the fabfile, in ``home``."""
-    named = option or (os.environ if environment is None else environment).get("ENCAMP_INVENTORY", "")
-    return Path(named) if named else Path(home, "inventory")
+def locate(named: str | Sequence[str], home: str = "", environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The sources of the inventory: every ``--inventory``, else ENCAMP_INVENTORY, else ``inventory/`` beside the
+    fabfile, in ``home``.
+
+    ENCAMP_INVENTORY may name several with commas, as ANSIBLE_INVENTORY does.
+    """
+    if named:
+        return (named,) if isinstance(named, str) else tuple(named)
+    text = (os.environ if environment is None else environment).get("ENCAMP_INVENTORY", "")
+    several = tuple(filter(None, text.split(",")))
+    if len(several) > 1 and all(os.path.exists(os.path.expanduser(path)) for path in several):
+        return several
+    return (text,) if text else (str(Path(home, "inventory")),)
+
+
+def folder_of(sources: Sequence[str], home: str = "") -> Path:
+    """The folder that keeps a site's secrets and locks: that of the first source which is a file or a folder.
+
+    For lists of hosts alone it is ``inventory/`` beside the fabfile, or that folder itself where there is none.
+    """
+    for source in sources:
+        if not is_host_list(source):
+            path = os.path.abspath(os.path.expanduser(source))
+            return Path(path if os.path.isdir(path) else os.path.dirname(path))
+    usual = Path(os.path.abspath(Path(home, "inventory")))
+    return usual if usual.is_dir() else usual.parent
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:
@@ -24,35 +47,3 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--set {pair}: expected key=value", "for example --set port=4201")
         found[key] = value
     return found
-
-
-_NAMES = ("hosts.yml", "hosts.yaml")
-
-
-def file_of(path: Path) -> Path:
-    """The inventory file of a site. Raises InventoryError where there is none."""
-    absolute = os.path.abspath(os.path.expanduser(path))
-    if os.path.isfile(absolute):
-        return Path(absolute)
-    if not os.path.isdir(absolute):
-        fix = "name a directory with a hosts.yml, or a YAML file (--inventory, ENCAMP_INVENTORY)"
-        raise InventoryError(f"there is no inventory at {path}", fix)
-    names = _held(absolute)
-    found = [name for name in _NAMES if name in names]
-    if len(found) > 1:
-        raise InventoryError(
-            f"{path} contains both {' and '.join(found)}", "keep one of them, or name it (--inventory)"
-        )
-    if found:
-        return Path(absolute, found[0])
-    if "hosts" in names or "hosts.ini" in names:
-        fix = "turn the INI file into YAML: ansible-inventory -i hosts --list --yaml > hosts.yml"
-        raise InventoryError(f"{path} contains an INI inventory; encamp reads only YAML", fix)
-    raise InventoryError(f"{path} contains no hosts.yml", "create it, or name another directory with --inventory")
-
-
-def _held(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError as error:
-        raise InventoryError(f"cannot read it: {error.strerror}", "check its path and mode", Origin(folder)) from None

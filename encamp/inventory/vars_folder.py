@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from encamp.errors import InventoryError, Origin
-from encamp.inventory.groups import read_variables
+from encamp.inventory.forms.yaml_groups import read_variables
+from encamp.inventory.groups import PRIORITY
 from encamp.inventory.variables import Value
 from encamp.inventory.yaml_document import parse_file
 
@@ -47,10 +48,10 @@ class VarsFolder:
         if document.root is None:
             return {}
         variables = read_variables(document, document.root, "a file of variables")
-        priority = variables.get("ansible_group_priority")
+        priority = variables.get(PRIORITY)
         if priority:
             fix = "move it to the group's vars: in the inventory file"
-            raise InventoryError("ansible_group_priority has no effect here", fix, priority.origin)
+            raise InventoryError(f"{PRIORITY} has no effect here", fix, priority.origin)
         return variables
 
 

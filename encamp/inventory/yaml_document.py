@@ -20,6 +20,8 @@ from encamp.secrets.vault.values import TAGS, Decrypted, Encrypted, VaultError, 
 # The C parser is an order of magnitude faster; wheels of PyYAML have it, some distributions' builds do not.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
+#: Marks a text that is no template, whatever is in it.
+UNSAFE = "!unsafe"
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 _KINDS = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
 
@@ -30,6 +32,10 @@ class Template(str):
 
 class VaultedTemplate(Template, Decrypted):
     """One that stands in an encrypted file: what it says, and what it makes, is secret."""
+
+
+class Untyped(str):
+    """A text without a type, as INI and Jinja give it: where a number or a list is expected, it is read as YAML."""
 
 
 class LocatedDict(dict[Any, Any]):
@@ -143,13 +149,11 @@ class Document:
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         kind = node.tag[len(_TAG) :]
         if kind == "str":
-            text: str = node.value
-            if "{{" in text or "{%" in text:
-                self.references.update(re.findall(_WORD, text))
-                return VaultedTemplate(text) if self.from_vault else Template(text)
-            return Decrypted(text) if self.from_vault else text
+            return as_text(node.value, self.references, self.from_vault)
         if node.tag in TAGS:
             return Encrypted(node.value)
+        if node.tag == UNSAFE:
+            return as_text(node.value, None, self.from_vault)
         self._check_tag(node, "null", "bool", "int", "float", "timestamp", "value")
         try:
             return getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(node) if kind != "value" else node.value
@@ -160,6 +164,35 @@ class Document:
         if node.tag.startswith(_TAG) and node.tag[len(_TAG) :] in allowed:
             return
         raise self.error(node, f"the YAML tag {node.tag.replace(_TAG, '!!')} is not supported here", "remove the tag")
+
+
+def as_text(text: str, references: set[str] | None, from_vault: bool) -> str:
+    """A text of a file as what it is: a template, a secret, or just text. A template's names join ``references``;
+    None: no text there is a template."""
+    if references is not None and ("{{" in text or "{%" in text):
+        references.update(re.findall(_WORD, text))
+        return VaultedTemplate(text) if from_vault else Template(text)
+    return Decrypted(text) if from_vault else text
+
+
+def located(data: Any, line: int, references: set[str] | None, from_vault: bool = False) -> Any:
+    """Data that another parser than YAML's gave (a Python literal, JSON), as if it had stood in one line of YAML."""
+    if isinstance(data, Encrypted):
+        return data
+    if isinstance(data, str):
+        return as_text(data, references, from_vault)
+    if isinstance(data, dict):
+        mapping = LocatedDict(line)
+        for key, item in data.items():
+            mapping[key] = located(item, line, references, from_vault)
+            mapping.lines[key] = line
+        return mapping
+    if isinstance(data, (list, tuple, set)):
+        items = LocatedList(line)
+        items += [located(item, line, references, from_vault) for item in data]
+        items.lines += [line] * len(items)
+        return items
+    return data
 
 
 _CONSTRUCTOR: Any = yaml.constructor.SafeConstructor()
@@ -181,25 +214,54 @@ def parse(text: str, file: str) -> Document:
         raise InventoryError("the file is nested too deeply", "flatten it", Origin(file)) from None
 
 
-def parse_file(path: str) -> Document:
-    """Read and parse a file. Raises InventoryError when it cannot be read, is not UTF-8 or is malformed."""
+@dataclasses.dataclass
+class Source:
+    """The text of a file. ``from_vault``: the whole file was encrypted."""
+
+    file: str
+    text: str
+    from_vault: bool = False
+
+
+def read_file(path: str) -> Source:
+    """Read a file, and decrypt it if it is encrypted. Raises InventoryError when that fails or it is not UTF-8."""
     try:
         with open(path, "rb") as stream:
             raw = stream.read()
-        text = raw.decode("utf-8-sig")
+        text = _decoded(raw)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InventoryError("a byte that is not UTF-8", "save the file as UTF-8", Origin(path, line)) from None
     except OSError as error:
         raise InventoryError(f"cannot read it: {error.strerror}", "check its path and mode", Origin(path)) from None
     if not is_encrypted(text):
-        return parse(text, path)
+        return Source(path, text)
     try:
-        document = parse(decrypt(text), path)
+        return Source(path, decrypt(text), True)
     except VaultError as error:
         raise InventoryError(f"the file {error}", error.fix, Origin(path, 1)) from None
-    document.from_vault = True
+
+
+def parsed(source: Source) -> Document:
+    """The document that a file's text is. Raises InventoryError when it is malformed."""
+    document = parse(source.text, source.file)
+    document.from_vault = source.from_vault
     return document
+
+
+def parse_file(path: str) -> Document:
+    """Read and parse a file. Raises InventoryError when it cannot be read, is not UTF-8 or is malformed."""
+    return parsed(read_file(path))
+
+
+def _decoded(raw: bytes) -> str:
+    """The text; a comment line may be in any encoding. Raises UnicodeDecodeError."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        lines = [b"" if line.lstrip()[:1] in (b"#",) else line for line in raw.split(b"\n")]
+        b"\n".join(lines).decode("utf-8-sig")  # raises, where the fault is not in a comment
+        return raw.decode("utf-8-sig", "replace")
 
 
 def typed(text: str, file: str) -> Any:

@@ -52,9 +52,14 @@ class Result:
         return "\n".join(lines[-20:])
 
 
+#: How ``error`` words that a server accepted the connection and then said nothing.
+NO_RESPONSE = "connected, but no response within"
+
+
 @record
 class HttpAnswer:
-    """An HTTP response. ``status`` is 0 when no server answered; ``error`` is then the reason."""
+    """An HTTP response. ``status`` is 0 when no server answered; ``error`` is then the reason. With a status, ``error``
+    says what a redirect did to the request."""
 
     status: int
     body: bytes = b""

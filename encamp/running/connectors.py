@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
+from encamp.errors import EncampError
 from encamp.running import passwords
+from encamp.secrets.vault.values import veiled
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
+V = TypeVar("V", str, SiteHost)
 #: Takes host names and warnings about them.
 Warn = Callable[[str, Sequence[str]], None]
 
@@ -98,6 +102,22 @@ class LocalConnector:
         """There is nothing to warn of."""
 
 
+def _without_secrets(method: Callable[[SshConnector, V], T]) -> Callable[[SshConnector, V], T]:
+    """A method whose errors repeat no secret that the inventory gives as address, user or key of the host."""
+
+    @functools.wraps(method)
+    def call(self: SshConnector, host: V) -> T:
+        try:
+            return method(self, host)
+        except EncampError as error:
+            found = host if isinstance(host, SiteHost) else self._site.host(host)
+            secrets = found.inventory.secrets
+            error.message, error.fix = veiled(error.message, secrets), veiled(error.fix, secrets)
+            raise
+
+    return call
+
+
 class SshConnector:
     """Hosts of a site over SSH. ``become`` None: as the inventory says (default: root).
 
@@ -115,6 +135,7 @@ class SshConnector:
         self._routes: dict[str, tuple[Hop, ...]] = {}
         self.warnings: Mapping[str, list[str]] = self._prepare([site.host(name) for name in hosts])
 
+    @_without_secrets
     def open(self, host: str) -> Link:
         """Connect. Raises Unreachable."""
         from encamp.ssh.connection import connect
@@ -167,6 +188,7 @@ class SshConnector:
                 self._passphrases.prepare(hop, policy.keys, source, policy.password is not None)
         return warnings
 
+    @_without_secrets
     def _route(self, host: SiteHost) -> tuple[Hop, ...]:
         from encamp.ssh.config import route
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 from typing import Any, Literal
 
+from encamp.secrets.vault.values import holds_secret
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.support.paths import locate
@@ -30,6 +31,8 @@ def parse(data: Any) -> Source:
     if not isinstance(data, dict) or len(data) != 1:
         raise ValueError("must say where the secret comes from")
     kind, value = next(iter(data.items()))
+    if holds_secret(data):
+        raise ValueError("has a source that is itself a secret: encrypt the value, not the place where it is")
     if kind in ("env", "file") and isinstance(value, str) and value:
         return Source(kind, str(value))
     if kind == "command" and isinstance(value, list) and value and all(isinstance(word, str) for word in value):

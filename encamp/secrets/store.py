@@ -103,6 +103,20 @@ def make(path: Path) -> Secret:
     return Secret(value) if made else read(path) or make(path)
 
 
+def keep(path: Path, value: Secret) -> None:
+    """Store a secret that exists already, such as one that was found on a host.
+
+    Raises SettingsError where the file holds another one, or cannot be made.
+    """
+    try:
+        _prepare(path.parent)
+        made = _put(path, value.reveal() + "\n")
+    except OSError as error:
+        raise SettingsError(f"{error.filename or path}: {error.strerror}", "make it a folder of your own") from None
+    if not made and read(path) != value:
+        raise SettingsError(f"{path} exists and holds another value", "move it away, then run the command again")
+
+
 def read(path: Path) -> Secret | None:
     """The secret in a file; None when there is no file. Raises SettingsError for one that must not be used."""
     try:

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, Union
 
 from encamp.errors import OVERRIDE, InventoryError, Origin
-from encamp.inventory.variables import Rendered
-from encamp.inventory.yaml_document import LocatedDict, LocatedList, typed
+from encamp.inventory.yaml_document import LocatedDict, LocatedList, Untyped, typed
 from encamp.secrets import sources as secret_sources
-from encamp.secrets.vault.values import Decrypted
+from encamp.secrets.vault.values import VEIL, Decrypted, Derived, holds_secret, veiled
 from encamp.settings import scalars
 from encamp.settings.declare import Spec, hints_of, spec_of
 from encamp.settings.scalars import Invalid, ValuePath
@@ -53,9 +52,9 @@ class Converter:
     def setting(self, hint: Any, data: Any, place: ValuePath, spec: Spec) -> Any:
         """One setting, its limits and its own check applied. Raises Invalid."""
         value = self.convert(hint, data, place)
-        _check_limits(value, place, spec)
+        _check_limits(value, place, spec, isinstance(data, Decrypted))
         problem = _problem(value, spec)
-        if problem and isinstance(value, Decrypted):
+        if problem and (holds_secret(value) or isinstance(data, Decrypted)):
             raise Invalid(place, "is encrypted, and the decrypted text is not a valid value", spec.help)
         if problem:
             fix = f"for example {place.key}: {spec.example}" if spec.example else spec.help
@@ -74,6 +73,8 @@ class Converter:
             return self._union(typing.get_args(hint), data, place)
         if hint is str:
             return scalars.text(data, place)
+        if isinstance(data, Derived):
+            return self._derived(hint, data, place)
         if isinstance(data, Decrypted):
             reason = f"must be {type_name(hint)}, and an encrypted value is always a string"
             raise Invalid(place, reason, "write it unencrypted")
@@ -90,12 +91,20 @@ class Converter:
             return self._nested(hint, data, place)
         return scalars.plain(hint, data, place)
 
+    def _derived(self, hint: Any, data: Derived, place: ValuePath) -> Any:
+        """What was made with a secret, or came from the environment: of any type, but no message repeats it."""
+        try:
+            return self.convert(hint, _retyped(Untyped(data), place), place)
+        except Invalid:
+            reason = f"must be {type_name(hint)}; the value comes from a secret or the environment and is not shown"
+            raise Invalid(place, reason) from None
+
     def _union(self, hints: tuple[Any, ...], data: Any, place: ValuePath) -> Any:
         """The first type that fits. A mapping can only be a secret's source where a secret is among the types."""
         rest = [hint for hint in hints if hint is not type(None)]
         if data is None and len(rest) < len(hints):
             return None
-        if Secret in rest and isinstance(data, (dict, Decrypted)):
+        if Secret in rest and isinstance(_source(data, place), (dict, Decrypted)):
             return self._secret(data, place)
         rest = [hint for hint in rest if hint is not Secret] or rest
         for hint in rest[:-1]:
@@ -115,6 +124,9 @@ class Converter:
             raise Invalid(place, reason, secret_sources.HOW) from None
 
     def _secret(self, data: Any, place: ValuePath) -> Any:
+        if isinstance(place.text, Decrypted):
+            data = place.text  # a password of digits in an encrypted INI file
+        data = _source(data, place)
         if isinstance(data, Decrypted):
             self.given.append(Given(place.key, place.origin, None))
             return _checked_secret(Secret(str(data)), place)
@@ -130,7 +142,8 @@ class Converter:
 
     def _items(self, hint: Any, data: Any, place: ValuePath) -> tuple[Any, ...]:
         if isinstance(data, str):
-            raise Invalid(place, f"must be a list, not the text {data!r}", f"write it as [{data}]")
+            fix = "" if holds_secret(data) else f"write it as [{data}]"
+            raise Invalid(place, f"must be a list, not the text {scalars.shown(data)}", fix)
         if not isinstance(data, (list, tuple)):
             raise Invalid(
                 place, f"must be a list, not {scalars.shown(data)}", "write it as [one, two], or as lines with a dash"
@@ -174,7 +187,7 @@ class Converter:
         try:
             return cls(**values)
         except ValueError as error:
-            raise Invalid(place, f"is wrong: {error}") from None
+            raise Invalid(place, f"is wrong: {veiled(str(error), values)}") from None
 
 
 def _checked_secret(secret: Secret, place: ValuePath) -> Secret:
@@ -189,9 +202,14 @@ def _line(data: Any, key: Any) -> int:
     return data.lines.get(key, 0) if isinstance(data, LocatedDict) else 0
 
 
+def _source(data: Any, place: ValuePath) -> Any:
+    """A secret's source that INI holds as text: ``{env: NAME}``."""
+    return _retyped(data, place) if isinstance(data, Untyped) and data.startswith("{") else data
+
+
 def _retyped(data: Any, place: ValuePath) -> Any:
-    """A text that a template made has no type of its own: read it as YAML would."""
-    if not isinstance(data, Rendered):
+    """A text that a template made, or that INI holds, has no type of its own: read it as YAML would."""
+    if not isinstance(data, Untyped):
         return data
     try:
         return typed(str(data), place.origin.file)
@@ -207,15 +225,15 @@ def _problem(value: Any, spec: Spec) -> str | None:
         return str(error)
 
 
-def _check_limits(value: Any, place: ValuePath, spec: Spec) -> None:
+def _check_limits(value: Any, place: ValuePath, spec: Spec, hidden: bool) -> None:
     numbers = value if isinstance(value, tuple) else (value,)
     for number in numbers:
         if not isinstance(number, (int, float)) or isinstance(number, bool):
             continue
         if spec.minimum is not None and number < spec.minimum:
-            raise Invalid(place, f"is {number}, but must be {_range(spec)}")
+            raise Invalid(place, f"is {VEIL if hidden else number}, but must be {_range(spec)}")
         if spec.maximum is not None and number > spec.maximum:
-            raise Invalid(place, f"is {number}, but must be {_range(spec)}")
+            raise Invalid(place, f"is {VEIL if hidden else number}, but must be {_range(spec)}")
 
 
 def _range(spec: Spec) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from encamp.errors import EncampError, InventoryError, Origin, SettingsError
 from encamp.inventory.host import Host
 from encamp.inventory.variables import Value, Variables
+from encamp.secrets.vault.values import veiled
 from encamp.settings.convert import Converter, Given
 from encamp.settings.declare import hints_of, spec_of
 from encamp.settings.scalars import Invalid, ValuePath
@@ -53,6 +54,8 @@ class HostSettings:
     def read(self, cls: type[T]) -> T:
         """The settings of a class, its secrets fetched. Raises SettingsError with everything that is wrong."""
         found = self._conversion(cls)
+        if self.host.faults:
+            raise combined(self.host.faults)
         if found.made is None:
             secrets, errors = self._fetched(cls, found)
             if found.errors or errors:
@@ -124,7 +127,7 @@ def made(cls: type[T], values: dict[str, Any], host: Host) -> T:
     try:
         return cls(**values)
     except ValueError as error:
-        text = str(error)
+        text = veiled(str(error), values)
         named = sorted((found.start(), key) for key in values for found in [re.search(rf"\b{key}\b", text)] if found)
         where = origin_of(host, named[0][1]) if named else None
         raise SettingsError(f"{host.name}: {text}", where=where) from None

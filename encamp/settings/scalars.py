@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from encamp.errors import Origin
-from encamp.secrets.vault.values import Decrypted
+from encamp.secrets.vault.values import VEIL, Decrypted, holds_secret
 from encamp.shared.record import record
+from encamp.support.urls import without_login
 
 
 @record
@@ -58,7 +59,7 @@ def choice(choices: tuple[Any, ...], data: Any, place: ValuePath) -> Any:
         if data == one and isinstance(data, bool) == isinstance(one, bool):
             return one
     listed = ", ".join(map(str, choices))
-    near = nearest(str(data), dict.fromkeys(map(str, choices)))
+    near = "" if holds_secret(data) else nearest(str(data), dict.fromkeys(map(str, choices)))
     fix = near if isinstance(data, str) and near.startswith("did") else ""
     if not isinstance(data, str) and shown(data) in choices:
         fix = f'write it in quotes, as in {place.key}: "..."'
@@ -83,7 +84,8 @@ def _bool(data: Any, place: ValuePath) -> bool:
 def _int(data: Any, place: ValuePath) -> int:
     if isinstance(data, int) and not isinstance(data, bool):
         return data
-    fix = f"write {place.key}: {data}, without quotes" if isinstance(data, str) and data.isdecimal() else ""
+    is_number = isinstance(data, str) and data.isdecimal() and not holds_secret(data)
+    fix = f"write {place.key}: {data}, without quotes" if is_number else ""
     raise Invalid(place, f"must be a whole number, not {_kind(data)} {shown(data)}", fix)
 
 
@@ -102,11 +104,13 @@ def _kind(data: Any) -> str:
 
 
 def shown(data: Any) -> str:
-    """A value as YAML writes it."""
+    """A value as YAML writes it; nothing of a secret one."""
+    if holds_secret(data):
+        return VEIL
     if isinstance(data, bool):
         return "true" if data else "false"
     if isinstance(data, str):
-        return repr(str(data))
+        return repr(without_login(str(data)))
     return "nothing" if data is None else str(data)
 
 

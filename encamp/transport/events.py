@@ -103,7 +103,11 @@ class _FindingFields(TypedDict):
 
 
 class FindingEvent(_FindingFields, total=False):
-    """A result of ``fab doctor``. ``verdict``: a new examination begins; ``fixed``: what was repaired."""
+    """A result of ``fab doctor`` or ``fab adopt``.
+
+    ``verdict``: a new examination begins; ``fixed``: what was repaired. ``server``: a server that was found, as JSON;
+    ``sealed``: settings of the servers found, covered by a pad that only the controller has.
+    """
 
     name: str
     status: str
@@ -114,6 +118,8 @@ class FindingEvent(_FindingFields, total=False):
     patient: str
     verdict: str
     fixed: str
+    server: str
+    sealed: str
 
 
 class _DoneFields(TypedDict):

@@ -20,7 +20,8 @@ from roles.prefect.release import prefect_version
 @record
 class Fault:
     """``ranges``: (first release with it, first without). It counts where all ``facts`` hold: ``auth`` (the API asks
-    for a password), ``worker`` (the host runs a worker or agent), ``proxy`` (one is in front).
+    for a password), ``worker`` (the host runs a worker or agent), ``proxy`` (one is in front), ``ipv6`` (the server is
+    bound to an IPv6 address).
 
     ``refuse``: not deployed unless the operator accepts it by ``name``; else it is a warning.
     """
@@ -63,6 +64,14 @@ FAULTS = (
         (("2.14.14", "2.14.16"),),
         "the server writes its UI into its own package, and does not start if that is read-only, as encamp makes it",
         "https://github.com/PrefectHQ/prefect/issues/11640",
+        refuse=True,
+    ),
+    Fault(
+        "no-ipv6",
+        (("3.1.13", "3.6.14"),),
+        "the server does not start on an IPv6 address (Invalid host)",
+        "https://github.com/PrefectHQ/prefect/issues/20343",
+        ("ipv6",),
         refuse=True,
     ),
     Fault(
@@ -122,7 +131,7 @@ class Settings:
 
 
 def problems(version: str, **facts: bool) -> list[Fault]:
-    """The faults of a release where these facts hold: ``auth``, ``worker``, ``proxy``."""
+    """The faults of a release where these facts hold: ``auth``, ``worker``, ``proxy``, ``ipv6``."""
     holding = {name for name, holds in facts.items() if holds}
     return [fault for fault in FAULTS if fault.fixed_in(version) and holding.issuperset(fault.facts)]
 

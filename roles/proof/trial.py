@@ -23,13 +23,15 @@ from roles.prefect import versions
 from roles.prefect.kinds.api import Api
 from roles.prefect.kinds.known_failures import explain
 from roles.prefect.kinds.log_errors import repeats
-from roles.proof import program
+from roles.proof import program, rounds
 from roles.proof.kinds.flow_run import VerificationRun
 
 #: Seconds that a program gets to come up.
 STARTUP = 180
 #: Seconds between two rounds of the scheduler, a minute by default: what fails there is to fail twice while we look.
 ROUND = "5"
+#: Seconds that the round over all deployments gets.
+ROUNDS_PATIENCE = 30.0
 NAME, QUEUE = "encamp-trial", "default"
 SHOWN = 15
 
@@ -65,11 +67,12 @@ def prove(lock: Lock, programs: Path, place: Path) -> str:
         with _running(trial, "server", command) as server:
             _await(host, trial, server)
             _by_itself(host, trial)
+            rounds.prove(host, trial.api, ROUNDS_PATIENCE)
             _by_runner(host, trial)
             _no_error_repeats(trial)
     except Failure as failure:
         raise _refusal(lock, trial, failure) from None
-    return "flows run on its server, by themselves and from a schedule"
+    return "flows run on its server, by themselves and from schedules, and events trigger automations"
 
 
 def _refusal(lock: Lock, trial: Trial, failure: Failure) -> LockError:
@@ -97,7 +100,7 @@ def _await(host: Host, trial: Trial, server: subprocess.Popen[bytes]) -> None:
 
 def _by_itself(host: Host, trial: Trial) -> None:
     """The verification of a server: a flow run, and runs that the scheduler makes."""
-    VerificationRun("server", scheduled=True, **_common(trial)).apply(host, [])
+    VerificationRun("server", services=True, **_common(trial)).apply(host, [])
 
 
 def _by_runner(host: Host, trial: Trial) -> None:
@@ -112,7 +115,7 @@ def _by_runner(host: Host, trial: Trial) -> None:
     with _running(trial, "runner", command):
         if not host.wait_for(lambda: trial.api.call(host, "GET", path).status == 200, STARTUP):
             raise Failure(f"its {command[1]} does not start", detail=(trial.place / "runner.log").read_text("utf-8"))
-        VerificationRun("runner", scheduled=True, **taken, **_common(trial)).apply(host, [])
+        VerificationRun("runner", services=True, **taken, **_common(trial)).apply(host, [])
 
 
 def _common(trial: Trial) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def verification(host: SiteHost, site: Site) -> Resource:
         auth=access.auth(host, site),
         through="environment",
         container=Stack(layout).server,
-        scheduled=True,
+        services=True,
         server_unit=layout.server_unit,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from encamp.resources.systemd.service import Service
 from encamp.resources.systemd.unit import SystemdUnit
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
+from roles.adopt import takeover
 from roles.database import connection as database_connection
 from roles.database import settings as database
 from roles.network import access, address
@@ -31,14 +33,25 @@ from roles.proof.kinds.flow_run import VerificationRun
 from roles.server.kinds.health import ServerHealth
 from roles.server.settings import Settings
 
+#: Ends of the settings that name a module: messaging, leases and ordering of events may be those of prefect-redis.
+PLUGGED = ("_BROKER", "_CACHE", "_ORDERING", "_STORAGE")
+
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
-    """What must hold before anything is changed: the port is ours or free."""
+    """What must hold before anything is changed: the port is ours or free.
+
+    Raises SettingsError for a setting that names an integration which the lock does not have.
+    """
+    _refuse_missing_integrations(host)
     yield from prefect.expectations(host)
     yield from database_proof.expectations(host, site)
     bind = address.bind(host)
     port = host.settings(address.Settings).port
-    yield FreePort(port, Layout(host.instance).server_unit, "" if bind in ("0.0.0.0", "::") else bind)
+    address_only = "" if bind in ("0.0.0.0", "::") else bind
+    if takeover.is_declared(host):
+        yield takeover.expectation(host, port, address_only)
+    else:
+        yield FreePort(port, Layout(host.instance).server_unit, address_only)
     yield from access.expectations(host, site)
 
 
@@ -49,13 +62,14 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from prefect.server_account(layout)
     yield from prefect.places(layout, layout.home, layout.user, layout.group)
     yield from install(host, layout, restart)
-    yield from database_proof.resources(host, site, restart)
+    yield from takeover.around(host, database_proof.resources(host, site, restart))
     env = site.templates.render("prefect_server/server.env.j2", settings=server_settings(host, site))
     yield Step(File(layout.server_env, env, "root", layout.group, 0o640), (restart,))
     yield Step(SystemdUnit(layout.server_unit, _unit(host, site, layout)), (restart,))
     yield Service(layout.server_unit)
     yield FLUSH
     yield health(host, site, layout)
+    yield from takeover.end(host)
     yield SystemdProbe(layout.server_unit)
 
 
@@ -69,7 +83,7 @@ def verification(host: SiteHost, site: Site) -> Resource:
         auth=access.auth(host, site),
         as_user=layout.user,
         through="environment",
-        scheduled=True,
+        services=True,
         server_unit=layout.server_unit,
     )
 
@@ -114,6 +128,20 @@ def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
             )
 
 
+def _refuse_missing_integrations(host: SiteHost) -> None:
+    """Raises SettingsError where a setting names a module, such as prefect_redis.messaging, that is not installed: the
+    server would start, and answer 500 to whatever needs it."""
+    lock = load_release(host.settings(PrefectSettings), host.inventory.directory).lock
+    for name, value in host.settings(Settings).server_environment.items():
+        module = re.match(r"(prefect_\w+)\.", value) if name.endswith(PLUGGED) else None
+        if module and f"\n{module[1].replace('_', '-')}==" not in lock.text:
+            raise SettingsError(
+                f"{host.name}: server_environment: {name} names {module[1]}, which the server's lock does not have",
+                "remove it; or use runtime: compose with an image that has it (prefect_image)",
+                host.origin("server_environment"),
+            )
+
+
 def _unit(host: SiteHost, site: Site, layout: Layout) -> Any:
     return site.templates.render(
         "prefect_server/prefect-server.service.j2",
@@ -154,4 +182,4 @@ def _has_ui(host: SiteHost) -> bool:
     """Whether the server has its UI: only server_environment switches it off."""
     given = host.settings(Settings).server_environment
     names = [name for _, name in versions.NAMES["ui_enabled"] if name]
-    return not any(given.get(name, "").lower() in ("false", "0", "no", "off", "f", "n") for name in names)
+    return not any(str(given.get(name, "")).lower() in ("false", "0", "no", "off", "f", "n") for name in names)

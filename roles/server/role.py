@@ -11,6 +11,7 @@ from encamp.resources.files.absent import Absent
 from encamp.resources.firewall.port import FirewallPort
 from encamp.resources.systemd.restart import Reload
 from encamp.site import Site, SiteHost
+from roles.adopt import takeover
 from roles.database import settings as database
 from roles.network import access, address, firewall, proxy, tls
 from roles.postgres import role as postgres
@@ -31,6 +32,7 @@ SOME_PORT = 4200
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     """What must hold before anything is changed, in the runtime that the instance has."""
+    takeover.check_settings(host)
     yield compose.runtime_expectation(host)
     yield from (compose if runtime.is_chosen(host) else native).expectations(host, site)
     yield from proxy.expectations(host, site)

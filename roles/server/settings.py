@@ -6,10 +6,14 @@ from typing import Any, Literal
 
 from encamp.settings.declare import setting
 from encamp.shared.record import record
+from encamp.shared.secret import Secret
+
+#: The key of blocks, where it is not in the database, as releases call it that do not know its newer name.
+OLD_KEY = "ORION_ENCRYPTION_KEY"
 
 
 def _prefect_names(value: Any) -> str | None:
-    wrong = [name for name in value if not name.startswith("PREFECT_")]
+    wrong = [name for name in value if not name.startswith("PREFECT_") and name != OLD_KEY]
     return f"{wrong[0]} is not a PREFECT_* setting" if wrong else None
 
 
@@ -23,9 +27,9 @@ class Settings:
         "Seconds to wait for the server to become healthy after a start. Migrating a large database takes long.",
         minimum=1,
     )
-    server_environment: dict[str, str] = setting(
+    server_environment: dict[str, str | Secret] = setting(
         {},
-        "Additional PREFECT_* settings for the server's environment file.",
+        "Additional PREFECT_* settings for the server's environment file. A value can be a secret source.",
         check=_prefect_names,
         example="{PREFECT_SERVER_EVENTS_RETENTION_PERIOD: P30D}",
     )

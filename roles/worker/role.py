@@ -80,7 +80,7 @@ def verification(host: SiteHost, site: Site) -> Resource:
     common: dict[str, Any] = {
         "python": f"{layout.link}/bin/python",
         "through": "environment",
-        "scheduled": True,
+        "services": True,
         "server_unit": Layout(server.instance).server_unit if server.name == host.name else "",
         **_api_fields(host, site),
     }

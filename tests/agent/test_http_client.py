@@ -30,6 +30,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(f"fine {self.headers.get('Authorization')}".encode())
 
     def do_POST(self) -> None:
+        if self.path.startswith("/moved"):
+            self.send_response(int(self.path[-3:]))
+            self.send_header("location", "/echo")
+            self.end_headers()
+            return
+        if self.path == "/slow":
+            time.sleep(3)
         self.send_response(200)
         self.end_headers()
         self.wfile.write(self.rfile.read(int(self.headers["Content-Length"])))
@@ -68,6 +75,19 @@ def test_a_body_is_sent_as_json_and_redirects_are_followed(url: str) -> None:
     Handler.ready_at = 0
     assert http_client.request("POST", f"{url}/", {"a": 1}, {}, 5, "").json() == {"a": 1}
     assert b"Basic x" in http_client.request("GET", f"{url}/redirect", None, {"Authorization": "Basic x"}, 5, "").body
+
+
+@pytest.mark.parametrize(("status", "kept"), [(301, False), (302, False), (303, False), (307, True), (308, True)])
+def test_a_redirect_may_turn_a_post_into_a_get_as_for_prefects_client(url: str, status: int, kept: bool) -> None:
+    Handler.ready_at = 0
+    answer = http_client.request("POST", f"{url}/moved-{status}", {"a": 1}, {}, 5, "")
+    assert (answer.body == b'{"a": 1}') is kept
+    assert (answer.error == "") is kept and (kept or f"POST was redirected to {url}/echo" in answer.error)
+
+
+def test_a_server_that_accepts_and_says_nothing_is_told_from_one_that_cannot_be_reached(url: str) -> None:
+    answer = http_client.request("POST", f"{url}/slow", {}, {}, 0.3, "")
+    assert (answer.status, answer.error) == (0, "connected, but no response within 0.3 s")
 
 
 def test_credentials_do_not_follow_to_another_server(url: str) -> None:

@@ -35,6 +35,7 @@ LONGEST = (
     "secrets",
     "compose",
     "client_modes",
+    "adopt",
     "tls",
     "instances",
     "reboots",

@@ -22,6 +22,7 @@ from layout import CHECKOUT
 from live import LiveLab
 
 from tests.integration.looks import Fab, psql, succeeded
+from tests.spread import Spread
 
 UNIT = "prefect-server.service"
 ENV_FILE = "/etc/prefect/default/server.env"
@@ -272,6 +273,18 @@ class Sweep:
             for event in events
             if event["event"] == "start" or event["status"] == "changed"
         ]
+
+    def at_each_point(self, spread: Spread, count: int) -> Iterator[tuple[str, str, str]]:
+        """Round, event and step of each fault: at about ``count`` points, and at all that change something.
+
+        After each the host is checked, and after the last one deployed to.
+        """
+        points = self.points()
+        for event, step in spread.over(points, count, always=[point for point in points if point[1] in CHANGED]):
+            mark = self.next_round()
+            yield mark, event, step
+            self.whole()
+        self.settled(mark)
 
     def whole(self) -> Look:
         """Whatever was cut off: the env file is that of one round, and what has not read it yet is due."""

@@ -9,11 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from live import LiveLab
 
-from tests.integration.looks import Fab, look, psql, snapshot, succeeded
+from tests.integration.looks import Fab, api, look, psql, snapshot, succeeded
 from tests.integration.patients import (
     ANCIENT,
     AUTH,
@@ -554,6 +555,60 @@ def test_a_schema_of_a_newer_release_and_connections_that_run_out(laptops: LiveL
         machine.run("systemctl stop doctor-hold")
         psql(laptops, SERVER, f"UPDATE alembic_version SET version_num = '{revision}'")
     assert doctor(laptops, host=SERVER).returncode == WELL
+
+
+def test_a_lock_that_the_server_waits_for_and_an_index_that_was_left_invalid(laptops: LiveLab) -> None:
+    machine, as_postgres = laptops.host(SERVER), "runuser -u postgres -- psql -XAtq -d prefect -c"
+    assert machine.run(f"{as_postgres} 'CREATE UNIQUE INDEX CONCURRENTLY left_over ON block_type (is_protected)'").rc
+    hold = "BEGIN; LOCK TABLE flow_run; SELECT pg_sleep(300)"
+    owner = "systemd-run --collect --unit=doctor-lock runuser -u postgres -- env PGAPPNAME=backup psql -d prefect"
+    try:
+        found = doctor(laptops, host=SERVER)
+        assert " warn " in look(found, "indexes") and "REINDEX INDEX CONCURRENTLY left_over" in look(found, "indexes")
+        machine.check_output(f"{owner} -c '{hold}'")
+        machine.check_output(
+            "systemd-run --collect --unit=doctor-migration runuser -u prefect -- "
+            "psql -d prefect -c 'ALTER TABLE flow_run ADD COLUMN x int'"
+        )
+        time.sleep(7)
+        seen = look(doctor(laptops, host=SERVER), "sessions")
+        assert re.search(r"FAIL +`.*` has waited \d+ s for a lock of session \d+", seen), seen
+        assert "it is held by backup as postgres from this host" in seen and "pg_terminate_backend(" in seen
+    finally:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'backup'"
+        psql(laptops, SERVER, ended)
+        machine.run("systemctl stop doctor-lock doctor-migration")
+        psql(laptops, SERVER, "DROP INDEX left_over")
+        psql(laptops, SERVER, "ALTER TABLE flow_run DROP COLUMN IF EXISTS x")
+
+
+def test_flow_runs_whose_worker_is_gone(laptops: LiveLab) -> None:
+    """Made over the API, as a worker makes them that is killed then; the server soon misses its heartbeat."""
+
+    def call(path: str, body: object) -> Any:
+        return api(laptops, LAPTOP, f"{url(laptops)}/{path}", body)
+
+    call("work_pools/", {"name": "gone", "type": "process"})
+    laptops.ssh(
+        LAPTOP,
+        f"curl -sf -X POST -H Content-Type:application/json {url(laptops)}/work_pools/gone/workers/heartbeat "
+        """-d '{"name": "w", "heartbeat_interval_seconds": 1}'""",
+    )
+    flow = call("flows/", {"name": "stuck"})["id"]
+    made = call("deployments/", {"name": "stuck", "flow_id": flow, "work_pool_name": "gone"})
+    run = call(f"deployments/{made['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
+    call(f"flow_runs/{run['id']}/set_state", {"state": {"type": "PENDING"}, "force": True})
+    call(f"flow_runs/{run['id']}/set_state", {"state": {"type": "RUNNING"}, "force": True})
+    psql(
+        laptops,
+        SERVER,
+        f"UPDATE flow_run_state SET timestamp = timestamp - interval '1 hour' WHERE flow_run_id = '{run['id']}'",
+    )
+    psql(laptops, SERVER, "UPDATE worker SET last_heartbeat_time = now() - interval '1 hour'")
+    seen = look(doctor(laptops, host=SERVER), "stuck runs")
+    assert " warn " in seen and "1 flow runs will not end" in seen and run["id"] in seen
+    assert "the worker of work pool gone that took them is gone" in seen and "prefect flow-run delete" in seen
+    laptops.ssh(LAPTOP, f"curl -sf -X DELETE {url(laptops)}/flow_runs/{run['id']}")
 
 
 def test_a_server_that_runs_with_outdated_settings_is_restarted_by_fix(laptops: LiveLab) -> None:

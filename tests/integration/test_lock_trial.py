@@ -11,6 +11,7 @@ from encamp.locking.lockfile import LockError
 from encamp.locking.package_index import controller_index
 from encamp.locking.trial import try_lock
 from roles.prefect import release, versions
+from roles.proof import trial
 from roles.proof.trial import prove
 
 DEFAULT = release.Settings().prefect_version
@@ -37,7 +38,15 @@ def test_one_whose_server_does_not_start_is_refused_with_its_last_words(tmp_path
     assert "SecretField" in error.value.message and "--exclude-newer" in error.value.fix
 
 
+def test_a_scheduler_that_looks_only_at_new_deployments_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its round over all deployments comes too late here; its quick loop makes first runs all the same."""
+    monkeypatch.setattr(trial, "ROUND", "600")
+    monkeypatch.setattr(trial, "ROUNDS_PATIENCE", 10.0)
+    with pytest.raises(LockError, match="the server's scheduler did not look at all deployments within 10 s"):
+        tried(DEFAULT, release.LOCKS)
+
+
 @pytest.mark.parametrize("version", [DEFAULT, "3.8.8"])
 def test_a_shipped_lock_is_good(version: str) -> None:
     told = tried(version, release.LOCKS)
-    assert told.endswith("flows run on its server, by themselves and from a schedule")
+    assert told.endswith("flows run on its server, by themselves and from schedules, and events trigger automations")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from live import LiveLab
 
-from tests.integration.faults import CHANGED, FAILED, UNREACHABLE, Sweep, Victim
+from tests.integration.faults import FAILED, UNREACHABLE, Sweep, Victim
 from tests.integration.looks import counts, succeeded
 from tests.spread import Spread
 
@@ -43,12 +43,8 @@ def sweep(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
 
 @pytest.mark.sweep
 def test_the_host_rebooted_at_each_step(sweep: Sweep, spread: Spread) -> None:
-    points = sweep.points()
-    for event, step in spread.over(points, 5, always=[(event, step) for event, step in points if step in CHANGED]):
-        mark = sweep.next_round()
+    for mark, event, step in sweep.at_each_point(spread, 5):
         with sweep.victim.held(mark, event, step) as controller:
             sweep.victim.lab.reboot(HOST)
             controller.wait(300)
         assert controller.returncode in (FAILED, UNREACHABLE), sweep.victim.printed()
-        sweep.whole()
-    sweep.settled(mark)

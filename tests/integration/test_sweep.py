@@ -64,16 +64,12 @@ def sweep(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
 @pytest.mark.sweep
 def test_the_agent_killed_at_each_step(sweep: Sweep, spread: Spread) -> None:
     """Before each step, and where something has changed also after it; a run begins where the last one was cut."""
-    points = sweep.points()
-    for event, step in spread.over(points, 6, always=[(event, step) for event, step in points if step in CHANGED]):
-        mark = sweep.next_round()
+    for mark, event, step in sweep.at_each_point(spread, 6):
         done = sweep.victim.killed(mark, event=event, step=step)
         cut_off(done)
         assert event == "start" or f"FAILED  {step}" in done.stdout, done.stdout
-        sweep.whole()
-        if step in CHANGED and sweep.victim.look().written == mark:
+        if step in CHANGED and sweep.whole().written == mark:
             sweep.settled(mark)
-    sweep.settled(mark)
 
 
 @pytest.mark.parametrize("directory", ["/etc/prefect/default", "/var/lib/encamp"])

@@ -63,6 +63,25 @@ async def main():
 asyncio.run(asyncio.wait_for(main(), 60))
 """
 
+#: Sends bursts of 40 requests through the proxy, 4.99 s apart, and counts the answers by their status.
+BURSTS = """
+import collections, concurrent.futures, ssl, sys, time, urllib.error, urllib.request
+
+def post(number):
+    request = urllib.request.Request(sys.argv[1], b"{}", {"Content-Type": "application/json"}, method="POST")
+    try:
+        return urllib.request.urlopen(request, context=ssl._create_unverified_context()).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+with concurrent.futures.ThreadPoolExecutor(40) as pool:
+    seen = collections.Counter(pool.map(post, range(40)))
+    for burst in range(int(sys.argv[2])):
+        time.sleep(4.99)
+        seen.update(pool.map(post, range(40)))
+print(dict(seen))
+"""
+
 
 class Site:
     """A site whose server changes its tls settings."""
@@ -122,6 +141,15 @@ def test_server_and_worker_are_proved_over_https(internal: Site, deployed: Fab) 
     env = internal.lab.host(WORKER).file("/etc/prefect/default/worker.env").content_string
     assert f"PREFECT_API_URL={URL}/api" in env and f"PREFECT_API_SSL_CERT_FILE={CA}" in env
     assert curl(internal.lab, WORKER, f"{URL}/api/health") == "true", "the worker's system does not trust the server"
+
+
+def test_the_proxy_lets_go_of_idle_connections_before_prefect_does(internal: Site) -> None:
+    """A request on a connection that Prefect is just closing, after 5 s, would fail with 502."""
+    host, address = internal.lab.host(SERVER), f"https://{internal.lab.address(SERVER)}:8443/api/flow_runs/filter"
+    assert host.check_output("python3 -c %s %s 0", BURSTS, address) == "{200: 40}"
+    idle = host.check_output("sleep 4.2; ss -Htn state established dport = :4202 | wc -l")
+    assert idle == "0", "within 5 s only the proxy closes them"
+    assert host.check_output("python3 -c %s %s 2", BURSTS, address) == "{200: 120}"
 
 
 def test_nobody_goes_around_the_proxy(internal: Site) -> None:

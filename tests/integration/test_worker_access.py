@@ -98,7 +98,13 @@ class Site:
         return self.lab.fab("-H", HOST, "deploy", *options, inventory=self.folder)
 
     def call(self, path: str, body: object = None) -> Any:
-        return api(self.lab, HOST, f"{API}/{path}", body)
+        """The API; asked again where SQLite is too busy to answer."""
+        for _ in range(30):
+            found = api(self.lab, HOST, f"{API}/{path}", body)
+            if not (isinstance(found, dict) and "exception_message" in found):
+                break
+            time.sleep(1)
+        return found
 
     def deployment(self, pool: str, flow: str, steps: list[dict[str, Any]]) -> str:
         """A deployment of a flow to a pool. Returns its id."""
@@ -116,7 +122,7 @@ class Site:
         deployment = self.deployment(pool, flow, steps)
         state = {"state": {"type": "SCHEDULED", "name": "Scheduled"}}
         run = self.call(f"deployments/{deployment}/create_flow_run", state)["id"]
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             found = str(self.call(f"flow_runs/{run}")["state_type"])
             if found in ("COMPLETED", "FAILED", "CRASHED"):

@@ -16,7 +16,7 @@ from shell import LabError
 
 SERVER, CLIENT = "vm1", "laptop1"
 FAB = str(CHECKOUT / ".venv" / "bin" / "fab")
-SITE = "inventory/lab"
+SITE = "tests/lab/inventory"
 PYTHON = ".local/share/encamp/prefect/bin/python"
 FLOW = """
 from prefect import flow, get_run_logger, task
@@ -93,7 +93,7 @@ def farewell(lab: Lab, seconds: float) -> None:
     """Where to look, and how to end it."""
     print(f"\nThe UI:   {public_url(lab)}   (from this machine; the demo took {seconds:.0f} s)")
     print(f"Log in:   ssh -F {lab.ssh_config.relative_to(CHECKOUT)} {SERVER}")
-    print("Again:    .venv/bin/fab deploy --inventory inventory/lab   (changes nothing)")
+    print("Again:    .venv/bin/fab deploy --inventory tests/lab/inventory   (changes nothing)")
     print("Remove:   make demo-down")
 
 

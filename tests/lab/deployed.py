@@ -15,7 +15,7 @@ from shell import run, succeeds
 REPOSITORY = "encamp-lab/deployed"
 #: Of the checkout that an image was made from.
 LABEL = "encamp-lab-checkout"
-MADE_FROM = ("encamp", "roles", "templates", "fabfile.py", "inventory/lab/hosts.yml", "tests/lab/copies.py")
+MADE_FROM = ("encamp", "roles", "templates", "fabfile.py", "tests/lab/inventory/hosts.yml", "tests/lab/copies.py")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from layout import CHECKOUT, HOSTS, Lab
 from shell import LabError, run
 
 SLOTS = 12
-SITE = CHECKOUT / "inventory" / "lab" / "hosts.yml"
+SITE = CHECKOUT / "tests" / "lab" / "inventory" / "hosts.yml"
 
 
 @contextlib.contextmanager
@@ -156,7 +156,7 @@ class LiveLab:
         host_vars: Mapping[str, Mapping[str, Any]] | None = None,
         group_vars: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Path:
-        """Write a site like inventory/lab for this lab's ports and paths, with settings of a test; its folder."""
+        """Write a site like tests/lab/inventory for this lab's ports and paths, with settings of a test; its folder."""
         site = yaml.safe_load(SITE.read_text("utf-8"))
         site["all"]["vars"].update(
             ansible_ssh_private_key_file=str(self.lab.key),
@@ -176,8 +176,8 @@ class LiveLab:
         return folder
 
     def _move(self, name: str, variables: dict[str, Any]) -> None:
-        """Point the variables of a host of inventory/lab at this lab's host of that name."""
-        assert name in HOSTS, f"inventory/lab names {name}, the lab has no such host"
+        """Point the variables of a host of tests/lab/inventory at this lab's host of that name."""
+        assert name in HOSTS, f"tests/lab/inventory names {name}, the lab has no such host"
         variables["ansible_port"] = self.port(name)
         if "public_url" in variables:
             variables["public_url"] = f"http://{self.address(name)}:4200"

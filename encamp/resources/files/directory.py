@@ -36,7 +36,7 @@ class Directory(Resource):
         elif stat.owner not in (self.owner, "root") and self.owner != "root" and host.listdir(self.path):
             raise Refused(
                 f"{self.path} belongs to {stat.owner}, not to {self.owner}",
-                "encamp did not make it, or the account of the service was changed",
+                "something else made it, or the account of the service was changed",
                 f"chown -R {self.owner}:{self.group} {self.path} if its files are for {self.owner}; else move it away",
             )
 
@@ -61,6 +61,6 @@ class Directory(Resource):
         if not stat.mode & OTHERS_ENTER:
             raise Refused(
                 f"{self.path} is closed to other accounts: it belongs to {stat.owner}, mode {octal(stat.mode)}",
-                "encamp did not make it, and does not change it",
+                "encamp's services must enter it, and encamp does not change a directory that others may use, too",
                 f"let others enter it (chmod o+x {self.path}), or move it away",
             )

@@ -46,8 +46,9 @@ def refuse_foreign(host: Reader, name: str, declared: Content) -> None:
     raise Refused(
         f"this host has a unit {name} that encamp did not write: {place}" + (f" ({', '.join(words)})" if words else ""),
         drop_ins,
-        f"encamp does not replace it. Stop it and move it away (`systemctl disable --now {name}`), or give the "
-        "declared one another name: an instance of its own (instances:) for a server, name: for a worker",
+        f"encamp does not replace it. `fab adopt` continues a Prefect server with its data; else stop it and move it "
+        f"away (`systemctl disable --now {name}`), or give the declared one another name: an instance of its own "
+        "(instances:) for a server, name: for a worker",
     )
 
 

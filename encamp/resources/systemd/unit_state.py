@@ -31,7 +31,7 @@ EXIT_STATUS = {
     209: "its standard output could not be set up",
     217: "its user does not exist",
     216: "its group does not exist",
-    226: "its sandbox could not be set up: a path in the unit does not exist",
+    226: "its sandbox could not be set up: a path is missing, or this host forbids it (the journal says which)",
     238: "its state directory could not be set up",
 }
 RESULTS = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MARK = "$ANSIBLE_VAULT;"
 TAGS = ("!vault", "!vault-encrypted")
 #: Where the password is: encamp's own name, then the one that Ansible reads.
@@ -13,11 +15,20 @@ HOW = f"name the password's file in {PASSWORD_FILE[0]} (or {PASSWORD_FILE[1]})"
 AGAIN = "restore what `ansible-vault` or `fab secrets encrypt` wrote, or encrypt the value again"
 
 
+#: Stands for what is or was encrypted.
+VEIL = "***"
+
+
 class Decrypted(str):
     """A text that came out of a vault: wherever a secret is wanted it is one, and it is never shown."""
 
     def __repr__(self) -> str:
-        return "***"
+        return VEIL
+
+
+class Derived(Decrypted):
+    """A text that was made with a secret, or that came from the environment. It may stand for a value of any type:
+    where a number or a list is expected, it is read as YAML."""
 
 
 class Encrypted(str):
@@ -35,3 +46,36 @@ class VaultError(ValueError):
 def is_encrypted(text: str) -> bool:
     """Whether a text is a vault's."""
     return text.lstrip().startswith(MARK)
+
+
+def holds_secret(data: object) -> bool:
+    """Whether a value came out of a vault, is still in one, or has something in it that is."""
+    if isinstance(data, dict):
+        return any(holds_secret(item) for pair in data.items() for item in pair)
+    if isinstance(data, (list, tuple, set)):
+        return any(map(holds_secret, data))
+    return isinstance(data, (Decrypted, Encrypted))
+
+
+def shown(data: object) -> str:
+    """A value for a message, as YAML writes it; nothing of a secret one."""
+    if holds_secret(data):
+        return VEIL
+    if isinstance(data, bool):
+        return "true" if data else "false"
+    return "nothing" if data is None else str(data)
+
+
+def veiled(text: str, data: object) -> str:
+    """A text with nothing in it of the secrets that ``data`` holds."""
+    for secret in sorted(_texts(data), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", VEIL, text)
+    return text
+
+
+def _texts(data: object) -> set[str]:
+    if isinstance(data, dict):
+        return {text for item in data.values() for text in _texts(item)}
+    if isinstance(data, (list, tuple, set)):
+        return {text for item in data for text in _texts(item)}
+    return {str(data)} if isinstance(data, Decrypted) and data else set()

@@ -11,10 +11,12 @@ from roles.doctor.kinds.late_runs import causes
 from roles.doctor.kinds.paused_deployments import paused_note
 from roles.doctor.kinds.route import check_name, check_path, check_port
 from roles.doctor.kinds.schedules import check_active_schedules
+from roles.doctor.kinds.stuck_runs import check_stuck_runs
 from roles.doctor.kinds.tls import check_tls
 from roles.doctor.kinds.websocket import check_events_in, check_events_out
 from roles.prefect.kinds.api import Problem, problem_of
 from roles.prefect.kinds.releases import CSRF_SINCE, DEPLOYMENTS, READY_SINCE, TASK_RUNS, WORKERS, mismatch, older
+from roles.prefect.kinds.ui_page import problem_of_pages
 
 #: Seconds that the clocks of client and server may differ.
 CLOCK_WARN, CLOCK_FAIL = 5.0, 60.0
@@ -104,12 +106,15 @@ def check_csrf(target: ApiTarget) -> Optional[Finding]:
 
 
 def check_ui(target: ApiTarget) -> Optional[Finding]:
-    """The UI gives browsers an API address that is reachable from this machine."""
+    """The UI's pages load, and give browsers an API address that is reachable from this machine."""
     answer = target.host.http("GET", f"{target.base}/ui-settings", None, {}, TIMEOUT, target.ca_file)
     found = json_of(answer)
     if answer.status != 200 or not isinstance(found, dict):
         return None  # this server has no UI
     api_url = str(found.get("api_url") or "")
+    problem = problem_of_pages(target.host, target.base, found, target.ca_file)
+    if problem:
+        return failed(problem)
     if api_url.startswith("/") or api_url.rstrip("/") == target.url.rstrip("/"):
         return ok(f"the UI tells browsers to use {api_url}")
     name = urlsplit(api_url).hostname or ""
@@ -193,5 +198,6 @@ CHECKS: tuple[Check[ApiTarget], ...] = (
     Check("UI", check_ui, ("path",)),
     Check("service", check_service, ("auth", "CSRF")),
     Check("schedules", check_schedules, ("service",)),
+    Check("stuck runs", check_stuck_runs, ("service",)),
     Check("clock", check_clock, ("path",)),
 )

@@ -98,10 +98,11 @@ class Upgrade:
     protocol: str = ""
 
 
-def websocket(url: str, headers: Mapping[str, str], token: Optional[str], ca_file: str) -> Upgrade:
+def websocket(url: str, headers: Mapping[str, str], token: Optional[str], ca_file: str, login: bool = True) -> Upgrade:
     """Open ``url`` (http or https) as a WebSocket the way a Prefect client does, say who we are, and hang up.
 
-    Nothing but the authentication message is sent. Raises OSError.
+    Nothing but the authentication message is sent, and where the client does not ``login`` there, nothing at all.
+    Raises OSError.
     """
     endpoint, parts = Endpoint.of(url), urlsplit(url)
     with _stream(endpoint, ca_file) as stream:
@@ -113,12 +114,12 @@ def websocket(url: str, headers: Mapping[str, str], token: Optional[str], ca_fil
             "Connection: Upgrade",
             f"Sec-WebSocket-Key: {key}",
             "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Protocol: prefect",
+            *(["Sec-WebSocket-Protocol: prefect"] if login else []),
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
         stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         status, protocol, rest = _head(stream)
-        if status != 101 or protocol != "prefect":
+        if status != 101 or not login:
             return Upgrade(status, protocol=protocol)
         stream.sendall(_frame(TEXT, json.dumps({"type": "auth", "token": token}).encode()))
         answer = _first_message(stream, rest)

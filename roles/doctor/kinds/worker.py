@@ -21,6 +21,8 @@ from roles.doctor.kinds.disk import check_disk
 from roles.doctor.kinds.doctor import Doctor, Found, start_report
 from roles.doctor.kinds.findings import WARN, Check, Finding, examine, fail, ok, report, warn
 from roles.doctor.kinds.network import is_near, same_server
+from roles.doctor.kinds.repeated_errors import check_errors
+from roles.doctor.kinds.stuck_runs import OWN_PROCESSES, check_own_runs
 from roles.prefect.kinds.api import without_password
 from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.known_failures import explain_client
@@ -61,6 +63,8 @@ class WorkerDoctor(Doctor):
                 CHECK_PROXY,
                 *(_of_api(check, subject.target) for check in CHECKS),
                 CHECK_ONLINE,
+                CHECK_RUNS,
+                CHECK_ERRORS,
                 CHECK_STEPS,
                 CHECK_LIMITS,
                 CHECK_DISK,
@@ -200,6 +204,19 @@ def _check_online(subject: WorkerSubject) -> Optional[Finding]:
     return fail(text, "the worker hangs, or uses another server", f"systemctl restart {subject.unit}")
 
 
+def _check_errors(subject: WorkerSubject) -> Optional[Finding]:
+    """No error repeats in the unit's journal since its start."""
+    return check_errors(subject.host, subject.unit, explain_client)
+
+
+def _check_runs(subject: WorkerSubject) -> Optional[Finding]:
+    """The flow runs that this worker took are at work."""
+    pool, name = subject.option("--pool", "-p"), subject.option("--name", "-n")
+    if subject.target is None or subject.option("--type", "-t") != OWN_PROCESSES or not (pool and name):
+        return None
+    return check_own_runs(subject.target, subject.unit, pool, name)
+
+
 def _check_proxy(subject: WorkerSubject) -> Optional[Finding]:
     """The worker's process does not send its API calls through a proxy that cannot carry them."""
     data = subject.host.read(f"/proc/{subject.state.main_pid}/environ") if subject.state.main_pid else None
@@ -237,6 +254,8 @@ def _check_room(subject: WorkerSubject) -> Optional[Finding]:
 CHECK_UNIT: Check[WorkerSubject] = Check("unit", _check_unit)
 CHECK_API: Check[WorkerSubject] = Check("API", _check_api)
 CHECK_ONLINE: Check[WorkerSubject] = Check("worker", _check_online, ("unit", "auth"))
+CHECK_RUNS: Check[WorkerSubject] = Check("flow runs", _check_runs, ("unit", "auth"))
+CHECK_ERRORS: Check[WorkerSubject] = Check("errors", _check_errors, ("unit",))
 CHECK_PROXY: Check[WorkerSubject] = Check("proxy", _check_proxy)
 CHECK_STEPS: Check[WorkerSubject] = Check("pull steps", _check_steps, ("worker",))
 CHECK_LIMITS: Check[WorkerSubject] = Check("sandbox", _check_limits)

@@ -8,7 +8,7 @@ import time
 from typing import Any, Mapping, Optional
 
 from encamp.resources.base import Failure
-from encamp.resources.system import HttpAnswer, Reader
+from encamp.resources.system import NO_RESPONSE, HttpAnswer, Reader
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 
@@ -103,6 +103,11 @@ NETWORK_ERRORS = (
         "check the server with `fab -H SERVER doctor`, and check host and port in public_url",
     ),
     (
+        rf"{NO_RESPONSE}|read operation timed out",
+        "the server accepts connections, but is too busy to answer, or hangs; after a pause, late runs start at once",
+        "`fab -H SERVER doctor` shows late runs and what it logs",
+    ),
+    (
         r"timed out|No route to host|Network is unreachable|Host is down",
         "packets do not arrive: a firewall, an inactive VPN, or a wrong address",
         "open the port from here to the server, or join its network",
@@ -163,6 +168,13 @@ def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Proble
     if answer.status == 0:
         cause, fix = explain_network(answer.error)
         return Problem(f"{call}: {answer.error}", cause or "the server does not answer", fix)
+    if answer.error:
+        return Problem(
+            f"{call}: HTTP {answer.status}: {answer.error}",
+            "a proxy redirects to another address, and Prefect's clients then send GET in place of POST",
+            "use the address that it redirects to (https://) in public_url and in PREFECT_API_URL",
+            settled=True,
+        )
     cause, fix = STATUS_MEANINGS.get(answer.status, ("", ""))
     if answer.status >= 500 and not cause:
         cause, fix = (

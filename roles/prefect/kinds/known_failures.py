@@ -83,6 +83,16 @@ KNOWN = (
         "move PREFECT_HOME and the UI directory to the unit's StateDirectory",
     ),
     Known(
+        r"Failed to set up mount namespacing:.*(?:Permission denied|Operation not permitted)",
+        "this host (a container, such as LXC) does not let units have mount namespaces, which their sandbox needs",
+        "allow it outside the container (LXC and Proxmox: nesting=1; LXD: security.nesting=true), and restart it",
+    ),
+    Known(
+        r"Failed to set up mount namespacing:.*No such file or directory",
+        "a path that the unit's sandbox names does not exist",
+        "create that path; the lines below name it",
+    ),
+    Known(
         r"Permission denied|\[Errno 13\]",
         "a file or directory is not readable or writable for the service's user",
         "find it in the lines below, and correct its owner",
@@ -126,6 +136,22 @@ KNOWN = (
         "migrate once, then start the others with MIGRATE_ON_START=false",
     ),
     Known(
+        r"QueuePool limit of size \d+ overflow \d+ reached",
+        "more requests at once than the server has connections to its database (database_pool_size, "
+        "database_max_overflow)",
+        "raise these two settings as far as max_connections of Postgres allows, or run fewer flows at once",
+    ),
+    Known(
+        r"No module named 'prefect_\w+'",
+        "a setting of server_environment names an integration that is not installed for the server",
+        "remove that setting from server_environment",
+    ),
+    Known(
+        r"Invalid host '\[?[0-9a-f]*:[0-9a-f:]*\]?'",
+        "Prefect before 3.6.14 cannot listen on an IPv6 address",
+        "deploy 3.6.14 or later, or bind: an IPv4 address (0.0.0.0)",
+    ),
+    Known(
         r"too many connections|remaining connection slots",
         "Postgres has no free connection",
         "raise max_connections, or lower the server's pool",
@@ -160,6 +186,11 @@ KNOWN_CLIENT = (
         r"No module named 'prefect'",
         "Prefect is not installed in that Python",
         "use the interpreter of the environment that has it, or run `fab configure-client --install`",
+    ),
+    Known(
+        r"No module named 'prefect_\w+'",
+        "an integration of Prefect is not installed in the Python that runs the flow",
+        "install it there: for a worker in `packages` of its entry in workers:",
     ),
     Known(
         r"incompatible versions",

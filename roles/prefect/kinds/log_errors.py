@@ -1,4 +1,4 @@
-"""Errors that repeat in a server's log: a background service that fails does so again in each of its rounds."""
+"""Errors that repeat in the log of a server or worker: a loop that fails does so again in each of its rounds."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ RECENT = 180.0
 #: The beginning of a message, as Prefect (time | level | logger - text) and uvicorn (level: text) write it.
 MESSAGE = re.compile(r"(?:\S+ \| (?P<level>[A-Z]+) *\| |(?P<plain>[A-Z]{4,8}): +)(?P<text>.*)")
 LEVELS = ("ERROR", "CRITICAL")
+#: Loggers of a worker's own. Flows write to the same journal, with any logger: their errors are not the worker's.
+OF_WORKERS = re.compile(r"prefect\.(?!flow_runs|task_runs)")
+WORKER_UNIT = re.compile(r"prefect-(?:worker|agent)-")
 #: The last line of a traceback.
 RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Timeout|Group)(?::|$)")
 STAMPED = re.compile(r"(?P<time>\d+\.\d+) \S+ [^:]+: ?(?P<text>.*)")
 #: What differs between two of one kind: ids, addresses, numbers, times.
 DIFFERING = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|0x[0-9a-f]+|\d+")
-#: Errors that pass: a time-out of a host with too much to do; SQLite that is busy; a database that is restarted, whose socket is the missing file without a name.
+#: Errors that pass: a time-out of a host with too much to do; SQLite that is busy; a database that is restarted, whose
+#: socket is the missing file without a name; a server that is restarted, as its workers see it.
 PASSING = re.compile(
     r"TimeoutError\b|database is locked|FileNotFoundError: \[Errno 2\] No such file or directory$"
     r"|Connection ?(?:Refused|Reset|DoesNotExist)|[Cc]onnection (?:refused|is closed|was closed)"
+    r"|All connection attempts failed|Server disconnected|HTTP 50[234]\b|'50[234] [A-Z]"
+    r"|httpx\.\w+(?:Timeout|Error):?$|Failed to reach API"
     r"|Connect call failed|CannotConnectNow|AdminShutdown|terminating connection|database system is"
 )
 
@@ -53,20 +59,21 @@ def repeated(host: Reader, unit: str) -> list[Repeated]:
     argv = ["journalctl", "-u", unit_name(unit), "--since", f"@{begun:.0f}", "-n", str(LINES)]
     found = host.query([*argv, "-o", "short-unix", "-q", "--no-pager"], timeout=15)
     stamped = (STAMPED.match(line) for line in found.out.splitlines())
-    return repeats([(float(match["time"]), match["text"]) for match in stamped if match], time.time())
+    lines = [(float(match["time"]), match["text"]) for match in stamped if match]
+    return repeats(lines, time.time(), OF_WORKERS if WORKER_UNIT.match(unit) else None)
 
 
-def repeats(lines: list[tuple[float, str]], now: float) -> list[Repeated]:
-    """The same, of ``lines`` with their times (seconds since the epoch)."""
+def repeats(lines: list[tuple[float, str]], now: float, loggers: Optional[re.Pattern[str]] = None) -> list[Repeated]:
+    """The same, of ``lines`` with their times (seconds since the epoch); only those of ``loggers``, where given."""
     kinds: dict[str, Repeated] = {}
-    for then, text in _errors(lines):
+    for then, text in _errors(lines, loggers):
         kind = DIFFERING.sub("#", text)
         first = kinds.get(kind)
         kinds[kind] = Repeated(first.text if first else text[:TEXT], first.count + 1 if first else 1, now - then)
     return sorted((error for error in kinds.values() if error.count > 1), key=lambda error: -error.count)
 
 
-def _errors(lines: list[tuple[float, str]]) -> Iterator[tuple[float, str]]:
+def _errors(lines: list[tuple[float, str]], loggers: Optional[re.Pattern[str]]) -> Iterator[tuple[float, str]]:
     """Each error's time and text: the last line of its traceback, where it has one, else its message."""
     current: Optional[tuple[float, str]] = None
     for then, text in lines:
@@ -75,6 +82,7 @@ def _errors(lines: list[tuple[float, str]]) -> Iterator[tuple[float, str]]:
             if current:
                 yield current
             wrong = (begin["level"] or begin["plain"]) in LEVELS
+            wrong = wrong and (loggers is None or bool(loggers.match(begin["text"])))
             current = (then, begin["text"]) if wrong else None
         elif current and RAISED.match(text):
             current = (current[0], text)

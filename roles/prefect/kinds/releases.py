@@ -15,6 +15,9 @@ OLDEST = "0.0"
 READY_SINCE = "2.10.11"
 #: The first client that can send user and password.
 AUTH_SINCE = "3.1.8"
+#: The first client that logs in on the WebSocket that takes events, and the first that sends its password in the
+#: request for it, too, as proxies want it.
+EVENTS_LOGIN_SINCE, EVENTS_HEADER_SINCE = "3.6.14", "3.8.3"
 #: The first client that can send CSRF tokens.
 CSRF_SINCE = "2.16.5"
 #: What a client does with a server: a flow that a user starts; the task runs that the server then shows; a worker or
@@ -37,6 +40,13 @@ class Mismatch:
     symptom: str
     auth: bool = False
 
+    @property
+    def remedy(self) -> str:
+        """The first release that works, of the side that is too old."""
+        if self.clients[1] != NEWEST:
+            return f"install Prefect {self.clients[1]} or later for this client"
+        return f"upgrade the server to Prefect {self.servers[1]} or later, or give this client the server's release"
+
     def __str__(self) -> str:
         lost = "nothing works" if self.fails == EVERYTHING else " and ".join(f"no {word}" for word in self.fails)
         return f"{lost}: {self.symptom}"
@@ -58,11 +68,21 @@ MISMATCHES = (
         "the server answers 422 to the block types that this client registers (version)",
     ),
     _newer("3.6.14", (TASK_RUNS, WORKERS), "the server closes the WebSocket for events when this client logs in"),
+    _newer(
+        "3.6.14", (DEPLOYMENTS,), "serve() exits: the server closes the WebSocket for events when this client logs in"
+    ),
     Mismatch(
-        (AUTH_SINCE, "3.6.14"),
-        ("3.6.14", NEWEST),
+        (AUTH_SINCE, EVENTS_LOGIN_SINCE),
+        (EVENTS_LOGIN_SINCE, NEWEST),
         (TASK_RUNS, WORKERS),
-        "the server closes the WebSocket for events, on which clients log in since 3.6.14",
+        "the server refuses the WebSocket for events (HTTP 403), on which clients log in since 3.6.14",
+        auth=True,
+    ),
+    Mismatch(
+        ("3.4.1", EVENTS_LOGIN_SINCE),
+        (EVENTS_LOGIN_SINCE, NEWEST),
+        (DEPLOYMENTS,),
+        "serve() exits: the server refuses the WebSocket for events (HTTP 403), on which clients log in since 3.6.14",
         auth=True,
     ),
     Mismatch(

@@ -43,10 +43,9 @@ class Traces:
         if not self.task_run:
             return Problem(
                 f"flow run {self.flow_run} arrived, but its task run did not",
-                "task runs are sent as events over a WebSocket (/api/events/in); a proxy that does "
-                "not forward WebSockets "
-                "or drops their authorization loses them silently",
-                "configure the proxy to upgrade connections on /api, or connect to the server's port directly",
+                "task runs are sent as events over a WebSocket (/api/events/in), which a proxy may not forward, or "
+                "forward without the password; or (with auth) the client is older than 3.6.14 and the server is not",
+                "run `fab doctor` for this client: it opens the WebSocket as the client does, and says which",
             )
         if not self.log:
             return Problem(
@@ -98,14 +97,22 @@ def log_lines(host: Reader, api: Api, *flow_runs: str) -> list[str]:
     return [str(entry["message"]) for entry in api.must(host, "POST", "logs/filter", query)]
 
 
+def server_ahead(made: dict[str, Any]) -> float:
+    """Seconds that the server's clock is ahead of this host's, by what it has just made."""
+    created = seconds_of(made.get("created"))
+    return created - time.time() if created else 0.0
+
+
 # -- removal ---------------------------------------------------------------------------------------------------------
 
 
 def remove(host: Reader, api: Api, flow: str) -> None:
-    """Delete a verification's deployments, runs (task runs and logs go with them) and flow. Raises Failure.
+    """Delete a verification's automation, deployments, runs (task runs and logs go with them) and flow. Raises Failure.
 
     Deployments go first, and take with them what their schedules made: else the scheduler would make new runs.
     """
+    for automation in _automations(host, api, flow):
+        delete(host, api, f"automations/{automation}")
     of_flow = {"flows": {"name": {"any_": [flow]}}}
     for deployment in api.must(host, "POST", "deployments/filter", of_flow):
         delete(host, api, f"deployments/{deployment['id']}")
@@ -130,6 +137,12 @@ def delete(host: Reader, api: Api, path: str) -> None:
     answer = api.persistent(host, "DELETE", path)
     if answer.status not in (200, 204, 404):
         raise Failure(f"DELETE {path}: HTTP {answer.status} {answer.error}".rstrip())
+
+
+def _automations(host: Reader, api: Api, name: str) -> list[str]:
+    """The ids of automations with a name; empty where the release has none."""
+    answer = api.persistent(host, "POST", "automations/filter", {"automations": {"name": {"any_": [name]}}})
+    return [str(automation["id"]) for automation in answer.json()] if answer.status == 200 else []
 
 
 def _age_hours(flow: dict[str, Any]) -> float:

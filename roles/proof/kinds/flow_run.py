@@ -7,27 +7,28 @@ import time
 import uuid
 from typing import ClassVar, Mapping, Optional, Sequence, Union
 
-from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
+from encamp.resources.base import Change, CommandFailed, Failure, kind
 from encamp.resources.system import Reader, Result, System
 from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
-from roles.prefect.kinds.api import Api
+from roles.prefect.kinds.api_kind import ApiKind
 from roles.prefect.kinds.installs import installed
 from roles.prefect.kinds.known_failures import explain, explain_client
 from roles.prefect.kinds.log_errors import Repeated, repeated
 from roles.prefect.kinds.memory import memory_of
 from roles.prefect.kinds.user_environment import exists, names_in, profiles_path
 from roles.proof.kinds import api as proof_api
-from roles.proof.kinds import repository, schedule
+from roles.proof.kinds import automation, repository, schedule
 from roles.proof.kinds import worker as proof_worker
 from roles.proof.kinds.api import PREFIX, Traces
 from roles.proof.kinds.flow import FILE, NO_URL, OTHER_API, script
+from roles.proof.kinds.services import PERSISTER, SCHEDULER, TRIGGERS, switched_on
 
 STALE_SECONDS = proof_api.STALE_HOURS * 3600
 
 
 @kind
-class VerificationRun(Resource):
+class VerificationRun(ApiKind):
     """A test flow with a task and a log line ran, and flow run, task run and log came back from the server.
 
     ``python`` is the interpreter that imports Prefect ("": the one found for this user). ``api_url`` ends in ``/api``.
@@ -39,9 +40,10 @@ class VerificationRun(Resource):
     server's database, so that the run comes back from there by way of a temporary API.
     ``workdir`` is the directory to put the script in, which the flow's process can see ("": the agent's state directory
     for a profile, else /tmp). ``timeout`` is in seconds. ``unit`` is the worker's, for its journal in failures.
-    ``container`` is one of Docker's that the flow runs in. ``scheduled``: the server's scheduler must make flow runs,
-    too, unless it is disabled (those that a worker takes then come from a schedule). ``server_unit`` is the
-    server's unit on this host: no error may repeat in its journal. ``clone``: the worker clones the script with git.
+    ``container`` is one of Docker's that the flow runs in. ``services``: what the server does by itself must work, too,
+    unless it is disabled: its scheduler makes flow runs (a worker's comes from a schedule), and an event triggers an
+    automation. ``server_unit`` is the server's unit on this host: no error may repeat in its journal, nor in that of
+    ``unit``. ``clone``: the worker clones the script with git.
 
     ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
     """
@@ -64,7 +66,7 @@ class VerificationRun(Resource):
     profile: str = ""
     database: bool = False
     container: str = ""
-    scheduled: bool = False
+    services: bool = False
     server_unit: str = ""
     clone: bool = False
 
@@ -81,8 +83,9 @@ class VerificationRun(Resource):
         self._sweep(host)
         by_worker = bool(self.work_pool or self.queue)
         try:
-            scheduled = self.scheduled and schedule.switched_on(host, self._api)
+            scheduled = self.services and switched_on(host, self._api, SCHEDULER)
             own = schedule.begin(host, self._api, flow) if scheduled and not by_worker else None
+            firing = self._automation(host, flow)
             host.mkdir(directory, self.as_user, mode=0o700)
             token = f"encamp proof {uuid.uuid4().hex}"
             host.write(os.path.join(directory, FILE), script(flow, token), self.as_user, mode=0o600)
@@ -93,12 +96,17 @@ class VerificationRun(Resource):
                 self._by_worker(host, flow, directory, scheduled)
             else:
                 self._by_itself(host, directory)
+            if firing:
+                firing.trigger(host)
             self._judge(host, proof_api.read_back(host, self._api, flow, token), started)
             if own:
                 schedule.prove(host, self._api, flow, own)
+            if firing:
+                firing.prove(host)
             self._no_error_repeats(host)
         except Failure as failure:
-            raise _with_errors(failure, [] if failure.detail else self._errors(host)) from None
+            known = bool(failure.detail) or not self.server_unit
+            raise _with_errors(failure, [] if known else _errors(host, self.server_unit)) from None
         finally:
             host.remove(directory)
             self._remove(host, flow)
@@ -171,17 +179,24 @@ class VerificationRun(Resource):
         known = explain_client("\n".join(lines))
         return Failure(reason, known.cause if known else "", known.fix if known else "", detail)
 
-    # -- the server's journal ----------------------------------------------------------------------------------
+    def _automation(self, host: Reader, flow: str) -> Optional[automation.Automation]:
+        """An automation that waits for its event; None where the server has none, or its services for them are off."""
+        services = self.services and switched_on(host, self._api, TRIGGERS, PERSISTER)
+        if not services or not automation.known(host, self._api):
+            return None
+        made = automation.Automation(self._api, flow)
+        made.create(host)
+        return made
+
+    # -- journals ----------------------------------------------------------------------------------------------
 
     def _no_error_repeats(self, host: Reader) -> None:
-        """Raises Failure for errors that go on in the server's journal."""
-        found = self._errors(host)
-        if found:
-            fix = f"read its log: journalctl -u {self.server_unit} -e"
-            raise _with_errors(Failure(f"{self.server_unit} logs errors that repeat: {found[0]}", fix=fix), found)
-
-    def _errors(self, host: Reader) -> list[Repeated]:
-        return [error for error in repeated(host, self.server_unit) if error.lasting] if self.server_unit else []
+        """Raises Failure for errors that go on in the journals of the server and the worker on this host."""
+        for unit in filter(None, (self.server_unit, self.unit)):
+            found = _errors(host, unit)
+            if found:
+                fix = f"read its log: journalctl -u {unit} -e"
+                raise _with_errors(Failure(f"{unit} logs errors that repeat: {found[0]}", fix=fix), found)
 
     def _judge(self, host: Reader, traces: Traces, started: float) -> None:
         problem = traces.missing()
@@ -194,10 +209,6 @@ class VerificationRun(Resource):
         )
 
     # -- around it ----------------------------------------------------------------------------------------------
-
-    @property
-    def _api(self) -> Api:
-        return Api(self.api_url, self.auth, self.ca_file)
 
     @property
     def _aim(self) -> str:
@@ -255,6 +266,11 @@ class VerificationRun(Resource):
             proof_api.remove(host, self._api, flow)
         except Failure as failure:
             host.note(f"the test flow {flow} could not be removed: {failure.reason}")
+
+
+def _errors(host: Reader, unit: str) -> list[Repeated]:
+    """The errors of a unit that repeat and do not pass."""
+    return [error for error in repeated(host, unit) if error.lasting]
 
 
 def _with_errors(failure: Failure, found: Sequence[Repeated]) -> Failure:

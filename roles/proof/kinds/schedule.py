@@ -12,7 +12,7 @@ from typing import Any
 
 from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem, problem_of, seconds_of
-from roles.proof.kinds.api import runs_of
+from roles.proof.kinds.api import runs_of, server_ahead
 
 #: Seconds that the scheduler gets, and after which it is helped by writing the deployment again.
 PATIENCE = 30.0
@@ -21,16 +21,17 @@ AGAIN = 8.0
 SOON, INTERVAL = 7.0, 86400.0
 #: Seconds ahead within which a run counts as one to carry out, not as the next day's.
 DUE = 3600.0
-#: What switches the scheduler off: in Orion, then up to 3.0.
-SWITCHES = ("PREFECT_ORION_SERVICES_SCHEDULER_ENABLED", "PREFECT_API_SERVICES_SCHEDULER_ENABLED")
 
 
 class Schedule:
-    """The schedule of one deployment. ``body`` is what creates it; ``soon``: a first run is due in a few seconds, for a
-    worker; else in a day, so that nothing runs it. ``deployment`` is its id once it was written."""
+    """The schedule of one deployment.
 
-    def __init__(self, api: Api, body: dict[str, Any], server_ahead: float, soon: bool = False) -> None:
-        self._api, self._body, self._ahead, self._soon = api, body, server_ahead, soon
+    ``body`` creates it. ``soon``: its first run is due in a few seconds, for a worker; else in a day, so that nothing
+    runs it. ``ahead``: seconds that the server's clock is ahead of this host's. ``deployment``: its id once written.
+    """
+
+    def __init__(self, api: Api, body: dict[str, Any], ahead: float, soon: bool = False) -> None:
+        self._api, self._body, self._ahead, self._soon = api, body, ahead, soon
         self._begun = self._written = 0.0
         self.deployment = ""
 
@@ -61,9 +62,14 @@ class Schedule:
         """Whether ``runs``, those of its flow, hold one that the scheduler made; helps it where it takes long."""
         if any(run.get("auto_scheduled") and (not self._soon or self.due(run)) for run in runs):
             return True
-        if time.monotonic() - self._written > AGAIN and not self.given_up:
+        if self.left_alone and not self.given_up:
             self.write(host)
         return False
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether it was written so long ago that only the round over all deployments looks at it."""
+        return time.monotonic() - self._written > AGAIN
 
     @property
     def given_up(self) -> bool:
@@ -86,30 +92,14 @@ def begin(host: Reader, api: Api, flow: str) -> Schedule:
 
 def prove(host: System, api: Api, flow: str, schedule: Schedule) -> None:
     """Wait until the server has made a run of the schedule. Raises Failure."""
-    made = host.wait_for(
-        lambda: True if schedule.made(host, runs_of(host, api, flow)) else False if schedule.given_up else None,
-        2 * PATIENCE,
-        done=lambda verdict: verdict is not None,
-    )
-    if not made:
+
+    def verdict() -> str:
+        if schedule.made(host, runs_of(host, api, flow)):
+            return "made"
+        return "given up" if schedule.given_up else ""
+
+    if host.wait_for(verdict, 2 * PATIENCE) != "made":
         raise not_made().failure()
-
-
-def switched_on(host: Reader, api: Api) -> bool:
-    """Whether the server has its scheduler on, by the settings that it resolved (up to 2.20 by name, then nested)."""
-    answer = api.persistent(host, "GET", "admin/settings")
-    found: dict[str, Any] = answer.json() if answer.status == 200 else {}
-    value: Any = found
-    for key in ("server", "services", "scheduler", "enabled"):
-        value = value.get(key) if isinstance(value, dict) else None
-    given = [value, *(found.get(name) for name in SWITCHES)]
-    return not any(str(one).lower() == "false" for one in given)
-
-
-def server_ahead(flow: dict[str, Any]) -> float:
-    """Seconds that the server's clock is ahead of this host's, by the flow that it has just made."""
-    created = seconds_of(flow.get("created"))
-    return created - time.time() if created else 0.0
 
 
 def not_made() -> Problem:

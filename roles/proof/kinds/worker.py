@@ -8,9 +8,9 @@ from typing import Any, Sequence
 from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem
 from roles.proof.kinds import repository
-from roles.proof.kinds.api import ENDED, delete, log_lines, runs_of
+from roles.proof.kinds.api import ENDED, delete, log_lines, runs_of, server_ahead
 from roles.proof.kinds.flow import ENTRYPOINT
-from roles.proof.kinds.schedule import Schedule, not_made, server_ahead
+from roles.proof.kinds.schedule import Schedule, not_made
 
 #: Label of a flow run that names the worker which took it.
 TAKER = "prefect.worker.name"

@@ -7,7 +7,7 @@ from typing import ClassVar, Mapping, Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import journal_tail
+from encamp.resources.systemd.unit_state import journal_since_start, journal_tail, unit_state
 from encamp.shared.record import factory
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api, Problem
@@ -17,6 +17,13 @@ from roles.server.kinds.probes import Server, first_problem, hopeless
 GRACE = 10.0
 #: Facts that do not hold while a server does not come up.
 NOT_UP = ("unit", "port", "health", "ready", "POST")
+LINES = 20
+NOT_LISTENING = ("port", "health")
+STILL_STARTING = (
+    "its unit runs and logs no error: it may be migrating a large database, wait for a lock in it, or hang",
+    "`fab -H SERVER doctor` shows what the database works on and who holds a lock; if it needs more time, raise "
+    "server_start_timeout",
+)
 
 
 @kind
@@ -81,10 +88,14 @@ class ServerHealth(Resource):
 
     def _failure(self, host: Reader, name: str, problem: Problem) -> Failure:
         """The first fact that does not hold. Where the server did not come up, its journal knows more than the outside;
-        where it did, the last lines of the journal may belong to an earlier fault."""
-        log = journal_tail(host, self.unit) if self.unit else ""
+        where it did, the last lines of the journal may belong to an earlier fault. So may those of an earlier start."""
         from roles.prefect.kinds.known_failures import explain
 
+        starting = bool(self.unit) and unit_state(host, self.unit).active
+        read = journal_since_start if starting else journal_tail
+        log = read(host, self.unit, LINES) if self.unit else ""
         known = explain(log) if name in NOT_UP else None
         cause, fix = (known.cause, known.fix) if known else (problem.cause, problem.fix)
+        if starting and not known and name in NOT_LISTENING:
+            cause, fix = STILL_STARTING
         return Failure(f"the server is not healthy ({name}): {problem.reason}", cause, fix, log)

@@ -17,12 +17,12 @@ from encamp.resources.systemd.unit_state import unit_name, unit_state
 from encamp.shared.record import factory, record
 from roles.prefect.kinds.api import Api, Problem, problem_of
 from roles.prefect.kinds.api_auth import unguarded
+from roles.prefect.kinds.ui_page import problem_of_pages
 from roles.server.kinds.process_files import files_of, listening_sockets
 from roles.server.kinds.resolved_settings import differing
 
 TIMEOUT = 5.0
 CRASH_LOOP = 3
-SCRIPT = re.compile(r"<script[^>]*\ssrc=\"([^\"]+\.js)\"")
 
 
 @record
@@ -123,9 +123,7 @@ def release(host: Reader, server: Server) -> Optional[Problem]:
     """The release that runs is the one that was deployed."""
     if not server.version:
         return None
-    answer = server.api.call(host, "GET", "admin/version", timeout=TIMEOUT)
-    problem = _problem(server, answer, "GET", "admin/version")
-    running = _json(answer)
+    running, problem = _asked(host, server, "admin/version")
     if problem or running == server.version:
         return problem
     return Problem(
@@ -140,9 +138,7 @@ def settings(host: Reader, server: Server) -> Optional[Problem]:
     """The settings that the server resolved are those that were written: it silently ignores unknown names."""
     if not server.expected:
         return None
-    answer = server.api.call(host, "GET", "admin/settings", timeout=TIMEOUT)
-    problem = _problem(server, answer, "GET", "admin/settings")
-    resolved = _json(answer)
+    resolved, problem = _asked(host, server, "admin/settings")
     wrong = [] if problem else list(differing(resolved, server.expected))
     if not wrong:
         return problem
@@ -192,19 +188,8 @@ def ui_address(host: Reader, server: Server) -> Optional[Problem]:
 
 
 def ui_page(host: Reader, server: Server) -> Optional[Problem]:
-    """The UI's pages are there, and the program that each of them loads."""
-    if not server.ui:
-        return None
-    ui = _json(_ui_settings(host, server)) or {}
-    pages = {
-        urlsplit(server.base).path + "/",
-        *(str(ui[key]) for key in ("v1_base_url", "v2_base_url") if ui.get(key)),
-    }
-    for page in sorted(page.rstrip("/") + "/" for page in pages):
-        problem = _page(host, server, page)
-        if problem:
-            return problem
-    return None
+    """The UI's pages are there, and the program and style that each of them loads."""
+    return problem_of_pages(host, server.base, _json(_ui_settings(host, server)) or {}) if server.ui else None
 
 
 def _origin(server: Server) -> str:
@@ -215,25 +200,6 @@ def _origin(server: Server) -> str:
 def _ui_settings(host: Reader, server: Server) -> HttpAnswer:
     address = f"{server.base}/ui-settings"
     return host.once(address, lambda: host.http("GET", address, timeout=TIMEOUT))
-
-
-def _page(host: Reader, server: Server, page: str) -> Optional[Problem]:
-    address = _origin(server) + page
-    answer = host.http("GET", address, timeout=TIMEOUT)
-    script = SCRIPT.search(answer.body.decode("utf-8", "replace"))
-    if answer.status == 200 and script:
-        asset = _origin(server) + script[1] if script[1].startswith("/") else address + script[1]
-        status = host.http("HEAD", asset, timeout=TIMEOUT).status
-        if status == 200:
-            return None
-        address, answer = asset, HttpAnswer(status)
-    found = f"HTTP {answer.status}" if answer.status else answer.error or "nothing"
-    return Problem(
-        f"the UI is missing: {address} returns {found}",
-        "often Prefect could not copy its UI to its directory at startup",
-        "set PREFECT_UI_STATIC_DIRECTORY to a directory that the service may write",
-        settled=True,
-    )
 
 
 PROBES: tuple[tuple[str, Probe], ...] = (
@@ -256,6 +222,12 @@ PROBES: tuple[tuple[str, Probe], ...] = (
 
 def _problem(server: Server, answer: HttpAnswer, method: str, path: str) -> Optional[Problem]:
     return problem_of(answer, method, server.api.address(path))
+
+
+def _asked(host: Reader, server: Server, path: str) -> tuple[Any, Optional[Problem]]:
+    """The JSON that the API has at a path, and what is wrong with its answer, if anything."""
+    answer = server.api.call(host, "GET", path, timeout=TIMEOUT)
+    return _json(answer), _problem(server, answer, "GET", path)
 
 
 def _json(answer: HttpAnswer) -> Any:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, Optional, Sequence
 from urllib.parse import quote
 
-from encamp.resources.base import Change, Resource, kind
+from encamp.resources.base import Change, kind
 from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
-from roles.prefect.kinds.api import Api
+from roles.prefect.kinds.api_kind import ServerObject
 from roles.worker.kinds.api_objects import differences, read
 
 
 @kind
-class TagConcurrencyLimit(Resource):
+class TagConcurrencyLimit(ServerObject):
     """How many task runs with a tag run at a time, on the whole server. Never deleted.
 
     ``limit``: 0 lets none run. ``api_url`` ends in ``/api``; ``auth``: ``user:password`` where the server requires it.
@@ -27,11 +27,6 @@ class TagConcurrencyLimit(Resource):
     ca_file: str = ""
     prefix: str = ""
 
-    @property
-    def identity(self) -> str:
-        """It exists once in each server."""
-        return f"{self.prefix}{self.tag}"
-
     def check(self, host: Reader) -> list[Change]:
         found = read(host, self._api, f"concurrency_limits/tag/{quote(self.tag, safe='')}")
         return differences(found or {}, {"concurrency_limit": self.limit})
@@ -40,13 +35,9 @@ class TagConcurrencyLimit(Resource):
         # The server makes it, or changes that of the tag: the slots in use stay in use.
         self._api.must(host, "POST", "concurrency_limits/", {"tag": self.tag, "concurrency_limit": self.limit})
 
-    @property
-    def _api(self) -> Api:
-        return Api(self.api_url, self.auth, self.ca_file)
-
 
 @kind
-class GlobalConcurrencyLimit(Resource):
+class GlobalConcurrencyLimit(ServerObject):
     """A limit that flows and tasks ask for by name (``concurrency("database")``, ``rate_limit("api")``). Never deleted.
 
     ``limit``: slots. ``slot_decay_per_second``: how many are released each second, for rate limits. ``active``:
@@ -62,11 +53,6 @@ class GlobalConcurrencyLimit(Resource):
     auth: Optional[Secret] = None
     ca_file: str = ""
     prefix: str = ""
-
-    @property
-    def identity(self) -> str:
-        """It exists once in each server."""
-        return f"{self.prefix}{self.name}"
 
     def check(self, host: Reader) -> list[Change]:
         found = read(host, self._api, self._path)
@@ -86,7 +72,3 @@ class GlobalConcurrencyLimit(Resource):
     @property
     def _path(self) -> str:
         return f"v2/concurrency_limits/{quote(self.name, safe='')}"
-
-    @property
-    def _api(self) -> Api:
-        return Api(self.api_url, self.auth, self.ca_file)

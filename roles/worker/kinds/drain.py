@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Optional, Sequence
 
-from encamp.resources.base import Change, Failure, Resource, kind
+from encamp.resources.base import Change, Failure, kind
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.unit_state import unit_failure, unit_name, unit_state
 from encamp.shared.secret import Secret
-from roles.prefect.kinds.api import Api
+from roles.prefect.kinds.api_kind import ApiKind
 from roles.worker.kinds import runs as worker_runs
 from roles.worker.kinds.runs import FlowRun
 
@@ -20,7 +20,7 @@ OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @kind
-class WorkerDrain(Resource):
+class WorkerDrain(ApiKind):
     """A worker or agent that is not stopping: one that was stopped or restarted has let its flow runs end.
 
     ``unit``: the unit's name. ``api_url`` ends in ``/api``; ``auth`` is ``user:password`` where the server requires it.
@@ -89,7 +89,3 @@ class WorkerDrain(Resource):
         after = "their state was set to Crashed" if crash else "the server still shows them as running"
         how = "" if crash else "; cancel or delete them there, or set worker_killed_runs: crash"
         host.note(f"{self.unit}: killed after {self.timeout} s: {worker_runs.listed(killed)}: {after}{how}")
-
-    @property
-    def _api(self) -> Api:
-        return Api(self.api_url, self.auth, self.ca_file)

@@ -6,15 +6,16 @@ import json
 from typing import Any, Optional, Sequence
 from urllib.parse import quote
 
-from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.base import Change, Refused, kind
 from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
-from roles.prefect.kinds.api import Api, problem_of
+from roles.prefect.kinds.api import problem_of
+from roles.prefect.kinds.api_kind import ServerObject
 from roles.worker.kinds.api_objects import differences, read
 
 
 @kind
-class WorkPool(Resource):
+class WorkPool(ServerObject):
     """A work pool that exists on the server, with its type and what else is declared of it. Never deleted.
 
     ``type`` is the infrastructure its workers use (process). ``api_url`` ends in ``/api``; ``auth`` is
@@ -35,11 +36,6 @@ class WorkPool(Resource):
     exists_only: bool = False
     any_type: bool = False
     prefix: str = ""
-
-    @property
-    def identity(self) -> str:
-        """A pool exists once in each server."""
-        return f"{self.prefix}{self.name}"
 
     def check(self, host: Reader) -> list[Change]:
         pool = read(host, self._api, self._path)
@@ -79,10 +75,6 @@ class WorkPool(Resource):
         if self.base_job_template is not None:
             wanted["base_job_template"] = json.loads(self.base_job_template)
         return wanted
-
-    @property
-    def _api(self) -> Api:
-        return Api(self.api_url, self.auth, self.ca_file)
 
     @property
     def _path(self) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any, Optional, Sequence
 from urllib.parse import quote
 
-from encamp.resources.base import Change, Resource, kind
+from encamp.resources.base import Change, kind
 from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
-from roles.prefect.kinds.api import Api, problem_of
+from roles.prefect.kinds.api import problem_of
+from roles.prefect.kinds.api_kind import ApiKind
 from roles.worker.kinds.api_objects import differences, read
 
 
 @kind
-class WorkQueue(Resource):
+class WorkQueue(ApiKind):
     """A work queue that exists on the server, with what is declared of it. Never deleted; a manual pause is kept.
 
     ``key`` is ``pool/queue``, which is unique on a server; ``pool`` empty: a queue for agents, without a pool.
@@ -79,7 +80,3 @@ class WorkQueue(Resource):
     @property
     def _below(self) -> str:
         return f"work_pools/{quote(self.pool, safe='')}/queues" if self.pool else "work_queues"
-
-    @property
-    def _api(self) -> Api:
-        return Api(self.api_url, self.auth, self.ca_file)

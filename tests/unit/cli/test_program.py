@@ -113,7 +113,7 @@ def test_another_checkout_has_its_own_encamp(program: str, tmp_path: Path) -> No
     for name in ("encamp/tasks.py", "encamp/commands/inventory.py", "roles/stages.py"):
         with (tmp_path / name).open("a") as file:
             file.write(f"\nprint('{name} of the copy')\n")
-    done = run(program, "inventory", "--inventory", str(tmp_path), cwd=tmp_path)
+    done = run(program, "inventory", "--inventory", str(tmp_path / "nowhere"), cwd=tmp_path)
     assert done.returncode == 4 and done.stdout.count("of the copy") == 3, done.stdout
 
 

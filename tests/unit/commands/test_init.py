@@ -37,13 +37,26 @@ def test_the_checkouts_configuration_is_that_of_a_site_without_the_mark() -> Non
     assert (CHECKOUT / "encamp" / "skeleton" / "fabric.yaml").read_text().startswith(ours)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("inventory/")])
 def test_an_existing_file_is_kept_and_no_other_is_made(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("mine")
     with pytest.raises(UsageError, match=f"already has {name}"):
         init(str(tmp_path))
     assert files_of(tmp_path) == {name: "mine"}
+
+
+@pytest.mark.parametrize("name", ["inventory/hosts.yml", "inventory/hosts", "inventory/group_vars/all.yml"])
+def test_an_inventory_that_is_there_is_used_as_it_is(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    assert init(str(tmp_path)) == 0
+    made = {file for file in FILES if not file.startswith("inventory/")}
+    assert files_of(tmp_path).keys() == {name, *made} and files_of(tmp_path)[name] == "mine"
+    said = capsys.readouterr().out
+    assert "was there and is used as it is" in said and "hosts.yml  " not in said
 
 
 def test_other_files_in_the_folder_are_fine(tmp_path: Path) -> None:

@@ -133,7 +133,9 @@ def members(groups: dict[str, Any], name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "site", [VARIED, DIAMOND, PORTS, CHECKOUT / "inventory/hosts.yml", CHECKOUT / "inventory/lab/hosts.yml"], ids=str
+    "site",
+    [VARIED, DIAMOND, PORTS, CHECKOUT / "inventory/hosts.yml", CHECKOUT / "tests/lab/inventory/hosts.yml"],
+    ids=str,
 )
 def test_hosts_groups_and_variables_are_those_that_ansible_finds(tmp_path: Path, site: Any) -> None:
     path = written(tmp_path, site) if isinstance(site, dict) else site
@@ -147,7 +149,7 @@ def test_hosts_groups_and_variables_are_those_that_ansible_finds(tmp_path: Path,
         assert set(ours.groups.get(name, ())) == members(groups, name), name
 
 
-SITES = [VARIED, DIAMOND, CHECKOUT / "inventory/hosts.yml", CHECKOUT / "inventory/lab/hosts.yml"]
+SITES = [VARIED, DIAMOND, CHECKOUT / "inventory/hosts.yml", CHECKOUT / "tests/lab/inventory/hosts.yml"]
 
 
 @pytest.mark.parametrize(

@@ -159,11 +159,12 @@ def test_folders_of_variables_that_cannot_be_read_are_told(tmp_path: Path) -> No
     assert "No such file" in error.message
 
 
-def test_two_inventory_files_in_a_folder_are_refused(tmp_path: Path) -> None:
-    site(tmp_path, {"hosts.yml": "web: {hosts: {h: }}\n", "hosts.yaml": "web: {hosts: {k: }}\n"})
-    with pytest.raises(InventoryError, match=r"both hosts\.yml and hosts\.yaml"):
-        load_inventory(tmp_path)
-    assert list(load_inventory(tmp_path / "hosts.yaml").hosts) == ["k"]
+def test_all_inventory_files_of_a_folder_are_read(tmp_path: Path) -> None:
+    site(tmp_path, {"hosts.yml": "web: {hosts: {h: {x_a: 1}}}\n", "hosts.yaml": "web: {hosts: {k: , h: {x_a: 2}}}\n"})
+    found = load_inventory(tmp_path)
+    assert found.groups["web"] == ("k", "h"), "by name: hosts.yaml is the first"
+    assert data(found.hosts["h"]) == {"x_a": 1}
+    assert list(load_inventory(tmp_path / "hosts.yaml").hosts) == ["k", "h"]
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-that-name/site"])
@@ -228,8 +229,11 @@ web:
     ("value", "message", "fix"),
     [
         ("{{ bse }}", "uses bse, which is not set", "did you mean base?"),
-        ("{{ lookup('env', 'X') }}", "uses lookup", "{env: NAME}"),
-        ("{{ hostvars['x'].y }}", "uses hostvars", "same host"),
+        ("{{ lookup('pipe', 'date') }}", "the lookup pipe, which only Ansible has", "lookup('env', 'NAME')"),
+        ("{{ lookup('file', '/no/such') }}", "the file /no/such: No such file", "lookup('env', 'NAME')"),
+        ("{{ hostvars['x'].y }}", "no attribute 'x'", "correct the template"),
+        ("{{ hostvars['h'].y }}", "uses y of another host", "define it"),
+        ("{{ playbook_dir }}/k", "uses playbook_dir", "{{ inventory_dir }}"),
         ("{{ a }}", "a refers to itself: a -> a", "break the circle"),
         ("{{ b }}", "a refers to itself: a -> b -> a", "break the circle"),
         ("{{ base", "unexpected end of template", "correct the template"),
@@ -281,8 +285,6 @@ def test_a_template_inside_a_list_is_pointed_at_itself(tmp_path: Path) -> None:
         ("all:\n  hosts:\n    web[1-3]:\n", 3, "web[1-3] is neither a host name nor a range"),
         ("all:\n  hosts:\n    '[::1]':\n", 3, "[::1] is neither a host name nor a range"),
         ("all:\n  hosts:\n    web[01:100]:\n", 3, "as many digits"),
-        ("all:\n  vars:\n    ansible_ssh_common_args: -J x\n", 3, "ansible_ssh_common_args is not supported"),
-        ("all:\n  vars:\n    ansible_usr: x\n", 3, "ansible_usr is not supported"),
         ("all:\n  vars: &x\n    <<: *x\n", 2, "contains itself"),
         ("all:\n---\nall:\n", 2, "second YAML document"),
         ("a:\n  children:\n    b:\n      children:\n        a:\n", 0, "children of each other: a, b"),
@@ -332,11 +334,10 @@ def test_deep_nesting_is_no_traceback(tmp_path: Path) -> None:
 def test_a_site_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match="there is no inventory"):
         load_inventory(tmp_path / "nowhere")
-    with pytest.raises(InventoryError, match=r"contains no hosts\.yml"):
+    with pytest.raises(InventoryError, match="contains no inventory file"):
         load_inventory(tmp_path)
     (tmp_path / "hosts").write_text("[web]\nvm1\n")
-    with pytest.raises(InventoryError, match="INI"):
-        load_inventory(tmp_path)
+    assert list(load_inventory(tmp_path).hosts) == ["vm1"]
 
 
 def test_connection_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,7 +211,10 @@ def test_unknown_keys(tmp_path: Path) -> None:
     text = 'prot: 80\nx_mine: 1\nscheme: http\nversion: "{{ scheme }}"\nansible_user: me\nadhoc: true\nwholly_else: 1'
     errors = unknown_keys(host(tmp_path, text), [Settings])
     assert [error.message for error in errors] == ["there is no setting prot", "there is no setting wholly_else"]
-    assert [error.fix for error in errors] == ["did you mean port?", "remove it, or call it x_wholly_else to keep it"]
+    assert [error.fix for error in errors] == [
+        "did you mean port?",
+        "remove it, call it x_wholly_else, or leave what belongs to other roles alone: unknown_settings: ignore",
+    ]
     assert [error.where.line for error in errors if error.where] == [4, 10]
 
 

@@ -11,12 +11,14 @@ from encamp.resources.systemd.owners import applied_drop_ins, is_ours, start_com
 from roles.doctor.kinds import unit_fixes
 from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, check_schedules
 from roles.doctor.kinds.disk import check_disk
-from roles.doctor.kinds.findings import FAIL, WARN, Check, Finding, Fix, fail, ok, warn
+from roles.doctor.kinds.findings import WARN, Check, Finding, Fix, fail, ok, warn
+from roles.doctor.kinds.repeated_errors import check_errors
 from roles.doctor.kinds.server.postgres import start_cluster, stopped_cluster, why
+from roles.doctor.kinds.server.sessions import check_indexes, check_sessions
 from roles.doctor.kinds.server.subject import ServerSubject
+from roles.doctor.kinds.stuck_runs import check_stuck_runs
 from roles.prefect.kinds.api import Problem
 from roles.prefect.kinds.known_failures import explain
-from roles.prefect.kinds.log_errors import repeated
 from roles.server.kinds.health import NOT_UP
 from roles.server.kinds.probes import PROBES, Probe
 
@@ -24,8 +26,6 @@ from roles.server.kinds.probes import PROBES, Probe
 STARTING = 45
 HEALTH_SECONDS = 90
 MEBIBYTE = 1024 * 1024
-#: Errors that are shown of those that repeat.
-ERRORS = 10
 #: Part of the connections from which the next client may be the one that gets none.
 CROWDED = 0.8
 #: Seconds that connecting to this host may have taken since the controller's clock was read.
@@ -214,20 +214,16 @@ def check_time(subject: ServerSubject) -> Optional[Finding]:
     return fail(text, CLOCK_CAUSE, "enable time synchronization on both (`timedatectl set-ntp true`)")
 
 
-def check_errors(subject: ServerSubject) -> Optional[Finding]:
-    """No error repeats in the unit's journal since its start."""
-    found = repeated(subject.host, subject.kind.unit)
-    if not found:
-        return ok("no repeated errors since its start")
-    worst = next((error for error in found if error.lasting), found[0])
-    known = explain(worst.text)
-    cause, fix = (known.cause, known.fix) if known else ("", f"read its log: journalctl -u {subject.kind.unit} -e")
-    others = "\n".join(str(error) for error in found[:ERRORS] if error != worst)
-    return Finding(FAIL if worst.lasting else WARN, str(worst), cause, fix, others)
+def _errors(subject: ServerSubject) -> Optional[Finding]:
+    return check_errors(subject.host, subject.kind.unit, explain)
 
 
 def _late(subject: ServerSubject) -> Optional[Finding]:
     return check_schedules(subject.target)
+
+
+def _stuck(subject: ServerSubject) -> Optional[Finding]:
+    return check_stuck_runs(subject.target)
 
 
 #: The probes of a deploy, in its order, each after what it needs; the unit has its own check.
@@ -236,10 +232,13 @@ CHECKS: tuple[Check[ServerSubject], ...] = (
     Check("unit", check_unit),
     Check("restart", check_owed, ("unit",)),
     *(Check(name, check_probe(name, probe), _NEEDS.get(name, ("health",))) for name, probe in PROBES if name != "unit"),
-    Check("errors", check_errors, ("unit",)),
+    Check("errors", _errors, ("unit",)),
     Check("schedules", _late, ("POST",)),
+    Check("stuck runs", _stuck, ("POST",)),
     Check("connection", check_database),
     Check("schema", check_revision, ("connection",)),
+    Check("sessions", check_sessions, ("connection",)),
+    Check("indexes", check_indexes, ("connection",)),
     Check("head-room", check_connections, ("connection",)),
     Check("locks", check_locks),
     Check("disk", check_room),

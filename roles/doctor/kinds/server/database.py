@@ -18,6 +18,25 @@ SCRIPT = r'''
 import asyncio, glob, json, os, re, sys
 from urllib.parse import unquote, urlsplit, urlunsplit, parse_qsl, urlencode
 found = {}
+AGE = "extract(epoch FROM now() - %s)::int"
+# Who waits for a lock, and who holds it. Of other roles' sessions Postgres shows neither query nor state.
+WAITING = f"""
+SELECT left(w.query, 100) AS query, {AGE % "w.query_start"} AS seconds, h.pid, h.usename AS user,
+       h.application_name AS program, coalesce(host(h.client_addr), 'this host') AS client, h.state,
+       {AGE % "h.xact_start"} AS held, left(h.query, 100) AS holding
+FROM pg_stat_activity w CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS b(pid)
+JOIN pg_stat_activity h ON h.pid = b.pid
+WHERE w.datname = current_database() AND w.wait_event_type = 'Lock' AND now() - w.query_start > interval '5 s'
+"""
+WORKING = f"""
+SELECT left(query, 100) AS query, {AGE % "query_start"} AS seconds FROM pg_stat_activity
+WHERE datname = current_database() AND state = 'active' AND now() - query_start > interval '10 s'
+AND wait_event_type IS DISTINCT FROM 'Lock' AND query ~* '^ *(alter|create|drop|reindex|update|insert|delete|with) '
+"""
+INVALID = """
+SELECT i.indexrelid::regclass::text AS name FROM pg_index i WHERE NOT i.indisvalid
+AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
+"""
 
 def heads(flavour):
     """The revisions that this release knows, and the one it ends at, from its migrations."""
@@ -48,6 +67,11 @@ async def postgres(url):
         found["used"] = await one("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
         found["max"] = int(await one("SELECT current_setting('max_connections')"))
         found["reserved"] = int(await one("SELECT current_setting('superuser_reserved_connections')"))
+        for key, query in (("waiting", WAITING), ("working", WORKING), ("invalid", INVALID)):
+            try:
+                found[key] = [dict(row) for row in await connection.fetch(query)]
+            except asyncpg.PostgresError:  # a release of Postgres without one of these views
+                pass
         if await one("SELECT to_regclass('alembic_version') IS NOT NULL"):
             found["revision"] = await one("SELECT version_num FROM alembic_version")
     finally:

@@ -148,6 +148,10 @@ def test_an_instance_with_sqlite_beside_one_with_postgres(tmp_path: Path) -> Non
         ({"database_pool_size": 9, "prefect_version": "2.7.12"}, "Prefect 2.7.12 has no database_pool_size"),
         ({"database_client_address": "no name"}, "is not a host name or address"),
         ({"server_environment": {"PREFECT_SQLALCHEMY_POOL_SIZE": "50"}}, "is set by encamp itself"),
+        (
+            {"server_environment": {"PREFECT_MESSAGING_BROKER": "prefect_redis.messaging"}},
+            "PREFECT_MESSAGING_BROKER names prefect_redis, which the server's lock does not have",
+        ),
         ({"ansible_host": "127.0.0.1", "public_url": "http://p:4200", "database_host": "db1"}, "database_client_addr"),
         ({"ansible_host": "no-such-host.invalid", "database_host": "db1"}, "cannot be resolved on this machine"),
     ],

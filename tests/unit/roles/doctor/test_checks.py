@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from encamp.shared.secret import Secret
 from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.network import websocket
 from roles.doctor.kinds.precedence import ClientSettings
 from roles.doctor.kinds.route import alternatives
 from roles.doctor.kinds.tls import check_tls
+from roles.doctor.kinds.websocket import check_events_in
 from roles.doctor.kinds.worker import CHECK_UNIT, WorkerDoctor, WorkerSubject
 from roles.prefect.kinds.user_environment import Variable
 from tests.certificates import Issuer
@@ -178,6 +180,71 @@ def test_a_close_tells_its_code(serve: Callable[[Answer], str]) -> None:
 
     found = websocket(serve(answer), {}, None, "")
     assert (found.close_code, found.said) == (1008, "Invalid token")
+
+
+def test_a_client_that_does_not_log_in_sends_nothing(serve: Callable[[Answer], str]) -> None:
+    told: list[dict[str, str]] = []
+
+    def answer(stream: socket.socket, fields: dict[str, str]) -> None:
+        told.append(fields)
+        upgrade(stream, fields)
+
+    found = websocket(serve(answer), {}, "u:p", "", login=False)
+    assert (found.status, found.said) == (101, "") and "sec-websocket-protocol" not in told[0]
+
+
+def guarded(stream: socket.socket, fields: dict[str, str]) -> None:
+    """As a server from 3.6.14 with auth answers on /events/in."""
+    if fields.get("sec-websocket-protocol") != "prefect":
+        stream.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        return
+    upgrade(stream, fields)
+    assert heard(stream) == {"type": "auth", "token": "u:p"}
+    text = b'{"type": "auth_success"}'
+    stream.sendall(bytes([0x81, len(text)]) + text)
+
+
+def unguarded(stream: socket.socket, fields: dict[str, str]) -> None:
+    """As a server before 3.6.14 answers there: it takes what it hears for an event, and fails."""
+    digest = hashlib.sha1((fields["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+    accept = base64.b64encode(digest).decode()
+    head = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    stream.sendall(head.encode())
+    if "sec-websocket-protocol" in fields:
+        heard(stream)
+        stream.sendall(b"\x88\x02" + struct.pack("!H", 1011))
+
+
+def asks_before(stream: socket.socket, fields: dict[str, str]) -> None:
+    """As a proxy with a password of its own before a server that has the same."""
+    if fields.get("authorization") != f"Basic {base64.b64encode(b'u:p').decode()}":
+        stream.sendall(b"HTTP/1.1 401 Unauthorized\r\n\r\n")
+        return
+    guarded(stream, fields)
+
+
+@pytest.mark.parametrize(
+    ("answer", "client", "server", "text"),
+    [
+        (guarded, "3.6.13", "3.9.1", "install Prefect 3.6.14 or later for this client"),
+        (guarded, "3.1.8", "3.6.14", "install Prefect 3.6.14 or later for this client"),
+        (guarded, "3.6.14", "3.9.1", ""),
+        (guarded, "", "3.9.1", ""),
+        (unguarded, "3.6.13", "3.6.13", ""),
+        (unguarded, "", "3.6.13", ""),
+        (unguarded, "3.9.1", "3.6.13", "upgrade the server to Prefect 3.6.14 or later"),
+        (asks_before, "3.8.3", "3.9.1", ""),
+        (asks_before, "3.8.0", "3.9.1", "a proxy in between wants a password in the request for this WebSocket"),
+    ],
+)
+def test_the_websocket_is_opened_as_the_release_of_the_client_does(
+    serve: Callable[[Answer], str], answer: Answer, client: str, server: str, text: str
+) -> None:
+    url = serve(answer).removesuffix("/events/in")
+    target = ApiTarget(Laptop("/"), url, version=client, auth=Secret("u:p"), server_version=server)
+    found = check_events_in(target)
+    assert found and found.status == ("FAIL" if text else "ok"), found
+    assert text in f"{found.cause} {found.fix}"
 
 
 def test_a_proxy_that_answers_in_plain_http(serve: Callable[[Answer], str]) -> None:

@@ -48,6 +48,19 @@ def test_faults_of_auth_begin_and_end_with_a_release(version: str, found: set[st
     assert names(version) == set()
 
 
+@pytest.mark.parametrize(
+    ("version", "found"), [("3.1.12", False), ("3.4.25", True), ("3.6.13", True), ("3.6.14", False)]
+)
+def test_releases_that_do_not_start_on_an_ipv6_address(version: str, found: bool) -> None:
+    assert ("no-ipv6" in names(version, ipv6=True)) is found and "no-ipv6" not in names(version)
+
+
+def test_a_server_bound_to_ipv6_needs_a_release_that_can(tmp_path: Path) -> None:
+    host, fleet = site(tmp_path, prefect_version="'3.6.13'", bind="'::'", auth="off", allowed_sources="['fd00::/8']")
+    with pytest.raises(SettingsError, match=r"one: Prefect 3\.6\.13: the server does not start on an IPv6 address"):
+        list(stages.items(host, fleet, stages.taking_part(host), prove=False))
+
+
 def test_a_fault_of_two_generations_ends_in_each() -> None:
     fault = next(fault for fault in known_faults.FAULTS if fault.name == "cors-open")
     assert [fault.fixed_in(version) for version in ("2.0.4", "2.20.17", "3.0.2", "3.0.3")] == [

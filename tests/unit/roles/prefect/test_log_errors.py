@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roles.prefect.kinds.log_errors import repeats
+from roles.prefect.kinds.log_errors import OF_WORKERS, repeats
 
 NOW = 1_800_000_000.0
 SCHEDULER = """\
@@ -32,6 +32,20 @@ Traceback (most recent call last):
   File "/opt/prefect/lib/asyncio/unix_events.py", line 259, in create_unix_connection
 FileNotFoundError: [Errno 2] No such file or directory
 """
+#: What a process worker of 3.9.1 logs of a flow that fails, and of itself while its server is restarted.
+OF_A_FLOW = """\
+21:05:32.059 | ERROR   | Flow run 'amber-mole' - Encountered exception during execution: ValueError('x')
+Traceback (most recent call last):
+ValueError: x
+21:05:32.080 | ERROR   | my_project.load - no such table
+21:05:32.100 | ERROR   | prefect.flow_runs.runner - Process for flow run 'amber-mole' exited with status code: 1
+"""
+OF_A_WORKER = """\
+21:05:32.059 | ERROR   | prefect.worker.process.worker 1 - Failed to read the queue
+Traceback (most recent call last):
+RuntimeError: boom
+"""
+RESTARTED = OF_A_WORKER.replace("RuntimeError: boom", "httpx.ConnectError: All connection attempts failed")
 NAMED = STOPPED.replace("directory", "directory: '/srv/flows'")
 
 
@@ -74,6 +88,8 @@ TimeoutError"""
         ((STOPPED, STOPPED), 60.0, False),
         ((SLOW, SLOW), 20.0, False),
         ((NAMED, NAMED), 60.0, True),
+        ((RESTARTED, RESTARTED), 60.0, False),
+        ((OF_A_WORKER, OF_A_WORKER), 60.0, True),
         ((SCHEDULER, SCHEDULER), 60.0, True),
         ((SCHEDULER, SCHEDULER, ""), 400.0, False),
     ],
@@ -82,6 +98,12 @@ def test_what_passes_or_is_over_does_not_count(texts: tuple[str, ...], every: fl
     now = NOW + (400 if every == 400.0 else 0)
     (found,) = repeats(lines(*texts, every=every), now)
     assert found.lasting is lasting
+
+
+def test_errors_of_flows_are_not_those_of_their_worker() -> None:
+    assert repeats(lines(OF_A_FLOW, OF_A_FLOW), NOW, OF_WORKERS) == []
+    (found,) = repeats(lines(OF_A_FLOW, OF_A_WORKER, OF_A_WORKER), NOW, OF_WORKERS)
+    assert (found.count, found.text) == (2, "RuntimeError: boom")
 
 
 def test_warnings_and_what_follows_them_are_no_errors() -> None:

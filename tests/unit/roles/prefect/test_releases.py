@@ -63,7 +63,7 @@ TRIED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("3.1.5", "3.1.4", EVERYTHING),
     ("3.9.1", "3.0.11", EVERYTHING),
     ("3.4.0", "3.3.5", (DEPLOYMENTS,)),
-    ("3.6.14", "3.6.13", (TASK_RUNS, WORKERS)),
+    ("3.6.14", "3.6.13", (TASK_RUNS, WORKERS, DEPLOYMENTS)),
     ("3.9.1", "3.3.5", (TASK_RUNS, WORKERS, DEPLOYMENTS)),
     ("3.9.1", "3.6.13", (TASK_RUNS, WORKERS, DEPLOYMENTS)),
     ("3.6.17", "3.6.16", (DEPLOYMENTS,)),
@@ -73,7 +73,9 @@ TRIED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 #: The same with a server that asks for user and password.
 TRIED_WITH_AUTH: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("3.1.8", "3.9.1", (TASK_RUNS, WORKERS)),
-    ("3.6.13", "3.9.1", (TASK_RUNS, WORKERS)),
+    ("3.4.0", "3.9.1", (TASK_RUNS, WORKERS)),
+    ("3.4.25", "3.9.1", (TASK_RUNS, WORKERS, DEPLOYMENTS)),
+    ("3.6.13", "3.9.1", (TASK_RUNS, WORKERS, DEPLOYMENTS)),
     ("3.6.14", "3.9.1", ()),
 )
 RELEASES = sorted({release for pair in TRIED + TRIED_WITH_AUTH for release in pair[:2]} | {NEWEST}, key=version_key)

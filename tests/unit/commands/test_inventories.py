@@ -1,0 +1,151 @@
+"""Commands with inventories of every form: whose faults stop them, and where what they make is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from encamp.cli.options import Options
+from encamp.commands import secrets
+from encamp.commands.inventory import inventory
+from encamp.commands.load_site import load_site, load_this_machine
+from encamp.commands.settings import settings
+from encamp.errors import EncampError
+from encamp.secrets.store import FOLDER
+from tests.trees import write
+
+INI = """\
+[servers]
+vm1 ansible_host=192.0.2.1 auth=auto port=4300 allowed_sources="['192.0.2.0/24']"
+vm2 ansible_host=192.0.2.2 auth=auto
+
+[workers]
+w1 ansible_host=192.0.2.3 work_pool=heavy
+
+[all:vars]
+unknown_settings=ignore
+nginx_ports=[80]
+prefect_version=3.9.1
+tls=off
+"""
+
+
+def options(*sources: object, hosts: str = "", **more: object) -> Options:
+    """No connection is made: no configuration of Fabric's is needed."""
+    return Options(None, hosts, [str(source) for source in sources], **more)  # type: ignore[arg-type]
+
+
+def fault(*sources: object, hosts: str = "") -> str:
+    with pytest.raises(EncampError) as caught:
+        load_site(options(*sources, hosts=hosts), ("servers", "workers"))
+    return f"{caught.value} {caught.value.fix}"
+
+
+def test_settings_in_ini_have_the_types_that_they_need(tmp_path: Path) -> None:
+    from roles.network import address, firewall
+    from roles.prefect.release import prefect_version
+
+    write(tmp_path, {"hosts": INI})
+    site, selected = load_site(options(tmp_path), ("servers", "workers"))
+    assert [host.name for host in selected] == ["vm1", "vm2", "w1"]
+    first = site.host("vm1")
+    assert first.settings(address.Settings).port == 4300
+    assert first.settings(firewall.Settings).allowed_sources == ("192.0.2.0/24",)
+    assert first.settings(address.Settings).tls == "off"
+    assert prefect_version(first) == "3.9.1"
+
+
+def test_a_fault_elsewhere_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        tmp_path,
+        {
+            "hosts": "[servers]\nvm1 ansible_host=192.0.2.1\n[old]\nvm9 port=many ansible_connection=winrm wrng=1\n",
+            "host_vars/vm9.yml": "a: b: c\n",
+            "group_vars/old.yml": "$ANSIBLE_VAULT;1.1;AES256\n3061\n",
+        },
+    )
+    load_site(options(tmp_path), ("servers",))
+    told = capsys.readouterr().err
+    assert "warning: " in told and "vm9.yml:1" in told and "old.yml:1" in told and "must be a whole number" in told
+    assert told.count("concerns no host of this run") == 4
+    whole = fault(tmp_path, hosts="all")
+    assert "hosts:4" in whole or "winrm" in whole
+    load_this_machine(options(tmp_path), "clients")
+
+
+def test_what_a_faulty_host_says_is_not_guessed(tmp_path: Path) -> None:
+    """A worker needs its server's port: that is not the default only because a file cannot be read."""
+    from roles.network import address
+
+    write(tmp_path, {"hosts": "[servers]\nvm1\n[workers]\nw1\n", "host_vars/vm1.yml": "port: 4300\n  a: b\n"})
+    site, _ = load_site(options(tmp_path, hosts="w1"), ("workers",))
+    with pytest.raises(EncampError, match=r"vm1\.yml:2"):
+        site.host("vm1").settings(address.Settings)
+
+
+def test_a_fault_of_a_group_concerns_this_machine_and_hosts_that_are_not_listed(tmp_path: Path) -> None:
+    write(tmp_path, {"hosts.yml": "all: {vars: {adhoc: true}}\n", "group_vars/all.yml": "a: b: c\n"})
+    assert "all.yml:1" in fault(tmp_path, hosts="somewhere.example.org")
+    with pytest.raises(EncampError, match=r"all\.yml:1"):
+        load_this_machine(options(tmp_path), "clients")
+
+
+def test_two_servers_outside_the_run_may_collide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, {"hosts": "[servers]\nvm1\nvm2 public_url=http://a:1\nvm3 public_url=http://a:1\n"})
+    load_site(options(tmp_path, hosts="vm1"), ("servers",))
+    assert "have the same public_url" in capsys.readouterr().err
+    assert "have the same public_url" in fault(tmp_path, hosts="vm2")
+
+
+def test_the_graph_and_the_list_work_in_spite_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        tmp_path,
+        {
+            "hosts.yml": "web: {hosts: {vm1: {a: '{{ nothing }}', c: '{{ b }}', port: many}}, vars: {b: 2}}\n",
+            "host_vars/vm1.yml": "$ANSIBLE_VAULT;1.1;AES256\n3061\n",
+        },
+    )
+    assert inventory(options(tmp_path)) == 0
+    told = capsys.readouterr()
+    assert "|--@web:\n  |  |--vm1" in told.out and "vm1.yml:1" in told.err and "nothing" not in told.err
+    assert inventory(options(tmp_path), as_list=True) == 0
+    told = capsys.readouterr()
+    assert '"a": "{{ nothing }}"' in told.out and '"c": 2' in told.out
+    assert "uses nothing, which is not set" in told.err and "shown as written" in told.err
+
+
+def test_several_inventories_and_hosts_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = write(tmp_path / "one", {"hosts": "[servers]\nvm1 port=4300\n"})
+    two = write(tmp_path / "two", {"hosts.yml": "servers: {hosts: {vm1: {port: 4301}, vm2: }}\n"})
+    site, selected = load_site(options(one, two / "hosts.yml", "vm3,"), ("servers",))
+    assert selected[0].name == "vm1" and str(selected[0].origin("port")).endswith("/two/hosts.yml:1")
+    assert set(site.inventory.hosts) == {"vm1", "vm2", "vm3"}
+    assert site.secrets.folder == one / FOLDER and site.inventory.directory == one
+    assert inventory(options(one, two, "vm3,")) == 0
+    assert "vm3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["ini", "script", "folder", "list"])
+def test_settings_and_secrets_work_with_each_form(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sources: list[object] = [tmp_path / "hosts"]
+    write(tmp_path, {"hosts": "[servers]\nvm1 auth='{env: PW}'\n"})
+    if form == "script":
+        (tmp_path / "hosts").write_text(
+            '#!/bin/sh\necho \'{"servers": {"hosts": ["vm1"], "vars": {"auth": {"env": "PW"}}},'
+            ' "_meta": {"hostvars": {}}}\'\n'
+        )
+        (tmp_path / "hosts").chmod(0o755)
+    if form == "folder":
+        sources = [tmp_path]
+    if form == "list":
+        write(tmp_path, {"hosts.yml": "servers: {vars: {auth: {env: PW}}, hosts: {vm1: }}\n"})
+        sources = ["vm1,", tmp_path / "hosts.yml"]
+    assert settings(options(*sources, hosts="vm1")) == 0
+    assert "vm1  (groups: all, servers)" in capsys.readouterr().out
+    assert secrets.show(options(*sources)) == 0
+    told = capsys.readouterr().out
+    assert "environment variable PW" in told and "auth" in told
