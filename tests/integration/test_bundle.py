@@ -27,7 +27,7 @@ class Site:
     """One server with Postgres that reaches nothing, and its bundle."""
 
     def __init__(self, lab: LiveLab, folder: Path) -> None:
-        self.lab, self.file = lab, folder / "site.bundle"
+        self.lab, self.file = lab, folder.with_suffix(".bundle")
         self.folder = lab.site(folder, host_vars={TARGET: {"server_start_timeout": 600}})
 
     def fab(self, *words: str) -> Fab:
@@ -53,7 +53,7 @@ def deployed(site: Site, bundled: Fab) -> Fab:
 
 
 def test_a_bundle_is_made_and_leaves_nothing_behind(site: Site, bundled: Fab) -> None:
-    assert re.search(r"wrote \S+site\.bundle: \d+ MB for debian 12 on \S+, Python 3\.11", succeeded(bundled))
+    assert re.search(r"wrote \S+\.bundle: \d+ MB for debian 12 on \S+, Python 3\.11", succeeded(bundled))
     left = site.lab.host(BUILDER).run("ls /var/cache/encamp /opt/prefect; dpkg -l postgresql").stdout
     assert "bundle" not in left and "postgresql" not in left
 
