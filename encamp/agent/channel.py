@@ -84,6 +84,10 @@ class Channel:
         """Request a module that was not sent: ``{name: (is a package, source)}`` of it and its imports."""
         return json.loads(self._answer({"event": "import", "module": module}))
 
+    def knock(self, address: str, port: int) -> Any:
+        """Let the controller connect to a port from where it is, and report how that ended."""
+        return json.loads(self._answer({"event": "knock", "address": address, "port": port}))
+
     def _answer(self, question: dict[str, Any]) -> bytes:
         with self._asking:
             self.send(question)

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Optional
 
+from encamp.agent import limits
 from encamp.agent.audit import NAME, Audit, audit_file
 from encamp.agent.channel import Channel, ControllerGone
 from encamp.agent.journal import HostLock, Journal, describe_holder, lock_path, state_directory
@@ -28,6 +29,7 @@ def main(job: dict[str, Any], importer: Any) -> None:
     ``importer`` is stage 0's importer of sources: it gets a way to request missing modules from the controller.
     """
     os.umask(0o022)
+    limits.lift()
     _own_session()
     channel = Channel.private(Redactor(secrets_in(job)))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -67,7 +69,7 @@ def _outcome(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
 def _run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """Take the lock, unless in check mode, and run the steps. Returns the fields of the ``done`` event."""
-    host = Host(channel.fetch, channel.say, job["diff"])
+    host = Host(channel.fetch, channel.say, job["diff"], channel.knock)
     state = job.get("state") or state_directory(host.is_root, host.home)
     channel.start_heartbeat()
     if job["check"]:

@@ -23,7 +23,8 @@ KEEP_BYTES = 1024 * 1024
 class Host:
     """The machine the agent runs on. Implements ``Reader`` and ``System`` of ``encamp.resources.system``.
 
-    ``fetch`` requests a blob's bytes from the controller; ``say`` sends an event (kind, text, further fields). Any
+    ``fetch`` requests a blob's bytes from the controller; ``say`` sends an event (kind, text, further fields),
+    ``knock`` lets the controller connect to a port. Any
     change drops what ``once`` has kept.
     """
 
@@ -32,8 +33,10 @@ class Host:
         fetch: Callable[[Blob], bytes],
         say: Callable[..., None],
         want_diff: bool = False,
+        knock: Optional[Callable[[str, int], Mapping[str, str]]] = None,
     ) -> None:
         self._fetch = fetch
+        self._knock = knock
         self._say = say
         self._want_diff = want_diff
         self._known: dict[str, Any] = {}
@@ -118,6 +121,11 @@ class Host:
     ) -> HttpAnswer:
         through = proxy.reveal() if isinstance(proxy, Secret) else proxy
         return http_client.request(method, url, body, headers or {}, timeout, expand(self, ca_file), through)
+
+    def knock(self, address: str, port: int) -> Mapping[str, str]:
+        if self._knock is None:
+            return {"result": "failed", "text": "there is no controller to ask"}
+        return self._knock(address, port)
 
     def once(self, key: str, read: Callable[[], T]) -> T:
         with self._readings.setdefault(key, threading.RLock()):  # other threads wait for the one that reads

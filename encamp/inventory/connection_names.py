@@ -20,6 +20,9 @@ SUPPORTED: dict[str, str] = {
     "ansible_become_user": "root (default); nothing else",
     "ansible_python_interpreter": "Python 3.9 or later on the host (default python3)",
     "ansible_connection": "ssh (default, also by the names smart and paramiko) or local",
+    "ansible_ssh_common_args": "arguments of ssh for this host, such as -o ProxyJump=HOST",
+    "ansible_ssh_extra_args": "the same, added to ansible_ssh_common_args",
+    "ansible_ssh_args": "the same",
     "ansible_group_priority": "priority among groups of equal depth; only in the inventory file",
 }
 #: The names by which Ansible knows the same; of several that are given, the last in the row counts.
@@ -57,9 +60,6 @@ _OTHER_CONNECTIONS = (
 )
 #: What means something that encamp does otherwise.
 _INSTEAD = {
-    "ansible_ssh_common_args": "put ProxyJump and other SSH options into ~/.ssh/config; encamp reads it",
-    "ansible_ssh_extra_args": "put SSH options into ~/.ssh/config; encamp reads it",
-    "ansible_ssh_args": "put SSH options into ~/.ssh/config; encamp reads it",
     "ansible_host_key_checking": "use host_key_checking: strict or accept-new",
     "ansible_ssh_host_key_checking": "use host_key_checking: strict or accept-new",
     "ansible_su": "encamp becomes root with sudo; log in as root, or set up sudo",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +20,11 @@ _WORDS = {
     **dict.fromkeys(("false", "no", "off", "0", "n", "f"), False),
 }
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
+#: In the order in which Ansible puts them on ssh's command line; the first value of an option counts.
+SSH_ARGS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+#: ssh(1): options with an argument, and those that are for something else than a session with a command.
+_WITH_ARGUMENT = "BbcDEeFIiJLlmOoPpQRSWw"
+_OTHER_USES = "EFfGMNnOQsVWy"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,9 +103,40 @@ class Host:
         found = [self.variables[name].data for name in names if name in self.variables]
         return [data for data in found if holds_secret(data)]
 
+    @property
+    def ssh_options(self) -> tuple[str, ...]:
+        """Arguments of ``ssh``, in Ansible's order."""
+        found: list[str] = []
+        for name in SSH_ARGS:
+            text = self._text(name)
+            if text:
+                found += self._options(name, text)
+        return tuple(found)
+
+    def _options(self, name: str, text: str) -> list[str]:
+        value = self.variables[name]
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            raise self._wrong(name, value, "arguments of ssh with closed quotes") from None
+        left = list(words)
+        while left:
+            word = left.pop(0)
+            if not re.fullmatch(r"-[A-Za-z0-9].*", word):
+                raise self._wrong(name, value, "options of ssh, without a host or a command")
+            flags = re.match(f"-[^{_WITH_ARGUMENT}]*(.?)(.*)", word, re.DOTALL)
+            assert flags
+            if set(word[: flags.start(2)]) & set(_OTHER_USES):
+                raise self._wrong(name, value, f"options of a connection, and {word} is not one")
+            if flags[1] and not flags[2]:
+                if not left:
+                    raise self._wrong(name, value, f"complete: {word} lacks its argument")
+                left.pop(0)
+        return words
+
     def check_connection(self) -> None:
         """Look at every connection variable. Raises InventoryError for the first that cannot be used."""
-        for name in ("address", "user", "port", "key_file", "local", "become", "python"):
+        for name in ("address", "user", "port", "key_file", "local", "become", "python", "ssh_options"):
             getattr(self, name)
         if self.become:
             self._expect("ansible_become_method", ("sudo", "ansible.builtin.sudo"))

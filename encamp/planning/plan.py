@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Union
 
+from encamp.cloud.step import ControllerResource
 from encamp.errors import EncampError, PlanError
 from encamp.resources.base import HandlerResource, Resource
 from encamp.resources.system import Content
@@ -61,14 +62,39 @@ class HostPlan:
         """The steps without the control items between them."""
         return tuple(item for item in self.items if isinstance(item, Step))
 
+    def part(self, here: bool) -> HostPlan:
+        """The steps that the controller carries out itself (``here``), or those of the host."""
+        items = [item for item in self.items if here == _is_here(item)]
+        return replace(self, items=tuple(items), saved=_saved_part(self.saved, self, here))
+
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(step.resource.id for step in self.steps)
 
     @property
+    def doors(self) -> frozenset[tuple[str, int]]:
+        """Where steps may let the controller connect."""
+        return frozenset(door for step in self.steps for door in step.resource.doors)
+
+    @property
     def handlers(self) -> tuple[HandlerResource, ...]:
         """Every handler that a step notifies, once."""
         return tuple({handler.id: handler for step in self.steps for handler in step.notify}.values())
+
+
+def _is_here(item: Step | Flush) -> bool:
+    return isinstance(item, Step) and isinstance(item.resource, ControllerResource)
+
+
+def _saved_part(saved: Mapping[str, Any] | None, plan: HostPlan, here: bool) -> Mapping[str, Any] | None:
+    """What a saved plan expects of the steps here, or of all others."""
+    if saved is None or "expected" not in saved:
+        return saved
+    ours = {step.resource.id for step in plan.steps if _is_here(step)}
+    return {
+        **saved,
+        "expected": {label: found for label, found in saved["expected"].items() if here == (label in ours)},
+    }
 
 
 def build(host: str, items: Iterable[Item]) -> HostPlan:

@@ -97,6 +97,11 @@ class Resource:
         return f"{type(self).__name__}{values(self)}"
 
     @property
+    def doors(self) -> Sequence[tuple[str, int]]:
+        """Addresses and ports that ``check`` may ask the controller to connect to (``Reader.knock``)."""
+        return ()
+
+    @property
     def identity(self) -> str:
         """What this resource is on the host: the value of the first field."""
         return str(getattr(self, next(iter(self.__record_fields__))))  # type: ignore[attr-defined]

@@ -149,6 +149,10 @@ class Reader(Protocol):
         ignored. A connection is given up after ten seconds. Never raises for network errors."""
         ...
 
+    def knock(self, address: str, port: int) -> Mapping[str, str]:
+        """Let the controller connect to a port. ``result`` is open, refused, silent or failed; ``text`` says why."""
+        ...
+
     def once(self, key: str, read: Callable[[], T]) -> T:
         """Return ``read()``, kept under ``key`` until something on the host changes."""
         ...

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from encamp.errors import EncampError
+from encamp.errors import EncampError, InventoryError, Origin
+from encamp.inventory.host import SSH_ARGS
 from encamp.running import passwords
 from encamp.secrets.vault.values import veiled
 from encamp.settings.declare import setting
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import fabric
 
     from encamp.ssh.config import Hop
+    from encamp.ssh.config_files import Statement
     from encamp.ssh.target import Address
 
 T = TypeVar("T")
@@ -41,6 +44,12 @@ class Settings:
     How encamp connects to a host. The login itself is set with Ansible's own ``ansible_*`` variables.
     """
 
+    transport: Literal["auto", "paramiko", "openssh"] = setting(
+        "auto",
+        "What carries the connection: paramiko, or the system's ssh. auto: paramiko, and ssh for what paramiko cannot "
+        "do, or where a ControlMaster of your ssh configuration is open; a note says why.",
+        per_host=True,
+    )
     host_key_checking: Literal["strict", "accept-new"] = setting(
         "strict",
         "Refuse an unknown host key, or record it at the first connection. A changed key is always refused.",
@@ -133,15 +142,32 @@ class SshConnector:
         self._passphrases = passwords.Passphrases(config)
         self._config_file: str = config._runtime_ssh_path or ""
         self._routes: dict[str, tuple[Hop, ...]] = {}
+        self._openssh: dict[str, str] = {}  # hosts that ssh leads to, and what is still to be said of it
         self.warnings: Mapping[str, list[str]] = self._prepare([site.host(name) for name in hosts])
 
     @_without_secrets
     def open(self, host: str) -> Link:
         """Connect. Raises Unreachable."""
         from encamp.ssh.connection import connect
+        from encamp.ssh.errors import BeyondParamiko
 
         found = self._site.host(host)
-        return LocalLink() if found.inventory.local else connect(self._address(found))
+        if found.inventory.local:
+            return LocalLink()
+        if host not in self._openssh:
+            try:
+                return connect(self._address(found))
+            except BeyondParamiko as error:
+                if found.settings(Settings).transport != "auto" or not shutil.which("ssh"):
+                    raise
+                self._openssh[host] = error.message
+        return self._by_openssh(found)
+
+    def _by_openssh(self, host: SiteHost) -> Link:
+        from encamp.ssh.openssh.link import OpenSshLink
+
+        why, self._openssh[host.name] = self._openssh[host.name], ""  # said once
+        return OpenSshLink(self._address(host), why and f"connects with ssh instead of paramiko: {why}")
 
     def launch_spec(self, host: str) -> LaunchSpec:
         found = self._site.host(host)
@@ -155,6 +181,7 @@ class SshConnector:
             password,
             bootstrap=options.bootstrap_python,
             step_timeout=options.step_timeout,
+            ask=passwords.asker(),
         )
 
     def report_warnings(self, warn: Warn) -> None:
@@ -170,37 +197,53 @@ class SshConnector:
 
     def _prepare(self, hosts: list[SiteHost]) -> dict[str, list[str]]:
         """Warnings by their text, each with the hosts it is about."""
-        from encamp.ssh import config_warnings
-        from encamp.ssh.login import algorithms
-
         remote = [host for host in hosts if not host.inventory.local]
         for host, route in zip(remote, _side_by_side(self._route, remote), strict=True):
             self._routes[host.name] = route
         warnings: dict[str, list[str]] = {}
         for host in remote:
-            policy = self._address(host).policy
-            source = host.settings(Settings).key_passphrase
-            for hop in self._routes[host.name]:
-                if hop.values:
-                    algorithms(hop)
-                for text in config_warnings.warnings(hop, self._config_file):
-                    warnings.setdefault(text, []).append(host.name)
-                self._passphrases.prepare(hop, policy.keys, source, policy.password is not None)
+            for text in self._prepare_host(host):
+                warnings.setdefault(text, []).append(host.name)
+        return warnings
+
+    def _prepare_host(self, host: SiteHost) -> list[str]:
+        """Choose the way to a host, get the passphrases that it needs. Returns warnings."""
+        from encamp.ssh import config_warnings, ways
+        from encamp.ssh.login import algorithms
+
+        address, options = self._address(host), _statements(host)
+        settings = host.settings(Settings)
+        why = ways.why_openssh(address, options) if settings.transport == "auto" and shutil.which("ssh") else ""
+        if why or settings.transport == "openssh":
+            self._openssh[host.name] = why
+        warnings: list[str] = []
+        for hop in address.route:
+            by_openssh, own = host.name in self._openssh, options if hop is address.route[-1] else ()
+            if hop.values and not by_openssh:
+                algorithms(hop)
+            warnings += config_warnings.warnings(hop, self._config_file, own, by_openssh)
+            if not (by_openssh and ways.has_master(address)):
+                has_password = address.policy.password is not None
+                self._passphrases.prepare(hop, address.policy.keys, settings.key_passphrase, has_password)
         return warnings
 
     @_without_secrets
     def _route(self, host: SiteHost) -> tuple[Hop, ...]:
         from encamp.ssh.config import route
 
-        known = self._routes.get(host.name)
-        return known or route(host.inventory.address, host.inventory.user, host.inventory.port, self._config_file)
+        known, found = self._routes.get(host.name), host.inventory
+        try:
+            return known or route(found.address, found.user, found.port, self._config_file, found.ssh_options)
+        except InventoryError as error:
+            error.where = error.where or (_options_origin(host) if found.ssh_options else None)
+            raise
 
     def _address(self, host: SiteHost) -> Address:
         from encamp.ssh.target import Address, Policy
 
         options, route = host.settings(Settings), self._route(host)
         policy = Policy(
-            accept_new=options.host_key_checking == "accept-new",
+            accept_new=self._accepts_new(host, options, route[-1]),
             known_hosts=locate(options.known_hosts, host.inventory.directory) if options.known_hosts else "",
             keys=self._keys(host),
             password=passwords.login_password(self._config, host.settings(passwords.Settings)),
@@ -208,7 +251,13 @@ class SshConnector:
             timeout=self._timeout(host, options, route[-1]),
             ask=passwords.asker(),
         )
-        return Address(route, policy, options.connect_tries)
+        return Address(route, policy, options.connect_tries, self._config_file, host.inventory.ssh_options)
+
+    def _accepts_new(self, host: SiteHost, options: Settings, hop: Hop) -> bool:
+        """StrictHostKeyChecking accept-new counts where the inventory says nothing."""
+        if not host.origin("host_key_checking") and hop.first("stricthostkeychecking") == "accept-new":
+            return True
+        return options.host_key_checking == "accept-new"
 
     def _keys(self, host: SiteHost) -> tuple[str, ...]:
         """What the command line names counts most."""
@@ -227,6 +276,20 @@ class SshConnector:
         if host.inventory.local:
             return os.geteuid() == 0
         return self._route(host)[-1].user == "root"
+
+
+def _statements(host: SiteHost) -> tuple[Statement, ...]:
+    """The directives among the arguments of ssh that the inventory gives."""
+    from encamp.ssh.config_files import of_options
+
+    options = host.inventory.ssh_options
+    return of_options(options, _options_origin(host)) if options else ()
+
+
+def _options_origin(host: SiteHost) -> Origin:
+    """Where the inventory gives arguments of ssh."""
+    variables = host.inventory.variables
+    return next(variables[name].origin for name in SSH_ARGS if name in variables)
 
 
 def _side_by_side(look: Callable[[T], U], items: Sequence[T]) -> list[U]:

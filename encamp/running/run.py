@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from encamp import __version__
 from encamp.errors import Unreachable
@@ -27,6 +28,9 @@ from encamp.support import user as current_user
 from encamp.transport import bundle
 from encamp.transport.agent_exec import Link, run_agent
 from encamp.transport.events import DoneEvent, HostEvent
+
+if TYPE_CHECKING:
+    from encamp.running.controller import ControllerPart
 
 #: How long an interrupted run waits for its threads, which stand in a connect at worst, before it prints the recap.
 PATIENCE_SECONDS = 3.0
@@ -158,20 +162,46 @@ class Run:
 
     def _talk(self, outcome: Outcome, host_plan: HostPlan) -> None:
         spec, mode = self._connector.launch_spec(outcome.host), self._mode
-        job = Job(host_plan, self._identity, mode.check, mode.diff, mode.wait, spec.step_timeout)
+        on_host, here = host_plan.part(here=False), self._controller_part(outcome, host_plan)
+        if here and not (mode.check or self._may_begin(outcome, here)):
+            return
+        job = Job(on_host, self._identity, mode.check, mode.diff, mode.wait, spec.step_timeout)
         if mode.check:
             spec = replace(spec, bootstrap=False)
-        payload = bundle.pack(job.wire(self._store), plan.third_party(host_plan))
+        payload = bundle.pack(job.wire(self._store), plan.third_party(on_host))
         link = self._links[outcome.host] = self._connector.open(outcome.host)
         try:
             if self._stopped.is_set():
                 raise Unreachable("stopped")
-            for event in run_agent(link, spec, payload, self._store, outcome.traffic):
-                self._take(outcome, event)
-                self._report(outcome.host, event)
+            for event in run_agent(link, spec, payload, self._store, outcome.traffic, on_host.doors):
+                if here and event["event"] == "done" and event["outcome"] == "ok":
+                    event = here.carry_out(event)
+                self._pass_on(outcome, event)
         finally:
             link.close()
             self._links.pop(outcome.host, None)  # with all its buffers
+
+    def _controller_part(self, outcome: Outcome, host_plan: HostPlan) -> ControllerPart | None:
+        """The steps of a host that this machine carries out; None where there are none."""
+        part, mode = host_plan.part(here=True), self._mode
+        if not part.steps:
+            return None
+        from encamp.running.controller import ControllerPart
+
+        job = Job(part, self._identity, mode.check, mode.diff)
+        first = len(host_plan.steps) - len(part.steps)
+        return ControllerPart(job, first, lambda event: self._pass_on(outcome, event))
+
+    def _may_begin(self, outcome: Outcome, here: ControllerPart) -> bool:
+        """Whether this machine's steps can be carried out. If not, the host is not touched."""
+        ended = here.precheck()
+        if ended["outcome"] != "ok":
+            self._pass_on(outcome, ended)
+        return ended["outcome"] == "ok"
+
+    def _pass_on(self, outcome: Outcome, event: HostEvent) -> None:
+        self._take(outcome, event)
+        self._report(outcome.host, event)
 
     def _report(self, host: str, event: HostEvent) -> None:
         for listener in self._listeners:

@@ -44,7 +44,7 @@ class Hop:
 
     @property
     def place(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def recorded(self) -> str:
@@ -96,25 +96,36 @@ class Hop:
         return {**tokens, "p": str(self.port), "r": self.user, "u": current_user.who()}[letter]
 
 
-def route(name: str, user: str | None, port: int | None, file: str = "") -> tuple[Hop, ...]:
+def route(
+    name: str, user: str | None, port: int | None, file: str = "", options: tuple[str, ...] = ()
+) -> tuple[Hop, ...]:
     """The connections to open one through another, jump hosts first, the host itself last.
 
-    ``file`` stands for ``ssh -F``. Raises InventoryError for a configuration that OpenSSH refuses or that loops.
+    ``file`` stands for ``ssh -F``; ``options`` are further arguments of ``ssh``, for the host itself. Raises
+    InventoryError for a configuration that OpenSSH refuses or that loops.
     """
-    return _hops(name, user, port, file, None, 0)
+    return _hops(name, user, port, file, options, None, 0)
 
 
-def _hops(name: str, user: str | None, port: int | None, file: str, jump: str | None, depth: int) -> tuple[Hop, ...]:
+def _hops(
+    name: str,
+    user: str | None,
+    port: int | None,
+    file: str,
+    options: tuple[str, ...],
+    jump: str | None,
+    depth: int,
+) -> tuple[Hop, ...]:
     """``jump`` None: as the host's own configuration says."""
     if depth == MAX_HOPS:
         raise InventoryError(f"the jump hosts of {name} form a loop", f"exclude the jump host itself: `Host * !{name}`")
-    hop = look_up(name, user, port, file)
+    hop = look_up(name, user, port, file, options)
     through = hop.first("proxyjump") if jump is None else jump
     if not through:
         return (hop,)
     before, _, last = through.rpartition(",")
     jump_user, host, jump_port = _parse_jump(last.strip())
-    return (*_hops(host, jump_user, jump_port, file, before or None, depth + 1), hop)
+    return (*_hops(host, jump_user, jump_port, file, (), before or None, depth + 1), hop)
 
 
 def _parse_jump(text: str) -> tuple[str | None, str, int | None]:
@@ -139,21 +150,24 @@ def _unambiguous(hop: Hop, written: Sequence[Statement]) -> Hop:
 
 
 @functools.cache
-def look_up(name: str, user: str | None, port: int | None, file: str = "") -> Hop:
+def look_up(name: str, user: str | None, port: int | None, file: str = "", options: tuple[str, ...] = ()) -> Hop:
     """What OpenSSH makes of a name. Raises InventoryError with OpenSSH's own words."""
     found = config_files.statements(file)
-    if not file and all(statement.keyword in directives.NEUTRAL for statement in found):
+    if not file and not options and all(statement.keyword in directives.NEUTRAL for statement in found):
         return Hop(name, name, port or 22, user or current_user.login())
-    values = ask(name, user, port, file)
+    values = ask(name, user, port, file, options)
     return _unambiguous(Hop(name, values["hostname"][0], int(values["port"][0]), values["user"][0], values), found)
 
 
-def ask(name: str, user: str | None = None, port: int | None = None, file: str = "") -> Values:
+def ask(
+    name: str, user: str | None = None, port: int | None = None, file: str = "", options: Sequence[str] = ()
+) -> Values:
     """The directives that are in force for a name, as ``ssh -G`` prints them. Raises InventoryError."""
     command = ["ssh", "-G", "-T"]
     command += ["-F", file] if file else []
     command += ["-l", user] if user else []
     command += ["-p", str(port)] if port else []
+    command += options
     try:
         done = subprocess.run(
             [*command, "--", name], stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_SECONDS

@@ -9,7 +9,7 @@ import os
 import pwd
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from encamp.errors import Origin
 from encamp.shared.record import record
@@ -96,3 +96,11 @@ def _words(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text, comments=True))
     except ValueError:
         return tuple(text.split())
+
+
+def of_options(options: Sequence[str], origin: Origin) -> tuple[Statement, ...]:
+    """The statements that ``-o`` gives among arguments of ``ssh``, as written at ``origin``."""
+    texts = [after for before, after in zip(options, options[1:], strict=False) if before == "-o"]
+    texts += [word[2:] for word in options if word.startswith("-o") and word != "-o"]
+    found = [match for text in texts if (match := _LINE.fullmatch(text))]
+    return tuple(Statement(match[1].lower(), _words(match[2]), origin) for match in found)

@@ -3,50 +3,68 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from encamp.errors import InventoryError
 from encamp.ssh import config_files
 from encamp.ssh.config import Hop, Values
 from encamp.ssh.config_files import Statement
-from encamp.ssh.directives import IGNORED, NEUTRAL, OBEYED, REFUSED
+from encamp.ssh.directives import BY_OPENSSH, IGNORED, NEUTRAL, OBEYED, REFUSED
 
 #: Values of theirs that ask for nothing beyond what encamp does anyway.
-_HARMLESS = {"stricthostkeychecking": ("true", "yes", "ask")}
+_HARMLESS = {"stricthostkeychecking": ("true", "yes", "ask", "accept-new")}
 
 
-def warnings(hop: Hop, file: str = "") -> list[str]:
+def warnings(hop: Hop, file: str = "", options: Sequence[Statement] = (), by_openssh: bool = False) -> list[str]:
     """What of OpenSSH's configuration is in force for this host and not obeyed, each with its file and line.
 
+    ``options``: statements of the inventory's own. ``by_openssh``: ``ssh`` is the way to the host.
     Raises InventoryError where leaving it out would not be safe.
     """
     found = []
-    for statement in _in_force(hop, file):
-        text = f"{statement.origin}: {_shown(statement)} has no effect here"
+    for statement in _in_force(hop, file, options):
+        if by_openssh and statement.keyword not in IGNORED:
+            continue
         if statement.keyword in REFUSED:
             raise InventoryError(
-                f"{_shown(statement)} is not supported (for {hop.name})", REFUSED[statement.keyword], statement.origin
+                f"{_shown(statement)} is not supported with transport: paramiko (for {hop.name})",
+                f"set transport: openssh, or {BY_OPENSSH[statement.keyword]}",
+                statement.origin,
             )
-        reason = IGNORED.get(statement.keyword, "encamp does not know this directive")
-        found.append(f"{text}: {reason}")
+        found.append(f"{statement.origin}: {_shown(statement)} has no effect here: {_reason(statement)}")
     return found
 
 
-def _in_force(hop: Hop, file: str) -> list[Statement]:
+def by_openssh(hop: Hop, file: str = "", options: Sequence[Statement] = ()) -> str:
+    """The first directive that is in force for this host and that ``ssh`` obeys and paramiko's way does not, with its
+    place; empty for none."""
+    for statement in _in_force(hop, file, options):
+        if statement.keyword not in IGNORED:
+            return f"{_shown(statement)} ({statement.origin})"
+    return ""
+
+
+def _reason(statement: Statement) -> str:
+    unknown = "encamp does not know this directive"
+    return IGNORED.get(statement.keyword) or BY_OPENSSH.get(statement.keyword, unknown)
+
+
+def _in_force(hop: Hop, file: str, options: Sequence[Statement]) -> list[Statement]:
     """The statements that are not obeyed and that count for this host, one for each keyword."""
     if not hop.values:
         return []
     written: dict[str, list[Statement]] = {}
-    for statement in config_files.statements(file):
+    for statement in (*options, *config_files.statements(file)):
         if _has_no_effect(statement):
             written.setdefault(statement.keyword, []).append(statement)
     return [_where(hop, found) for keyword, found in written.items() if _counts(hop, keyword)]
 
 
 def _has_no_effect(statement: Statement) -> bool:
-    """Distributions enable Kerberos for everybody: only the user's own line produces a warning."""
+    """Distributions enable Kerberos for everybody: only the user's own line counts."""
     if statement.keyword == "gssapiauthentication" and statement.origin.file.startswith("/etc/ssh/"):
         return False
-    return statement.keyword in IGNORED or statement.keyword in REFUSED or statement.keyword not in NEUTRAL | OBEYED
+    return statement.keyword in IGNORED or statement.keyword in BY_OPENSSH or statement.keyword not in NEUTRAL | OBEYED
 
 
 def _counts(hop: Hop, keyword: str) -> bool:

@@ -51,33 +51,46 @@ class HostKeys:
         shown = [one for one in (key, signer) if one]
         for entry in (*self.entries, *self._by_name):
             if entry.marker == "@revoked" and entry.key in shown:
-                raise self._revoked(entry)
+                raise revoked(self._hop, entry, str(entry.key))
         if signer or any(entry.key == key for entry in self.keys):
             return True
         if self.keys:
-            raise self._changed(key)
+            raise changed(self._hop, self.keys, str(key))
         return any(entry.key == key for entry in self._by_name if not entry.marker)
 
-    def _revoked(self, entry: Entry) -> HostKeyRejected:
-        return HostKeyRejected(
-            f"the host key of {self._hop.recorded} is revoked ({entry.key}, {entry.origin})",
-            "do not connect: this may be a man-in-the-middle attack; give the host a new key",
-        )
-
-    def _changed(self, key: PublicKey) -> HostKeyRejected:
-        """Both fingerprints, the line on record, and the command that forgets it."""
-        same = [entry for entry in self.keys if entry.key.type == key.type]
-        entry = (same or self.keys)[0]
-        command = ["ssh-keygen", "-R", self._hop.recorded, "-f", str(Origin(entry.origin.file))]
-        return HostKeyRejected(
-            f"the host key of {self._hop.recorded} has changed: on record {entry.key} ({entry.origin}), "
-            f"presented {key}",
-            f"if the host was reinstalled, forget the old key (`{shlex.join(command)}`) and connect once to record the "
-            f"new one (`{login(self._hop)}`); if it was not, this may be a man-in-the-middle attack: do not connect",
-        )
+    def revoked_entry(self, shown: str) -> Entry | None:
+        """The line that revokes a key, given by its type and fingerprint."""
+        lines = (*self.entries, *self._by_name)
+        return next((entry for entry in lines if entry.marker == "@revoked" and str(entry.key) == shown), None)
 
 
-def unknown(hop: Hop, key: PublicKey) -> HostKeyRejected:
+def revoked(hop: Hop, entry: Entry | None, shown: str) -> HostKeyRejected:
+    """The refusal of a key that a line revokes; None: which line is not known."""
+    place = f", {entry.origin}" if entry else ""
+    return HostKeyRejected(
+        f"the host key of {hop.recorded} is revoked ({shown}{place})",
+        "do not connect: this may be a man-in-the-middle attack; give the host a new key",
+    )
+
+
+def changed(hop: Hop, on_record: Sequence[Entry], shown: str) -> HostKeyRejected:
+    """The refusal of another key than on record: both fingerprints, the line on record, and the command that forgets
+    it. ``shown`` is the key that the host presented: its type and fingerprint."""
+    keys = [entry for entry in on_record if not entry.marker]
+    same = [entry for entry in keys if entry.key.type == shown.partition(" ")[0]]
+    entry = next(iter(same or keys), None)
+    recorded, forget = "", f"ssh-keygen -R {shlex.quote(hop.recorded)}"
+    if entry:
+        recorded = f"on record {entry.key} ({entry.origin}), "
+        forget = shlex.join(["ssh-keygen", "-R", hop.recorded, "-f", str(Origin(entry.origin.file))])
+    return HostKeyRejected(
+        f"the host key of {hop.recorded} has changed: {recorded}presented {shown}",
+        f"if the host was reinstalled, forget the old key (`{forget}`) and connect once to record the "
+        f"new one (`{login(hop)}`); if it was not, this may be a man-in-the-middle attack: do not connect",
+    )
+
+
+def unknown(hop: Hop, key: PublicKey | str) -> HostKeyRejected:
     """The refusal of a host of which nothing is on record."""
     return HostKeyRejected(
         f"the host key of {hop.recorded} is unknown ({key})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import hmac
@@ -93,6 +94,13 @@ def write_down(hop: Hop, key: PublicKey, file: str) -> None:
             stream.seek(max(0, size - 1))
             gap = b"\n" if stream.read(1) not in (b"", b"\n") else b""
             stream.write(gap + f"{name} {key.type} {key.text}\n".encode())
+
+
+def end_last_line(file: str) -> None:
+    """Give a file's last line its end, which OpenSSH before 9.4 does not do: it would write a new key behind it."""
+    with contextlib.suppress(OSError), open(file, "r+b") as stream:
+        if stream.seek(0, os.SEEK_END) and stream.seek(-1, os.SEEK_END) >= 0 and stream.read(1) != b"\n":
+            stream.write(b"\n")
 
 
 def entries(file: str) -> tuple[Entry, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import paramiko
 
@@ -13,15 +14,24 @@ from encamp.ssh.config import Hop
 from encamp.ssh.host_keys import HostKeys
 from encamp.ssh.keys import Agent, Identity, identities
 from encamp.ssh.known_hosts import CERTIFICATE, PublicKey
-from encamp.ssh.target import Policy
+from encamp.ssh.prompts import wants_password
+from encamp.ssh.target import TYPING_SECONDS, Policy
 
 Sock = socket.socket | paramiko.Channel
 METHODS = ("publickey", "keyboard-interactive", "password")
 #: Directive, and the list of paramiko's that it limits.
 _ALGORITHMS = {"ciphers": "ciphers", "macs": "macs", "kexalgorithms": "kex", "pubkeyacceptedalgorithms": "pubkeys"}
-#: How long a person may take to answer a server's question.
-TYPING_SECONDS = 120
-_OTHER_NAMES = {"curve25519-sha256": "curve25519-sha256@libssh.org"}
+#: Two names of one key exchange (RFC 8731, section 4); paramiko has the older one only.
+_CURVE, _CURVE_LIBSSH = "curve25519-sha256", "curve25519-sha256@libssh.org"
+#: What the two sides must have in common: the fields of paramiko's KEXINIT, and its property of our own names.
+_AGREED = (
+    ("key exchange", "kex_algo_list", "preferred_kex"),
+    ("host key", "server_key_algo_list", "preferred_keys"),
+    ("cipher", "client_encrypt_algo_list", "preferred_ciphers"),
+    ("MAC", "client_mac_algo_list", "preferred_macs"),
+)
+#: Lines of a server before its banner: no more are kept.
+_GREETING_LINES = 10
 
 
 class LoginRefused(paramiko.AuthenticationException):
@@ -32,13 +42,63 @@ class LoginRefused(paramiko.AuthenticationException):
         self.tried = tuple(tried)
 
 
+class NoCommonAlgorithm(paramiko.ssh_exception.IncompatiblePeer):
+    """The server has no algorithm of one kind that this side has; the text names both sides' lists."""
+
+
+class ServerSaid(EOFError):
+    """The server closed the connection with a line in place of its banner; the text is that line."""
+
+
+def _with_both_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Key exchanges, with both names of what has two."""
+    return tuple(both for name in names for both in ((_CURVE, name) if name == _CURVE_LIBSSH else (name,)))
+
+
 class Transport(paramiko.Transport):
-    """paramiko's, with the host key algorithms that known_hosts asks for, and the key as the host presented it."""
+    """paramiko's, with the host key algorithms that known_hosts asks for, and the key as the host presented it.
+
+    ``greeting``: what the server said before its version. ``offered``: its algorithms.
+    """
+
+    _kex_info: ClassVar[Mapping[str, Any]] = {
+        **paramiko.Transport._kex_info,  # type: ignore[attr-defined]  # not in the stubs
+        _CURVE: paramiko.Transport._kex_info[_CURVE_LIBSSH],  # type: ignore[attr-defined]
+    }
+    _preferred_kex = _with_both_names(paramiko.Transport._preferred_kex)  # type: ignore[attr-defined]
 
     def __init__(self, sock: Sock, host_key_algorithms: tuple[str, ...]) -> None:
         super().__init__(sock)
         self._host_key_algorithms = host_key_algorithms
         self.presented = b""
+        self.greeting: list[str] = []
+        self.offered: Mapping[str, Sequence[str]] = {}
+
+    def _check_banner(self) -> None:
+        readline = self.packetizer.readline
+
+        def recorded(timeout: float) -> str:
+            line = str(readline(timeout))
+            self.greeting = [*self.greeting, line.strip()][-_GREETING_LINES:]
+            return line
+
+        self.packetizer.readline = recorded  # type: ignore[method-assign]
+        super()._check_banner()  # type: ignore[misc]
+
+    def _really_parse_kex_init(self, m: paramiko.Message, ignore_first_byte: bool = False) -> Mapping[str, Any]:
+        parsed: Mapping[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)  # type: ignore[misc]
+        if not ignore_first_byte:  # the server's, not our own
+            self.offered = {name: tuple(value) for name, value in parsed.items() if isinstance(value, list)}
+        return parsed
+
+    def not_in_common(self) -> str:
+        """The first kind of algorithm that the two sides share none of, with both lists; empty if there is none."""
+        for title, field, preferred in _AGREED:
+            theirs, ours = self.offered.get(field, ()), getattr(self, preferred)
+            if theirs and not set(theirs) & set(ours):
+                offer, able = (", ".join(without_markers(names)) for names in (theirs, ours))
+                return f"no common {title}: it offers {offer}; paramiko has {able}"
+        return ""
 
     @property
     def preferred_keys(self) -> tuple[str, ...]:
@@ -49,6 +109,11 @@ class Transport(paramiko.Transport):
             raise paramiko.SSHException("the host presented another key during the session")
         super()._verify_key(host_key, sig)  # type: ignore[misc]  # not in the stubs
         self.presented = host_key
+
+
+def without_markers(names: Iterable[str]) -> list[str]:
+    """Without the entries that announce an extension."""
+    return [name for name in names if not name.startswith(("ext-info-", "kex-strict-"))]
 
 
 def start(sock: Sock, hop: Hop, policy: Policy) -> Transport:
@@ -75,7 +140,11 @@ def _negotiate(transport: Transport, seconds: float) -> None:
     """Exchange keys. Raises TimeoutError where the server does not say enough in time, SSHException."""
     try:
         transport.start_client(timeout=seconds)
+    except paramiko.ssh_exception.IncompatiblePeer as error:
+        raise NoCommonAlgorithm(transport.not_in_common() or str(error)) from error
     except paramiko.SSHException as error:
+        if transport.greeting and not any(line.startswith("SSH-") for line in transport.greeting):
+            raise ServerSaid("; ".join(transport.greeting)) from error
         if isinstance(error.__context__, TimeoutError):
             raise TimeoutError from error
         raise
@@ -91,7 +160,8 @@ def _host_key_algorithms(hop: Hop) -> tuple[str, ...]:
 
 
 def _named(hop: Hop, keyword: str) -> list[str]:
-    return [_OTHER_NAMES.get(name, name) for name in hop.first(keyword).split(",") if name]
+    named = [name for name in hop.first(keyword).split(",") if name]
+    return [*named, *(name for name in (_CURVE, _CURVE_LIBSSH) if {_CURVE, _CURVE_LIBSSH} & set(named))]
 
 
 def algorithms(hop: Hop) -> dict[str, tuple[str, ...]]:
@@ -102,7 +172,7 @@ def algorithms(hop: Hop) -> dict[str, tuple[str, ...]]:
     found = {}
     for keyword, ours in _ALGORITHMS.items():
         allowed = _named(hop, keyword)
-        able: tuple[str, ...] = getattr(paramiko.Transport, f"_preferred_{ours}")
+        able: tuple[str, ...] = getattr(Transport, f"_preferred_{ours}")
         # A plain RSA key signs with what its certificate is allowed, and the other way round.
         left = tuple(name for name in able if {name, name + CERTIFICATE} & set(allowed))
         if allowed and not left:
@@ -143,6 +213,13 @@ def _log_in(transport: Transport, hop: Hop, policy: Policy) -> None:
         agent.close()
 
 
+def _nothing_for(wanted: Sequence[str]) -> str:
+    """Why nothing more was tried. ``wanted``: what the server asks for beside what it took."""
+    if not wanted:
+        return "no key and no password available"
+    return f"it also wants {' or '.join(wanted)}, and there is neither a password nor a terminal to answer on"
+
+
 class _Login:
     """The dialogue of one log-in."""
 
@@ -162,13 +239,13 @@ class _Login:
 
     def run(self) -> None:
         """Raises LoginRefused, SSHException."""
-        left = list(self._methods)
+        left, wanted = list(self._methods), list[str]()
         while left and not self._transport.is_authenticated():
             further = self._by(left.pop(0))
             if further:  # that was right, and something else is asked for as well
-                left = [method for method in self._methods if method in further]
+                wanted, left = further, [method for method in self._methods if method in further]
         if not self._transport.is_authenticated():
-            raise LoginRefused(str(self._error or "no key and no password available"), self._tried)
+            raise LoginRefused(str(self._error or _nothing_for(wanted)), self._tried) from self._error
 
     def _by(self, method: str) -> list[str]:
         """Try a method. Returns those that the server wants beside it."""
@@ -211,8 +288,9 @@ class _Login:
         return [self._answer(prompt.strip(), echo) for prompt, echo in prompts]
 
     def _answer(self, prompt: str, echo: bool) -> str:
-        """What the server asks in a dialogue: the password for the first hidden question, a person for others."""
-        if not echo and self._policy.password and not self._offered:
+        """What the server asks in a dialogue: the password for the first hidden question that is not for a code, a
+        person for others."""
+        if not echo and self._policy.password and not self._offered and wants_password(prompt):
             self._offered = True
             return self._policy.password.reveal()
         if self._policy.ask is None or (self._offered and "password" in prompt.lower()):

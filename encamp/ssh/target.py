@@ -8,6 +8,9 @@ from encamp.shared.record import factory, record
 from encamp.shared.secret import Secret
 from encamp.ssh.config import Hop
 
+#: How long a person may take to answer a server's question.
+TYPING_SECONDS = 120
+
 
 @record
 class Policy:
@@ -29,8 +32,13 @@ class Policy:
 
 @record
 class Address:
-    """How a host is reached: its hops, jump hosts first. ``tries``: how often a connection that fails is tried."""
+    """How a host is reached: its hops, jump hosts first. ``tries``: how often a connection that fails is tried.
+
+    ``config_file`` stands for ``ssh -F``; ``options`` are arguments of ``ssh`` that the inventory gives for the host.
+    """
 
     route: tuple[Hop, ...]
     policy: Policy
     tries: int = 3
+    config_file: str = ""
+    options: tuple[str, ...] = ()

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Collection, Iterator
+from typing import Protocol
 
 from encamp.shared.record import replace
 from encamp.shared.wire import BlobStore
-from encamp.transport import bundle
+from encamp.transport import bundle, knock
 from encamp.transport.events import AgentEvent, HostEvent
 from encamp.transport.launch import LaunchSpec, agent_command, install_command
 from encamp.transport.launch_errors import NeedsTerminal, NoPython
-from encamp.transport.session import Session
+from encamp.transport.session import Channel, Session
 from encamp.transport.traffic import Traffic
-
-if TYPE_CHECKING:
-    from paramiko import Channel
-
-    from encamp.transport.local import LocalChannel
 
 #: How long a package manager may be silent.
 INSTALL_TIMEOUT = 600.0
@@ -28,9 +23,11 @@ LAST = ("done", "crash")
 
 
 class Link(Protocol):
-    """An open way to a host, SSH or local."""
+    """An open way to a host, SSH or local. ``note``: what a reader should know of this way; empty for nothing."""
 
-    def execute(self, command: str) -> Channel | LocalChannel:
+    note: str
+
+    def execute(self, command: str) -> Channel:
         """Start a command in a session of its own."""
         ...
 
@@ -38,14 +35,21 @@ class Link(Protocol):
 
 
 def run_agent(
-    link: Link, remote: LaunchSpec, payload: bundle.Payload, store: BlobStore, traffic: Traffic
+    link: Link,
+    remote: LaunchSpec,
+    payload: bundle.Payload,
+    store: BlobStore,
+    traffic: Traffic,
+    doors: Collection[tuple[str, int]] = (),
 ) -> Iterator[HostEvent]:
-    """Boot the agent on an open link, send ``payload``, answer its requests for blobs, yield its events.
+    """Boot the agent on an open link, send ``payload``, answer its requests, yield its events.
+
+    ``doors``: addresses and ports where the agent may let this machine connect.
 
     Raises Unreachable when the link dies or falls silent, AgentEnded when the agent does, BecomeRefused when root is
     refused, HostFailed when there is no usable Python.
     """
-    notes: list[str] = []
+    notes: list[str] = [link.note] if link.note else []
     ended = False
     session = _booted(link, remote, traffic, notes)
     try:
@@ -59,6 +63,8 @@ def run_agent(
                 yield from session.send_blob(store.get(event["sha256"]))
             elif event["event"] == "import":
                 yield from session.send_blob(json.dumps(bundle.on_demand(event["module"])).encode())
+            elif event["event"] == "knock":
+                yield from session.send_blob(knock.answer(event["address"], event["port"], doors))
             elif event["event"] == "alive":
                 session.send(b"\n")  # so that the agent, too, knows that it is not alone
             else:

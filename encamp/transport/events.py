@@ -158,6 +158,14 @@ class ImportEvent(TypedDict):
     module: str
 
 
+class KnockEvent(TypedDict):
+    """The agent asks for an attempt to connect. Answered, and not passed on."""
+
+    event: Literal["knock"]
+    address: str
+    port: int
+
+
 class AliveEvent(TypedDict):
     """A heartbeat. Answered, and not passed on."""
 
@@ -250,6 +258,6 @@ HostEvent = Union[
     CrashEvent,
 ]
 #: What an agent sends.
-AgentEvent = Union[HostEvent, NeedEvent, ImportEvent, AliveEvent]
+AgentEvent = Union[HostEvent, NeedEvent, ImportEvent, KnockEvent, AliveEvent]
 #: What the events of a run are besides those of hosts.
 RunLevelEvent = Union[RunEvent, EndedEvent, ErrorEvent, RecapEvent]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import binascii
+import functools
 import shlex
+import zlib
+from collections.abc import Callable
 
 from encamp.agent.boot import STAGE0
 from encamp.shared.record import record
@@ -23,18 +27,30 @@ while 1:
     if select.select([m],[],[],.2)[0]: os.read(m,4096)
 """
 #: One package, by whatever the distribution has for that. Its words go to standard error, for when it fails.
-_INSTALL = """exec 1>&2 </dev/null
-if command -v apt-get; then
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get -q update && exec apt-get -q install -y --no-install-recommends python3
-elif command -v dnf; then exec dnf -q -y install python3
-elif command -v yum; then exec yum -q -y install python3
-elif command -v zypper; then exec zypper -q -n install python3
-elif command -v apk; then exec apk add python3
+_INSTALL_LINES = """exec 1>&2 </dev/null
+if command -v apt-get >/dev/null
+then export DEBIAN_FRONTEND=noninteractive
+apt-get -q update && exec apt-get -q install -y --no-install-recommends python3
+elif command -v dnf
+then exec dnf -q -y install python3
+elif command -v yum
+then exec yum -q -y install python3
+elif command -v zypper
+then exec zypper -q -n install python3
+elif command -v apk
+then exec apk add python3
 fi
-echo 'no package manager that encamp knows: apt-get, dnf, yum, zypper, apk'
-exit 1
-"""
+echo no package manager that encamp knows: apt-get, dnf, yum, zypper, apk
+exit 1"""
+#: On one line: csh's family takes no line end inside quotes.
+_INSTALL = "; ".join(_INSTALL_LINES.splitlines())
+#: A program for ``python3 -c`` on one line of characters that every login shell takes inside single quotes. In pieces:
+#: csh(1) takes no word above 1,023 characters.
+_UNPACK = (
+    "import sys,zlib,binascii;p=sys.argv[1:{0}];del sys.argv[1:{0}];"
+    "exec(zlib.decompress(binascii.a2b_base64(str().join(p))))"
+)
+_WORD = 1000
 
 
 @record
@@ -42,7 +58,8 @@ class LaunchSpec:
     """How the agent is started on a host: which Python, whether as root, with which sudo password.
 
     ``terminal``: sudo is to have a controlling terminal. ``bootstrap``: Python may be installed where there is none.
-    ``step_timeout``: seconds that a step may take; 0: as long as it likes.
+    ``step_timeout``: seconds that a step may take; 0: as long as it likes. ``ask`` answers what sudo asks beyond the
+    password, such as a code; None without a terminal.
     """
 
     name: str
@@ -52,12 +69,21 @@ class LaunchSpec:
     terminal: bool = False
     bootstrap: bool = False
     step_timeout: float = 0
+    ask: Callable[[str, bool], str] | None = None
 
 
 def agent_command(remote: LaunchSpec, prompt: str) -> str:
     """Stage 0 as a command line. It holds no data."""
-    argv = _as_root(remote, prompt, [remote.python, "-I", "-S", "-c", STAGE0])
-    return shlex.join([remote.python, "-I", "-S", "-c", _IN_TERMINAL, *argv] if remote.terminal else argv)
+    argv = _as_root(remote, prompt, [remote.python, "-I", "-S", "-c", *_words(STAGE0)])
+    return shlex.join([remote.python, "-I", "-S", "-c", *_words(_IN_TERMINAL), *argv] if remote.terminal else argv)
+
+
+@functools.cache
+def _words(program: str) -> list[str]:
+    """A program for ``-c`` in words that no shell changes: sh, bash, zsh, ksh, csh, tcsh, fish."""
+    text = binascii.b2a_base64(zlib.compress(program.strip().encode(), 9), newline=False).decode()
+    pieces = [text[at : at + _WORD] for at in range(0, len(text), _WORD)]
+    return [_UNPACK.format(len(pieces) + 1), *pieces]
 
 
 def install_command(remote: LaunchSpec, prompt: str) -> str:

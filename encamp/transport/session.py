@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from encamp.errors import BecomeRefused, EncampError, HostFailed, Unreachable
 from encamp.shared.wire import PART_SIZE, PROTOCOL, SILENCE_LIMIT
@@ -16,28 +17,51 @@ from encamp.transport.events import HostEvent
 from encamp.transport.launch import LaunchSpec
 from encamp.transport.traffic import Traffic
 
-if TYPE_CHECKING:
-    from paramiko import Channel
-
-    from encamp.transport.local import LocalChannel
-
 BOOT_TIMEOUT = 60.0
+#: In the line, not at its start: a login shell's start-up files may print something without a line end.
 READY = re.compile(rb"READY (\d+) (\d+)\.(\d+)\.\d+((?: [0-9a-f]{64})*)\s*\Z")
+#: What stands on standard error for so long, and ends as questions do, is one.
+QUESTION_SECONDS = 5.0
+_QUESTION = re.compile(r"[^\n]*[:?>\])]\s*\Z")
 TAIL_LINES = 8
 #: Bytes of an upload between two events about its progress.
 MEASURE_BYTES = 512 * 1024
 
 
+class Channel(Protocol):
+    """One command on a host, over paramiko, OpenSSH or a child process: a socket's time-outs, OSError once closed."""
+
+    @property
+    def eof_received(self) -> bool | int:
+        """Whether the command ended, and not the connection to it."""
+        ...
+
+    def settimeout(self, timeout: float | None, /) -> None: ...
+
+    def sendall(self, data: bytes, /) -> None: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def recv_stderr(self, size: int, /) -> bytes: ...
+
+    def recv_exit_status(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
 class Session:
     """The two streams of one exec. Standard error is drained in a thread: sudo prompts there."""
 
-    def __init__(self, channel: Channel | LocalChannel, remote: LaunchSpec, prompt: str, traffic: Traffic) -> None:
+    def __init__(self, channel: Channel, remote: LaunchSpec, prompt: str, traffic: Traffic) -> None:
         self._channel, self._remote, self._prompt, self._traffic = channel, remote, prompt, traffic
+        self._shown_prompt = re.compile(rf"(?:\[sudo: )?{re.escape(prompt)}(?:\] Password: ?)?")  # so sudo-rs shows it
         self._buffer = b""
         self._errors = ""
         self._heard: list[str] = []
         self.kept: list[str] = []
         self._refusal: BecomeRefused | None = None
+        self._answered = 0  # of ``_errors``: what stands there has been dealt with
+        self._password_sent = False
         self._drain = threading.Thread(target=self._read_errors, daemon=True)
         self._drain.start()
         traffic.execs += 1
@@ -50,8 +74,8 @@ class Session:
 
         Then ``kept`` holds the hashes of the sources that the host has kept.
         """
-        for line in self._lines(BOOT_TIMEOUT):
-            found = READY.match(line)
+        for line in self._lines(BOOT_TIMEOUT, starting=True):
+            found = READY.search(line)
             if found:
                 self.kept = found[4].decode().split()
                 return self._accept(*map(int, found.groups()[:3]))
@@ -111,8 +135,9 @@ class Session:
         """Event lines until the agent ends. The agent says something at least every heartbeat."""
         return self._lines(SILENCE_LIMIT)
 
-    def _lines(self, silence: float) -> Iterator[bytes]:
-        self._channel.settimeout(silence)
+    def _lines(self, silence: float, starting: bool = False) -> Iterator[bytes]:
+        self._channel.settimeout(min(silence, QUESTION_SECONDS) if starting else silence)
+        end = time.monotonic() + silence
         while True:
             while b"\n" in self._buffer:
                 line, _, self._buffer = self._buffer.partition(b"\n")
@@ -120,12 +145,39 @@ class Session:
             try:
                 data = self._channel.recv(65536)
             except TimeoutError:
+                if starting and self._remote.become and self._answer_question():
+                    end = time.monotonic() + silence
+                if starting and time.monotonic() < end:
+                    continue
+                if starting and self._password_sent:
+                    raise launch_errors.silent_sudo(silence) from None
                 reason = f"nothing received from the host for {silence:.0f} s"
                 raise Unreachable(reason, "check the network, then run again") from None
             if not data:
                 return
             self._traffic.received += len(data)
             self._buffer += data
+            end = time.monotonic() + silence
+
+    def _answer_question(self) -> bool:
+        """Have a person answer what sudo asks in other words than our prompt, such as for a code. Whether it asked.
+
+        Raises BecomeRefused where there is nobody to ask.
+        """
+        said = self._errors
+        found = _QUESTION.search(self._shown_prompt.split(said[self._answered :])[-1])
+        if not found or self._refusal:
+            return False
+        question = found[0].strip()
+        if self._remote.ask is None:
+            raise launch_errors.asks_otherwise(question)
+        self._answered = len(said)
+        self._send_answer(self._remote.ask(f"{self._remote.name}: sudo asks: {question} ", False))
+        return True
+
+    def _send_answer(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # the reading side reports why
+            self._channel.sendall(text.encode() + b"\n")
 
     def _read_errors(self) -> None:
         """Drain standard error for as long as the session lasts; a time-out only means that nothing was printed."""
@@ -147,15 +199,22 @@ class Session:
                 self._answer_prompt(asked)
 
     def _answer_prompt(self, times: int) -> None:
-        if times == 1 and self._remote.password is not None:
-            with contextlib.suppress(OSError):  # the reading side reports why
-                self._channel.sendall(self._remote.password.reveal().encode() + b"\n")
-            return
-        offered = self._remote.password is not None
-        self._refusal = launch_errors.wrong_password() if offered else launch_errors.password_wanted()
+        password = self._remote.password
+        if times == 1 and password is not None:
+            self._password_sent = True
+            return self._send_answer(password.reveal())
+        said = self._shown_prompt.split(self._errors)[-2].strip()
+        if password is None:
+            self._refusal = launch_errors.password_wanted()
+        elif launch_errors.says_wrong(said):
+            self._refusal = launch_errors.wrong_password(said)
+        elif self._remote.ask is not None:
+            return self._send_answer(self._remote.ask(f"{self._remote.name}: sudo asks again (a code?): ", False))
+        else:
+            self._refusal = launch_errors.asked_again(said)
         self._channel.close()
 
     @property
     def errors(self) -> str:
         """The last lines of standard error, without our own prompt."""
-        return "\n".join(self._errors.replace(self._prompt, "").strip().splitlines()[-TAIL_LINES:])
+        return "\n".join(self._shown_prompt.sub("", self._errors).strip().splitlines()[-TAIL_LINES:])

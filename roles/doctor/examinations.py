@@ -15,6 +15,7 @@ from roles.database import host as database_host
 from roles.database import settings as database
 from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
+from roles.network import firewall
 from roles.prefect import server_choice
 from roles.prefect.account import layout_of
 from roles.prefect.groups import is_server
@@ -55,6 +56,7 @@ def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool)
                 home=layout.home,
                 server=host.name,
                 started=started,
+                sources=firewall.limit(host),
                 cluster="" if resource.container or not database.on_this_host(host) else database_host.cluster(host),
                 fix=fix,
             )

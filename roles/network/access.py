@@ -15,7 +15,7 @@ from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from encamp.support import quoting
-from roles.network import address, firewall
+from roles.network import address, cloud_settings, firewall
 from roles.network.address_checks import is_address
 from roles.network.kinds.exposure import BOTH, WILDCARDS, Exposure, is_public
 from roles.prefect import versions
@@ -192,7 +192,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
         line, generated = (_line(name, secret), kept_in(host)) if secret else (None, "")
         known = _known(name, host, site) if generated else ()
         yield ApiAuth(layout.name, layout.server_env, name, line, generated, settings.auth_renew, True, known)
-    if secret is None and not settings.expose_without_auth:
+    if secret is None and not settings.expose_without_auth and not cloud_settings.limits_sources(host):
         yield _exposure(host)
 
 

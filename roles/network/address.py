@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from encamp.errors import SettingsError
+from encamp.planning.plan import Item, Step
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.site import SiteHost
-from roles.network.address_checks import check_bind, check_own_url, check_port, is_address, is_loopback
+from roles.network.address_checks import check_bind, check_own_url, check_port, is_address, is_loopback, is_private
 from roles.network.kinds.exposure import BOTH
+from roles.network.kinds.public_address import PublicAddress
 from roles.prefect import versions
 from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.release import prefect_version
@@ -184,6 +186,19 @@ def _check_family(host: SiteHost, url: str) -> None:
         reason = f"{host.name}: clients use {name}, but the server listens on {settings.bind}"
         where = host.origin("public_url") or host.origin("bind") or host.origin("ansible_host")
         raise SettingsError(reason, f"set bind: '{wildcard}', or use a host name in public_url", where)
+
+
+def proposal(host: SiteHost) -> Iterator[Item]:
+    """A look at the cloud's metadata where clients get a private address because no public_url is set.
+
+    Only after something has changed: a deploy without changes asks nothing.
+    """
+    settings = host.settings(Settings)
+    if settings.public_url or not host.client_address or not is_private(host.client_address):
+        return
+    found = Endpoint("http", "ADDRESS", settings.port) if settings.tls == "off" else "https://ADDRESS"
+    url = str(found).replace("ADDRESS", "{}")
+    yield Step(PublicAddress(host.instance, host.client_address, url, host.name), when_changed=True)
 
 
 def warnings(host: SiteHost) -> Iterator[str]:

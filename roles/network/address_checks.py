@@ -7,6 +7,8 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from roles.network.kinds.exposure import is_public
+
 NOT_AN_ADDRESS = ("0.0.0.0", "::", "*", "")
 
 
@@ -68,6 +70,13 @@ def is_address(name: str) -> bool:
         return bool(ipaddress.ip_address(name))
     except ValueError:
         return False
+
+
+def is_private(name: str) -> bool:
+    """Whether it means something inside a network only: a private address, a name without a domain or of one inside."""
+    if is_address(name):
+        return not is_public(name)
+    return "." not in name or name.endswith((".internal", ".local", ".lan", ".home.arpa"))
 
 
 def check_port(value: int) -> str | None:

@@ -72,22 +72,39 @@ def limit(host: SiteHost) -> tuple[str, ...]:
 
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """The port of the API and UI. Rules that are not ours are left alone."""
-    settings, layout = host.settings(Settings), Layout(host.instance)
+    settings = host.settings(Settings)
     limit(host)
     if settings.firewall:
-        _, port = address.outside(host)
-        yield FirewallPort(
-            f"prefect-{layout.name}", port, sources=settings.allowed_sources, purpose="Prefect API and UI"
-        )
-        yield from _redirect_port(host, layout)
+        yield from openings(host)
+        if not _redirects(host) and host.origin("tls"):
+            yield FirewallPort(_redirect_name(host), address.HTTP_PORT, ensure="absent")
 
 
-def _redirect_port(host: SiteHost, layout: Layout) -> Iterator[Item]:
-    """Port 80 for redirects to https. An ACME server asks there, from wherever it is."""
-    asked = host.settings(address.Settings).tls == "acme"
-    sources = () if asked else host.settings(Settings).allowed_sources
-    name, purpose = f"prefect-{layout.name}-http", "redirects to https"
-    if tls.is_on(host) and tls.redirects(host):
-        yield FirewallPort(name, address.HTTP_PORT, sources=sources, purpose=purpose)
-    elif host.origin("tls"):
-        yield FirewallPort(name, address.HTTP_PORT, ensure="absent")
+def openings(host: SiteHost) -> Iterator[FirewallPort]:
+    """The ports that clients use, each with the networks that may reach it (none: all), whatever enforces that."""
+    settings = host.settings(Settings)
+    _, port = address.outside(host)
+    name = rule_name(Layout(host.instance))
+    yield FirewallPort(name, port, sources=settings.allowed_sources, purpose="Prefect API and UI")
+    if _redirects(host):
+        yield FirewallPort(_redirect_name(host), address.HTTP_PORT, sources=_askers(host), purpose="redirects to https")
+
+
+def rule_name(layout: Layout) -> str:
+    """The name of the rule for an instance's API and UI."""
+    return f"prefect-{layout.name}"
+
+
+def _redirect_name(host: SiteHost) -> str:
+    """The name of the rule for port 80."""
+    return f"{rule_name(Layout(host.instance))}-http"
+
+
+def _redirects(host: SiteHost) -> bool:
+    return tls.is_on(host) and tls.redirects(host)
+
+
+def _askers(host: SiteHost) -> tuple[str, ...]:
+    """Who is redirected. An ACME server asks there, from wherever it is."""
+    acme = host.settings(address.Settings).tls == "acme"
+    return () if acme else host.settings(Settings).allowed_sources

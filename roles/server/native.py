@@ -133,7 +133,7 @@ def _refuse_missing_integrations(host: SiteHost) -> None:
     server would start, and answer 500 to whatever needs it."""
     lock = load_release(host.settings(PrefectSettings), host.inventory.directory).lock
     for name, value in host.settings(Settings).server_environment.items():
-        module = re.match(r"(prefect_\w+)\.", value) if name.endswith(PLUGGED) else None
+        module = re.match(r"(prefect_\w+)\.", value) if name.endswith(PLUGGED) and isinstance(value, str) else None
         if module and f"\n{module[1].replace('_', '-')}==" not in lock.text:
             raise SettingsError(
                 f"{host.name}: server_environment: {name} names {module[1]}, which the server's lock does not have",

@@ -13,7 +13,7 @@ from encamp.resources.systemd.restart import Reload
 from encamp.site import Site, SiteHost
 from roles.adopt import takeover
 from roles.database import settings as database
-from roles.network import access, address, firewall, proxy, tls
+from roles.network import access, address, cloud, cloud_settings, firewall, proxy, tls
 from roles.postgres import role as postgres
 from roles.prefect import account, runtime
 from roles.prefect import role as prefect
@@ -49,6 +49,8 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from firewall.resources(host, site)
     yield from proxy.resources(host, site)
     yield from pools.resources(host, site)
+    yield from cloud.resources(host, site)
+    yield from address.proposal(host)
 
 
 def verification(host: SiteHost, site: Site) -> Resource:
@@ -64,6 +66,7 @@ def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     yield StackAbsent(stack.program, (stack.server, stack.postgres))
     yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
     yield FirewallPort(f"prefect-{layout.name}-http", SOME_PORT, ensure="absent")
+    yield from cloud.undeploy(host, instance)
     if not tls.is_shared(host, instance):
         yield Step(Absent(caddy.site_path(layout.name)), (Reload(caddy.UNIT),))
         yield Absent(caddy.certificate_path(layout.name))
@@ -79,7 +82,7 @@ ROLE = Role(
     SERVERS,
     settings=(
         *(address.Settings, tls.Settings, database.Settings, Settings, runtime.Settings, account.Settings),
-        *(access.Settings, firewall.Settings, pools.Settings),
+        *(access.Settings, firewall.Settings, cloud_settings.Settings, pools.Settings),
     ),
     owners="servers",
     applies_to=is_server,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import hmac
 import os
 import pty
 import subprocess
@@ -135,6 +138,80 @@ def test_sudo_that_insists_on_a_terminal(host: LiveLab, tmp_path: Path, user: st
 def test_a_secure_path_without_python(host: LiveLab, tmp_path: Path) -> None:
     sudoers(host, 'Defaults secure_path="/opt/bin:/sbin"')
     well(run(host, tmp_path, GIVEN))
+
+
+def test_every_login_shell(host: LiveLab, tmp_path: Path) -> None:
+    """Those of csh's family, fish and a restricted one take no command that is written for sh."""
+    install(host, "csh tcsh fish busybox")
+    inside(host, "printf '#!/bin/sh\\nexec busybox sh \"$@\"\\n' > /usr/local/bin/bbsh; chmod 755 /usr/local/bin/bbsh")
+    try:
+        for shell in ("/bin/tcsh", "/bin/bsd-csh", "/usr/bin/fish", "/usr/local/bin/bbsh", "/bin/rbash"):
+            inside(host, f"usermod -s {shell} deploy")
+            well(run(host, tmp_path, GIVEN))
+        inside(host, "usermod -s /usr/sbin/nologin deploy")
+        refused(run(host, tmp_path, GIVEN), "This account is currently not available", "nologin")
+    finally:
+        inside(host, "usermod -s /bin/bash deploy")
+
+
+def test_a_start_up_file_that_ends_no_line_and_tight_limits(host: LiveLab, tmp_path: Path) -> None:
+    inside(host, "cp -p ~deploy/.bashrc /root/bashrc; (printf 'printf no-end\\n'; cat /root/bashrc) > ~deploy/.bashrc")
+    inside(
+        host,
+        "cp /etc/security/limits.conf /root; printf 'deploy hard nofile 20\\ndeploy hard as 150000\\n' "
+        ">> /etc/security/limits.conf",
+    )
+    try:
+        well(run(host, tmp_path, GIVEN))
+    finally:
+        inside(host, "cp -p /root/bashrc ~deploy/.bashrc; cp /root/limits.conf /etc/security/limits.conf")
+
+
+def test_a_second_factor(host: LiveLab, tmp_path: Path) -> None:
+    install(host, "libpam-oath")
+    inside(host, "printf 'HOTP\\tdeploy\\t-\\t%s\\n' " + SECRET.hex() + " > /etc/users.oath; chmod 600 /etc/users.oath")
+    line = "auth required pam_oath.so usersfile=/etc/users.oath window=20 digits=6"
+    inside(host, f"cp /etc/pam.d/sudo /root/pam.sudo; sed -i 's|^@include common-auth|&\\n{line}|' /etc/pam.d/sudo")
+    try:
+        refused(run(host, tmp_path, GIVEN), "sudo asks again after it got the password", "a second factor", "sudo -v")
+        refused(run(host, tmp_path, {"ENCAMP_BECOME_PASSWORD": "wrong"}), "sudo does not accept the password")
+        site = host.site(tmp_path, host_vars={HOST: {}})
+        said, status = answered(site, {b"sudo asks again": one_time_password(SECRET, 0)})
+        assert status == 0, said
+    finally:
+        inside(host, "cp /root/pam.sudo /etc/pam.d/sudo")
+
+
+SECRET = b"twenty bytes of that"
+
+
+def one_time_password(secret: bytes, counter: int) -> bytes:
+    """HOTP (RFC 4226, section 5.3)."""
+    digest = hmac.new(secret, counter.to_bytes(8, "big"), hashlib.sha1).digest()
+    at = digest[-1] & 15
+    return b"%06d" % (int.from_bytes(digest[at : at + 4], "big") % (1 << 31) % 1_000_000)
+
+
+def answered(site: Path, answers: dict[bytes, bytes]) -> tuple[bytes, int]:
+    """Run ``fab history`` on a terminal, answering what is asked there."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(CHECKOUT)
+        os.environ.update(ENCAMP_INVENTORY=str(site), ENCAMP_BECOME_PASSWORD=NASTY_PASSWORD)
+        fab = str(Path(sys.executable).with_name("fab"))
+        os.execv(fab, ["fab", "-S", "/dev/null", "-H", HOST, "history"])
+    said = b""
+    with contextlib.suppress(OSError):
+        while data := os.read(terminal, 4096):
+            said += data
+            for question in [known for known in answers if known in said]:
+                os.write(terminal, answers.pop(question) + b"\n")
+    return said, os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def install(lab: LiveLab, packages: str) -> None:
+    options = "-qq -y --no-install-recommends"
+    inside(lab, f"apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get install {options} {packages} 2>&1")
 
 
 def test_a_user_who_may_not(host: LiveLab, tmp_path: Path) -> None:

@@ -121,4 +121,6 @@ def harm() -> None:
 
 if __name__ == "__main__":
     harm()
-    exec(sys.argv[-1], {"__name__": "__main__", "__builtins__": __builtins__})
+    program, *rest = sys.argv[sys.argv.index("-c") + 1 :]
+    sys.argv = ["-c", *rest]
+    exec(program, {"__name__": "__main__", "__builtins__": __builtins__})

@@ -51,7 +51,7 @@ def hosts(place: Path, *pairs: str) -> list[SiteHost]:
         ("port={", "--set port:1: "),
         ("all=\udcff", "--set all: bytes that are not text in this locale"),
         ("ansible_password=x", "--set ansible_password: ansible_password must not be on the command line"),
-        ("ansible_ssh_args=x", "--set ansible_ssh_args: ansible_ssh_args is not supported"),
+        ("ansible_scp_args=x", "--set ansible_scp_args: ansible_scp_args is not supported"),
     ],
 )
 def test_what_is_wrong_names_the_option_and_what_is_expected(tmp_path: Path, pair: str, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -489,3 +490,26 @@ def test_bad_ranges(name: str) -> None:
 
 def test_a_range_may_have_as_many_hosts_as_the_limit() -> None:
     assert len(expand(f"w[1:{LIMIT}]")) == LIMIT
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("-J a,b -o 'ProxyCommand=nc %h 22' -4C", ("-J", "a,b", "-o", "ProxyCommand=nc %h 22", "-4C")),
+        ("-oPort=3 -i'a key' -p 2222", ("-oPort=3", "-ia key", "-p", "2222")),
+        ("host", "without a host or a command"),
+        ("-o", "complete: -o lacks its argument"),
+        ("-W there:22", "options of a connection, and -W is not one"),
+        ("-vN", "options of a connection, and -vN is not one"),
+        ("-o 'x", "with closed quotes"),
+    ],
+)
+def test_arguments_of_ssh(tmp_path: Path, text: str, found: tuple[str, ...] | str) -> None:
+    site = f"all:\n  hosts:\n    vm:\n      ansible_ssh_extra_args: {json.dumps(text)}\n"
+    host = loaded(tmp_path, site).hosts["vm"]
+    if not isinstance(found, str):
+        assert host.ssh_options == found
+        return
+    with pytest.raises(InventoryError) as raised:
+        host.check_connection()
+    assert found in raised.value.message and raised.value.where is not None and raised.value.where.line == 4

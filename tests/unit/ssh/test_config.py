@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from encamp.errors import InventoryError
+from encamp.errors import InventoryError, Origin
 from encamp.ssh import config as ssh_config
 from encamp.ssh import config_files, config_warnings, directives
 from encamp.support import user as current_user
@@ -86,11 +86,11 @@ def test_only_what_counts_for_the_host_is_told(tmp_path: Path) -> None:
 
 
 def test_host_key_checking_that_is_asked_for_elsewhere_is_told(tmp_path: Path) -> None:
-    told = warned(tmp_path, "StrictHostKeyChecking accept-new\nForwardAgent yes\nControlPersist 10\n")
-    assert len(told) == 1 and told[0].startswith(f"{tmp_path}/config:1: stricthostkeychecking accept-new")
+    told = warned(tmp_path, "StrictHostKeyChecking no\nForwardAgent yes\nControlPersist 10\n")
+    assert len(told) == 1 and told[0].startswith(f"{tmp_path}/config:1: stricthostkeychecking no")
 
 
-@pytest.mark.parametrize("value", ["ask", "yes"])
+@pytest.mark.parametrize("value", ["ask", "yes", "accept-new"])
 def test_host_key_checking_as_encamp_does_it_is_not_told(tmp_path: Path, value: str) -> None:
     assert warned(tmp_path, f"StrictHostKeyChecking {value}\n") == []
 
@@ -99,11 +99,35 @@ def test_what_is_not_safe_to_leave_out_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InventoryError) as raised:
         warned(tmp_path, "\nRevokedHostKeys /etc/keys\n")
     assert raised.value.where and raised.value.where.line == 2
+    assert "transport: openssh" in raised.value.fix
+
+
+def test_what_only_ssh_obeys_is_found_with_its_place(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "config", "Host b\n  BindInterface lo\nHost a\n  GSSAPIAuthentication yes\n  RemoteCommand x\n"
+    )
+    hop = ssh_config.route("a", None, None, file)[-1]
+    assert config_warnings.by_openssh(hop, file) == f"gssapiauthentication yes ({file}:4)"
+    assert [text.split(": ")[1] for text in config_warnings.warnings(hop, file, by_openssh=True)] == [
+        "remotecommand x has no effect here"
+    ]
+    plain = ssh_config.route("c", None, None, file)[-1]
+    assert config_warnings.by_openssh(plain, file) == ""
+
+
+def test_arguments_of_ssh_count_as_configuration(tmp_path: Path) -> None:
+    file = write(tmp_path / "config", "Host a\n  Port 2200\n")
+    options = ("-J", "me@jump:2222", "-o", "KnownHostsCommand /bin/keys %H", "-oHostKeyAlias=other")
+    hops = ssh_config.route("a", None, None, file, options)
+    assert [(hop.name, hop.port, hop.user) for hop in hops[:-1]] == [("jump", 2222, "me")]
+    assert (hops[-1].port, hops[-1].recorded) == (2200, "other")
+    written = config_files.of_options(options, Origin("hosts.yml", 3))
+    assert config_warnings.by_openssh(hops[-1], file, written) == "knownhostscommand /bin/keys %H (hosts.yml:3)"
 
 
 def test_every_directive_of_this_openssh_is_known() -> None:
     told = subprocess.run(["ssh", "-G", "-F", "none", "a"], capture_output=True, text=True, check=True).stdout
-    known = directives.NEUTRAL | directives.OBEYED | directives.IGNORED.keys() | directives.REFUSED.keys()
+    known = directives.NEUTRAL | directives.OBEYED | directives.IGNORED.keys() | directives.BY_OPENSSH.keys()
     assert {line.split()[0].lower() for line in told.splitlines()} - known == set()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 from encamp.resources.base import kind
 from encamp.resources.system import Reader
 from roles.doctor.kinds.doctor import Doctor, Found, start_report
@@ -9,6 +11,7 @@ from roles.doctor.kinds.findings import examine
 from roles.doctor.kinds.server.checks import CHECKS
 from roles.doctor.kinds.server.fields import ServerFields
 from roles.doctor.kinds.server.subject import ServerSubject
+from roles.prefect.kinds.endpoint import Endpoint
 
 
 @kind
@@ -17,6 +20,12 @@ class ServerDoctor(Doctor, ServerFields):
 
     Its fields are those of ServerFields.
     """
+
+    @property
+    def doors(self) -> Sequence[tuple[str, int]]:
+        url = self.health.get("public_api_url")
+        endpoint = Endpoint.of(url) if url else None
+        return [(endpoint.host, endpoint.port)] if endpoint else []
 
     @property
     def subject(self) -> str:

@@ -13,9 +13,10 @@ class ServerFields:
 
     ``name`` is its instance, ``unit`` its systemd unit, ``health`` the fields of the ServerHealth that a deploy checks,
     ``env_file`` the settings it reads, ``link`` its environment, ``user`` and ``home`` the account it runs as.
-    ``server`` is the host's name for texts, ``started`` the controller's clock (seconds since the epoch), ``cluster``
-    the name of the Postgres cluster on the same host that it uses. With ``fix`` a stopped or failed unit or cluster is
-    started, and a unit that runs with outdated settings restarted.
+    ``server`` is the host's name for texts, ``started`` the controller's clock (seconds since the epoch), ``sources``
+    are the networks that alone may reach it (none: all), ``cluster`` is the name of the Postgres cluster on the same
+    host that it uses. With ``fix`` a stopped or failed unit or cluster is started, and a unit that runs with outdated
+    settings restarted.
     """
 
     name: str
@@ -27,6 +28,7 @@ class ServerFields:
     home: str = ""
     server: str = "SERVER"
     started: float = 0
+    sources: tuple[str, ...] = ()
     cluster: str = ""
     fix: bool = False
 
