@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from encamp.cli.options import Options
 from encamp.commands import deploy
@@ -30,13 +30,9 @@ from encamp.running.connectors import Connector
 from encamp.shared.record import replace
 from encamp.site import Site, SiteHost
 from encamp.transport.agent_exec import Link
+from encamp.transport.session import Channel
 from roles.prefect import role as prefect
 from roles.prefect.release import Settings
-
-if TYPE_CHECKING:
-    from paramiko import Channel
-
-    from encamp.transport.local import LocalChannel
 
 COMMAND = "bundle"
 #: Where the host that collects keeps it meanwhile. An interrupted run goes on from there.
@@ -149,7 +145,7 @@ def _copy(link: Link, folder: Path) -> None:
 class _Output(io.RawIOBase):
     """What a command writes, as a file."""
 
-    def __init__(self, channel: Channel | LocalChannel) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     def readable(self) -> bool:
