@@ -63,7 +63,7 @@ def test_the_first_deploy_needs_no_network(site: Site, deployed: Fab) -> None:
     assert re.search(r"flow run \S+, task run \S+, log line read back", succeeded(deployed))
     host = site.lab.host(TARGET)
     assert host.run("curl -sS --max-time 2 http://192.0.2.1").rc != 0
-    assert int(psql(site.lab, TARGET, "SELECT count(*) FROM flow_run")) >= 1
+    assert psql(site.lab, TARGET, "SELECT version_num FROM alembic_version")
     assert host.package("postgresql").is_installed
 
 
