@@ -73,7 +73,7 @@ def test_a_second_deploy_transfers_nothing(site: Site, deployed: Fab) -> None:
     succeeded(done)
     assert counts(done, TARGET)["changed"] == 0
     sent = re.search(rf"{TARGET}  ok=.* sent=([\d.]+) KiB", done.stdout)
-    assert sent and float(sent[1]) < 20, done.stdout
+    assert sent and float(sent[1]) < 100, f"a part of a bundle has 8 MiB\n{done.stdout}"
 
 
 def test_another_release_is_refused_before_any_change(site: Site, deployed: Fab) -> None:
