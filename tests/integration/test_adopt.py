@@ -63,7 +63,7 @@ class HandMade:
 
     def wait(self) -> None:
         """Until its API answers."""
-        self.sh("for i in $(seq 240); do curl -sf http://127.0.0.1:4200/api/health && exit 0; sleep 1; done; exit 1")
+        self.sh("for i in $(seq 900); do curl -sf http://127.0.0.1:4200/api/health && exit 0; sleep 1; done; exit 1")
 
     def seed(self, verb: str) -> str:
         """Run a step of handmade/seed.py as the owner, with the owner's own Prefect."""
@@ -220,7 +220,10 @@ def test_a_compose_stack(lab: LiveLab, spread: Spread, tmp_path: Path) -> None:
     printed = succeeded(hand.fab("adopt"))
     assert "container, /srv/stack/docker-compose.yml" in printed
     assert "hand-made" not in printed
-    assert hand.written() == {"adopt": "container stack_server_1", "prefect_version": "3.9.1", "database": "postgres"}
+    written = hand.written()
+    kept = written.pop("server_environment")
+    assert written == {"adopt": "container stack_server_1", "prefect_version": "3.9.1", "database": "postgres"}
+    assert float(kept["PREFECT_SERVER_DATABASE_TIMEOUT"]) == 120
     hand.continued(held)
     assert hand.sh("docker inspect -f '{{.State.Running}}' stack_server_1") == "false"
     hand.returned(held)

@@ -25,6 +25,8 @@ services:
     command: prefect server start --host 0.0.0.0
     environment:
       PREFECT_API_DATABASE_CONNECTION_URL: postgresql+asyncpg://prefect:hand-made@db:5432/prefect
+      PREFECT_API_DATABASE_TIMEOUT: 120
+      PREFECT_API_DATABASE_CONNECTION_TIMEOUT: 60
       PREFECT_UI_API_URL: http://127.0.0.1:4200/api
     volumes: ["./seed.py:/srv/seed.py:ro"]
     ports: ["4200:4200"]
