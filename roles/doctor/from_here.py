@@ -11,13 +11,14 @@ from typing import Literal
 
 from encamp.agent.system import Host
 from encamp.resources.system import NO_RESPONSE
-from encamp.shared.record import record
+from encamp.shared.record import record, replace
 from encamp.site import Site, SiteHost
 from roles.client.role import Api, api_of
 from roles.doctor.kinds.api_checks import CHECKS
 from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.findings import FAIL, Check, Finding, examine
 from roles.doctor.kinds.network import is_near
+from roles.network import address
 
 #: What shows that requests arrive: the way there, and what answers at its end. The first that fails is reported.
 WAY = ("name", "port", "TLS")
@@ -40,7 +41,8 @@ class Seen:
 
 def look(server: SiteHost, site: Site) -> Seen:
     """Use an instance's API, WebSockets and UI from this machine. Raises SettingsError."""
-    api = api_of(server, server, site)
+    # Its own host uses it without leaving; what is tried here is the address that the others use.
+    api = replace(api_of(server, server, site), url=address.api_url(server))
     with tempfile.TemporaryDirectory(prefix="encamp-") as folder:
         target = ApiTarget(_this_machine(), api.url, auth=api.auth, ca_file=_ca_file(api, folder), server=server.name)
         if is_near(target.endpoint):
