@@ -8,7 +8,7 @@ ln -sf /home/flows/.local/share/uv/tools/prefect/bin/prefect /home/flows/.local/
 cat > /home/flows/bin/start-prefect.sh <<'RUN'
 #!/bin/bash
 export PATH="$HOME/.local/bin:$PATH"
-export PREFECT_API_URL=http://127.0.0.1:4200/api  # without it, Prefect asks questions in a terminal
+export PREFECT_API_URL=http://0.0.0.0:4200/api  # another one, and Prefect asks questions in a terminal
 tmux new-session -d -s prefect 'prefect server start --host 0.0.0.0 --port 4200'
 RUN
 chmod +x /home/flows/bin/start-prefect.sh
