@@ -10,6 +10,7 @@ from encamp.cli.task import COMMON, FLEET, ROLLOUT, command
 #: Those of a site; ``init`` is the program's alone.
 __all__ = (
     "adopt",
+    "bundle",
     "configure_client",
     "deploy",
     "doctor",
@@ -37,17 +38,18 @@ __all__ = (
         "plan": "Change nothing; write what a deploy would do to this file.",
         "apply": "Do exactly what the plan in this file says, or refuse.",
         "verify": "Finish with a real flow run on each host that changed.",
+        "bundle": "Download nothing on the hosts: use this file, which `fab bundle` made.",
     },
 )
-def deploy(options: Options, verify: bool = True, plan: str = "", apply: str = "") -> int:
+def deploy(options: Options, verify: bool = True, plan: str = "", apply: str = "", bundle: str = "") -> int:
     """Bring hosts (-H, or all servers and workers) to the state declared in the inventory."""
     if plan or apply:
         from encamp.commands import saved_plan
 
-        return saved_plan.run(options, verify, plan, apply)
+        return saved_plan.run(options, verify, plan, apply, bundle)
     from encamp.commands.deploy import deploy as run
 
-    return run(options, verify)
+    return run(options, verify, bundle)
 
 
 @command(
@@ -135,6 +137,14 @@ def doctor(options: Options, project: Any = None, server: str = "", fix: bool = 
     from encamp.commands import doctor as run
 
     return run.symptom(symptom) if symptom else run.run(options, project or (), server, fix)
+
+
+@command(*FLEET, help={"file": "The file to write (default: encamp.bundle)."})
+def bundle(options: Options, file: str = "encamp.bundle") -> int:
+    """Collect all that the site's hosts would download, on a host like them that has a network (-H), into one file."""
+    from encamp.commands.bundle import bundle as run
+
+    return run(options, file)
 
 
 @command("inventory", help={"last": "How many runs to show (default: 20)."})

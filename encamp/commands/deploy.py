@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from encamp.cli.options import Options
 from encamp.commands.from_here import changed_servers, exit_code_of, report_proofs
 from encamp.commands.load_site import load_site
@@ -22,11 +24,15 @@ from roles.prefect.groups import CLIENTS, is_server
 COMMAND = "deploy"
 
 
-def deploy(options: Options, verify: bool = True) -> int:
-    """Converge the selected hosts, or all databases, servers and workers. Returns the exit code; raises EncampError."""
+def deploy(options: Options, verify: bool = True, bundle: str = "") -> int:
+    """Converge the selected hosts, or all databases, servers and workers, from a ``bundle`` instead of the network.
+
+    Returns the exit code; raises EncampError.
+    """
     with reporting(options, COMMAND) as reports:
         site, selected = load(options, "plan" if options.check else "make")
         prepared = prepare(site, selected, verify, options.instance)
+        prepared = _offline(prepared, Path(bundle)) if bundle else prepared
         outcomes = carry_out(options, site, selected, prepared, reports)
         proofs = changed_servers(site, selected, outcomes, options.instance) if verify and not options.check else []
         wrong = exit_code_of(proofs)
@@ -82,6 +88,14 @@ def prepare(site: Site, selected: list[SiteHost], verify: bool, instance: str = 
             taken = [stage for stage in stages.STAGES if stage.name in names]
             plans[name, names] = plan.build(name, stages.items(site.host(name), site, taken, verify, instance))
     return Prepared(made, plans)
+
+
+def _offline(prepared: Prepared, path: Path) -> Prepared:
+    """The same from a bundle. Raises UsageError where it is damaged, or lacks something."""
+    from encamp.planning import offline
+
+    bundle = offline.read(path)
+    return Prepared(prepared.waves, {key: offline.applied(built, bundle) for key, built in prepared.plans.items()})
 
 
 def _report_login(site: Site, view: SiteHost, title: str) -> None:

@@ -28,8 +28,10 @@ from encamp.support import user as current_user
 from encamp.transport import bundle
 
 
-def run(options: Options, verify: bool, plan: str, apply_: str) -> int:
+def run(options: Options, verify: bool, plan: str, apply_: str, bundle_file: str = "") -> int:
     """One of the two. Returns the exit code; raises EncampError."""
+    if bundle_file:
+        raise UsageError("--bundle excludes --plan and --apply", "deploy with --check --diff first, then without")
     if plan and apply_:
         raise UsageError("--plan and --apply exclude each other", "make the plan first, review it, then apply it")
     return save(options, verify, plan) if plan else apply(options, verify, apply_)

@@ -73,7 +73,7 @@ def _write(
     try:
         if path.exists() and not standalone.is_archive(path):
             raise UsageError(f"{path} exists, and is no script of encamp's", "give another name")
-        atomic_file.write(str(path), data, 0o755)
+        atomic_file.write(str(path), data, 0o644)  # an executable file beside an inventory is one, too
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "give a file in a folder that you can write to") from None
     report(f"wrote {path} ({len(data) // 1024} KiB, without secrets). On the laptop, with any Python from 3.9 on:")

@@ -35,6 +35,8 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
             yield _rule(host, opening, _is_guarded(host, site, opening))
         if not (openings and settings.cloud_ingress):
             yield from undeploy(host, host.instance)
+        elif len(openings) == 1 and host.origin("tls"):
+            yield _rule(host, FirewallPort(f"{openings[0].name}-http", address.HTTP_PORT, ensure="absent"))
     for opening in openings[:1]:
         yield _proof(host, opening)
 

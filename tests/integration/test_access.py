@@ -228,7 +228,7 @@ def test_a_laptop_gets_it_by_configure_client(guarded: Site) -> None:
 
 def test_a_script_does_what_the_push_does(guarded: Site) -> None:
     """The user runs it and types the password: the same bytes, the same way back, and a flow that arrives."""
-    lab, script, password = guarded.lab, guarded.folder / "client.pyz", guarded.secret.partition(":")[2]
+    lab, script, password = guarded.lab, guarded.folder.with_suffix(".pyz"), guarded.secret.partition(":")[2]
     succeeded(guarded.fab("-H", CLIENT, "configure-client", "--undo"))
     before = user_files(lab)
     succeeded(guarded.fab("-H", CLIENT, "configure-client"))

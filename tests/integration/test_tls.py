@@ -214,7 +214,7 @@ def test_a_laptop_runs_flows_and_opens_every_socket(client: Site) -> None:
 
 def test_a_script_brings_the_sites_authority(client: Site) -> None:
     """The same profile and the same authorities as by a push, and a flow that arrives."""
-    lab, script = client.lab, client.folder / "client.pyz"
+    lab, script = client.lab, client.folder.with_suffix(".pyz")
     files = "sha256sum ~/.prefect/profiles.toml ~/.local/share/encamp/ca/*.pem"
     pushed = lab.ssh(LAPTOP, files).stdout
     succeeded(client.fab(*CLIENT, "configure-client", "--undo"))

@@ -111,13 +111,15 @@ class Installation:
     """An installation of ``names``.
 
     ``patience``: seconds to wait for cloud-init, and for each lock that another process holds. ``proxy``: variables for
-    apt; its own configuration goes before them.
+    apt; its own configuration goes before them. ``options``: further ones of apt-get, with which its lists are always
+    fetched.
     """
 
     host: System
     names: Sequence[str]
     patience: float = LOCK_SECONDS
     proxy: Environment = factory(dict)
+    options: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Install with one command, after repairing an interrupted installation. Raises Failure."""
@@ -127,11 +129,11 @@ class Installation:
         if interrupted(host) or any(known.get(name, ABSENT) != ABSENT for name in names):
             host.progress("finishing an interrupted package installation")
             self._try(["dpkg", *KEEP_CONFIG, "--configure", "-a"])
-        complaints = self._update() if _lists_are_old(host) else None
+        complaints = self._update() if self.options or _lists_are_old(host) else None
         host.progress(f"installing {', '.join(names)}")
         from encamp.resources.packages.apt_progress import unpacking
 
-        argv = [*APT, *INSTALL]
+        argv = [*APT, *self.options, *INSTALL]
         if any(known.get(name) in HALF_UNPACKED for name in names):
             argv.append("--reinstall")
         with unpacking(host, names):
@@ -156,7 +158,7 @@ class Installation:
     def _update(self) -> list[str]:
         """Fetch the package lists. Returns what is wrong with sources: the installation fails if they matter."""
         self.host.progress("fetching the package lists")
-        return errors.complaints(self._try([*APT, "update"]).output)
+        return errors.complaints(self._try([*APT, *self.options, "update"]).output)
 
     def _try(self, argv: Sequence[str]) -> Attempt:
         """Run a package command; while another process holds a lock, name it and try again.
@@ -181,6 +183,19 @@ class Installation:
         if made.error and made.is_locked:
             raise errors.explained(made.error, self.names, held_by=held_by)
         return made
+
+
+def only_from(host: System, folder: str) -> tuple[str, ...]:
+    """apt's options for a folder as the only package source. The controller knows its hashes, so no key signs it."""
+    sources, lists = f"{folder}.list", f"{folder}.lists"
+    host.write(sources, f"deb [trusted=yes] file:{folder} ./\n")
+    host.mkdir(f"{lists}/partial")
+    return options(f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null", f"Dir::State::Lists={lists}")
+
+
+def options(*settings: str) -> tuple[str, ...]:
+    """Settings of apt as options of a command."""
+    return tuple(word for setting in settings for word in ("-o", setting))
 
 
 def _lists_are_old(host: Reader) -> bool:

@@ -18,7 +18,8 @@ class Packages(Resource):
     ``name``: the set's name in reports. ``debian``: package names for apt; ``rhel``: for dnf (untested); an empty
     tuple: this family needs none. ``lock_timeout``: seconds to wait for cloud-init, and for a lock of apt, dpkg or
     debconf that another process holds. ``proxy``, ``no_proxy``: as of PythonEnv, but apt's own configuration goes
-    before them, and without them is all that counts. Packages are never removed or upgraded; recommended ones are not
+    before them, and without them is all that counts. ``source``: a folder on the host with Debian packages
+    and their index, used in place of its own sources. Packages are never removed or upgraded; recommended ones are not
     installed.
     """
 
@@ -28,6 +29,7 @@ class Packages(Resource):
     lock_timeout: int = apt.LOCK_SECONDS
     proxy: Union[str, Secret] = ""
     no_proxy: tuple[str, ...] = ()
+    source: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         names = self._names(host)
@@ -51,8 +53,9 @@ class Packages(Resource):
         else:
             from encamp.resources.proxy import proxy_of
 
+            options = apt.only_from(host, self.source) if self.source else ()
             proxy = proxy_of(host, self.proxy, self.no_proxy) if self.proxy else None
-            apt.Installation(host, names, self.lock_timeout, proxy.variables if proxy else {}).run()
+            apt.Installation(host, names, self.lock_timeout, proxy.variables if proxy else {}, options).run()
 
     def _names(self, host: Reader) -> tuple[str, ...]:
         family = host.os_release().family

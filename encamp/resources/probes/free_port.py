@@ -48,9 +48,10 @@ class FreePort(Resource):
         return any(_owns(host, str(pid), sockets) for pid in container_pids(host, self.container))
 
     def _taken(self, holder: str) -> Refused:
+        by_hand = "`fab adopt` continues a Prefect server with its data; else " if "prefect" in holder else ""
         return Refused(
             f"port {self.port} is already in use by {holder}",
-            fix=f"stop that program, or {self.instead or 'set another port: in the inventory'} "
+            fix=f"{by_hand}stop that program, or {self.instead or 'set another port: in the inventory'} "
             f"(`ss -ltnp sport = :{self.port}` shows it)",
         )
 

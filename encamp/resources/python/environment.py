@@ -29,7 +29,8 @@ class PythonEnv(Resource):
     python: interpreter on the host, or a series such as 3.11 (the host's, or one that uv installed in ``pythons``);
         empty for the system's python3, or the newest python3.N if that does not fit.
     requires_python: range the release supports, such as ``>=3.10,<3.15``.
-    index_url: package index; a Secret if it contains credentials. Empty: uv's default.
+    index_url: package index; a Secret if it contains credentials. Empty: uv's default. A path: a folder of wheels,
+        used without a network.
     ca_file: PEM file on the host with the index's CA; empty for the system's trust store.
     cache_dir: uv's cache. On the file system of ``path`` it needs no extra space (hard links).
     pythons: directory of the interpreters that uv installs (see ManagedPython).
@@ -141,7 +142,9 @@ class PythonEnv(Resource):
     def _uv(self, host: System, proxy: Optional[Proxy], arguments: Sequence[str], stdin: str = "") -> None:
         """Run uv. Raises Failure with cause and fix."""
         known = uv_run.environment(host, expand(host, self.cache_dir), self.ca_file, proxy)
-        if self.index_url:
+        if isinstance(self.index_url, str) and self.index_url.startswith("/"):
+            known.update(uv_run.from_folder(self.index_url))
+        elif self.index_url:
             known["UV_DEFAULT_INDEX"] = self.index_url
         try:
             uv_run.run(host, self.uv, arguments, known, stdin)

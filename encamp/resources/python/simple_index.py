@@ -28,24 +28,56 @@ def fetch(
     """Fetch one file of a project and verify its hash. Raises Failure when that fails.
 
     ``index_url`` is the simple index's address; a user and password in it are sent as basic authentication, to that
-    server only.
+    server only. A path is a folder with the file.
     """
     import hashlib
 
-    base, credentials = split_credentials(index_url.reveal() if isinstance(index_url, Secret) else index_url)
-    page = f"{base.rstrip('/')}/{project}/"
-    files = _listed(host, page, {"Accept": ACCEPT, **credentials}, ca_file, proxy)
+    files = project_files(host, index_url, project, ca_file, proxy)
     if filename not in files:
+        page = f"{_split(index_url)[0].rstrip('/')}/{project}/"
         raise Failure(f"{page} does not have {filename}", "the index lacks that release", "use an index that has it")
-    url = files[filename]
-    data = _get(host, url, credentials if _server(url) == _server(base) else {}, ca_file, proxy).body
+    data = download(host, index_url, files[filename], ca_file, proxy)
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise Failure(
-            f"{url}: the content does not match the pinned hash",
-            "a proxy or mirror sends another file",
-            "find out what changed the file; encamp does not install it",
-        )
+        raise altered(files[filename])
     return data
+
+
+def project_files(
+    host: Reader, index_url: Union[str, Secret], project: str, ca_file: str = "", proxy: Optional[Proxy] = None
+) -> dict[str, str]:
+    """The files of a project, and where each is. Raises Failure."""
+    base, credentials = _split(index_url)
+    if is_folder(index_url):
+        return {name: f"{base}/{name}" for name in host.listdir(base)}
+    return _listed(host, f"{base.rstrip('/')}/{project}/", {"Accept": ACCEPT, **credentials}, ca_file, proxy)
+
+
+def download(
+    host: Reader, index_url: Union[str, Secret], url: str, ca_file: str = "", proxy: Optional[Proxy] = None
+) -> bytes:
+    """A file of the index, unverified. Raises Failure."""
+    if is_folder(index_url):
+        return host.read(url) or b""
+    base, credentials = _split(index_url)
+    return _get(host, url, credentials if _server(url) == _server(base) else {}, ca_file, proxy).body
+
+
+def is_folder(index_url: Union[str, Secret]) -> bool:
+    """Whether packages come from a folder of the host, not from an index."""
+    return isinstance(index_url, str) and index_url.startswith("/")
+
+
+def altered(url: str) -> Failure:
+    """The failure for a file with another hash."""
+    return Failure(
+        f"{url}: the content does not match the pinned hash",
+        "a proxy or mirror sends another file",
+        "find out what changed the file; encamp does not install it",
+    )
+
+
+def _split(index_url: Union[str, Secret]) -> tuple[str, dict[str, str]]:
+    return split_credentials(index_url.reveal() if isinstance(index_url, Secret) else index_url)
 
 
 def _listed(host: Reader, page: str, headers: dict[str, str], ca_file: str, proxy: Optional[Proxy]) -> dict[str, str]:
@@ -122,12 +154,14 @@ def route(
     given: Union[str, Secret] = "",
     no_proxy: Sequence[str] = (),
 ) -> Optional[Proxy]:
-    """The proxy through which an index answers; None: it answers directly.
+    """The proxy through which an index answers; None: it answers directly, or is a folder.
 
     ``given`` is the site's proxy. Without one, that of the host's own files is used where the index does not answer
     directly. Raises Failure, within seconds, where nothing answers: tools try for minutes, and say less.
     """
-    base, credentials = split_credentials(index_url.reveal() if isinstance(index_url, Secret) else index_url)
+    if is_folder(index_url):
+        return None
+    base, credentials = _split(index_url)
     url = f"{base.rstrip('/')}/"
     ways = [proxy_of(host, given, no_proxy)] if given else [None, proxy_of(host, "", no_proxy)]
     for way in list(dict.fromkeys(ways)):

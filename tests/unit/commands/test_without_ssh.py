@@ -95,7 +95,7 @@ class Site:
         return Options(fabric.Config(), hosts=hosts, inventory=str(self.folder), **more)
 
     def script(self, **client: Any) -> Path:
-        path = self.folder / "client.pyz"
+        path = self.folder.with_name("client.pyz")
         assert without_ssh.run(self.options(), ClientOptions(**client), script=str(path)) == 0
         return path
 
@@ -255,10 +255,11 @@ def test_the_same_site_gives_the_same_bytes(site: Site) -> None:
 
 
 def test_what_is_not_encamps_is_kept(site: Site) -> None:
-    (site.folder / "client.pyz").write_text("mine")
+    mine = site.folder.with_name("client.pyz")
+    mine.write_text("mine")
     with pytest.raises(UsageError, match="is no script of encamp"):
         site.script()
-    assert (site.folder / "client.pyz").read_text() == "mine"
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,11 @@ def environment(
     return {**chosen, **(proxy.variables if proxy else {})}
 
 
+def from_folder(path: str) -> dict[str, str]:
+    """uv's environment variables for packages from a folder of wheels, without a network."""
+    return {"UV_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_FIND_LINKS": path}
+
+
 def run(host: System, uv: str, arguments: Sequence[str], known: Environment, stdin: str = "") -> None:
     """Run uv, again after network errors. Raises CommandFailed with uv's output."""
     from encamp.resources.python.uv.errors import is_network

@@ -21,7 +21,7 @@ class UvTool(Resource):
     version: the uv release.
     wheels: (platform, wheel file name, sha256) for each platform; a platform is machine-system, such as
         x86_64-linux-gnu, aarch64-linux-gnu, x86_64-darwin, aarch64-darwin.
-    index_url: simple index to fetch the wheel from; a Secret if it contains credentials.
+    index_url: simple index to fetch the wheel from; a Secret if it contains credentials. A path: a folder with it.
     ca_file: PEM file on the host with the index's CA; empty for the system's trust store.
     wheel: the wheel for the host's platform, sent by the controller instead of fetched from the index.
     proxy: URL of the proxy that leads out; a Secret if it contains credentials. Empty: the one that the host itself

@@ -14,7 +14,7 @@ class Laptop(Host):
         self._home = home
         self.notes: list[str] = []
 
-    def _hear(self, kind: str, text: str) -> None:
+    def _hear(self, kind: str, text: str, *_: object) -> None:
         if kind == "note":
             self.notes.append(text)
 
