@@ -129,7 +129,7 @@ def description(host: str, found: Discovery) -> Iterator[str]:
     """What people read of a server."""
     yield f"\n{host}: {found.name}{'' if found.running else ' (not running)'}"
     rows = {
-        "kept by": f"{kept_by(found)}{f', {found.path}' if found.path else ', nothing starts it at boot'}",
+        "kept by": kept_by(found),
         "user": found.user,
         "release": f"Prefect {found.release}, Python {found.python}" if found.release else f"unknown: {found.problem}",
         "database": found.database + (f" ({found.place})" if found.place else ""),
@@ -147,8 +147,11 @@ def description(host: str, found: Discovery) -> Iterator[str]:
 
 
 def kept_by(found: Discovery) -> str:
-    """What keeps it running, in words."""
-    return f"{found.kind} in {found.keeper}" if found.kind == SESSION and found.keeper else found.kind
+    """What keeps it running, and starts it at boot, in words."""
+    if found.kind != SESSION:
+        return f"{found.kind}, {found.path}" if found.path else found.kind
+    inside = f"{found.kind} in {found.keeper}" if found.keeper else found.kind
+    return f"{inside}, {found.path or 'nothing starts it at boot'}"
 
 
 def _write(host: SiteHost, found: Discovery, lines: Lines, check: bool) -> int:

@@ -5,6 +5,7 @@ Used by ``fab adopt``, by the deploy that takes a server over, and by whoever re
 
 from __future__ import annotations
 
+import os
 from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from encamp.resources.docker import api as docker
@@ -154,12 +155,19 @@ def _name_and_path(host: Reader, process: Process, container: Mapping[str, Any],
     if keeper.kind == USER_UNIT:
         return f"{keeper.user}/{keeper.name}", f"~{keeper.user}/.config/systemd/user/{keeper.name}"
     if keeper.kind == CONTAINER:
-        files = _labels(container).get("com.docker.compose.project.config_files", "")
-        return f"container {str(container.get('Name', keeper.key[:12])).lstrip('/')}", files
+        return f"container {str(container.get('Name', keeper.key[:12])).lstrip('/')}", _compose_files(container)
     if keeper.kind == PODMAN:
         return f"podman {keeper.key[:12]}", ""
     line = boot_lines.of_user(host, keeper.user)
     return f"process {keeper.user}:{port}", line.place if line else ""
+
+
+def _compose_files(container: Mapping[str, Any]) -> str:
+    """The Compose files of a container, by their whole paths: Compose 1 notes them relative to the project's folder."""
+    labels = _labels(container)
+    names = labels.get("com.docker.compose.project.config_files", "")
+    folder = labels.get("com.docker.compose.project.working_dir", "")
+    return ", ".join(os.path.join(folder, name) for name in names.split(",") if name)
 
 
 def _address(process: Process, answer: Optional[Answer], container: Mapping[str, Any]) -> tuple[str, int]:

