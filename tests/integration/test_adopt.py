@@ -208,7 +208,7 @@ class InCompose(HandMade):
 def test_a_compose_stack(lab: LiveLab, spread: Spread, tmp_path: Path) -> None:
     if not spread.every:
         pytest.skip("with --every-step only")
-    hand = InCompose(lab, "docker1", "/usr/local/prefect", tmp_path)
+    hand = InCompose(lab, "docker1", "/usr/sbin/docker-proxy", tmp_path)  # which listens for the container
     images = containers.ensure()
     hand.bring(RECIPES, "/root/hand")
     hand.bring(images.archive, "/root/images.tar.gz")
