@@ -265,7 +265,7 @@ def test_another_stack_of_that_name_is_refused_before_any_change(deployed: Stack
     place = f"{label}=prefect {label}.working_dir=/home/flows/prefect"
     deployed.run(f"docker create --name flows-db {place} {deployed.settings['prefect_image']} true")
     try:
-        done = deployed.fab("deploy", "--check", "--set", "server_log_level=DEBUG")
+        done = deployed.fab("deploy", "--check", "--set", "analytics=true")
     finally:
         deployed.run("docker rm flows-db")
     assert done.returncode == 2, done.stdout
