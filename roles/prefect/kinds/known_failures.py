@@ -1,6 +1,7 @@
 """What a Prefect server's log says when it does not come up, and what that means.
 
-Every text was seen by provoking the fault on a real server; order matters, the first match wins.
+The texts were seen on real servers, or stand in public reports. In a log the first error counts; where several entries
+fit that one error, the first of them does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import re
 from typing import Optional, Sequence
 
 from encamp.shared.record import record
+from roles.prefect.kinds.log_messages import by_weight
 
 
 @record
@@ -45,12 +47,32 @@ KNOWN = (
         "a setting has a name or a value that this release does not accept",
         "correct that setting; the lines below name it",
     ),
-    Known(r"MemoryError|Out of memory|oom-kill", "the host ran out of memory", "give the host more memory, or swap"),
+    Known(
+        r"Out of memory|oom-kill|OOM killer",
+        "the kernel ended it because memory ran out: the host's, or what the unit may use (MemoryMax)",
+        "`journalctl -k -g oom-kill` shows which: CONSTRAINT_NONE is the host, CONSTRAINT_MEMCG the unit's limit",
+    ),
+    Known(
+        r"MemoryError|[Cc]annot allocate memory",
+        "it was given no more memory: the host has none left, or a limit of its unit is reached",
+        "`free -h` shows what the host has left; if that is much, look at the unit's limits (systemctl show UNIT)",
+    ),
     # -- the port ----------------------------------------------------------------------------------------------
     Known(
-        r"Port \d+ is already in use|\[Errno 98\]|[Aa]ddress already in use",
-        "another program listens on that port, or the bind address is not this host's",
-        "find it with `ss -ltnp`, stop it, or choose another port; or correct bind:",
+        r"Port \d+ is already in use",
+        "another program listens on that port; or, since Prefect says the same of every failed bind, the bind address "
+        "is not this host's, or the port is below 1024",
+        "`ss -ltnp` shows what listens on the port; if nothing does, correct bind: or the port",
+    ),
+    Known(
+        r"\[Errno 98\]|[Aa]ddress already in use",
+        "another program already listens on that port",
+        "find it with `ss -ltnp`, then stop it, or choose another port",
+    ),
+    Known(
+        r"\[Errno 13\] error while attempting to bind|bind: permission denied",
+        "the service's user may not listen on that port: Linux reserves those below 1024",
+        "choose a port from 1024 on, and let a proxy listen on the other (tls:)",
     ),
     Known(
         r"\[Errno 99\]|[Cc]annot assign requested address",
@@ -61,7 +83,7 @@ KNOWN = (
     Known(
         r"Read-only file system.*ui_build|ui_build.*Read-only file system"
         r"|Failed to create .*UI static directory|Read-only file system.*ui",
-        "Prefect writes its UI assets at start, and the directory for them is read-only under this unit",
+        "Prefect writes its UI assets at start, and may not write to the directory for them",
         "set PREFECT_UI_STATIC_DIRECTORY to a directory in the unit's StateDirectory",
     ),
     Known(
@@ -70,22 +92,43 @@ KNOWN = (
         "set PrivateTmp=yes in the unit",
     ),
     Known(
-        r"unable to open database file|attempt to write a readonly database|readonly database",
-        "the SQLite file or its directory cannot be written by the service's user",
-        "give the directory to the service's user",
+        r"database is locked",
+        "SQLite allows one writer at a time, and this one gave up waiting",
+        "it passes with fewer runs at once; if it does not, use Postgres (database: postgres)",
     ),
     Known(
-        r"No space left on device|database or disk is full", "the disk is full", "free some space, then deploy again"
+        r"database disk image is malformed|file is not a database",
+        "the SQLite file is damaged, or is no SQLite file",
+        "`sqlite3 FILE 'PRAGMA integrity_check'` shows which; restore a backup",
+    ),
+    Known(
+        r"unable to open database file",
+        "SQLite cannot open its file: a directory on the way to it is missing, or is closed to the service's user",
+        "`namei -l FILE` shows each directory with owner and mode",
+    ),
+    Known(
+        r"attempt to write a readonly database|readonly database",
+        "the service's user may not write the SQLite file or its directory, or their file system is read-only",
+        "`namei -l FILE` shows owners and modes; if the user may write there, `findmnt -T FILE` shows the file system",
+    ),
+    Known(
+        r"No space left on device|database or disk is full",
+        "the disk is full, or has no inodes left",
+        "`df --output=target,avail,iavail` shows which; free some, then deploy again",
     ),
     Known(
         r"Read-only file system|\[Errno 30\]",
-        "the unit's hardening makes a directory read-only that Prefect writes to",
-        "move PREFECT_HOME and the UI directory to the unit's StateDirectory",
+        "the unit's sandbox makes read-only what Prefect writes to; or the file system is read-only, as after a disk "
+        "error",
+        "`findmnt -T PATH` on the host shows which: with `rw` it is the sandbox, so move PREFECT_HOME and the "
+        "UI directory "
+        "to the unit's StateDirectory",
     ),
     Known(
         r"Failed to set up mount namespacing:.*(?:Permission denied|Operation not permitted)",
-        "this host (a container, such as LXC) does not let units have mount namespaces, which their sandbox needs",
-        "allow it outside the container (LXC and Proxmox: nesting=1; LXD: security.nesting=true), and restart it",
+        "this host does not let units have mount namespaces, which their sandbox needs: usual in a container (LXC)",
+        "`systemd-detect-virt -c` names the container; allow it outside (LXC and Proxmox: nesting=1; LXD: "
+        "security.nesting=true), and restart it",
     ),
     Known(
         r"Failed to set up mount namespacing:.*No such file or directory",
@@ -100,8 +143,9 @@ KNOWN = (
     # -- the database ------------------------------------------------------------------------------------------
     Known(
         r"Can't locate revision identified by",
-        "the database was upgraded by a newer Prefect than this one",
-        "deploy the newer release again, or restore the dump made before the upgrade",
+        "this release does not know the database's schema: a newer Prefect upgraded it, or it is another program's",
+        "`fab -H SERVER doctor` shows the revision (check `schema`); deploy the newer release again, or restore the "
+        "dump made before the upgrade",
     ),
     Known(
         r"No module named 'psycopg2?'",
@@ -110,13 +154,14 @@ KNOWN = (
     ),
     Known(
         r"password authentication failed",
-        "Postgres refuses the password",
-        "deploy again, so that both sides use the same password",
+        "Postgres refuses the password, or has no such role (it says the same of both)",
+        "deploy again: that sets both on both sides; elsewhere, `psql -c '\\du'` on the database server lists the "
+        "roles",
     ),
     Known(
         r"Peer authentication failed|Ident authentication failed",
-        "Postgres maps the system user to another role, or the service runs as another user",
-        "give the database role the name of the service's user, or add a rule or a map to pg_hba",
+        "the service's system user has another name than the database role, and no map joins the two",
+        "give the role the name of the service's user (`systemctl show UNIT -p User`), or add a map to pg_ident.conf",
     ),
     Known(
         r"no pg_hba\.conf entry|pg_hba\.conf rejects",
@@ -126,20 +171,63 @@ KNOWN = (
     Known(r'role ".*" does not exist', "the database role is missing", "run the postgres role (`fab deploy`)"),
     Known(r'database ".*" does not exist', "the database is missing", "run the postgres role (`fab deploy`)"),
     Known(
-        r"permission denied for (?:schema|table|relation|database)|must be owner of",
-        "the database belongs to another role",
-        "make the service's role the owner of the database",
+        r"gin_trgm_ops|permission denied to create extension",
+        "the database lacks the extension pg_trgm: the service's role may not create it, or it is in a schema "
+        "outside the "
+        "search_path",
+        "on the database server, as superuser, in that database: `\\dx` shows its schema; CREATE EXTENSION pg_trgm "
+        "makes it",
     ),
     Known(
-        r"pg_type_typname_nsp_index|duplicate key value violates unique constraint",
+        r"Undefined(?:Table|Column)Error|no such (?:table|column): |relation \"\w+\" does not exist",
+        "the schema is older than this release: no migration ran, or one failed before",
+        "`fab -H SERVER doctor` compares the two (check `schema`); a start with migrations upgrades it",
+    ),
+    Known(
+        r"Duplicate(?:Table|Column|Object)Error"
+        r"|(?:relation|column|table|index) \S+ (?:of relation \S+ )?already exists",
+        "a migration finds what it is to create: an earlier one was cut off, or this release's migration is faulty",
+        "`fab -H SERVER doctor` names the revision (check `schema`); restore the dump made before the upgrade",
+    ),
+    Known(
+        r"permission denied for (?:schema|table|relation|database)|must be owner of",
+        "the service's role lacks rights in the database: most likely another role owns it",
+        "`psql -c '\\l'` on the database server names the owner; ALTER DATABASE name OWNER TO role changes it",
+    ),
+    Known(
+        r"pg_(?:type_typname_nsp|class_relname_nsp|extension_name|namespace_nspname)_index",
         "two servers migrated one empty database at the same time",
         "migrate once, then start the others with MIGRATE_ON_START=false",
     ),
     Known(
+        r"duplicate key value violates unique constraint|UNIQUE constraint failed",
+        "two writers made the same row at the same time: several servers or services, or clients with the same request",
+        "harmless if it does not repeat: `fab -H SERVER doctor` shows that (check `errors`)",
+    ),
+    Known(
+        r"prepared statement \S+ (?:already exists|does not exist)",
+        "a connection pooler between server and Postgres, such as PgBouncer, hands out sessions by transaction",
+        "`psql -p 6432 pgbouncer -c 'SHOW CONFIG'` shows pool_mode: set session there, or use Postgres's own port",
+    ),
+    Known(
+        r"cached statement plan is invalid",
+        "the schema changed under a server that ran: another one migrated it",
+        "restart the server; all servers of a database need the same release",
+    ),
+    Known(
+        r"connection was closed in the middle of operation|InterfaceError.*connection is closed|terminating connection",
+        "the database closed the connection: it was restarted, or ended the session; or a firewall or proxy "
+        "between the "
+        "two dropped it while it was idle",
+        "read Postgres's log of that minute; if it says nothing, it is the way between",
+    ),
+    Known(
         r"QueuePool limit of size \d+ overflow \d+ reached",
         "more requests at once than the server has connections to its database (database_pool_size, "
-        "database_max_overflow)",
-        "raise these two settings as far as max_connections of Postgres allows, or run fewer flows at once",
+        "database_max_overflow); or queries hold theirs because they wait for a lock",
+        "`fab -H SERVER doctor` shows queries that wait (check `sessions`); if none does, raise the two "
+        "settings as far as "
+        "max_connections of Postgres allows",
     ),
     Known(
         r"No module named 'prefect_\w+'",
@@ -152,25 +240,28 @@ KNOWN = (
         "deploy 3.6.14 or later, or bind: an IPv4 address (0.0.0.0)",
     ),
     Known(
-        r"too many connections|remaining connection slots",
+        r"too many connections|too many clients|TooManyConnections|remaining connection slots",
         "Postgres has no free connection",
-        "raise max_connections, or lower the server's pool",
+        "`SELECT usename, count(*) FROM pg_stat_activity GROUP BY 1` shows who holds them; raise "
+        "max_connections, or lower "
+        "the server's pool",
     ),
     Known(
         r"Name or service not known|Temporary failure in name resolution",
         "the database's host name cannot be resolved, or a special character in the URL's password "
         "is not percent-encoded",
-        "check the host name; percent-encode the password",
+        "`getent hosts NAME` on that host shows whether the name is known; if it is, percent-encode the password",
     ),
     Known(
         r"Connect call failed|Connection refused|ConnectionRefusedError|could not connect to server",
-        "the database (or Redis) does not listen where the URL points",
-        "check that it runs and listens there: `systemctl status postgresql`, `ss -ltnp`",
+        "nothing accepts connections at the address in the error: Postgres (5432), Redis (6379) or a Prefect server is "
+        "down or listens elsewhere, or a firewall rejects them",
+        "`ss -ltn` on the host of that address shows whether it listens",
     ),
     Known(
         r"connect\S* .*\.s\.PGSQL|\[Errno 2\] No such file or directory(?!:)",
-        "the URL points to a Postgres socket that does not exist",
-        "check that Postgres runs, and the location of its socket (unix_socket_directories)",
+        "the socket of Postgres that the URL points to does not exist: Postgres is down, or keeps it elsewhere",
+        "`pg_lsclusters` shows whether it runs; `SHOW unix_socket_directories` where its socket is",
     ),
     Known(
         r"error while attempting to bind|Application startup failed",
@@ -212,13 +303,13 @@ KNOWN_CLIENT = (
     ),
     Known(
         r"401 Unauthorized|\b401\b.*Unauthorized",
-        "the client sends no user and password, or wrong ones (Prefect 2 clients do not support authentication)",
-        "set PREFECT_API_AUTH_STRING in the profile to the server's",
+        "the client sends no user and password, or wrong ones, or is too old to send them (before 3.1.8)",
+        "`fab doctor` shows which (check `auth`); PREFECT_API_AUTH_STRING in the profile must be the server's",
     ),
     Known(
         r"Failed to reach API at",
         "the server does not respond at that URL, or /api is missing from it",
-        "the URL must end in /api; check the server with `fab -H SERVER doctor`",
+        "`fab doctor` shows which; the URL must end in /api",
     ),
     Known(
         r"No Prefect API URL provided",
@@ -237,17 +328,17 @@ KNOWN_CLIENT = (
     ),
     Known(
         r"Missing CSRF token|Invalid CSRF token|'403 Forbidden' for url '[^']*/api/",
-        "the server requires CSRF tokens, which clients support since Prefect 2.16.5 (or a proxy forbids the request)",
-        "upgrade the client, or disable CSRF protection on the server",
+        "the server requires CSRF tokens, which clients support since Prefect 2.16.5; or a proxy forbids the request",
+        "`fab doctor` shows which (check `CSRF`); upgrade the client, or disable CSRF protection on the server",
     ),
     Known(
         r"'detail': 'Not Found'|Expecting value: line 1 column 1",
-        "/api is missing from the API URL: the UI responds there",
-        "append /api to PREFECT_API_URL",
+        "another page answers there: most likely /api is missing from the API URL; or a proxy or its login page does",
+        "`fab doctor` shows which (check `path`); PREFECT_API_URL must end in /api",
     ),
     Known(
         r"Flow run '[^']*' not found|Flow run not found|ObjectNotFound",
-        "that flow run is on another API: the one that this client uses does not know it",
+        "the API that this client uses does not know it: it is on another API, or was deleted",
         "`fab doctor` shows which API each client uses and what sets it",
     ),
     Known(
@@ -257,13 +348,32 @@ KNOWN_CLIENT = (
     ),
     Known(
         r"CERTIFICATE_VERIFY_FAILED",
-        "the server's certificate is not signed by an authority that Prefect knows, or is for another name",
-        "set ca_bundle: and run `fab configure-client`, or set PREFECT_API_SSL_CERT_FILE",
+        "the server's certificate is not signed by an authority that Prefect knows, is for another name, or has "
+        "expired",
+        "`fab doctor` shows which (check `TLS`); for an authority of your own set ca_bundle: and run "
+        "`fab configure-client`",
     ),
     Known(
         r"ConnectError: \[Errno -\d\]",
         "this machine cannot resolve the server's name",
         "use a name this machine can resolve, or the server's address",
+    ),
+    Known(
+        r"Server disconnected without sending a response|RemoteProtocolError",
+        "the server, or a proxy before it, closed the connection without an answer: it was restarted, or had "
+        "closed it for "
+        "idleness as the request came; Prefect's client tries again",
+        "if it repeats, `fab doctor` looks at the way and the server",
+    ),
+    Known(
+        r"httpx\.(?:Read|Pool|Write)Timeout",
+        "the server accepted the request and did not answer in time: it or its database has too much to do",
+        "`fab -H SERVER doctor` shows late runs, queries that wait, and what it logs",
+    ),
+    Known(
+        r"httpx\.ConnectTimeout",
+        "no answer from the address of the API: a firewall drops the packets, a VPN is off, or the address is wrong",
+        "`fab doctor` shows which (check `port`)",
     ),
     Known(
         r"All connection attempts failed|Can't connect to Server API|Unable to connect to Prefect server",
@@ -280,14 +390,15 @@ KNOWN_CLIENT = (
 
 
 def explain(log: str) -> Optional[Known]:
-    """The first known fault of a server in ``log`` (several lines); None where nothing matches."""
+    """The known fault that the first error of a server's ``log`` (several lines) is; None where nothing matches."""
     return _first(KNOWN, log)
 
 
 def explain_client(output: str) -> Optional[Known]:
-    """The first known fault of a client in the output of a flow; None where nothing matches."""
+    """The same of the output of a flow, a client or a worker."""
     return _first(KNOWN_CLIENT, output)
 
 
-def _first(table: Sequence[Known], text: str) -> Optional[Known]:
-    return next((known for known in table if re.search(known.pattern, text)), None)
+def _first(table: Sequence[Known], log: str) -> Optional[Known]:
+    messages = by_weight(log)
+    return next((known for text in messages for known in table if re.search(known.pattern, text)), None)
