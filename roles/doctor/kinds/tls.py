@@ -9,31 +9,13 @@ from typing import Optional
 from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.findings import SKIPPED, Finding, fail, ok, warn
 from roles.doctor.kinds.network import certificate
-from roles.prefect.kinds.api import explain_network
+from roles.prefect.kinds.api import CERTIFICATE_ERRORS, explain_network
 
 #: Days before the end, or the last part of its time where that is less: Caddy renews in the last third.
 EXPIRES_SOON, LAST_PART = 30, 1 / 4
 #: What the authority of `tls: internal` is called (roles.network.certificate_authority). Only a deploy renews its
 #: certificates.
 INTERNAL = "encamp CA "
-#: (what the TLS library says, cause, fix), first match wins.
-TLS_ERRORS = (
-    (
-        r"certificate has expired",
-        "the server's certificate has expired",
-        "renew it (`fab deploy` does with tls: internal, Caddy does with tls: acme)",
-    ),
-    (
-        r"not yet valid",
-        "the certificate is not valid yet; usually this machine's clock is behind",
-        "set the clock (`timedatectl set-ntp true`)",
-    ),
-    (
-        r"[Hh]ostname mismatch|doesn't match|IP address mismatch",
-        "the certificate is for a different name than the one in the URL",
-        "use the name in the certificate, or add this one to it (public_url)",
-    ),
-)
 UNTRUSTED = r"self[- ]signed|unable to get (?:local )?issuer|CERTIFICATE_VERIFY_FAILED"
 
 
@@ -57,7 +39,7 @@ def check_tls(target: ApiTarget) -> Optional[Finding]:
 
 
 def _refused(target: ApiTarget, error: str) -> Finding:
-    for pattern, cause, fix in TLS_ERRORS:
+    for pattern, cause, fix in CERTIFICATE_ERRORS:
         if re.search(pattern, error):
             return fail(_short(error), cause, fix)
     if re.search(UNTRUSTED, error):

@@ -7,7 +7,7 @@ an earlier entry that is too wide fails here; and an entry that no text finds fa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ import yaml
 from encamp.resources.docker.pull_errors import PULL_ERRORS
 from encamp.resources.packages import errors as apt
 from encamp.resources.python.uv.errors import SYMPTOMS
+from encamp.resources.systemd.unit_state import EXIT_STATUS, RESULTS
 from roles.database.kinds.refusals import REFUSALS
 from roles.doctor.kinds.host_limits import LIMITS
-from roles.doctor.kinds.tls import TLS_ERRORS
-from roles.prefect.kinds.api import NETWORK_ERRORS
+from roles.prefect.kinds.api import CERTIFICATE_ERRORS, NETWORK_ERRORS, STATUS_MEANINGS
 from roles.prefect.kinds.known_failures import KNOWN, KNOWN_CLIENT
 
 CASES = Path(__file__).parent / "cases"
@@ -39,6 +39,11 @@ def _patterns(rows: Sequence[tuple[str, str]]) -> tuple[Entry, ...]:
     return tuple(Entry(re.compile(pattern).search, words) for pattern, words in rows)
 
 
+def _named(rows: Mapping[Any, str], line: str) -> tuple[Entry, ...]:
+    """Entries of a table by name or number: ``line`` is what a program prints, with the key in it."""
+    return _patterns([(rf"(?m)^{line.format(key)}$", words) for key, words in rows.items()])
+
+
 TABLES = {
     "server_log": _patterns([(known.pattern, known.cause) for known in KNOWN]),
     "client_output": _patterns([(known.pattern, known.cause) for known in KNOWN_CLIENT[: -len(KNOWN)]]),
@@ -46,7 +51,10 @@ TABLES = {
     "worker_limits": _patterns([(limit.pattern, f"{limit.text}; {limit.cause}") for limit in LIMITS]),
     "docker_pull": _patterns([(error.pattern, error.cause) for error in PULL_ERRORS]),
     "network": _patterns([(pattern, cause) for pattern, cause, _ in NETWORK_ERRORS]),
-    "tls": _patterns([(pattern, cause) for pattern, cause, _ in TLS_ERRORS]),
+    "tls": _patterns([(pattern, cause) for pattern, cause, _ in CERTIFICATE_ERRORS]),
+    "http_status": _named({status: cause for status, (cause, _) in STATUS_MEANINGS.items()}, "HTTP {}"),
+    "systemd_exit_status": _named(EXIT_STATUS, "ExecMainStatus={}"),
+    "systemd_result": _named(RESULTS, "Result={}"),
     "postgres_login": _patterns([(known.pattern, f"{known.reason}; {known.cause}") for known in REFUSALS]),
     "uv": tuple(
         Entry(lambda text, texts=one.texts: any(word in text.lower() for word in texts), f"{one.reason}; {one.cause}")

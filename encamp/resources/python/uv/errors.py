@@ -40,6 +40,20 @@ SYMPTOMS = (
         "find out what changed the package; encamp does not install it",
     ),
     _Symptom(
+        "validity",
+        ("certificate expired", "certificate: expired", "certificate: notvalidyet", "certificate not valid yet"),
+        "the package index's certificate is not valid at this host's time",
+        "it has expired, or this host's clock is wrong",
+        "`date -u` on the host shows its clock; if that is right, the index needs a new certificate",
+    ),
+    _Symptom(
+        "name",
+        ("notvalidforname", "certificate not valid for name"),
+        "the package index's certificate is for another name",
+        "index_url: has another name than the certificate, or another machine answers, such as a proxy's login page",
+        "`openssl s_client -connect HOST:443 </dev/null` on the host shows whose certificate it is",
+    ),
+    _Symptom(
         "tls",
         ("invalid peer certificate", "unknownissuer", "unknown issuer", "certificate verify failed", "badsignature"),
         "this host does not trust the package index's certificate",
@@ -47,17 +61,26 @@ SYMPTOMS = (
         CA_FIX,
     ),
     _Symptom(
+        "proxy",
+        ("proxy authorization required", "proxy authentication required", "proxy auth required"),
+        "the proxy requires user and password",
+        "proxy: has none, or wrong ones",
+        "add them to proxy: (http://USER:PASSWORD@HOST:PORT)",
+    ),
+    _Symptom(
         "credentials",
         ("401 unauthorized", "403 forbidden", "status code 401", "status code 403"),
         "the package index refuses access",
-        "it requires credentials, or other ones",
-        "add them to index_url:",
+        "it requires credentials, or other ones; or a proxy on the way forbids it (403)",
+        "add them to index_url:; if they are right, read the proxy's log",
     ),
     _Symptom(
         "build",
-        ("failed to build", "build backend", "failed to compile"),
+        ("failed to build", "build backend", "failed to compile", "or wheel for the current platform"),
         "a package has no wheel for this host and could not be built here",
-        "the lock is older than this host's Python, or no compiler is installed",
+        "the lock is older than this host's Python, the host is older than the wheels (glibc) or of another "
+        "processor, or no "
+        "compiler is installed",
         "choose another python:, a newer Prefect release, or install build-essential and python3-dev",
     ),
     _Symptom(
@@ -75,8 +98,8 @@ SYMPTOMS = (
             "unexpected eof",
         ),
         "this host cannot fetch from the package index",
-        "no route, no name resolution, or the index is down",
-        "set index_url: to an index that this host can reach, then deploy again",
+        "no name resolution, a firewall or a proxy that is not set, or the index is down (uv's last line says which)",
+        "set index_url: to an index that this host can reach, or proxy:, then deploy again",
     ),
     _Symptom(
         "missing",

@@ -21,7 +21,7 @@ def test_a_crash_loop_is_neither_active_nor_stopped():
     state = parse_show(CRASHED)
     assert state.broken and not state.active and not state.stopped
     assert (state.restarts, state.begun, state.active_since) == (4, 2.5, 2.6)
-    assert state.why() == "its user does not exist"
+    assert state.why() == "its user does not exist, or systemd could not switch to it"
     assert str(state) == "failing (auto-restart)"
 
 
