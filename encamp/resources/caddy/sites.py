@@ -126,7 +126,8 @@ def _explained(failure: Failure) -> Failure:
     """Caddy's rejection as a Failure: its last line is the reason, the lines before it are a log."""
     output = failure.detail
     last = ([line for line in output.splitlines() if line.startswith("Error")] or [failure.reason])[-1]
-    cause, fix = f"encamp's sites conflict with {caddy.MAIN}, which is not encamp's", ""
+    cause = f"encamp's sites and {caddy.MAIN}, which is not encamp's, do not fit together, or a site has a wrong value"
+    fix = "the line above names the file and line, or what is wrong"
     if "ambiguous site definition" in last:
         cause = f"{caddy.MAIN}, or a file that it imports, already has a site with that address"
         fix = "remove that site, or give public_url another name or port"

@@ -35,7 +35,7 @@ def validate(text: str, name: str) -> int:
     if not certificates:
         raise Failure(
             f"{name} contains no certificate",
-            "it is empty or in another format",
+            "it is in another format" if text.strip() else "it is empty",
             "use PEM text (-----BEGIN CERTIFICATE-----); from DER: openssl x509 -inform der -in FILE",
         )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -49,7 +49,7 @@ class PostgresExtension(Resource):
             self.cluster,
             sql,
             self.database,
-            cause="its files are not on this host, or the database does not exist",
+            cause="its files are not on this host, or the database does not exist: the line above says which",
             fix=f"install the package of {self.name} (contrib, or postgresql-<version>-{self.name})",
         )
 

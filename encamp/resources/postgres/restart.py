@@ -50,7 +50,8 @@ def alter(host: System, name: str, changes: Sequence[Change]) -> None:
         wanted = ", ".join(f"{change.what} = {change.after!r}" for change in changes)
         raise Failure(
             f"Postgres {cluster.label} does not start with {wanted}; the old settings are restored and it runs again",
-            "often an address that this host does not have, or a port in use; see the log below",
+            "an address that this host does not have, a port in use, or too little memory: the first FATAL "
+            "below says which",
             "correct the setting",
             failure.detail,
         ) from None
@@ -64,7 +65,7 @@ def _status(host: Reader, cluster: Cluster) -> str:
 def _did_not_start(host: Reader, cluster: Cluster) -> Failure:
     return Failure(
         f"Postgres {cluster.label} does not start",
-        "often a full disk, a port in use, or an error in postgresql.conf; see the log below",
+        "an error in postgresql.conf, a full disk, or a port in use: the first FATAL below says which",
         f"fix that, try `systemctl restart {cluster.unit}`, then deploy again",
         initdb.last_log_lines(host, cluster),
     )

@@ -63,7 +63,7 @@ def _stranger(address: str) -> Problem:
     return Problem(
         f"{address} responds, but not like a Prefect API",
         "/api is missing from the URL (the UI responds there), or another program is listening",
-        "append /api to the API URL",
+        "the API URL must end in /api; if it does, `curl -i URL/health` shows what answers there",
         settled=True,
     )
 

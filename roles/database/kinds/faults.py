@@ -77,7 +77,9 @@ def fault_of(report: Report, target: Target) -> Optional[Fault]:
 
 def _driver(report: Report, target: Target) -> Fault:
     return Fault(
-        "Prefect's environment has no asyncpg", "it is damaged", "remove it from /opt/prefect/envs and deploy again"
+        "Prefect's environment has no asyncpg",
+        "it is damaged, or was made without it",
+        "remove it from /opt/prefect/envs and deploy again",
     )
 
 
@@ -85,7 +87,7 @@ def _name(report: Report, target: Target) -> Fault:
     host = target.place.rpartition(":")[0]
     return Fault(
         f"this host cannot resolve {host}, the name of the database host",
-        "the name is wrong, or unknown to this host's DNS servers",
+        "the name is wrong, or this host's DNS does not know it or does not answer",
         f"run `getent hosts {host}` on this host, or use an address instead"
         + (f" (postgres_address of {target.database_host})" if target.database_host else ""),
     )
@@ -95,14 +97,16 @@ def _port(report: Report, target: Target) -> Fault:
     if report.kind == "ConnectionRefusedError":
         return Fault(
             f"nothing is listening at {target.place}",
-            "Postgres is down, uses another port, or listens on other addresses only (listen_addresses)",
+            "Postgres is down, uses another port, listens on other addresses only (listen_addresses), or a "
+            "firewall rejects",
             target.deploy or "check on that host that it runs (`ss -ltnp`), and check host and port in database_url",
         )
     reason = f"no response from {target.place}: {report.text or report.kind}"
-    cause = "a firewall drops the packets, or the address is wrong"
-    return Fault(
-        reason, cause, "" if target.database_host else "allow this host to reach that port (firewall, security group)"
+    cause = "a firewall drops the packets, the address is wrong, or that host is down"
+    listen = (
+        "`ss -ltn` on that host shows whether Postgres listens there; if it does, allow this host to reach the port"
     )
+    return Fault(reason, cause, "" if target.database_host else f"{listen} (firewall, security group)")
 
 
 def _login(report: Report, target: Target) -> Fault:
@@ -116,7 +120,7 @@ def _login(report: Report, target: Target) -> Fault:
         return _refused(known, report, target)
     return Fault(
         f"{target.place} accepts connections, but the login fails: {report.text or report.kind}",
-        "another program or a proxy is listening there" if not report.code else "",
+        "" if report.code else "another program is listening there, a proxy, or a Postgres that is too busy",
     )
 
 
@@ -157,7 +161,7 @@ def _schema(report: Report, target: Target) -> Fault:
         return Fault(
             f"the database {target.database} at {target.place} is read-only",
             "it is a standby, or default_transaction_read_only is on",
-            "use the address of the primary",
+            "`SELECT pg_is_in_recovery()` there shows which: for a standby use the address of the primary",
         )
     if report.code == "3F000":
         return Fault(
@@ -167,7 +171,8 @@ def _schema(report: Report, target: Target) -> Fault:
         )
     return Fault(
         f"{target.user} may not create tables in the database {target.database}: {report.text}",
-        "since Postgres 15, only the owner of a database may create tables in its schema public",
+        "most likely another role owns the database: since Postgres 15 only its owner may create tables in "
+        "schema public",
         target.deploy or f'on the database server: ALTER DATABASE "{target.database}" OWNER TO "{target.user}"',
     )
 

@@ -48,13 +48,15 @@ def _no_connection(target: ApiTarget, error: OSError) -> Finding:
     if "refused" in text:
         return fail(
             f"{place} refuses connections",
-            "the machine is reachable, but nothing listens on that port: the server is down, or the port is wrong",
+            "the machine is reachable, but nothing listens on that port (the server is down, or the port is "
+            "wrong), or a "
+            "firewall rejects the connection",
             look,
         )
     if "timed out" in text:
         return fail(
             f"{place} does not respond (filtered)",
-            "packets are dropped: by a firewall, because a VPN is off, or because the address is not in use",
+            "no packet came back: a firewall drops them, a VPN is off, or the address is not in use",
             f"open port {target.endpoint.port} from here to the server (allowed_sources, then `fab deploy`); {look}",
         )
     cause, fix = explain_network(text)
@@ -69,7 +71,7 @@ def check_path(target: ApiTarget) -> Optional[Finding]:
     if target.endpoint.scheme == "http" and answer.status == 400 and b"HTTPS" in answer.body:
         return fail(
             f"{target.endpoint.authority} expects https, but the URL is http",
-            "a TLS proxy is in front of the server",
+            "what listens there speaks TLS, such as a proxy in front of the server",
             f"write https:// in PREFECT_API_URL ({target.where})",
         )
     working = next((other for other in alternatives(target.url) if target.healthy(other)), "")
@@ -84,8 +86,8 @@ def check_path(target: ApiTarget) -> Optional[Finding]:
         )
     problem = problem_of(answer, "GET", f"{target.url.rstrip('/')}/health") or Problem(
         f"{without_password(target.url)}/health responds, but not with `true`",
-        "another program answers on that port, not a Prefect server",
-        f"check what listens there; {target.where} sets the URL",
+        "another program answers on that port, or a proxy with a page of its own",
+        f"`ss -ltnp` on {target.endpoint.host} shows what listens there; {target.where} sets the URL",
     )
     return failed(problem)
 

@@ -58,7 +58,7 @@ def check_active_schedules(target: ApiTarget) -> Optional[Finding]:
     return fail(
         f"the scheduled flow runs of {len(ending)} of {len(scheduled)} deployments end and are not continued: "
         + _named(ending, lambda deployment: f"{deployment.name} (in {deployment.lasts / 60:.0f} min)"),
-        "the server's scheduler looks at new deployments only: its round over all of them fails or hangs",
+        "most likely the server's scheduler looks at new deployments only: its round over all of them fails or hangs",
         READ_LOG,
     )
 

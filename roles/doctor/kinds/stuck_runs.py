@@ -56,7 +56,8 @@ def check_stuck_runs(target: ApiTarget) -> Optional[Finding]:
     lost = [run for run in settled if run.get("work_pool_name") and known[run["work_pool_name"]].has_lost(run)]
     if lost:
         places = ", ".join(sorted({str(run["work_pool_name"]) for run in lost}))
-        cause = f"the worker of work pool {places} that took them is gone (killed, or its host is down)"
+        why = "killed, its host is down, or it cannot reach the server"
+        cause = f"the worker of work pool {places} that took them is gone ({why})"
         return warn(f"{len(lost)} flow runs will not end: {named(lost)}", cause, END_THEM)
     waiting = [run for run in settled if run["state_type"] != "RUNNING" and age(target, run) > LONG]
     if waiting:

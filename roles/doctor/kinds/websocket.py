@@ -28,6 +28,10 @@ PROXY_FIX = (
 )
 
 
+#: What decides between server and proxy.
+LOOK = "`fab -H SERVER doctor` opens it at the server itself"
+
+
 @record
 class Opening:
     """How a client of a release opens a WebSocket. ``login``: with a first message that holds its password; ``header``:
@@ -63,7 +67,9 @@ def _see(target: ApiTarget, opening: Opening) -> Optional[Finding]:
     except OSError as error:
         seen = f"/{opening.path}: {error or 'no answer'}"
         return _by_release(target, seen) or fail(
-            seen, f"a proxy in between closes WebSockets: {opening.loss}", PROXY_FIX
+            seen,
+            f"a proxy in between closes WebSockets, or the server ended as this one opened: {opening.loss}",
+            PROXY_FIX,
         )
     return _judge(target, answer, opening)
 
@@ -83,7 +89,7 @@ def _judge(target: ApiTarget, answer: Upgrade, opening: Opening) -> Finding:
         seen = f"/{path} opens and is closed immediately, code {answer.close_code}{reason}"
         return _by_release(target, seen) or fail(
             seen,
-            f"the server does not accept this client's user and password there: {loss}",
+            f"most likely the server does not accept this client's user and password there: {loss}",
             "check that PREFECT_API_AUTH_STRING matches the server's",
         )
     let_in = re.search(r"auth_success", answer.said)
@@ -105,4 +111,6 @@ def _not_opened(target: ApiTarget, status: int, opening: Opening) -> Finding:
         return fail(seen, cause, "use the server's own password (auth: auto) in place of the proxy's")
     if status == 403:
         return fail(seen, f"the server or a proxy refuses this client: {opening.loss}", "see the check `auth`")
-    return fail(seen, f"a proxy in between does not forward WebSockets: {opening.loss}", PROXY_FIX)
+    return fail(
+        seen, f"a proxy in between, most likely, does not forward WebSockets: {opening.loss}", f"{LOOK}; {PROXY_FIX}"
+    )

@@ -177,12 +177,19 @@ def _check_api(subject: WorkerSubject) -> Optional[Finding]:
     url, wanted = subject.environment.get("PREFECT_API_URL", ""), subject.kind.api_url
     deploy = "run `fab deploy` for this host"
     if subject.target is None:
-        return fail(f"{subject.unit} has no usable API URL", "its settings file was changed or is missing", deploy)
+        return fail(f"{subject.unit} has no usable API URL", _why_no_url(subject), deploy)
     if wanted and not same_server(url, wanted):
         return fail(
             f"{without_password(url)} is not {wanted}", "the site changed since this worker was deployed", deploy
         )
     return ok(without_password(url))
+
+
+def _why_no_url(subject: WorkerSubject) -> str:
+    file = subject.kind.env_file
+    if subject.host.stat(file) is None:
+        return f"{file} is missing"
+    return f"PREFECT_API_URL in {file} is missing, or is not a URL with a host"
 
 
 def _check_online(subject: WorkerSubject) -> Optional[Finding]:
@@ -194,14 +201,15 @@ def _check_online(subject: WorkerSubject) -> Optional[Finding]:
     answer = api.call(subject.host, "POST", f"work_pools/{pool}/workers/filter", {"limit": 200})
     workers: Any = json_of(answer)
     if answer.status == 404:
-        return fail(f"there is no work pool {pool}", "it was removed", "run `fab deploy` for this host")
+        return fail(f"there is no work pool {pool}", "it was removed, or never made", "run `fab deploy` for this host")
     if answer.status != 200 or not isinstance(workers, list):
         return warn(f"the workers of pool {pool} cannot be listed: HTTP {answer.status}")
     found = [worker for worker in workers if not name or worker.get("name") == name]
     if any(str(worker.get("status", "ONLINE")) == "ONLINE" for worker in found):
         return ok(f"polls {pool}, and the server sees it")
     text = f"the server does not see {name or 'it'} in pool {pool}" + (" as online" if found else "")
-    return fail(text, "the worker hangs, or uses another server", f"systemctl restart {subject.unit}")
+    look = f"`journalctl -u {subject.unit} -n 50` shows which: `systemctl restart {subject.unit}` ends a hang"
+    return fail(text, "the worker hangs, cannot reach the server, or uses another server", look)
 
 
 def _check_errors(subject: WorkerSubject) -> Optional[Finding]:

@@ -141,7 +141,7 @@ class VerificationRun(ApiKind):
             raise Failure(
                 f"Prefect uses {'no API URL' if found == NO_URL else found} here, not {self._aim}",
                 "another profile is active, or a variable or file overrides the profile",
-                "run `fab configure-client` and read its warnings",
+                "`fab doctor` shows what sets it; `fab configure-client` corrects the profile",
             )
         raise self._flow_failed(result)
 

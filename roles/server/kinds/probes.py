@@ -94,7 +94,7 @@ def own_port(host: Reader, server: Server) -> Optional[Problem]:
     except Refused as refused:
         return Problem(
             f"{server.unit} does not own its port: {refused.reason}",
-            "another server, possibly started by hand",
+            "another server, possibly one that was started by hand",
             refused.fix,
         )
     return None

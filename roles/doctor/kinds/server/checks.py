@@ -6,7 +6,7 @@ import os
 import time
 from typing import Callable, Optional
 
-from encamp.resources.system import System
+from encamp.resources.system import Reader, System
 from encamp.resources.systemd.owners import applied_drop_ins, is_ours, start_command
 from roles.doctor.kinds import unit_fixes
 from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, check_schedules
@@ -37,7 +37,11 @@ def check_unit(subject: ServerSubject) -> Optional[Finding]:
     """The unit runs, and was not restarted over and over."""
     state, unit = subject.state, subject.kind.unit
     if not state.exists:
-        return fail(f"{unit} does not exist", "no server was deployed here", f"`fab -H {subject.kind.server} deploy`")
+        return fail(
+            f"{unit} does not exist",
+            "none was deployed here, or it was removed",
+            f"`fab -H {subject.kind.server} deploy`",
+        )
     if not is_ours(subject.host, unit):
         text = f"{unit} is not encamp's: {state.path} runs `{start_command(subject.host, unit)}`"
         return fail(text, "encamp did not write this unit", f"`fab -H {subject.kind.server} deploy` says how to go on")
@@ -142,9 +146,23 @@ def check_database(subject: ServerSubject) -> Optional[Finding]:
         return fail(str(found["error"]).splitlines()[0], cause, fix)
     size = f"{found.get('size', 0) / MEBIBYTE:.1f} MiB"
     if found.get("writable") is False:
-        fix = f"chown {subject.kind.user}: {found['place']} and its directory"
-        return fail(f"{found['place']} is not writable for {subject.kind.user}", "it has another owner", fix)
+        return fail(
+            f"{found['place']} is not writable for {subject.kind.user}",
+            *why_not_writable(subject.host, subject.kind.user, str(found["place"])),
+        )
     return ok(f"{str(found.get('place')).partition(', ')[0]}, {size}")
+
+
+def why_not_writable(host: Reader, user: str, file: str) -> tuple[str, str]:
+    """Why the server's user may not write its SQLite file, and what to do: file and directory must both be its own."""
+    look = f"`namei -l {file}` shows owners and modes, `findmnt -T {file}` whether the file system is read-only (ro)"
+    found = [(place, host.stat(place)) for place in (file, os.path.dirname(file))]
+    for place, stat in found:
+        if stat and stat.owner != user:
+            return f"{place} belongs to {stat.owner}", f"chown {user}: {file} {os.path.dirname(file)}"
+    if all(stat for _, stat in found):
+        return f"it and its directory belong to {user}: their mode, or their file system, forbids it", look
+    return "another owner, its mode, or its file system forbids it", look
 
 
 def check_revision(subject: ServerSubject) -> Optional[Finding]:

@@ -27,7 +27,9 @@ def check_sessions(subject: ServerSubject) -> Optional[Finding]:
         first = working[0]
         text = f"the database has been working on `{_line(first['query'])}` for {first['seconds']} s"
         return warn(
-            text, "a migration or a cleanup of a large table", "wait for it; stopping it may leave it half done"
+            text,
+            "most likely a migration or a cleanup of a large table",
+            "wait for it; stopping it may leave it half done",
         )
     return ok("none waits for a lock")
 
@@ -56,6 +58,6 @@ def check_indexes(subject: ServerSubject) -> Optional[Finding]:
     again = f"runuser -u postgres -- psql -d DATABASE -c 'REINDEX INDEX CONCURRENTLY {invalid[0]}'"
     return warn(
         f"invalid indexes, which Postgres does not use: {names}",
-        "a migration was cut off while it built them, and later ones take them for there",
+        "most likely a migration was cut off while it built them; later ones take them for there",
         again,
     )

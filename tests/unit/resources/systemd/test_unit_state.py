@@ -1,6 +1,14 @@
 """What we make of ``systemctl show``."""
 
-from encamp.resources.systemd.unit_state import parse_show, unit_name
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from encamp.resources.base import Failure
+from encamp.resources.systemd.unit_state import parse_show, unit_name, unit_state
+from tests.unit.resources.case_host import CaseHost
 
 CRASHED = """\
 MainPID=0
@@ -51,3 +59,14 @@ def test_units_are_services_unless_they_say_otherwise():
     assert unit_name("postgresql@15-main") == "postgresql@15-main.service"
     assert unit_name("prefect-backup.timer") == "prefect-backup.timer"
     assert unit_name("release-3.8") == "release-3.8.service"
+
+
+@pytest.mark.parametrize(
+    ("directories", "cause"),
+    [({}, "was not booted with systemd"), ({"/run/systemd/system": {}}, "systemd runs; it hangs, or D-Bus does")],
+)
+def test_a_host_without_systemd_is_told_from_one_that_hangs(directories: dict[str, Any], cause: str) -> None:
+    said = {"code": 1, "err": "Failed to connect to bus: Connection refused"}
+    with pytest.raises(Failure, match=r"does not answer about x\.service") as raised:
+        unit_state(CaseHost({"directories": directories, "answers": {"systemctl show *": said}}), "x")
+    assert cause in raised.value.cause
