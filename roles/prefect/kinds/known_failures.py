@@ -247,6 +247,21 @@ KNOWN = (
         "the server's pool",
     ),
     Known(
+        r"NOAUTH|WRONGPASS|redis\S*AuthenticationError",
+        "Redis requires a password, and the server sends none or a wrong one",
+        "correct it in the Redis settings of server_environment",
+    ),
+    Known(
+        r"Redis connection error|Error -?\d+ connecting to \S+:\d+|redis\.exceptions\.\w+",
+        "the server does not reach its Redis: it is down, its name or port is wrong, or a firewall is between them",
+        "the error's last words say which; `redis-cli -h HOST -p PORT ping` on the server's host repeats it",
+    ),
+    Known(
+        r"deadlock detected",
+        "two transactions waited for each other, and Postgres ended one of them",
+        "harmless if it does not repeat: `fab -H SERVER doctor` shows that (check `errors`)",
+    ),
+    Known(
         r"Name or service not known|Temporary failure in name resolution",
         "the database's host name cannot be resolved, or a special character in the URL's password "
         "is not percent-encoded",
@@ -262,6 +277,12 @@ KNOWN = (
         r"connect\S* .*\.s\.PGSQL|\[Errno 2\] No such file or directory(?!:)",
         "the socket of Postgres that the URL points to does not exist: Postgres is down, or keeps it elsewhere",
         "`pg_lsclusters` shows whether it runs; `SHOW unix_socket_directories` where its socket is",
+    ),
+    Known(
+        r"(?s)asyncpg.*TimeoutError",
+        "the database did not answer in time: it has too much to do or waits for a lock, or the way to it is slow",
+        "`fab -H SERVER doctor` shows queries that wait (check `sessions`); if none does, look at the load of "
+        "the database",
     ),
     Known(
         r"error while attempting to bind|Application startup failed",

@@ -7,10 +7,12 @@ from typing import Iterator
 
 from roles.prefect.kinds.log_errors import LEVELS, MESSAGE
 
-#: systemd's words as it starts a unit again: what stands before belongs to an earlier process.
-STARTED = re.compile(
-    r"^(?:.* systemd\[\d+\]: )?(?:Start(?:ed|ing) (?:\S+\.service|Prefect )|\S+: Scheduled restart job)", re.MULTILINE
+#: What journalctl, Compose and Kubernetes write before each line.
+PREFIX = re.compile(
+    r"^(?:\w{3} [ \d]\d [\d:]{8} \S+ [^\s:]+: |\d{4}-\S+ std(?:out|err) [FP] |[a-z][\w.-]*-\d+ +\| )", re.MULTILINE
 )
+#: systemd's words as it starts a unit again: what stands before belongs to an earlier process.
+STARTED = re.compile(r"^(?:Start(?:ed|ing) (?:\S+\.service|Prefect )|\S+: Scheduled restart job)", re.MULTILINE)
 TRACEBACK = "Traceback (most recent call last):"
 #: Lines between two tracebacks of which one led to the other.
 CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
@@ -22,7 +24,7 @@ PYTHON_WARNING = re.compile(r"\S+:\d+: \w*Warning: ")
 def by_weight(log: str) -> Iterator[str]:
     """The messages of a log with their tracebacks, whole: the last start's errors in their order, then its other
     messages, then the same of the starts before it."""
-    for start in reversed(_starts(log)):
+    for start in reversed(_starts(PREFIX.sub("", log))):
         found = list(_messages(start))
         yield from (text for text, serious in found if serious)
         yield from (text for text, serious in found if not serious)

@@ -79,6 +79,22 @@ def test_a_temporary_server_is_no_restart_and_weighs_less_than_an_error() -> Non
     assert known is not None and MEANS[DENIED] in known.cause
 
 
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "Apr 26 08:26:53 vm1 prefect[146881]: ",
+        "Apr  6 08:26:53 vm1 sh[146881]: ",
+        "flows-prefect-server-1  | ",
+        "2025-03-04T04:47:29.4664831Z stderr F ",
+    ],
+)
+def test_what_journals_and_containers_write_before_each_line_is_no_part_of_it(prefix: str) -> None:
+    """As people paste logs (PrefectHQ/prefect#9323, #10188, #16299)."""
+    warning, error = f"12:00:00.000 | WARNING | prefect.server - {FULL}", "12:00:01.000 | ERROR   | a - b"
+    log = f"{warning}\n{error}\n{TRACEBACK}{DENIED}\n{IN_USE}"
+    assert MEANS[DENIED] in _cause("".join(f"{prefix}{line}\n" for line in log.splitlines()))
+
+
 def test_no_line_is_lost() -> None:
     log = f"a\n12:00:01.000 | INFO    | b - c\nd\n{TRACEBACK}{REFUSED}\nprefect-server.service: Failed\n{IN_USE}"
     assert sorted("\n".join(by_weight(log)).splitlines()) == sorted(log.splitlines())
