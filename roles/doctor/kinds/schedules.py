@@ -21,7 +21,7 @@ ROUNDS = 150.0
 HOUR, DAY = 3600.0, 86400.0
 #: By default the scheduler keeps runs an hour ahead, at least three and at most so many of them, within so many days.
 MOST, FARTHEST = 100, 100 * DAY
-READ_LOG = "read the server's log"
+READ_LOG = "`fab -H SERVER doctor` shows errors that repeat (check `errors`)"
 
 
 @record

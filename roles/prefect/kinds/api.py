@@ -154,6 +154,11 @@ NETWORK_ERRORS = (
         "use http:// in public_url, or put TLS in front of the server",
     ),
     (
+        r"too many redirects",
+        "a proxy redirects in a circle, as from http to https and back",
+        "`curl -sIL URL` shows each redirect",
+    ),
+    (
         r"reset by peer|closed connection without response|RemoteDisconnected|BadStatusLine|IncompleteRead",
         "something accepts connections and closes them: a proxy without a backend, or not a Prefect server",
         "`ss -ltnp` on the server shows what listens on that port",
@@ -202,7 +207,7 @@ def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Proble
     call = f"{method} {without_password(address)}"
     if answer.status == 0:
         cause, fix = explain_network(answer.error)
-        return Problem(f"{call}: {answer.error}", cause or "the server does not answer", fix)
+        return Problem(f"{call}: {answer.error}", cause, fix)
     if answer.error:
         return Problem(
             f"{call}: HTTP {answer.status}: {answer.error}",

@@ -206,7 +206,7 @@ KNOWN = (
     ),
     Known(
         r"prepared statement \S+ (?:already exists|does not exist)",
-        "a connection pooler between server and Postgres, such as PgBouncer, hands out sessions by transaction",
+        "most likely a connection pooler before Postgres, such as PgBouncer, hands out sessions by transaction",
         "`psql -p 6432 pgbouncer -c 'SHOW CONFIG'` shows pool_mode: set session there, or use Postgres's own port",
     ),
     Known(

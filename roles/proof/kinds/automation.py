@@ -80,12 +80,12 @@ class Automation:
             return Problem(
                 f"the server took an event, and did not show it within {PATIENCE:.0f} s",
                 "its service that stores events fails or does not run: the UI shows no events",
-                "read the server's log",
+                "`fab -H SERVER doctor` shows errors that repeat (check `errors`)",
             )
         return Problem(
             f"an event did not trigger its automation within {PATIENCE:.0f} s",
             "the server's service for triggers, or that for actions, fails or does not run",
-            "read the server's log",
+            "`fab -H SERVER doctor` shows errors that repeat (check `errors`)",
         )
 
 

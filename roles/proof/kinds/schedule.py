@@ -107,5 +107,5 @@ def not_made() -> Problem:
     return Problem(
         f"the server created no flow run from a schedule within {PATIENCE:.0f} s",
         "its scheduler fails or does not run: schedules create no flow runs",
-        "read the server's log",
+        "`fab -H SERVER doctor` shows errors that repeat (check `errors`)",
     )
