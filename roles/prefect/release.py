@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from encamp.errors import SettingsError
 from encamp.locking import lockfile
 from encamp.resources.packages.apt import LOCK_SECONDS
 from encamp.resources.packages.installed import Packages
@@ -35,7 +36,11 @@ def _check_proxy(value: str) -> str | None:
     parts = urlsplit(value)
     if parts.username is not None:
         return "holds a user or password: use a secret source, as in {env: PROXY}"
-    return None if parts.scheme == "http" and parts.hostname and parts.port else "must be http://HOST:PORT"
+    try:
+        whole = parts.scheme == "http" and parts.hostname and parts.port
+    except ValueError:  # a port that is no number
+        whole = False
+    return None if whole else "must be http://HOST:PORT"
 
 
 def _check_no_proxy(value: tuple[str, ...]) -> str | None:
@@ -131,6 +136,14 @@ def load_release(settings: Settings, site: str, packages: Sequence[str] = (), ro
     """
     lock = _fitting(settings.prefect_version, site, packages)
     return Release(lock, f"{root}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
+
+
+def release_of(host: SiteHost) -> Release:
+    """The release of a host. Raises SettingsError, with the line that asks for it, where there is no lock for it."""
+    try:
+        return load_release(host.settings(Settings), host.inventory.directory)
+    except SettingsError as error:
+        raise SettingsError(error.message, error.fix, error.where or host.origin("prefect_version")) from None
 
 
 def _lock_folder(version: str, site: str, packages: Sequence[str]) -> Path:

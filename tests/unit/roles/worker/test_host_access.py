@@ -217,6 +217,7 @@ def test_a_proxy_is_for_everything_but_the_server(tmp_path: Path, monkeypatch: p
         ("proxy: 'http://u:p@h:1'", "use a secret source"),
         ("proxy: 'socks5://h:1'", "must be http://HOST:PORT"),
         ("proxy: 'h:3128'", "must be http://HOST:PORT"),
+        ("proxy: 'http://h:abc'", "must be http://HOST:PORT"),
         ("no_proxy: ['a b']", "neither a name nor an address"),
     ],
 )
