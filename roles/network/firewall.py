@@ -43,7 +43,7 @@ class Settings:
     firewall: bool = setting(True, "Open the server's port on the host's active firewall (ufw, firewalld or nftables).")
     allowed_sources: tuple[str, ...] = setting(
         (),
-        "Networks that may reach the port. Empty: all. Has no effect without an active firewall on the host.",
+        "Networks that may reach the port. Empty: all. Needs an active firewall on the host, or cloud: aws.",
         check=check_networks,
         example="[10.0.0.0/8]",
     )
