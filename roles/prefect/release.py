@@ -11,6 +11,7 @@ from encamp.errors import SettingsError
 from encamp.locking import lockfile
 from encamp.resources.packages.apt import LOCK_SECONDS
 from encamp.resources.packages.installed import Packages
+from encamp.settings.convert import UNREAD
 from encamp.settings.declare import setting
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
@@ -36,11 +37,23 @@ def _check_proxy(value: str) -> str | None:
     parts = urlsplit(value)
     if parts.username is not None:
         return "holds a user or password: use a secret source, as in {env: PROXY}"
+    return None if _is_proxy(value) else "must be http://HOST:PORT"
+
+
+def _is_proxy(value: str) -> bool:
     try:
-        whole = parts.scheme == "http" and parts.hostname and parts.port
+        parts = urlsplit(value)
+        return bool(parts.scheme == "http" and parts.hostname and parts.port)
     except ValueError:  # a port that is no number
-        whole = False
-    return None if whole else "must be http://HOST:PORT"
+        return False
+
+
+def refuse_wrong_proxy(host: SiteHost) -> None:
+    """Raises SettingsError, without any part of it, for a secret that is not the URL of a proxy."""
+    proxy = host.settings(Settings).proxy
+    if isinstance(proxy, Secret) and proxy is not UNREAD and not _is_proxy(proxy.reveal()):
+        reason = f"{host.name}: what proxy comes from is not http://USER:PASSWORD@HOST:PORT"
+        raise SettingsError(reason, "percent-encode user and password", host.origin("proxy"))
 
 
 def _check_no_proxy(value: tuple[str, ...]) -> str | None:
