@@ -59,6 +59,7 @@ def deploy(options: Options, verify: bool = True, plan: str = "", apply: str = "
     help={
         "server": "Server to adopt, as `fab adopt` calls it; for a host with several.",
         "check": "Write nothing; print the lines. With --undo: change nothing.",
+        "instance": "With --undo: the instance that continues the server (default: default).",
         "undo": "Start the adopted server again, with its data as it was, and stop encamp's.",
     },
 )
@@ -66,7 +67,7 @@ def adopt(options: Options, server: str = "", undo: bool = False) -> int:
     """Find a Prefect server set up by hand on hosts (-H), and write the inventory lines that continue it."""
     from encamp.commands import adopt as command
 
-    return command.undo(options) if undo else command.adopt(options, server)
+    return command.undo(options, server) if undo else command.adopt(options, server)
 
 
 @command(

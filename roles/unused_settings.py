@@ -10,7 +10,7 @@ from encamp.site import Site, SiteHost
 from roles.database import connection as database_connection
 from roles.database import host as database_host
 from roles.database import settings as database
-from roles.network import address
+from roles.network import address, cloud_settings
 from roles.prefect import runtime
 from roles.prefect.groups import is_server
 from roles.registry import ROLES
@@ -88,6 +88,10 @@ def _tls_other_than(*modes: str) -> Callable[[SiteHost, Site], str]:
     return why
 
 
+def _no_cloud(host: SiteHost, site: Site) -> str:
+    return "it requires cloud: aws or another one" if host.settings(cloud_settings.Settings).cloud == "none" else ""
+
+
 #: Settings of one role's hosts that other hosts read, too.
 WIDER = ("auth", "firewall", "client_database_sources")
 RULES = (
@@ -102,6 +106,7 @@ RULES = (
     Rule(("worker_limit", "work_pool_concurrency"), _no_short_form, server=False),
     Rule(("tls_certificate", "tls_key"), _tls_other_than("files")),
     Rule(("tls_redirect",), _tls_other_than("internal", "acme", "files")),
+    Rule(("cloud_ingress", "cloud_security_group", "cloud_instance", "cloud_region"), _no_cloud),
     Rule(("acme_email", "acme_directory", "acme_ca_root"), _tls_other_than("acme")),
 )
 

@@ -62,16 +62,23 @@ def adopt(options: Options, server: str = "") -> int:
     """
     if not options.hosts:
         raise UsageError("adopt needs the names of its hosts", "for example: fab -H vm1 adopt")
+    if options.instance:
+        raise UsageError("--instance requires --undo", "move the lines that adopt writes below instances: yourself")
     site, selected = load_site(options, ())
-    found = survey(options, site, selected)
+    found, code = survey(options, site, selected)
     codes = [_conclude(host, found[host.name], server, options.check) for host in selected if host.name in found]
-    return max([*codes, 0 if len(found) == len(selected) else FAILED])
+    return FAILED if FAILED in codes else code
 
 
-def undo(options: Options) -> int:
-    """Start adopted servers again, and stop encamp's in their place. Returns the exit code; raises EncampError."""
+def undo(options: Options, server: str = "") -> int:
+    """Start adopted servers again, and stop encamp's in their place. Returns the exit code; raises EncampError.
+
+    ``server`` is what adopt takes: an undo knows the server, and refuses the option.
+    """
     if not options.hosts:
         raise UsageError("adopt --undo needs the names of its hosts", "for example: fab -H vm1 adopt --undo")
+    if server:
+        raise UsageError("--undo excludes --server", "leave it out; on a host with several: --instance NAME")
     with reporting(options, "adopt") as reports:
         site, selected = load_site(options, ())
         hosts = [host.name for host in selected]
@@ -84,8 +91,8 @@ def undo(options: Options) -> int:
     return code
 
 
-def survey(options: Options, site: Site, selected: list[SiteHost]) -> dict[str, list[Discovery]]:
-    """What each host has, as root; hosts that could not be looked at are left out, and reported."""
+def survey(options: Options, site: Site, selected: list[SiteHost]) -> tuple[dict[str, list[Discovery]], int]:
+    """What each host has, as root, and the exit code; hosts that could not be looked at are left out, and reported."""
     kept = _Found()
     pads = {host.name: Secret(secrets.token_hex(PAD)) for host in selected}
     with reporting(options, "adopt", check=True, record=False, brief=True) as reports:
@@ -93,9 +100,10 @@ def survey(options: Options, site: Site, selected: list[SiteHost]) -> dict[str, 
         prepared = single_stage("adopt", {name: [Survey("servers", pad)] for name, pad in pads.items()})
         connector = connect(options, site, list(pads), reports)
         outcomes = run_hosts("adopt", Mode(check=True, forks=options.forks), connector, prepared, reports)
-        reports.end()
+        code = reports.end()
     well = [outcome.host for outcome in outcomes if outcome.status == "ok"]
-    return {name: discoveries(kept.servers.get(name, []), kept.sealed.get(name, ""), pads[name]) for name in well}
+    found = {name: discoveries(kept.servers.get(name, []), kept.sealed.get(name, ""), pads[name]) for name in well}
+    return found, code
 
 
 def _conclude(host: SiteHost, found: list[Discovery], server: str, check: bool) -> int:

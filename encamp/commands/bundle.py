@@ -29,6 +29,7 @@ from encamp.resources.python.uv.tool import UvTool
 from encamp.running.connectors import Connector
 from encamp.shared.record import replace
 from encamp.site import Site, SiteHost
+from encamp.support import atomic_file
 from encamp.transport.agent_exec import Link
 from encamp.transport.session import Channel
 from roles.prefect import role as prefect
@@ -48,8 +49,7 @@ def bundle(options: Options, file: str) -> int:
             "name it: fab -H HOST bundle",
         )
     path = Path(file)
-    if path.exists() and not tarfile.is_tarfile(path):
-        raise UsageError(f"{path} exists, and is no bundle", "give another name with --file")
+    _check_place(path)
     wanted = _needs(options)
     with reporting(options, COMMAND) as reports:
         site, selected = load_site(replace(options, limit=""), (), "plan")
@@ -70,6 +70,18 @@ def bundle(options: Options, file: str) -> int:
         report(f"\n  wrote {path}: {made.size // 1_000_000} MB for {release}")
         report(f"  next: fab deploy --bundle {path}")
     return code
+
+
+def _check_place(path: Path) -> None:
+    """Raises UsageError for a file that cannot become the bundle: before the host collects for minutes."""
+    try:
+        atomic_file.check(str(path))
+        is_other = path.exists() and not tarfile.is_tarfile(path)
+        tempfile.TemporaryFile(dir=path.resolve().parent).close()
+    except OSError as error:
+        raise UsageError(f"--file {path}: {error.strerror}", "give a file in a folder that you can write to") from None
+    if is_other:
+        raise UsageError(f"{path} exists, and is no bundle", "give another name with --file")
 
 
 def _needs(options: Options) -> Needs:

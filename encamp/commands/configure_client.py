@@ -165,7 +165,7 @@ def server_of(host: SiteHost, site: Site, server: str = "") -> SiteHost:
         raise UsageError(
             f"{host.name}: which server to use is not clear; the site's servers: {names}"
             + (f"; not {named}" if named else ""),
-            "name it with --server HOST or --api-url URL",
+            "name it with --server HOST (configure-client also takes --api-url URL)",
         )
     return found[0]
 

@@ -20,8 +20,10 @@ VERSION = "VERSION"
 def init(directory: str) -> int:
     """Make a site in ``directory``; an ``inventory/`` that is there, of Ansible's or our own, is the site's.
 
-    Returns the exit code; raises UsageError where another file exists or one cannot be made.
+    Returns the exit code; raises UsageError for an option, where another file exists, or one cannot be made.
     """
+    if directory.startswith("-"):
+        raise UsageError(f"init has no option {directory}", "name a folder: encamp init my-site")
     folder = Path(directory)
     has_inventory = _holds_files(folder / INVENTORY)
     files = {name: text for name, text in skeleton().items() if not (has_inventory and name.startswith(INVENTORY))}

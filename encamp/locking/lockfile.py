@@ -70,7 +70,8 @@ def path_of(version: str, directory: Path, packages: Sequence[str] = ()) -> Path
 
 def normalized(packages: Sequence[str]) -> tuple[str, ...]:
     """Requirements in the one form and order that a lock is known by. Raises SettingsError for what is none."""
-    found = {"".join(package.split()) for package in packages}
+    # Blanks around an operator do not count; between two words they are two packages in one --with.
+    found = {re.sub(r"\s*([^\w\s.+*-]+)\s*", r"\1", package.strip()) for package in packages}
     wrong = [package for package in sorted(found) if not REQUIREMENT.fullmatch(package)]
     if wrong:
         raise SettingsError(f"{wrong[0]!r} is not a package of an index", "write it as 'name' or 'name==1.2.3', quoted")

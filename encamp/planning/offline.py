@@ -132,8 +132,12 @@ def _examined(path: Path) -> dict[str, Any]:
     try:
         with tarfile.open(path) as tar:
             found = dict(_members(tar))
+    except IsADirectoryError:
+        raise UsageError(f"--bundle {path} is a folder", "name the file that `fab bundle` wrote") from None
+    except PermissionError as error:
+        raise UsageError(f"--bundle {path}: {error.strerror}", "make it readable for this user") from None
     except (OSError, EOFError, tarfile.TarError, ValueError) as error:
-        raise _damaged(path, str(error)) from None
+        raise _damaged(path, str(error).partition(":\n")[0]) from None
     manifest = found.pop(MANIFEST, None)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise _damaged(path, f"it has no {MANIFEST} of format {FORMAT}")

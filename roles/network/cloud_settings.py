@@ -14,8 +14,8 @@ from roles.network.address_checks import is_loopback
 
 
 def _instance_problem(value: Any) -> str | None:
-    """An instance's id, or its name in clouds that go by names."""
-    return None if re.fullmatch(r"[A-Za-z0-9._/-]*", value) else "is not an id or a name of a machine"
+    """What is wrong with an id, or with a name in clouds that go by names, if anything."""
+    return None if re.fullmatch(r"[A-Za-z0-9._/-]*", value) else "is neither an id nor a name in a cloud"
 
 
 @record

@@ -13,7 +13,7 @@ from encamp.resources.firewall.port import FirewallPort
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
-from roles.network import address, tls
+from roles.network import address, cloud_settings, tls
 from roles.network.kinds.exposure import BOTH
 from roles.prefect.layout import Layout
 
@@ -43,14 +43,10 @@ class Settings:
     firewall: bool = setting(True, "Open the server's port on the host's active firewall (ufw, firewalld or nftables).")
     allowed_sources: tuple[str, ...] = setting(
         (),
-        "Networks that may reach the port. Empty: all. Has no effect without an active firewall on the host.",
+        "Networks that may reach the port. Empty: all. Needs an active firewall on the host, or cloud: aws.",
         check=check_networks,
         example="[10.0.0.0/8]",
     )
-
-    def __post_init__(self) -> None:
-        if self.allowed_sources and not self.firewall:
-            raise ValueError("allowed_sources has no effect with firewall: false; remove one of them")
 
 
 def limit(host: SiteHost) -> tuple[str, ...]:
@@ -73,11 +69,20 @@ def limit(host: SiteHost) -> tuple[str, ...]:
 def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     """The port of the API and UI. Rules that are not ours are left alone."""
     settings = host.settings(Settings)
+    _refuse_vain_sources(host)
     limit(host)
     if settings.firewall:
         yield from openings(host)
         if not _redirects(host) and host.origin("tls"):
             yield FirewallPort(_redirect_name(host), address.HTTP_PORT, ensure="absent")
+
+
+def _refuse_vain_sources(host: SiteHost) -> None:
+    """Raises SettingsError for sources that nothing enforces: they would seem to protect the API."""
+    settings = host.settings(Settings)
+    if settings.allowed_sources and not settings.firewall and not cloud_settings.limits_sources(host):
+        reason = f"{host.name}: allowed_sources has no effect with firewall: false"
+        raise SettingsError(reason, "remove one of them", host.origin("allowed_sources"))
 
 
 def openings(host: SiteHost) -> Iterator[FirewallPort]:

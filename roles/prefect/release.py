@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from encamp.errors import SettingsError
 from encamp.locking import lockfile
 from encamp.resources.packages.apt import LOCK_SECONDS
 from encamp.resources.packages.installed import Packages
+from encamp.settings.convert import UNREAD
 from encamp.settings.declare import setting
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
@@ -35,7 +37,23 @@ def _check_proxy(value: str) -> str | None:
     parts = urlsplit(value)
     if parts.username is not None:
         return "holds a user or password: use a secret source, as in {env: PROXY}"
-    return None if parts.scheme == "http" and parts.hostname and parts.port else "must be http://HOST:PORT"
+    return None if _is_proxy(value) else "must be http://HOST:PORT"
+
+
+def _is_proxy(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return bool(parts.scheme == "http" and parts.hostname and parts.port)
+    except ValueError:  # a port that is no number
+        return False
+
+
+def refuse_wrong_proxy(host: SiteHost) -> None:
+    """Raises SettingsError, without any part of it, for a secret that is not the URL of a proxy."""
+    proxy = host.settings(Settings).proxy
+    if isinstance(proxy, Secret) and proxy is not UNREAD and not _is_proxy(proxy.reveal()):
+        reason = f"{host.name}: what proxy comes from is not http://USER:PASSWORD@HOST:PORT"
+        raise SettingsError(reason, "percent-encode user and password", host.origin("proxy"))
 
 
 def _check_no_proxy(value: tuple[str, ...]) -> str | None:
@@ -131,6 +149,14 @@ def load_release(settings: Settings, site: str, packages: Sequence[str] = (), ro
     """
     lock = _fitting(settings.prefect_version, site, packages)
     return Release(lock, f"{root}/{lock.name}{pythons.suffix(settings.python)}", lock.version)
+
+
+def release_of(host: SiteHost) -> Release:
+    """The release of a host. Raises SettingsError, with the line that asks for it, where there is no lock for it."""
+    try:
+        return load_release(host.settings(Settings), host.inventory.directory)
+    except SettingsError as error:
+        raise SettingsError(error.message, error.fix, error.where or host.origin("prefect_version")) from None
 
 
 def _lock_folder(version: str, site: str, packages: Sequence[str]) -> Path:

@@ -24,7 +24,7 @@ from encamp.site import Site, SiteHost
 from roles.prefect import known_faults, layout, pythons, server_choice, uv_release
 from roles.prefect.files import read_bundle, read_file
 from roles.prefect.layout import Layout
-from roles.prefect.release import Release, Settings, load_release, system_packages
+from roles.prefect.release import Release, Settings, refuse_wrong_proxy, release_of, system_packages
 from roles.role import Role
 
 DISK_MIB = 600
@@ -34,10 +34,8 @@ MEMORY_MIB = 900
 def expectations(host: SiteHost) -> Iterator[Item]:
     """What must hold before anything on the host is changed."""
     settings = host.settings(Settings)
-    try:
-        wanted = load_release(settings, host.inventory.directory)
-    except SettingsError as error:
-        raise SettingsError(error.message, error.fix, error.where or host.origin("prefect_version")) from None
+    wanted = release_of(host)
+    refuse_wrong_proxy(host)
     pythons.check_series(host.name, wanted.version, settings.python, wanted.lock.requires_python, host.origin("python"))
     done = f"{wanted.path}/bin/prefect"
     yield Expectation(

@@ -28,7 +28,7 @@ from roles.prefect import versions
 from roles.prefect.account import layout_of
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
-from roles.prefect.release import load_release, prefect_version
+from roles.prefect.release import prefect_version, release_of
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.server.kinds.health import ServerHealth
 from roles.server.settings import Settings
@@ -91,7 +91,7 @@ def verification(host: SiteHost, site: Site) -> Resource:
 def install(host: SiteHost, layout: Layout, restart: Restart) -> Iterator[Item]:
     """The release's environment, and the link that chooses it."""
     settings = host.settings(PrefectSettings)
-    wanted = load_release(settings, host.inventory.directory)
+    wanted = release_of(host)
     yield Step(prefect.environment(settings, wanted, UV_ROOT, UV_CACHE), (restart,))
     yield Step(ReleaseLink(layout.link, wanted.path), (restart,))
 
@@ -131,7 +131,7 @@ def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
 def _refuse_missing_integrations(host: SiteHost) -> None:
     """Raises SettingsError where a setting names a module, such as prefect_redis.messaging, that is not installed: the
     server would start, and answer 500 to whatever needs it."""
-    lock = load_release(host.settings(PrefectSettings), host.inventory.directory).lock
+    lock = release_of(host).lock
     for name, value in host.settings(Settings).server_environment.items():
         module = re.match(r"(prefect_\w+)\.", value) if name.endswith(PLUGGED) and isinstance(value, str) else None
         if module and f"\n{module[1].replace('_', '-')}==" not in lock.text:

@@ -20,7 +20,7 @@ from roles.prefect import versions
 from roles.prefect.groups import WORKERS
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
-from roles.prefect.release import load_release, prefect_version
+from roles.prefect.release import prefect_version, release_of
 from roles.prefect.server_choice import server_for
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.role import Role
@@ -155,7 +155,7 @@ def _installed(host: SiteHost, site: Site, layout: Layout, found: Sequence[Unit]
     Workers name their environment's own path, so the link alone restarts none of them.
     """
     settings = host.settings(PrefectSettings)
-    release = load_release(settings, host.inventory.directory)
+    release = release_of(host)
     yield prefect.environment(settings, release, UV_ROOT, UV_CACHE)
     yield ReleaseLink(layout.link, release.path)
     for unit in found:

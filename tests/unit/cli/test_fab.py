@@ -112,7 +112,12 @@ def test_help_of_deploy_says_what_each_option_is_for() -> None:
         pytest.param("inventory --graph --list", 1, ("leave --graph",), id="graph-or-list"),
         pytest.param("-H laptop deploy", 1, ("laptop", "configure-client"), id="a-client"),
         pytest.param("-H web1 deploy --set prefect_version=3", 4, ("three numbers", "3.9.1"), id="version"),
-        pytest.param("-H web1 deploy --set prefect_version=3.0.999", 4, ("fab lock --prefect 3.0.999",), id="no-lock"),
+        pytest.param(
+            "-H web1 deploy --set prefect_version=3.0.999",
+            4,
+            ("--set prefect_version: there is no lock", "fab lock --prefect 3.0.999"),
+            id="no-lock",
+        ),
         pytest.param(
             "-H laptop configure-client", 1, ("which server to use is not clear", "web1, web2"), id="which-server"
         ),
@@ -233,6 +238,34 @@ def test_mistakes_with_saved_plans(
     assert not (site / "secrets").exists()
     with pytest.raises(BlockingIOError):
         door.accept()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("adopt",), "adopt needs the names of its hosts"),
+        (("-H", "web1", "adopt", "--instance", "b"), "--instance requires --undo"),
+        (("-H", "web1", "adopt", "--undo", "--server", "b.service"), "--undo excludes --server"),
+        (("bundle",), "a bundle is made on a host with a network"),
+        (("-H", "web1", "bundle", "--file", "/tmp"), "--file /tmp: not a regular file"),
+        (("-H", "web1", "bundle", "--file", "/nosuch/x"), "--file /nosuch/x: No such file or directory"),
+        (("-H", "web1", "bundle", "--file", __file__), "exists, and is no bundle"),
+        (("deploy", "--bundle", "/nosuch"), "--bundle /nosuch: No such file or directory"),
+        (("deploy", "--bundle", "/tmp"), "--bundle /tmp is a folder"),
+        (("deploy", "--bundle", __file__), "is no whole bundle: file could not be opened successfully\n"),
+        (("doctor", "--server", "nosuch"), "name it with --server HOST"),
+    ],
+)
+def test_mistakes_touch_no_host(site: Path, door: socket.socket, arguments: tuple[str, ...], words: str) -> None:
+    done = fab(*arguments, site=site)
+    assert done.returncode == 1 and words in done.stderr and "fix: " in done.stderr, done.stdout + done.stderr
+    assert nobody_knocked(door)
+
+
+def test_adopt_of_a_host_that_is_unreachable(site: Path, door: socket.socket) -> None:
+    door.close()
+    done = fab("-H", "web1", "adopt", "--set", "connect_timeout=1", site=site)
+    assert done.returncode == 3 and "UNREACHABLE" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("forbidden", "kept"), [("", True), ("1", False)])

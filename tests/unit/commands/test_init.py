@@ -37,6 +37,11 @@ def test_the_checkouts_configuration_is_that_of_a_site_without_the_mark() -> Non
     assert (CHECKOUT / "encamp" / "skeleton" / "fabric.yaml").read_text().startswith(ours)
 
 
+def test_an_option_is_no_folder() -> None:
+    with pytest.raises(UsageError, match="init has no option --help"):
+        init("--help")
+
+
 @pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("inventory/")])
 def test_an_existing_file_is_kept_and_no_other_is_made(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

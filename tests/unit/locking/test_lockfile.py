@@ -143,7 +143,9 @@ class TestWithPackages:
             "9.1.0", tmp_path, ["a", "b==1"]
         )
 
-    @pytest.mark.parametrize("wrong", ["-r file", "https://example.com/x.whl", "../x", "a b' c", "name==1; print()"])
+    @pytest.mark.parametrize(
+        "wrong", ["-r file", "https://example.com/x.whl", "../x", "a b' c", "a b", "a==1 b", "name==1; print()"]
+    )
     def test_what_is_no_package_of_an_index_is_refused(self, tmp_path: Path, wrong: str) -> None:
         with pytest.raises(SettingsError, match="not a package of an index"):
             lockfile.load("9.1.0", tmp_path, [wrong])

@@ -43,6 +43,7 @@ def told(folder: Path, host: str, servers: dict[str, Any], shared: dict[str, Any
         ({"tls_certificate": "a.pem"}, "tls_certificate", "it requires tls: files, but tls is off"),
         ({"tls_redirect": False}, "tls_redirect", "it requires tls: internal or acme or files"),
         ({"acme_email": "a@example.com"}, "acme_email", "it requires tls: acme, but tls is off"),
+        ({"cloud_instance": "i-1"}, "cloud_instance", "it requires cloud: aws or another one"),
     ],
 )
 def test_a_setting_that_nothing_reads_is_told(tmp_path: Path, values: dict[str, Any], key: str, why: str) -> None:
@@ -59,6 +60,7 @@ def test_a_setting_that_nothing_reads_is_told(tmp_path: Path, values: dict[str, 
         {"database_host": "db1", "database_tls": "verify", "database_ca_file": "ca.pem", "database_pool_size": 7},
         {"database_host": "db1", "client_database_sources": ["10.0.0.0/8"], "python": "3.11"},
         {"runtime": "compose", "prefect_image": "prefect:3.8.8"},
+        {"cloud": "gcp", "cloud_instance": "vm-1", "cloud_region": "europe-west1-b"},
         {"runtime": "compose", "python": "3.11", "work_pool": "a", "worker_limit": 4},
         {"public_url": "https://a.example.com", "tls": "acme", "acme_email": "a@example.com", "tls_redirect": True},
     ],

@@ -25,6 +25,9 @@ from roles.network import address
         ("http://h/x?token=a&b=c#d", "http://h/x?***#d"),
         ("me@example.org", "me@example.org"),
         ("http://h/a@b", "http://h/a@b"),
+        ("http://h:4200/a@b", "http://h:4200/a@b"),
+        ("http://u:p/q@h:1", "http://***@h:1"),
+        ("http://u:p@q@h:1/x", "http://***@h:1/x"),
     ],
 )
 def test_what_is_left_of_a_url(text: str, shown: str) -> None:

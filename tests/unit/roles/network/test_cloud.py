@@ -88,6 +88,15 @@ def test_the_cloud_stands_in_for_a_firewall_on_the_host(tmp_path: Path) -> None:
         assert [one for one in declared(tmp_path, {**given, **other}) if isinstance(one, Exposure)]
 
 
+def test_the_cloud_enforces_sources_without_a_firewall_on_the_host(tmp_path: Path) -> None:
+    given = {**AWS, "firewall": False, "allowed_sources": SOURCES}
+    assert rules(declared(tmp_path, given)) == {4200: SOURCES[:1]}
+    for other in ({"cloud": "none"}, {"cloud": "hetzner"}, {"cloud_ingress": False}):
+        with pytest.raises(SettingsError, match="no effect with firewall: false") as caught:
+            declared(tmp_path, {**given, **other})
+        assert caught.value.where is not None
+
+
 def test_other_clouds_get_a_proof_with_the_command(tmp_path: Path) -> None:
     given = {**AWS, "cloud": "hetzner", "cloud_security_group": "web", "allowed_sources": SOURCES}
     (proof,) = [one for one in declared(tmp_path, given) if isinstance(one, ReachableFromHere)]

@@ -217,9 +217,20 @@ def test_a_proxy_is_for_everything_but_the_server(tmp_path: Path, monkeypatch: p
         ("proxy: 'http://u:p@h:1'", "use a secret source"),
         ("proxy: 'socks5://h:1'", "must be http://HOST:PORT"),
         ("proxy: 'h:3128'", "must be http://HOST:PORT"),
+        ("proxy: 'http://h:abc'", "must be http://HOST:PORT"),
         ("no_proxy: ['a b']", "neither a name nor an address"),
     ],
 )
 def test_a_proxy_that_cannot_be_is_refused(tmp_path: Path, proxy: str, reason: str) -> None:
     with pytest.raises(EncampError, match=reason):
         plan_of(tmp_path, proxy)
+
+
+@pytest.mark.parametrize("url", ["h:3128", "http://me:s3cret@h", "http://me:s3cret/@h:3128", "http://me:s3cret@h:x"])
+def test_a_secret_that_is_no_proxy_is_refused_without_a_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("SITE_PROXY", url)
+    with pytest.raises(EncampError, match="http://USER:PASSWORD@HOST:PORT") as caught:
+        plan_of(tmp_path, "proxy: {env: SITE_PROXY}")
+    assert caught.value.where is not None and "s3cret" not in f"{caught.value} {caught.value.fix}"
