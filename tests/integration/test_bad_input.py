@@ -57,7 +57,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
     "no-ca-bundle": ("ca_bundle: nosuch.pem", (), SETTINGS, ("vm2.yml:2", "nosuch.pem", "No such file")),
     "no-pem": ("ca_bundle: hosts.yml", (), SETTINGS, ("vm2.yml:2", "hosts.yml")),
     "no-network": ("allowed_sources: [10.0.0.300]", (), SETTINGS, ("vm2.yml:2", "10.0.0.300")),
-    "unknown-ssh-option": ("ansible_ssh_pass: x", (), SETTINGS, ("vm2.yml:2", "use ansible_password")),
+    "unknown-ssh-option": ("ansible_su: true", (), SETTINGS, ("vm2.yml:2", "encamp becomes root with sudo")),
     "set-unknown-key": ("", ("--set", "databse=sqlite"), SETTINGS, ("--set", "did you mean database?")),
     "set-without-value": ("", ("--set", "port"), USAGE, ("--set port", "for example --set port=4201")),
     "unknown-option": ("", ("--nosuch",), USAGE, ("--nosuch",)),
@@ -112,7 +112,7 @@ def test_hosts_that_a_deploy_is_not_for(lab: LiveLab, hosts: str, code: int, wor
 def test_every_mistake_is_told_at_once(lab: LiveLab, tmp_path: Path) -> None:
     site = lab.site(tmp_path, host_vars={SERVER: {"databse": "sqlite", "port": 0}, "vm1": {"prot": 1}})
     words = ("3 settings are wrong", "vm1.yml:1", "vm2.yml:1", "vm2.yml:2")
-    refused(lab.fab("-H", SERVER, "deploy", inventory=site), SETTINGS, *words)
+    refused(lab.fab("-H", f"{SERVER},vm1", "deploy", inventory=site), SETTINGS, *words)
 
 
 @pytest.fixture(scope="module")

@@ -265,7 +265,7 @@ def test_verify_tells_that_task_runs_get_lost(laptops: LiveLab, through_a_proxy:
     done = laptops.fab("-H", "laptop1", "verify", inventory=through_a_proxy)
     assert done.returncode == 2, done.stdout
     assert re.search(r"flow run [0-9a-f-]{36} arrived, but its task run did not", done.stdout)
-    assert "WebSocket" in done.stdout and "configure the proxy to upgrade connections" in done.stdout
+    assert "WebSocket" in done.stdout and "run `fab doctor` for this client" in done.stdout
     assert traces(laptops, SERVER) == before
     succeeded(laptops.fab(*configure, "--undo", inventory=through_a_proxy))
     assert state_of(laptops, "laptop1") == text, "the profile written before, and its being active, come back"

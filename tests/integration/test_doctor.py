@@ -605,6 +605,10 @@ def test_flow_runs_whose_worker_is_gone(laptops: LiveLab) -> None:
         f"UPDATE flow_run_state SET timestamp = timestamp - interval '1 hour' WHERE flow_run_id = '{run['id']}'",
     )
     psql(laptops, SERVER, "UPDATE worker SET last_heartbeat_time = now() - interval '1 hour'")
+    deadline = time.monotonic() + 120
+    while [worker["status"] for worker in call("work_pools/gone/workers/filter", {})] != ["OFFLINE"]:
+        assert time.monotonic() < deadline, "the server did not miss the heartbeat"
+        time.sleep(1)
     seen = look(doctor(laptops, host=SERVER), "stuck runs")
     assert " warn " in seen and "1 flow runs will not end" in seen and run["id"] in seen
     assert "the worker of work pool gone that took them is gone" in seen and "prefect flow-run delete" in seen

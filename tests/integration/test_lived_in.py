@@ -167,7 +167,7 @@ def test_a_file_of_the_owners_is_copied_and_the_copy_named(server: LiveLab) -> N
     assert f"the old file is kept as {env}.before-encamp" in re.sub(r"\s+", " ", done.stdout)
     assert host.check_output(f"cat {env}.before-encamp") == "PREFECT_HOME=/srv"
     assert host.check_output(f"cat {env}") == ours
-    assert host.check_output(f"stat -c '%%a %%U:%%G' {env}.before-encamp") == "640 root:prefect"
+    assert host.check_output(f"stat -c '%a %U:%G' {env}.before-encamp") == "640 root:prefect"
 
 
 @pytest.mark.parametrize("options", [("--check",), ()])

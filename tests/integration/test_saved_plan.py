@@ -166,7 +166,7 @@ def test_no_host_is_changed_when_another_one_has_moved_on(
     file = tmp_path / "plan.json"
     made = plan(lab, site, file, "--set", "server_log_level=DEBUG", "--batch", "1", hosts=f"{SERVER},{OTHER}")
     assert [job["host"] for job in made["hosts"]] == [SERVER, OTHER] and made["options"]["batch"] == "1"
-    lab.host(OTHER).check_output("install -d -m 0700 /etc/prefect")
+    lab.host(OTHER).check_output("install -d -m 0755 /etc/prefect")
     states = {name: snapshot(lab, name) for name in (SERVER, OTHER)}
     refused(apply(lab, site, file), f"{OTHER}  DRIFTED", "/etc/prefect")
     assert {name: snapshot(lab, name) for name in (SERVER, OTHER)} == states

@@ -22,7 +22,7 @@ UV = "/opt/encamp/uv/*/uv"
 AGE = """\
 import sqlite3
 with sqlite3.connect("/var/lib/prefect/default/prefect.db", 30) as connection:
-    connection.execute("{update}")
+    connection.executescript("{update}")
 """
 ERROR = "Can't evaluate bulk DML statement"
 
@@ -102,7 +102,7 @@ def test_verify_and_the_doctor_find_a_scheduler_that_fails(broken: LiveLab, site
     assert _call(broken, "deployments/filter", {}) == []
     told = broken.fab("-H", HOST, "doctor", inventory=site)
     assert told.returncode == 2, told.stdout
-    (line,) = [line for line in told.stdout.splitlines() if line.strip().startswith("errors")]
+    line, _of_worker = [line for line in told.stdout.splitlines() if line.strip().startswith("errors")]
     assert "FAIL" in line and "times, last" in line and ERROR in line
     assert "Prefect before 3.9.1 with SQLAlchemy 2.1 or later" in told.stdout
 
@@ -112,7 +112,10 @@ def test_the_doctor_finds_active_schedules_without_runs(broken: LiveLab, site: P
     schedule = {"schedule": {"interval": 86400.0}, "active": True}
     made = _call(broken, "deployments/", {"name": "nightly", "flow_id": flow, "schedules": [schedule]})
     written = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=10)
-    update = f"UPDATE deployment SET updated = '{written:%Y-%m-%d %H:%M:%S.%f}' WHERE id = '{made['id']}'"
+    aged = f"SET updated = '{written:%Y-%m-%d %H:%M:%S.%f}' WHERE"
+    update = (
+        f"UPDATE deployment {aged} id = '{made['id']}'; UPDATE deployment_schedule {aged} deployment_id = '{made['id']}'"
+    )
     broken.host(HOST).check_output(f"cat > /tmp/age.py << 'END'\n{AGE.format(update=update)}END\npython3 /tmp/age.py")
     told = broken.fab("-H", HOST, "doctor", inventory=site)
     assert told.returncode == 2, told.stdout

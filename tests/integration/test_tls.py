@@ -215,10 +215,10 @@ def test_a_laptop_runs_flows_and_opens_every_socket(client: Site) -> None:
 def test_a_script_brings_the_sites_authority(client: Site) -> None:
     """The same profile and the same authorities as by a push, and a flow that arrives."""
     lab, script = client.lab, client.folder.with_suffix(".pyz")
-    files = "sha256sum ~/.prefect/profiles.toml ~/.local/share/encamp/ca/*.pem"
+    files = "sha256sum ~/.prefect/profiles.toml ~/.local/share/encamp/ca/*-api.pem"
     pushed = lab.ssh(LAPTOP, files).stdout
     succeeded(client.fab(*CLIENT, "configure-client", "--undo"))
-    lab.ssh(LAPTOP, "rm -r ~/.local/share/encamp/ca")
+    lab.ssh(LAPTOP, "rm ~/.local/share/encamp/ca/*-api.pem")
     succeeded(client.fab("configure-client", "--script", str(script)))
     text = base64.b64encode(script.read_bytes()).decode()
     lab.ssh(LAPTOP, "base64 -d > client.pyz && python3 client.pyz", text=text)

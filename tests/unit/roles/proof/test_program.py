@@ -45,10 +45,18 @@ def server(nature: str = "") -> Sequence[str]:
     return [sys.executable, "-c", SERVER, nature]
 
 
+def heed_signals() -> None:
+    """Tests that run in the background of a shell, or under nohup, have inherited that some are ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def trial(folder: Path, nature: str = "") -> tuple[subprocess.Popen[str], Path, list[int]]:
     """A trial under way: its process, its temporary directory, and the processes of its server."""
     argv = [sys.executable, "-c", TRIAL, str(folder), *server(nature)]
-    process = subprocess.Popen(argv, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        argv, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=heed_signals
+    )
     assert process.stdout
     place, *pids = process.stdout.readline().split()
     assert all(map(alive, map(int, pids)))
