@@ -113,9 +113,8 @@ def test_the_doctor_finds_active_schedules_without_runs(broken: LiveLab, site: P
     made = _call(broken, "deployments/", {"name": "nightly", "flow_id": flow, "schedules": [schedule]})
     written = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=10)
     aged = f"SET updated = '{written:%Y-%m-%d %H:%M:%S.%f}' WHERE"
-    update = (
-        f"UPDATE deployment {aged} id = '{made['id']}'; UPDATE deployment_schedule {aged} deployment_id = '{made['id']}'"
-    )
+    update = f"UPDATE deployment {aged} id = '{made['id']}'; "
+    update += f"UPDATE deployment_schedule {aged} deployment_id = '{made['id']}'"
     broken.host(HOST).check_output(f"cat > /tmp/age.py << 'END'\n{AGE.format(update=update)}END\npython3 /tmp/age.py")
     told = broken.fab("-H", HOST, "doctor", inventory=site)
     assert told.returncode == 2, told.stdout
