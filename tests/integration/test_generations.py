@@ -210,7 +210,7 @@ def test_a_downgrade_onto_a_newer_database_says_so(deployed: LiveLab, kept: dict
     back = site_of(deployed, tmp_path / "back", orion=NEW, two=NEW)
     done = deployed.fab("-H", HOST, "deploy", "--instance", "first", inventory=back)
     assert done.returncode == 2, done.stdout
-    assert "the database was upgraded by a newer Prefect than this one" in done.stdout
+    assert "does not know the database's schema: a newer Prefect upgraded it" in done.stdout
     assert "Can't locate revision" in done.stdout and "deploy the newer release again" in done.stdout
     succeeded(
         deployed.fab("-H", HOST, "deploy", inventory=site_of(deployed, tmp_path / "on", **dict.fromkeys(OLD, NEW)))
