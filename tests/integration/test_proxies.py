@@ -42,7 +42,7 @@ def test_a_sound_proxy_is_well(behind: LiveLab, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("port", "path", "text", "advice"),
     [
-        (proxies.STRIPPED, "", "/api/health: HTTP 404", "append /api"),
+        (proxies.STRIPPED, "", "/api/health: HTTP 404", "must end in /api"),
         (proxies.STRIPPED, "/flows", "the UI is missing", "check the proxy's paths"),
         (proxies.TYPES, "", "has the type text/plain, not text/javascript", "with the server's Content-Type"),
         (proxies.ONE_PAGE, "", "has the type text/html, not text/javascript", "pass everything below"),

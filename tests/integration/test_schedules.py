@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,10 @@ def test_verify_and_the_doctor_find_a_scheduler_that_fails(broken: LiveLab, site
 def test_the_doctor_finds_active_schedules_without_runs(broken: LiveLab, site: Path) -> None:
     flow = _call(broken, "flows/", {"name": "nightly"})["id"]
     schedule = {"schedule": {"interval": 86400.0}, "active": True}
-    made = _call(broken, "deployments/", {"name": "nightly", "flow_id": flow, "schedules": [schedule]})
+    deployment = {"name": "nightly", "flow_id": flow, "schedules": [schedule]}
+    made, deadline = _call(broken, "deployments/", deployment), time.monotonic() + 120
+    while "id" not in made and time.monotonic() < deadline:  # SQLite may be locked
+        made = _call(broken, "deployments/", deployment)
     written = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=10)
     aged = f"SET updated = '{written:%Y-%m-%d %H:%M:%S.%f}' WHERE"
     update = f"UPDATE deployment {aged} id = '{made['id']}'; "

@@ -198,7 +198,7 @@ class PrefectProfile(Resource):
         wrote = {name: digest(plain(after[name]).encode()) for name, _ in known.values() if name in after}
         # Prefect's CLI saves a profile with other names for the same settings: then they are still ours.
         written = {key: wrote[name] for key, (name, _) in known.items() if name in wrote}
-        aliases = {other: value for key, value in written.items() for other in self._names.every(key)}
+        aliases = {other: value for key, value in written.items() for other in sorted(self._names.every(key))}
         gone = {key: REMOVED for key in [*entry.wrote, *before] if key not in after}
         for key in [*wrote, *gone]:
             if key not in entry.wrote and key in before:
