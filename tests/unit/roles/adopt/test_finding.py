@@ -22,7 +22,7 @@ ID = "0123456789abcdef" * 4
     [
         ("/home/flows/venv/bin/python /home/flows/venv/bin/prefect server start --host 0.0.0.0", SERVER),
         (
-            "/home/x/.pyenv/versions/3.11.4/bin/python3.11 /root/.pyenv/versions/3.11.4/bin/prefect server start",
+            "/home/x/.pyenv/versions/3.11.4/bin/python3.11 /home/x/.pyenv/versions/3.11.4/bin/prefect server start",
             SERVER,
         ),
         ("/opt/conda/envs/etl/bin/python3.9 /opt/conda/envs/etl/bin/prefect orion start", SERVER),
