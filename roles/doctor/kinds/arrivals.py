@@ -45,6 +45,8 @@ def _listening(protocol: int, port: int) -> socket.socket:
     program = ctypes.create_string_buffer(code)
     opened.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, struct.pack("HL", len(code) // 8, ctypes.addressof(program)))
     opened.setblocking(False)
+    for _ in _kept(opened):  # what came before the filter was in place: any packet
+        pass
     return opened
 
 

@@ -17,8 +17,13 @@ RECENT = 180.0
 #: The beginning of a message, as Prefect (time | level | logger - text) and uvicorn (level: text) write it.
 MESSAGE = re.compile(r"(?:\S+ \| (?P<level>[A-Z]+) *\| |(?P<plain>[A-Z]{4,8}): +)(?P<text>.*)")
 LEVELS = ("ERROR", "CRITICAL")
-#: Loggers of a worker's own. Flows write to the same journal, with any logger: their errors are not the worker's.
-OF_WORKERS = re.compile(r"prefect\.(?!flow_runs|task_runs)")
+#: What a worker logs of itself. Flows write to the same journal, with any logger, and a worker reports how the
+#: processes of flows and of their hooks end (prefect/runner/_flow_run_executor.py, _hook_runner.py; in 2.x
+#: infrastructure/process.py): not its own errors. Whether it can run flows at all, the verification's flow shows.
+OF_WORKERS = re.compile(
+    r"prefect\.(?!flow_runs|task_runs)"
+    r"(?!\S+ - (?:Process\b.* exited with status code: |An error was encountered while running hook ))"
+)
 WORKER_UNIT = re.compile(r"prefect-(?:worker|agent)-")
 #: The last line of a traceback.
 RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Timeout|Group)(?::|$)")

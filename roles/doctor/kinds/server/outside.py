@@ -36,8 +36,10 @@ def check_outside(subject: ServerSubject) -> Optional[Finding]:
 def closed(subject: ServerSubject, endpoint: Endpoint, knock: Mapping[str, Any], sources: Mapping[str, int]) -> Finding:
     """What an attempt that failed and the packets that it left here mean together."""
     text = f"{endpoint.authority} does not answer the machine encamp runs on: {knock['text']}"
-    count = sum(sources.values())
-    came = f"{count} packets arrived here, from {', '.join(sources)}" if count else "no packet of it arrived here"
+    served = _served(subject.host, endpoint.port)
+    unserved = {source: count for source, count in sources.items() if source not in served}
+    count = sum(unserved.values())
+    came = f"{count} packets arrived here, from {', '.join(unserved)}" if count else "no packet of it arrived here"
     if knock["result"] == REFUSED and count:
         return _refused_here(subject.host, endpoint, f"{text}; {came}")
     if knock["result"] == SILENT and count:
@@ -47,6 +49,14 @@ def closed(subject: ServerSubject, endpoint: Endpoint, knock: Mapping[str, Any],
         fix = f"open {endpoint.port}/tcp there (on a cloud's machine: cloud: in the inventory), or correct public_url"
         return warn(f"{text}; {came}", cause, fix)
     return warn(text, "", f"check that {endpoint.host} is the address of this host where clients are")
+
+
+def _served(host: Reader, port: int) -> set[str]:
+    """The addresses whose connections to ``port`` this host has accepted: workers that poll, not who is shut out."""
+    states = ("state", "connected", "exclude", "syn-recv")
+    rows = (line.split() for line in host.query(["ss", "-Htn", *states, "sport", "=", f":{port}"]).out.splitlines())
+    peers = (row[-1].rpartition(":")[0].strip("[]") for row in rows if row and row[0] != "LISTEN")
+    return {peer.removeprefix("::ffff:") if "." in peer else peer for peer in peers}
 
 
 #: What may stand before a host, likeliest first.

@@ -61,6 +61,22 @@ def test_where_packets_are_lost(
     assert ("3 packets arrived here, from 198.51.100.7" in found.text) == bool(sources)
 
 
+@pytest.mark.parametrize(
+    ("peers", "words"),
+    [
+        ("ESTAB 0 0 203.0.113.9:4200 192.0.2.5:50123\nTIME-WAIT 0 0 203.0.113.9:4200 192.0.2.5:50124", "192.0.2.5"),
+        ("ESTAB 0 0 [::ffff:203.0.113.9]:4200 [::ffff:192.0.2.5]:50123", "192.0.2.5"),
+        ("ESTAB 0 0 [2001:db8::9]:4200 [2001:db8::5]:50123", "2001:db8::5"),
+    ],
+)
+def test_packets_of_clients_that_are_served_are_not_those_of_the_attempt(peers: str, words: str) -> None:
+    served = {"ss -Htn state connected": peers}
+    before = meaning("silent", {words: 4}, {**served, **NFT})
+    assert "no packet of it arrived here" in before.text and "dropped before this host" in before.cause
+    here = meaning("silent", {words: 4, **CAME}, {**served, **NFT})
+    assert "3 packets arrived here, from 198.51.100.7" in here.text and "nftables" in here.cause
+
+
 def test_limited_sources_may_be_meant() -> None:
     found = meaning("silent", CAME, NFT, ("192.0.2.0/24",))
     assert found.status == WARN and "no mistake if this machine is not in allowed_sources" in found.fix
@@ -108,3 +124,20 @@ def test_the_kernel_keeps_openings_of_this_port_only(protocol: int, family: int,
                 except BlockingIOError:
                     break
             assert len(seen) == 1, "the one opening, as received; no data, no other port"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets take root; the integration tests count as root, too")
+def test_what_comes_before_the_filter_is_in_place_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The socket receives from its first moment on: other packets would pass for openings."""
+    from roles.doctor.kinds import arrivals
+
+    def meanwhile(protocol: int, port: int) -> bytes:
+        with socket.socket() as other, socket.socket() as client:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            client.connect(other.getsockname())
+        return openings_of(protocol, port)
+
+    monkeypatch.setattr(arrivals, "openings_of", meanwhile)
+    with arrivals._listening(IPV4, 1) as kept, pytest.raises(BlockingIOError):
+        kept.recv(65535)

@@ -39,6 +39,11 @@ Traceback (most recent call last):
 ValueError: x
 21:05:32.080 | ERROR   | my_project.load - no such table
 21:05:32.100 | ERROR   | prefect.flow_runs.runner - Process for flow run 'amber-mole' exited with status code: 1
+21:05:32.100 | ERROR   | prefect.runner.flow_run_executor - Process exited with status code: 1. A general error.
+21:05:32.100 | ERROR   | prefect.infrastructure.process - Process 'amber-mole' exited with status code: 247
+21:05:32.100 | ERROR   | prefect.runner.hook_runner - An error was encountered while running hook 'tell'
+Traceback (most recent call last):
+KeyError: 'channel'
 """
 OF_A_WORKER = """\
 21:05:32.059 | ERROR   | prefect.worker.process.worker 1 - Failed to read the queue
