@@ -6,6 +6,7 @@ from typing import Optional, Sequence, Union
 
 from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.docker import api as docker_api
+from encamp.resources.docker import way_out
 from encamp.resources.packages.apt import LOCK_SECONDS
 from encamp.resources.packages.installed import Packages
 from encamp.resources.proxy import proxy_of
@@ -22,9 +23,6 @@ PLUGINS = (
 )
 #: The first Debian release whose docker.io does not include the docker command.
 SPLIT_SINCE = 13
-#: Where systemd looks for what is added to Docker's unit.
-DROP_INS = "/etc/systemd/system/docker.service.d"
-MARK = "# Managed by encamp: written when it installed Docker."
 BY_HAND = "install Docker Engine with the Compose plug-in (https://docs.docker.com/engine/install/), then deploy again"
 
 
@@ -35,7 +33,7 @@ class DockerEngine(Resource):
     ``name``: its name in reports. ``install``: install missing parts from the packages of Debian or Ubuntu (docker.io,
     docker-compose); if false, and on other systems, a host without them is refused. ``lock_timeout``: as of Packages.
     ``proxy``, ``no_proxy``: for apt, and for the images that the installed engine pulls. An existing Docker of any
-    origin stays unchanged.
+    origin stays unchanged, but for the proxy that an older version of encamp wrote into its unit.
     """
 
     name: str
@@ -55,32 +53,23 @@ class DockerEngine(Resource):
             )
         if not changes and not docker_api.answers(host):
             changes.append(Change("engine", "silent", "answers"))
+        if way_out.is_exposed(host):
+            changes.append(Change("proxy", "in its unit, where every user can read it", "in a file for root"))
         return changes
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         missing = _missing(host)
         names = [name for what, name in _packages(host) if what in missing]
-        if "docker engine" in missing and self.proxy:
-            self._lead_out(host)
+        proxy = proxy_of(host, self.proxy, self.no_proxy) if self.proxy else None
+        if "docker engine" in missing and proxy:
+            way_out.lead_out(host, proxy)  # before its first start: nothing of others runs in it yet
+        elif way_out.is_exposed(host):
+            way_out.conceal(host)
         if names:
             packages = Packages("docker", tuple(names), (), self.lock_timeout, self.proxy, self.no_proxy)
             packages.apply(host, [Change(name) for name in names])
         if not docker_api.answers(host):
             change_state(host, "start", "docker.service")
-
-    def _lead_out(self, host: System) -> None:
-        """Have the engine pull through the proxy from its first start on: nothing of others runs in it yet."""
-        proxy = proxy_of(host, self.proxy, self.no_proxy)
-        if proxy is None:
-            return
-        lines = [
-            f'Environment="{name}={value.reveal() if isinstance(value, Secret) else value}"'
-            for name, value in proxy.variables.items()
-            if name.isupper()
-        ]
-        text = "\n".join([MARK, "[Service]", *(line.replace("%", "%%") for line in lines), ""])
-        host.mkdir(DROP_INS)
-        host.write(f"{DROP_INS}/encamp-proxy.conf", Secret(text), "root", "root", 0o600)
 
 
 def _missing(host: Reader) -> list[str]:
