@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from encamp.cli.options import Options
@@ -11,9 +12,10 @@ from encamp.errors import Origin
 from encamp.inventory.listing import redacted
 from encamp.output.terminal import print_result
 from encamp.settings.describe import describe
+from encamp.settings.secret_names import may_be_secret
 from encamp.settings.type_names import yaml_text
 from encamp.site import SiteHost
-from encamp.support.urls import without_login
+from encamp.support.urls import VEIL, without_login
 
 DEFAULT = "default"
 
@@ -44,9 +46,24 @@ def _row(host: SiteHost, name: str, default: str) -> tuple[str, str, str]:
     origin: Origin | None = host.origin(name)
     if origin is None:
         return name, default, DEFAULT
-    return name, shown(host.inventory.variables[name].data), str(origin)
+    return name, shown(host.inventory.variables[name].data, name), str(origin)
 
 
-def shown(data: Any) -> str:
-    """A value as YAML writes it on a line; what came out of a vault, and the login in a URL, as ``***``."""
-    return without_login(yaml_text(redacted(data)))
+def shown(data: Any, name: str = "") -> str:
+    """A value as YAML writes it on a line. ``***`` stands for what came out of a vault, for the login in a URL, and for
+    secrets among the variables of a program, which are known by their names."""
+    return without_login(yaml_text(_veiled(redacted(data), name)))
+
+
+def _veiled(data: Any, name: str) -> Any:
+    """``data``, the value of the setting ``name``, without secrets among variables. A secret's source may be shown."""
+    if isinstance(data, (list, tuple)):
+        return [_veiled(item, name) for item in data]
+    if not isinstance(data, Mapping):
+        return data
+    veiled = {key: _veiled(item, str(key)) for key, item in data.items()}
+    if name.endswith("environment"):
+        for key, item in veiled.items():
+            if isinstance(item, str) and may_be_secret(str(key), item):
+                veiled[key] = VEIL
+    return veiled

@@ -16,6 +16,7 @@ from encamp.secrets.vault.values import VEIL, Decrypted, Derived, holds_secret, 
 from encamp.settings import scalars
 from encamp.settings.declare import Spec, hints_of, spec_of
 from encamp.settings.scalars import Invalid, ValuePath
+from encamp.settings.secret_names import may_be_secret
 from encamp.settings.type_names import type_name
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
@@ -162,7 +163,10 @@ class Converter:
         found = {}
         for key, item in data.items():
             here = place.below(f".{key}", _line(data, key))
-            found[scalars.text(key, here)] = self.convert(hint, item, here)
+            name, value = scalars.text(key, here), self.convert(hint, item, here)
+            # A password as plain text is accepted here: the variables are the operator's own. It is not shown.
+            hidden = isinstance(value, str) and Secret in typing.get_args(hint) and may_be_secret(name, value)
+            found[name] = Secret(value) if hidden else value
         return found
 
     def _nested(self, cls: Any, data: Any, place: ValuePath) -> Any:
