@@ -126,7 +126,7 @@ class Loop:
         if not changes:
             return "ok", []
         if resource.changes_host:
-            self._refuse_owners(number)
+            self._refuse_owners(number, resource)
         if self._check_only:
             self._would_notify.extend(step.get("notify", ()))
             return ("changed" if resource.changes_host else "unknown"), changes
@@ -147,12 +147,16 @@ class Loop:
             )
         return ("changed" if resource.changes_host else "ok"), changes
 
-    def _refuse_owners(self, number: int) -> None:
-        """Before the first change: raise Refused if this step or a later one would replace something of the owner's.
+    def _refuse_owners(self, number: int, resource: Resource) -> None:
+        """Before a change: raise Refused if the step would replace something of the owner's.
 
-        It is reported as the failure of that step; those of further steps follow in its detail.
+        Before the first one, later steps are asked as well, so that a run is refused as a whole. A refusal is reported
+        as the failure of its step; those of further steps follow in its detail. A step whose turn comes after a change
+        is asked again: then may be there what could not be looked at before, such as a database that was down.
         """
         if self._owners_checked:
+            if not self._check_only:
+                resource.refuse(self._host)
             return
         self._owners_checked = True
         refusals = list(self._refusals(number))
@@ -164,6 +168,7 @@ class Loop:
             raise first
 
     def _refusals(self, number: int) -> Iterator[tuple[str, Refused]]:
+        """The refusals of a step and of those after it. Raises Failure where the step itself cannot tell."""
         for step in self._steps[number:]:
             if "resource" not in step:
                 continue
@@ -173,7 +178,9 @@ class Loop:
             except Refused as refused:
                 yield step["id"], refused
             except Failure:
-                continue  # what it looks at does not answer: its own check reports that, if it still does not
+                if step is self._steps[number]:
+                    raise
+                # What it looks at does not answer. It is asked again in its turn.
 
     def _announce(self, step: dict[str, Any]) -> None:
         """Before a change: record the handlers it makes pending, so that no crash can lose them."""

@@ -43,6 +43,7 @@ class Host:
         self._readings: dict[str, threading.RLock] = {}
         self._blobs: dict[str, bytes] = {}
         self._noted: set[str] = set()
+        self._given_way: set[str] = set()
 
     def recording(self, messages: list[Any]) -> Host:
         """The same host for a check whose result may be dropped: its messages go into ``messages``.
@@ -133,6 +134,10 @@ class Host:
                 self._known[key] = read()
             value: T = self._known[key]
         return value
+
+    @property
+    def given_way(self) -> set[str]:
+        return self._given_way
 
     def fetch(self, blob: Blob) -> bytes:
         if blob.size > KEEP_BYTES:

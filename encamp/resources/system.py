@@ -157,6 +157,11 @@ class Reader(Protocol):
         """Return ``read()``, kept under ``key`` until something on the host changes."""
         ...
 
+    @property
+    def given_way(self) -> set[str]:
+        """What a step moves away for later ones, as ``refuse`` of its kind has said. Kept for the whole run."""
+        ...
+
     def fetch(self, blob: Blob) -> bytes:
         """Content of a blob, requested from the controller."""
         ...

@@ -134,3 +134,15 @@ class Owned(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.write(self.path, b"ours")
+
+
+@kind
+class OwnedBehind(Owned):
+    """As Owned, where nothing can be seen before ``door`` is there."""
+
+    door: str = ""
+
+    def refuse(self, host: Reader) -> None:
+        if host.stat(self.door) is None:
+            raise Failure(f"{self.door} does not answer")
+        super().refuse(host)

@@ -16,7 +16,7 @@ from encamp.resources.files.file import File
 from encamp.shared.secret import Secret
 from encamp.transport.traffic import Traffic
 from tests.agent.conftest import Converge, pythons, statuses
-from tests.agent.kinds import Append, Broken, Needs, Noisy, Owned, Stubborn, Wait
+from tests.agent.kinds import Append, Broken, Needs, Noisy, Owned, OwnedBehind, Stubborn, Wait
 
 ME = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 
@@ -189,3 +189,21 @@ def test_what_is_the_owners_is_refused_also_where_it_is_the_first_change(converg
     path = tmp_path / "a"
     path.write_text("mine")
     assert statuses(converge(Owned(str(path)), File(str(tmp_path / "b"), **ME))) == {f"Owned:{path}": "failed"}
+
+
+def test_what_could_not_be_looked_at_is_refused_in_its_turn(converge: Converge, tmp_path: Path) -> None:
+    door, mine = tmp_path / "door", tmp_path / "mine"
+    mine.write_text("mine")
+    items = (File(str(door), **ME), OwnedBehind(str(mine), door=str(door)))
+    assert statuses(converge(*items)) == {items[0].id: "changed", items[1].id: "failed"}
+    assert mine.read_text() == "mine"
+    found = converge(*items)
+    assert statuses(found) == {items[0].id: "ok", items[1].id: "failed"}
+    assert found[-2]["reason"] == f"{mine} is the owner's"
+
+
+def test_a_step_that_cannot_tell_whose_it_is_changes_nothing(converge: Converge, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    found = converge(OwnedBehind(str(mine), door=str(tmp_path / "door")))
+    assert found[-2]["reason"] == f"{tmp_path / 'door'} does not answer" and mine.read_text() == "mine"

@@ -29,13 +29,13 @@ def refuse_masked(host: Reader, name: str) -> None:
 
 def allow(host: Reader, name: str) -> None:
     """For the ``refuse`` of a step that moves the owner's unit away: a later step may then write its own."""
-    host.once(f"units that give way: {name}", lambda: True)
+    host.given_way.add(name)
 
 
 def refuse_foreign(host: Reader, name: str, declared: Content) -> None:
     """Raise Refused for a unit called ``name`` that encamp did not write, in whatever place systemd reads it from."""
     path = _foreign(host, name, declared)
-    if path is None or host.once(f"units that give way: {name}", lambda: False):
+    if path is None or name in host.given_way:
         return
     state = None if "@." in name else unit_state(host, name)
     place = state.path if state and state.path else path

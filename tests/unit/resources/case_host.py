@@ -43,6 +43,7 @@ class CaseHost:
         self._tree: dict[str, tuple[Stat, str]] = {}
         self._known: dict[str, Any] = {}
         self.used: set[str] = set()
+        self.given_way: set[str] = set()
         self.done: list[tuple[str, str]] = []
         self.notes: list[str] = []
         self.has_run = False

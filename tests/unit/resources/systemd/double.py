@@ -17,6 +17,7 @@ class Answers:
         self.files, self.outputs = files or {}, outputs or {}
         self.asked: list[str] = []
         self.notes: list[str] = []
+        self.given_way: set[str] = set()
         self._known: dict[str, Any] = {}
 
     def read(self, path: str) -> bytes | None:

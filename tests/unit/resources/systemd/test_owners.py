@@ -17,5 +17,7 @@ def test_a_unit_that_gives_way_is_not_refused() -> None:
     host = CaseHost({"files": FILES, "units": {"x.service": {}}})
     owners.allow(host, "x.service")
     UNIT.refuse(host)
+    host.run(["true"])  # a change: what was read is forgotten, what a step has said is not
+    UNIT.refuse(host)
     with pytest.raises(Refused):
         UNIT.refuse(CaseHost({"files": FILES, "units": {"x.service": {}}}))
