@@ -57,9 +57,16 @@ def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool)
                 server=host.name,
                 started=started,
                 sources=firewall.limit(host),
+                openings=_openings(host),
                 cluster="" if resource.container or not database.on_this_host(host) else database_host.cluster(host),
                 fix=fix,
             )
+
+
+def _openings(host: SiteHost) -> tuple[Any, ...]:
+    """The ports that a deploy opens in the host's own firewall."""
+    opened = host.settings(firewall.Settings).firewall
+    return tuple(travelling(opening) for opening in firewall.openings(host)) if opened else ()
 
 
 def _of_worker(host: SiteHost, site: Site, fix: bool) -> Resource:

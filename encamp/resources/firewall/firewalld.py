@@ -68,6 +68,9 @@ class Firewalld:
             _change(host, ["firewall-cmd"], "add", [rule for rule in wanted if rule not in running])
         _record(host, opening, ours)
 
+    def refuse(self, host: Reader, opening: Opening) -> None:
+        """Its rules stand beside those of the owner, and replace none."""
+
     def denials(self, host: Reader, opening: Opening) -> list[str]:
         return list(zones.denials(host, opening)) if self.active(host, opening) else []
 

@@ -53,6 +53,9 @@ class Nftables:
         else:
             nft_boot.remove(host, opening)
 
+    def refuse(self, host: Reader, opening: Opening) -> None:
+        """Its rules stand beside those of the owner, and replace none."""
+
     def denials(self, host: Reader, opening: Opening) -> list[str]:
         return list(nft_denials.denials(nft_loader.Ruleset(_listing(host)), opening))
 

@@ -64,6 +64,10 @@ class Firewall(Protocol):
 
     def apply(self, host: System, opening: Opening) -> None: ...
 
+    def refuse(self, host: Reader, opening: Opening) -> None:
+        """Raise Refused where ``apply`` would replace a rule of the owner's."""
+        ...
+
     def denials(self, host: Reader, opening: Opening) -> list[str]:
         """What the owner's rules deny to clients of the opening before encamp's rule is looked at, for people."""
         ...

@@ -42,6 +42,11 @@ class FirewallPort(Resource):
             raise ValueError(f"ensure {self.ensure!r}: must be present or absent")
         parse_sources(self.sources)
 
+    def refuse(self, host: Reader) -> None:
+        if self.ensure == "present":
+            for firewall in self._firewalls(host):
+                firewall.refuse(host, self._opening)
+
     def check(self, host: Reader) -> list[Change]:
         firewalls = self._firewalls(host)
         if not firewalls:
@@ -54,22 +59,25 @@ class FirewallPort(Resource):
                 else "no active firewall on this host"
             )
             host.note(f"{reason}: nothing opened for {self._opening}{self._exposure}")
-        if self.ensure == "present":
-            self._name_denials(host, firewalls)
-        return [change for firewall in firewalls for change in firewall.check(host, self._opening)]
+        changes = [change for firewall in firewalls for change in firewall.check(host, self._opening)]
+        if changes and self.ensure == "present":
+            for denial in self.denials(host):
+                host.note(denial)
+        return changes
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         for firewall in self._firewalls(host):
             if firewall.check(host, self._opening):
                 firewall.apply(host, self._opening)
 
-    def _name_denials(self, host: Reader, firewalls: Sequence[Firewall]) -> None:
-        """Note what the owner's rules deny before encamp's rule: they stay, and win."""
-        for firewall in firewalls:
-            for denial in firewall.denials(host, self._opening):
-                host.note(
-                    f"{denial}: it comes before encamp's, so those clients cannot reach {self.port}/{self.protocol}"
-                )
+    def denials(self, host: Reader) -> list[str]:
+        """What the owner's rules deny before encamp's rule, for people: they stay, and win.
+
+        A deploy notes them when it changes the opening; later the doctor does.
+        """
+        found = (denial for firewall in self._firewalls(host) for denial in firewall.denials(host, self._opening))
+        after = f"it comes before encamp's, so those clients cannot reach {self.port}/{self.protocol}"
+        return [f"{denial}: {after}" for denial in found]
 
     def enforced(self, host: Reader) -> bool:
         """Whether a firewall that encamp manages is active on this host: without one, sources are not enforced."""

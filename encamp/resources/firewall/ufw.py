@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Iterator
 
-from encamp.resources.base import Change
+from encamp.resources.base import Change, Refused
 from encamp.resources.firewall.opening import Network, Opening, address
 from encamp.resources.system import Reader, System
 from encamp.shared.record import record, replace
@@ -61,22 +61,40 @@ class Ufw:
             # Exactly what ufw would load; `ufw reload` would drop rules that the owner loaded by hand.
             host.run([program, "-w", "-A", *arguments])
 
+    def refuse(self, host: Reader, opening: Opening) -> None:
+        """ufw has one rule for each match: `ufw allow` replaces a `deny` or `limit` of the same port and source."""
+        wanted = _wanted(host, opening)
+        for rule, _ in _rules(host):
+            if not _allows(rule) and replace(rule, action="allow") in wanted:
+                raise Refused(
+                    f"ufw's rule `{' '.join(_words(rule))}` is in the place of the one that would open the port",
+                    "encamp did not write it, and ufw would replace it",
+                    "`ufw status numbered`, then `ufw delete NUMBER` if clients may reach the port, and deploy again; "
+                    "or set firewall: false, and open it yourself",
+                )
+
     def denials(self, host: Reader, opening: Opening) -> list[str]:
         """ufw takes the first rule that fits: those before encamp's."""
         wanted = _wanted(host, opening)
         found = []
         for rule, _ in _rules(host):
-            if rule in wanted:
-                wanted = [other for other in wanted if other.version != rule.version]
+            if _allows(rule) and replace(rule, action="allow") in wanted:
+                wanted.remove(replace(rule, action="allow"))
             elif any(_denies(rule, other, opening) for other in wanted):
                 found.append(f"ufw's rule `{rule.action} from {rule.source}`")
         return list(dict.fromkeys(found))
 
 
+def _allows(rule: Tuple) -> bool:
+    """Whether a rule lets packets in, logged (``allow_log``) or not."""
+    return rule.action.partition("_")[0] == "allow"
+
+
 def _denies(rule: Tuple, wanted: Tuple, opening: Opening) -> bool:
     """Whether an owner's rule denies clients of a wanted one."""
-    fits = rule.action in ("deny", "reject") and rule.direction.startswith("in") and rule.version == wanted.version
-    fits = fits and rule.protocol in ("any", opening.protocol) and rule.source_port == "any"
+    fits = rule.action.partition("_")[0] in ("deny", "reject") and rule.direction.startswith("in")
+    fits = fits and rule.version == wanted.version and rule.source_port == "any"
+    fits = fits and rule.protocol in ("any", opening.protocol)
     return fits and _has_port(rule.port, opening.port) and _overlap(rule.source, wanted.source)
 
 
@@ -136,7 +154,7 @@ def _tuple(opening: Opening, network: Network) -> Tuple:
 
 def _missing(host: Reader, opening: Opening) -> list[Tuple]:
     """Wanted rules that do not exist yet. An equal rule of the owner counts, and stays the owner's."""
-    present = {rule for rule, _ in _rules(host)}
+    present = {replace(rule, action="allow") for rule, _ in _rules(host) if _allows(rule)}
     return [rule for rule in _wanted(host, opening) if rule not in present]
 
 

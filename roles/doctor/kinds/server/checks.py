@@ -13,6 +13,7 @@ from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, check_schedul
 from roles.doctor.kinds.disk import check_disk
 from roles.doctor.kinds.findings import WARN, Check, Finding, Fix, fail, ok, warn
 from roles.doctor.kinds.repeated_errors import check_errors
+from roles.doctor.kinds.server.denials import check_denials
 from roles.doctor.kinds.server.outside import check_outside
 from roles.doctor.kinds.server.postgres import start_cluster, stopped_cluster, why
 from roles.doctor.kinds.server.sessions import check_indexes, check_sessions
@@ -252,6 +253,7 @@ CHECKS: tuple[Check[ServerSubject], ...] = (
     Check("restart", check_owed, ("unit",)),
     *(Check(name, check_probe(name, probe), _NEEDS.get(name, ("health",))) for name, probe in PROBES if name != "unit"),
     Check("outside", check_outside, ("unit",)),
+    Check("firewall", check_denials),
     Check("errors", _errors, ("unit",)),
     Check("schedules", _late, ("POST",)),
     Check("stuck runs", _stuck, ("POST",)),
