@@ -62,18 +62,14 @@ def _identity(as_user: str) -> tuple[dict[str, str], dict[str, Any]]:
     """The environment of a child, and how subprocess drops privileges for it."""
     import pwd
 
+    environment = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
     try:
         entry = pwd.getpwnam(as_user) if as_user else pwd.getpwuid(os.geteuid())
     except KeyError:
-        raise Failure(f"user {as_user} does not exist on this host") from None
-    environment = {
-        "PATH": SYSTEM_PATH,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "HOME": entry.pw_dir,
-        "USER": entry.pw_name,
-        "LOGNAME": entry.pw_name,
-    }
+        if as_user:
+            raise Failure(f"user {as_user} does not exist on this host") from None
+        return {**environment, "HOME": files.own_home()}, {}  # a number without an account, as in a container
+    environment.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
     if not as_user or entry.pw_uid == os.geteuid():
         return {**environment, "HOME": files.own_home()}, {}
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)

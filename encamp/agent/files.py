@@ -222,13 +222,24 @@ def _gid(group: str) -> int:
 
 
 def own_home() -> str:
-    """This user's home: HOME, unless that belongs to another user (sudo may keep the caller's)."""
+    """This user's home: HOME, as for every program, unless it is another user's (sudo may keep the caller's).
+
+    HOME need not belong to its user: it may be on a network file system, or mounted into a container. Raises Failure
+    where there is none.
+    """
+    named = os.environ.get("HOME", "")
+    if os.path.isabs(named) and os.path.isdir(named) and _is_own(named):
+        return os.path.normpath(named)
     import pwd
 
-    named = os.environ.get("HOME", "")
     try:
-        if os.path.isabs(named) and os.stat(named).st_uid == os.geteuid():
-            return os.path.normpath(named)
-    except OSError:
-        pass
-    return pwd.getpwuid(os.geteuid()).pw_dir
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        raise Failure(
+            f"user {os.geteuid()} has no home: neither an account on this machine nor a HOME that it may write to",
+            fix="set HOME to a directory of this user's",
+        ) from None
+
+
+def _is_own(home: str) -> bool:
+    return os.stat(home).st_uid == os.geteuid() or (os.geteuid() != 0 and os.access(home, os.W_OK))

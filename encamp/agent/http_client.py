@@ -59,6 +59,8 @@ def _exchange(
     method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float, ca_file: str, proxy: str
 ) -> HttpAnswer:
     """One request on a connection of its own. Raises the network's errors."""
+    import socket
+
     data = None if body is None else json.dumps(body).encode()
     sent = {"User-Agent": "encamp", **({"Content-Type": "application/json"} if data is not None else {}), **headers}
     connection, path = _connection(url, min(timeout, CONNECT), ca_file)
@@ -71,7 +73,7 @@ def _exchange(
         try:
             connection.request(method, path, data, sent)
             answer = connection.getresponse()
-        except TimeoutError:
+        except (TimeoutError, socket.timeout):  # two classes before Python 3.10
             raise TimeoutError(f"{NO_RESPONSE} {timeout:g} s") from None
         return HttpAnswer(answer.status, answer.read(), headers={k.title(): v for k, v in answer.getheaders()})
     finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 
 from encamp.agent import http_client
 from encamp.resources.probes.http_probe import HttpProbe
+from encamp.resources.system import NO_RESPONSE
 from tests.agent.conftest import Converge, statuses
 
 
@@ -101,3 +104,21 @@ def test_credentials_do_not_follow_to_another_server(url: str) -> None:
 @pytest.mark.parametrize("bad", ["ftp://x/", "nonsense", "http://", "http://h:99999/"])
 def test_what_is_no_address_is_an_error_and_no_exception(bad: str) -> None:
     assert http_client.request("GET", bad, None, {}, 1, "").status == 0
+
+
+def test_a_server_that_says_nothing_is_told_from_one_that_is_not_there(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until Python 3.10 a socket that times out raises ``socket.timeout``, which is no TimeoutError."""
+    silent = http_client.request("POST", f"{url}/slow", {}, {}, 0.2, "")
+    assert silent.error == f"{NO_RESPONSE} 0.2 s"
+
+    class OldTimeout(OSError):
+        """As it was in Python 3.9."""
+
+    def time_out(connection: http.client.HTTPConnection) -> None:
+        raise OldTimeout("timed out")
+
+    monkeypatch.setattr(socket, "timeout", OldTimeout)
+    monkeypatch.setattr(http.client.HTTPConnection, "getresponse", time_out)
+    assert http_client.request("GET", f"{url}/", None, {}, 0.2, "").error == f"{NO_RESPONSE} 0.2 s"

@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+from encamp.agent import limits
+
+#: The soft limit of open files that programs get where the hard one permits it.
+FILES = 65536
 PROGRAM = """
 import resource
 from encamp.agent import limits
@@ -24,10 +28,26 @@ def lifted(files: int, size: int) -> list[int]:
     return [int(word) for word in done.stdout.split()]
 
 
-def test_soft_limits_rise_to_the_hard_ones() -> None:
+def test_soft_limits_rise() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     soft_files, hard_files, soft_size, _ = lifted(hard, resource.RLIM_INFINITY)
-    assert (soft_files, hard_files, soft_size) == (hard, hard, resource.RLIM_INFINITY)
+    assert (soft_files, hard_files, soft_size) == (min(hard, FILES), hard, resource.RLIM_INFINITY)
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_no_program_gets_more_descriptors_than_it_can_look_at(monkeypatch: pytest.MonkeyPatch, raises: bool) -> None:
+    """A login under Docker may have 2^30 of them, which this machine need not permit."""
+    given = {resource.RLIMIT_NOFILE: (2**30, 2**30)}
+
+    def set_limit(number: int, limits: tuple[int, int]) -> None:
+        if limits[1] > given.get(number, (0, 8192))[1] and not raises:
+            raise ValueError("not allowed to raise maximum limit")
+        given[number] = limits
+
+    monkeypatch.setattr(resource, "getrlimit", lambda number: given.get(number, (4096, 8192)))
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    limits.lift()
+    assert given[resource.RLIMIT_NOFILE] == (FILES, 2**30)
 
 
 def may_raise() -> bool:

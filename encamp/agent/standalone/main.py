@@ -45,6 +45,10 @@ def _options(job: dict[str, Any]) -> argparse.Namespace:
 
 def _run(job: dict[str, Any], options: argparse.Namespace) -> int:
     """Ask for the secrets that the steps need, then run them."""
+    if _is_root_for_another():
+        name = os.environ.get("SUDO_USER", "the user")
+        print(f"failed   sudo runs this as root, and it is for the user who runs it: run it as {name}", file=sys.stderr)
+        return 2
     steps = job["undo"] if options.undo else job["steps"]
     given = answers([] if options.undo else job["questions"])
     if given is None:
@@ -55,6 +59,11 @@ def _run(job: dict[str, Any], options: argparse.Namespace) -> int:
             return 2
     run.end()
     return 0
+
+
+def _is_root_for_another() -> bool:
+    """Whether sudo made root of another user: root's profile would be written, which nobody uses."""
+    return os.environ.get("SUDO_UID", "0") != "0" and os.geteuid() == 0
 
 
 class Run:
@@ -71,8 +80,14 @@ class Run:
             self._converge(resource)
         except Failure as failure:
             self._report_failure(resource, failure)
-            return False
-        return True
+        except Exception as error:
+            import traceback
+
+            bug = f"{type(error).__name__}: {error}"
+            self._report_failure(resource, Failure(bug, "a bug in encamp", detail=traceback.format_exc()))
+        else:
+            return True
+        return False
 
     def _converge(self, resource: Resource) -> None:
         changes = resource.check(self._host)

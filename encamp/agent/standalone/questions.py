@@ -34,7 +34,8 @@ def _login(question: Mapping[str, str]) -> Optional[str]:
     form = f"password of {user}" if user else "user:password"
     for _ in range(TRIES):
         typed = _asked(f"login of {question['url']} ({form}): ")
-        login = f"{user}:{typed}" if typed and user and ":" not in typed else typed
+        whole = not user or typed.startswith(f"{user}:")
+        login = typed if whole or not typed else f"{user}:{typed}"
         if all(login.partition(":")):
             return login
     return None

@@ -117,7 +117,8 @@ def ran(
 ) -> subprocess.CompletedProcess[str]:
     """Run a script as the user of a home would."""
     argv = [python, "-c", AS_ON_WINDOWS, str(script)] if windows else [python, str(script)]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON"))}
+    others = ("PREFECT_", "PYTHON", "SUDO_")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return subprocess.run(
         [*argv, *words],
         input=f"{typed}\n",
@@ -189,6 +190,52 @@ def test_a_wrong_login_stops_before_the_profile(site: Site, server: Reached, tmp
     done = ran(site.script(), home, typed="wrong")
     assert done.returncode == 2 and "type the login as you were given it" in done.stdout
     assert files(home) == before
+
+
+def test_a_password_with_a_colon_is_one(site: Site, server: Reached, tmp_path: Path) -> None:
+    ran(site.script(), home_with(tmp_path / "home"), "--check", typed="a:b")
+    token = base64.b64encode(b"admin:a:b").decode()
+    assert {headers.get("Authorization") for _, headers in server.seen} == {f"Basic {token}"}
+
+
+def test_sudo_is_told_from_its_user(site: Site, tmp_path: Path) -> None:
+    """As root it would write a profile that nobody uses."""
+    script, home = site.script(), home_with(tmp_path / "home")
+    before = files(home)
+    for by, code in (("1000", 2), ("0", 0)):
+        program = f"""
+import os, sys
+os.geteuid = lambda: 0
+os.environ.update(SUDO_UID="{by}", SUDO_USER="alice", HOME={str(home)!r})
+sys.argv = [{str(script)!r}, "--check"]
+sys.path.insert(0, {str(script)!r})
+from encamp.agent.standalone.main import main
+sys.exit(main({str(script)!r}))
+"""
+        done = subprocess.run([sys.executable, "-c", program], input=f"{PASSWORD}\n", capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert ("run it as alice" in done.stderr) == (code == 2)
+    assert files(home) == before
+
+
+def test_a_bug_is_told_without_the_secret(site: Site, tmp_path: Path) -> None:
+    script = site.script()
+    program = f"""
+from __future__ import annotations
+import sys
+sys.path.insert(0, {str(script)!r})
+from encamp.agent.standalone import main
+from encamp.resources.base import Resource, kind
+from encamp.shared.secret import Redactor, Secret
+@kind
+class Broken(Resource):
+    name: str
+    def check(self, host):
+        raise KeyError({LOGIN!r})
+sys.exit(main.Run(Redactor([Secret({LOGIN!r})]), False).step(Broken("x")))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "KeyError: '***'" in done.stdout and PASSWORD not in done.stdout + done.stderr
 
 
 def test_no_login_at_all(site: Site, tmp_path: Path) -> None:
