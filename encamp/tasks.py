@@ -22,6 +22,7 @@ __all__ = (
     "secrets",
     "secrets_list",
     "settings",
+    "status",
     "undeploy",
     "verify",
 )
@@ -138,6 +139,21 @@ def doctor(options: Options, project: Any = None, server: str = "", fix: bool = 
     from encamp.commands import doctor as run
 
     return run.symptom(symptom) if symptom else run.run(options, project or (), server, fix)
+
+
+@command(
+    *FLEET,
+    help={
+        "watch": "Show it again and again, until Ctrl-C.",
+        "every": "With --watch: seconds between two looks (default: 10).",
+        "exit-code": "Exit 2 if something is red.",
+    },
+)
+def status(options: Options, watch: bool = False, every: str = "10", exit_code: bool = False) -> int:
+    """Show the state of the site on one screen (-H, or all databases, servers and workers), what is wrong first."""
+    from encamp.commands.operate.status import status as run
+
+    return run(options, watch, every, exit_code)
 
 
 @command(*FLEET, help={"file": "The file to write (default: encamp.bundle)."})

@@ -82,7 +82,7 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
         host.name: list(doctor.of_host(host, site, started, fix)) for host in selected if doctor.is_examined(host)
     }
     clients = {
-        host.name: [_client(strict.host(host.name), strict, options, projects, server, fix)]
+        host.name: [of_client(strict.host(host.name), strict, options, projects, server, fix)]
         for host in selected
         if host.name not in servers or host.in_group(CLIENTS)
     }
@@ -92,16 +92,18 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
 
 def _this_machine(options: Options, projects: tuple[str, ...], server: str, fix: bool) -> TargetGroup:
     site, this = load_this_machine(options, CLIENTS)
-    return TargetGroup({this.name: [_client(this, site, options, projects, server, fix, local=True)]}, LocalConnector())
+    return TargetGroup(
+        {this.name: [of_client(this, site, options, projects, server, fix, local=True)]}, LocalConnector()
+    )
 
 
-def _client(
+def of_client(
     host: SiteHost,
     site: Site,
     options: Options,
-    projects: tuple[str, ...],
-    server: str,
-    fix: bool,
+    projects: tuple[str, ...] = (),
+    server: str = "",
+    fix: bool = False,
     local: bool = False,
 ) -> Resource:
     """The doctor of a client: what `fab configure-client` would make of it is what it is measured by."""

@@ -74,10 +74,16 @@ class Certificate:
     issuer: str
 
 
-def certificate(endpoint: Endpoint, ca_file: str) -> Certificate:
-    """The certificate, checked against ``ca_file`` ("": the system's authorities). Raises OSError (ssl.SSLError)."""
+def certificate(endpoint: Endpoint, ca_file: str, roots: str = "", at: str = "") -> Certificate:
+    """The certificate, checked against ``ca_file`` ("": the system's authorities), and ``roots``, further ones as PEM.
+
+    ``at`` is the address to connect to in place of the endpoint's host. Raises OSError (ssl.SSLError).
+    """
     context = ssl.create_default_context(cafile=ca_file or None)
-    with connect(endpoint) as plain, context.wrap_socket(plain, server_hostname=endpoint.host) as secured:
+    if roots:
+        context.load_verify_locations(cadata=roots)
+    there = replace(endpoint, host=at or endpoint.host)
+    with connect(there) as plain, context.wrap_socket(plain, server_hostname=endpoint.host) as secured:
         found: dict[str, Any] = secured.getpeercert() or {}
     issuer = {key: value for part in found.get("issuer", ()) for key, value in part}
     begins, expires = (ssl.cert_time_to_seconds(str(found[key])) for key in ("notBefore", "notAfter"))

@@ -6,7 +6,7 @@ A worker that is killed cannot end its runs, and no server does it: they hold th
 from __future__ import annotations
 
 import time
-from typing import Any, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 from urllib.parse import quote
 
 from encamp.shared.record import record
@@ -102,11 +102,12 @@ def _pool(target: ApiTarget, name: str) -> Pool:
     path = f"work_pools/{quote(name, safe='')}"
     found = target.ask("GET", path) or {}
     workers = target.ask("POST", f"{path}/workers/filter", {"limit": LIMIT})
-    online = [str(worker["name"]) for worker in workers if _is_online(target, worker)] if workers is not None else None
+    online = [str(worker["name"]) for worker in workers if is_online(target, worker)] if workers is not None else None
     return Pool(str(found.get("type") or ""), online)
 
 
-def _is_online(target: ApiTarget, worker: dict[str, Any]) -> bool:
+def is_online(target: ApiTarget, worker: Mapping[str, Any]) -> bool:
+    """Whether the server hears from a worker."""
     if worker.get("status"):
         return bool(worker["status"] == "ONLINE")
     heard = seconds_of(worker.get("last_heartbeat_time"))

@@ -8,7 +8,7 @@ from typing import Optional
 
 from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.findings import SKIPPED, Finding, fail, ok, warn
-from roles.doctor.kinds.network import certificate
+from roles.doctor.kinds.network import Certificate, certificate
 from roles.prefect.kinds.api import CERTIFICATE_ERRORS, explain_network
 
 #: Days before the end, or the last part of its time where that is less: Caddy renews in the last third.
@@ -30,11 +30,16 @@ def check_tls(target: ApiTarget) -> Optional[Finding]:
             unchecked = "not checked by this client (PREFECT_API_TLS_INSECURE_SKIP_VERIFY)"
             return Finding(SKIPPED, f"{unchecked}; it would fail: {_short(str(error))}")
         return _refused(target, str(error))
+    return judged(found, target.server)
+
+
+def judged(found: Certificate, server: str) -> Finding:
+    """A certificate that was accepted, by the days that are left. ``server``: the name of its host."""
     text = f"certificate by {found.issuer}, valid for {found.days:.0f} days"
     if found.days >= min(EXPIRES_SOON, found.lasts * LAST_PART):
         return ok(text)
     if found.issuer.startswith(INTERNAL):
-        return warn(text, "it expires soon; a deploy renews it", f"`fab -H {target.server} deploy`")
+        return warn(text, "it expires soon; a deploy renews it", f"`fab -H {server} deploy`")
     return warn(text, "it expires soon and was not renewed", "check why it is not renewed")
 
 

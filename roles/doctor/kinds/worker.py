@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from functools import cached_property
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 from encamp.resources.base import kind
 from encamp.resources.system import Reader
@@ -30,6 +30,8 @@ from roles.prefect.kinds.releases import FLOW_RUNS, WORKERS
 from roles.prefect.kinds.user_environment import names_in, text_of
 
 NAME = re.compile(r"prefect-(worker|agent)-.+\.service")
+#: The folder of an environment, which is named by release and lock.
+RELEASE = re.compile(r"/envs/(\d[\w.]*?)-")
 JOURNAL_LINES, SHOWN_LINES = 40, 6
 
 
@@ -56,25 +58,32 @@ class WorkerDoctor(Doctor):
         for unit in units:
             subject = WorkerSubject(host, self, unit)
             who = unit.removeprefix("prefect-").removesuffix(".service")
-            start_report(host, who, _verdict(subject))
-            checks = [
-                CHECK_UNIT,
-                CHECK_API,
-                CHECK_PROXY,
-                *(_of_api(check, subject.target) for check in CHECKS),
-                CHECK_ONLINE,
-                CHECK_RUNS,
-                CHECK_ERRORS,
-                CHECK_STEPS,
-                CHECK_LIMITS,
-                CHECK_DISK,
-            ]
-            found += examine(host, subject, who, checks, lambda subject, name, finding: None)
+            start_report(host, who, self.verdict(subject))
+            found += examine(host, subject, who, self.checks(subject), lambda subject, name, finding: None)
         if not units:
             start_report(host, f"worker {self.name}", "has no worker")
             nothing = fail("no worker is installed here", "nothing was deployed", "run `fab deploy` for this host")
             report(host, f"worker {self.name}", "unit", nothing)
         return found
+
+    def checks(self, subject: WorkerSubject) -> Sequence[Check[WorkerSubject]]:
+        """What is checked of a unit, in this order."""
+        return [
+            CHECK_UNIT,
+            CHECK_API,
+            CHECK_PROXY,
+            *(of_api(check, subject.target) for check in CHECKS),
+            CHECK_ONLINE,
+            CHECK_RUNS,
+            CHECK_ERRORS,
+            CHECK_STEPS,
+            CHECK_LIMITS,
+            CHECK_DISK,
+        ]
+
+    def verdict(self, subject: WorkerSubject) -> str:
+        """The first line of a unit's report."""
+        return _verdict(subject)
 
     def _is_ours(self, host: Reader, unit: str) -> bool:
         ours = f"\nEnvironmentFile={self.env_file}\n" in text_of(host, f"{DIRECTORY}/{unit}")
@@ -103,6 +112,12 @@ class WorkerSubject:
         except ValueError:
             return []
 
+    @property
+    def release(self) -> str:
+        """The release of Prefect that the unit starts; the declared one where its command does not show it."""
+        found = RELEASE.search("".join(self.words[:1]))
+        return found[1] if found else self.kind.version
+
     @cached_property
     def environment(self) -> Mapping[str, str]:
         """The settings that the unit reads. Holds secrets: never to be shown."""
@@ -129,7 +144,7 @@ class WorkerSubject:
             self.host,
             url,
             where=f"the settings file of {self.unit}",
-            version=self.kind.version,
+            version=self.release,
             auth=Secret(auth) if auth else None,
             ca_file=self.environment.get("PREFECT_API_SSL_CERT_FILE") or self.environment.get("SSL_CERT_FILE", ""),
             near=near,
@@ -143,7 +158,9 @@ def _verdict(subject: WorkerSubject) -> str:
     return f"uses {url}, set by {subject.unit}" + ("" if subject.state.active else f", which is {subject.state}")
 
 
-def _of_api(check: Check[ApiTarget], target: Optional[ApiTarget]) -> Check[WorkerSubject]:
+def of_api(check: Check[ApiTarget], target: Optional[ApiTarget]) -> Check[WorkerSubject]:
+    """A check of the API as one of a worker."""
+
     def run(subject: WorkerSubject) -> Optional[Finding]:
         return check.run(target) if target else None
 

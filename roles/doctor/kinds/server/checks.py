@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import Callable, Optional
 
@@ -32,6 +33,8 @@ MEBIBYTE = 1024 * 1024
 CROWDED = 0.8
 #: Seconds that connecting to this host may have taken since the controller's clock was read.
 SLACK = 30
+#: What Postgres says of itself goes on with its compiler.
+POSTGRES = re.compile(r".* on PostgreSQL \d[\w.]*")
 
 
 def check_unit(subject: ServerSubject) -> Optional[Finding]:
@@ -151,7 +154,9 @@ def check_database(subject: ServerSubject) -> Optional[Finding]:
             f"{found['place']} is not writable for {subject.kind.user}",
             *why_not_writable(subject.host, subject.kind.user, str(found["place"])),
         )
-    return ok(f"{str(found.get('place')).partition(', ')[0]}, {size}")
+    place = str(found.get("place"))
+    server = POSTGRES.match(place)
+    return ok(f"{server[0] if server else place.partition(', ')[0]}, {size}")
 
 
 def why_not_writable(host: Reader, user: str, file: str) -> tuple[str, str]:

@@ -72,6 +72,8 @@ async def postgres(url):
                 found[key] = [dict(row) for row in await connection.fetch(query)]
             except asyncpg.PostgresError:  # a release of Postgres without one of these views
                 pass
+        if await one("SELECT to_regclass('flow_run') IS NOT NULL"):
+            found["first"] = await one("SELECT extract(epoch FROM min(start_time))::float FROM flow_run")
         if await one("SELECT to_regclass('alembic_version') IS NOT NULL"):
             found["revision"] = await one("SELECT version_num FROM alembic_version")
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import threading
 import time
@@ -19,6 +20,10 @@ from tests.unit.roles.client.laptop import Laptop
 
 POOL = {"is_paused": False, "concurrency_limit": None}
 ONLINE = [{"name": "w", "status": "ONLINE"}]
+HOURS_AGO, HOUR_AGO = (
+    datetime.datetime.fromtimestamp(time.time() - hours * 3600, datetime.timezone.utc).isoformat() for hours in (5, 1)
+)
+GONE = {"name": "w", "status": "OFFLINE", "last_heartbeat_time": HOUR_AGO}
 LATE = [{"work_pool_name": "etl", "work_queue_name": "default"}]
 
 
@@ -66,10 +71,11 @@ def target() -> Iterator[ApiTarget]:
             "",
         ),
         (
-            {"work_pools/etl/workers/filter": [{"status": "OFFLINE"}]},
-            "no worker of work pool etl is online",
-            "start one",
+            {"work_pools/etl/workers/filter": [GONE, {**GONE, "name": "v", "last_heartbeat_time": HOURS_AGO}]},
+            "no worker of work pool etl is online: w (and 1 more) was last heard from, ",
+            "start it",
         ),
+        ({"work_pools/etl/workers/filter": []}, "no worker of work pool etl is online: it has none", "start one"),
         ({}, "not paused, not full, and has workers online", "the worker's log"),
         ({"flow_runs/filter": [{"work_pool_name": None}]}, "the process that serves their flow", "start it"),
         ({"flow_runs/filter": [{"work_queue_name": "q"}]}, "an agent that polls the work queue q", "check the agent"),

@@ -1,0 +1,1 @@
+"""What ``fab status`` runs on hosts: the doctor's quick checks, and those of its own."""
