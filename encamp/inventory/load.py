@@ -23,6 +23,7 @@ from encamp.inventory.sources import Sources
 from encamp.inventory.variables import Value, Variables
 from encamp.inventory.vars_folder import VarsFolder
 from encamp.inventory.yaml_document import Template, Untyped, typed
+from encamp.secrets.vault.values import with_types
 from encamp.shared.record import record
 
 # Texts, not compiled: most runs need no such pattern, and compiling takes longer than loading the hosts.
@@ -70,7 +71,7 @@ class Inventory:
         value = self.variables.get("adhoc")
         if value is None:
             return False
-        data = typed(str(value.data), value.origin.file) if isinstance(value.data, Untyped) else value.data
+        data = typed(str(value.data), value.origin.file) if isinstance(value.data, Untyped) else with_types(value.data)
         if not isinstance(data, bool):
             raise InventoryError("adhoc must be true or false", "write it without quotes", value.origin)
         return data

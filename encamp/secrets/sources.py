@@ -13,6 +13,7 @@ from encamp.shared.secret import Secret
 from encamp.support.paths import locate
 
 HOW = "write {env: NAME}, {file: path} or {command: [program, argument]}, or encrypt it with ansible-vault"
+PLAIN = "must not be in the inventory as plain text"
 TIMEOUT_SECONDS = 60
 
 
@@ -27,7 +28,7 @@ class Source:
 def parse(data: Any) -> Source:
     """A source as the inventory writes it. Raises ValueError; the message never repeats what was given."""
     if isinstance(data, str):
-        raise ValueError("must not be in the inventory as plain text")
+        raise ValueError(PLAIN)
     if not isinstance(data, dict) or len(data) != 1:
         raise ValueError("must say where the secret comes from")
     kind, value = next(iter(data.items()))

@@ -16,6 +16,7 @@ from roles.database import url as database_url
 from roles.network.address_checks import is_loopback
 from roles.prefect import versions
 from roles.prefect.layout import Layout
+from roles.prefect.setting_names import is_secret
 
 _NOWHERE = ("", "0.0.0.0", "::", "localhost")
 #: What a server's settings begin with, by release. The rest is the client's.
@@ -150,12 +151,8 @@ def _environment(found: Discovery) -> Iterator[tuple[str, str]]:
     """The owner's further settings of the server; those for Redis have no use in encamp's single process."""
     for name in _names(found):
         value = found.given[name].reveal()
-        if "redis" not in value.lower() and not _is_secret(name, value):
+        if "redis" not in value.lower() and not is_secret(name, value):
             yield name, value
-
-
-def _is_secret(name: str, value: str) -> bool:
-    return ("://" in value and "@" in value) or name.endswith(("PASSWORD", "TOKEN", "SECRET", "KEY"))
 
 
 def _workers(found: Discovery) -> list[dict[str, Any]]:
@@ -185,7 +182,7 @@ def _notes(found: Discovery, has_address: bool) -> Iterator[str]:
         value = found.given[name].reveal()
         if "redis" in value.lower():
             yield f"{name} is left out: encamp's server is one process and uses no Redis"
-        elif _is_secret(name, value):
+        elif is_secret(name, value):
             yield f"{name} is left out, as it may be a secret: add it to server_environment as {{file: ...}}"
     for path in found.drop_ins:
         yield f"the drop-in {path} is not carried over: read what it sets"

@@ -240,6 +240,8 @@ web:
         ("{{ base", "unexpected end of template", "correct the template"),
         ("{{ base | nosuch }}", "No filter named 'nosuch'", "correct the template"),
         ("{{ 1 / 0 }}", "division by zero", "correct the template"),
+        ("{{ [bse] }}", "uses bse, which is not set", "did you mean base?"),
+        ("{{ {'x': [bse]} }}", "uses bse, which is not set", "did you mean base?"),
     ],
 )
 def test_what_a_template_gets_wrong_is_told_at_its_line(tmp_path: Path, value: str, message: str, fix: str) -> None:
