@@ -12,6 +12,8 @@ from encamp.inventory.variables import Value
 from encamp.secrets.vault.values import with_types
 
 PRIORITY = "ansible_group_priority"
+#: The key under which programs list the variables of hosts, beside the groups.
+META = "_meta"
 #: A port stands behind a name, its ranges included, or behind an IPv6 address in brackets.
 _PORT = r"(?P<host>(?:[^:\[\]]|\[[^\[\]]*\])+):(?P<port>\d{1,5})"
 

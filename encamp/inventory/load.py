@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from encamp.errors import InventoryError, Origin
+from encamp.errors import InventoryError, NoHosts, Origin
 from encamp.inventory import patterns
 from encamp.inventory.connection_names import refused
+from encamp.inventory.forms.host_list import is_host_list
 from encamp.inventory.groups import PRIORITY, Group, Tree
 from encamp.inventory.host import Host
 from encamp.inventory.location import folder_of
@@ -75,6 +76,11 @@ class Inventory:
         if not isinstance(data, bool):
             raise InventoryError("adhoc must be true or false", "write it without quotes", value.origin)
         return data
+
+    def without_hosts(self, why: str) -> NoHosts:
+        """The error for a selection that is empty: there are no hosts at all, or else ``why``."""
+        path = Origin(str(self.path))
+        return NoHosts(why if self.hosts else f"{path} lists none", f"add hosts to {path}, or name others with -H")
 
     def group_variables(self, group: str) -> Mapping[str, Value]:
         """Variables of a host that is in ``group`` only, such as this machine as one more client. Raises KeyError."""
@@ -146,14 +152,14 @@ def _load(named: Sequence[str], overrides: dict[str, Value], directory: Path) ->
 
 
 def _absolute(source: str) -> str:
-    return os.path.abspath(os.path.expanduser(source)) if "," not in source else source
+    return source if is_host_list(source) else os.path.abspath(os.path.expanduser(source))
 
 
 def select_hosts(inventory: Inventory, pattern: str) -> list[Host]:
     """The hosts that an Ansible pattern names, in the pattern's order, their connection variables checked.
 
     A plain name that is not in the inventory is accepted where the site says ``adhoc: true``; ``user@host:port`` sets
-    the login of that host. Raises InventoryError for a term that names nothing, and when no host is left.
+    the login of that host. Raises InventoryError for a term that names nothing, NoHosts when no host is left.
     """
     chosen = dict(inventory.hosts)
 
@@ -165,8 +171,7 @@ def select_hosts(inventory: Inventory, pattern: str) -> list[Host]:
 
     hosts = [chosen[name] for name in patterns.resolve(pattern, list(inventory.hosts), inventory.groups, named)]
     if not hosts:
-        fix = f"add hosts to {Origin(str(inventory.path))}, or name others with -H"
-        raise InventoryError(f"no host matches {pattern!r}", fix)
+        raise inventory.without_hosts(f"{pattern!r} leaves none")
     for host in hosts:
         host.check_connection()
     return hosts

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from encamp.errors import InventoryError
+from encamp.errors import InventoryError, NoHosts
 
 _SUBSCRIPT = r"(?P<name>.+)\[(?:(?P<index>-?\d+)|(?P<first>\d*):(?P<last>\d*))\]"
 # A colon between terms: outside brackets, not in (?:...), and not before a port.
@@ -20,7 +20,7 @@ def resolve(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[st
     """Host names that ``pattern`` selects: all plain terms together, less what ``&`` and ``!`` take away.
 
     ``named`` may accept a plain term that is neither host nor group, and gives its host name. Raises InventoryError
-    with the nearest names for every term that matches nothing.
+    with the nearest names for every term that matches nothing; NoHosts where these are no names, but patterns.
     """
     terms = split(pattern)
     plain = [term for term in terms if term[0] not in "&!"] or ["all"]
@@ -114,6 +114,8 @@ def _unknown(terms: Iterable[str], hosts: Sequence[str], groups: Mapping[str, Se
 
     known = [*hosts, *(name for name in groups if name != "ungrouped")]
     listed = list(dict.fromkeys(terms))
+    if all(term[0] == "~" or any(character in term for character in _GLOB) for term in listed):
+        return NoHosts(f"no host or group matches {', '.join(listed)}", "see `fab inventory` for the names")
     near = dict.fromkeys(name for term in listed for name in difflib.get_close_matches(term, known, 2))
     fix = f"did you mean {' or '.join(near)}?" if near else "add it to the inventory, or set `adhoc: true` for all"
     return InventoryError(f"the inventory has no host or group {', '.join(listed)}", fix)

@@ -124,20 +124,18 @@ NAMES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "database_tls_check_hostname": (("3.4.12", f"{CONNECT_ARGS}_TLS_CHECK_HOSTNAME"),),
 }
 
-#: What the name of a variable that holds a secret ends in.
-_SECRET_NAME = re.compile(
+#: What the name of a variable that holds a secret ends in. Texts, not compiled: most runs need none of them.
+_SECRET_NAME = (
     r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|APIKEY|AUTH_STRING)$"
-    r"|(?:^|_)(?:KEY|PWD|PASS|CREDENTIALS?|CUSTOM_HEADERS)$",
-    re.IGNORECASE,
+    r"|(?:^|_)(?:KEY|PWD|PASS|CREDENTIALS?|CUSTOM_HEADERS)$"
 )
 #: A switch, nothing, or the path of a file: under whatever name, these are no secrets.
-_HARMLESS = re.compile(r"(?:true|false|yes|no|on|off|none|null)?|(?:~|\.{1,2})?/[\w./@-]*", re.IGNORECASE)
+_HARMLESS = r"(?:true|false|yes|no|on|off|none|null)?|(?:~|\.{1,2})?/[\w./@-]*"
 #: A user of a repository's or package index's URL may be a token; a database's user alone is only a name.
-_LOGIN = re.compile(
-    r"://[^/?#\s:@]*:(?!\d+/)[^?#\s]+@|\bhttps?://[^/?#\s@]+@|[?&](?:password|token|sig|secret|key)=[^&\s]"
-)
+_LOGIN = r"://[^/?#\s:@]*:(?!\d+/)[^?#\s]+@|\bhttps?://[^/?#\s@]+@|[?&](?:password|token|sig|secret|key)=[^&\s]"
 
 
 def is_secret(name: str, value: str) -> bool:
     """Whether the value of a variable must be given as a secret: by its name, or as a URL with a login in it."""
-    return bool(_LOGIN.search(value) or (_SECRET_NAME.search(name) and not _HARMLESS.fullmatch(value)))
+    by_name = re.search(_SECRET_NAME, name, re.IGNORECASE) and not re.fullmatch(_HARMLESS, value, re.IGNORECASE)
+    return bool(by_name or re.search(_LOGIN, value))

@@ -36,11 +36,6 @@ class NotAProgram(Exception):
     """The file is marked as executable, but this system cannot execute it: a file system without modes marks all."""
 
 
-def is_executable(path: str) -> bool:
-    """Whether Ansible would run the file."""
-    return os.path.isfile(path) and os.access(path, os.X_OK)
-
-
 def read_script(tree: Tree, path: str, references: set[str]) -> str:
     """Run a script with ``--list``, and with ``--host`` where that leaves variables out. Returns a note or nothing.
 
