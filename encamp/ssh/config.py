@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from encamp.errors import InventoryError
 from encamp.shared.record import factory, record, replace
-from encamp.ssh import config_files, directives
+from encamp.ssh import config_files, directives, programs
 from encamp.ssh.config_files import Statement
 from encamp.support import user as current_user
 
@@ -170,7 +170,11 @@ def ask(
     command += options
     try:
         done = subprocess.run(
-            [*command, "--", name], stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_SECONDS
+            [*command, "--", name],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ASK_SECONDS,
+            env=programs.environment(),
         )
     except FileNotFoundError:
         raise InventoryError(

@@ -10,6 +10,7 @@ from typing import IO
 
 import paramiko
 
+from encamp.ssh import programs
 from encamp.ssh.config import Hop
 
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
@@ -36,6 +37,7 @@ class Proxy:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._said,
+                env=programs.environment(),
                 start_new_session=True,
             )
 
@@ -44,7 +46,7 @@ class Proxy:
         """What to say of a command that has ended: the last line that it wrote to its standard error."""
         self._said.seek(0)
         lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
-        return ProxyFailed(f"`{self.command}` ended: {lines[-1] if lines else 'without any output'}")
+        return ProxyFailed(f"`{programs.shown(self.command)}` ended: {lines[-1] if lines else 'without any output'}")
 
     @property
     def ended(self) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 
 from encamp.errors import InventoryError
-from encamp.ssh import config_warnings, keys
+from encamp.ssh import config_warnings, keys, programs
 from encamp.ssh.config import Hop
 from encamp.ssh.config_files import Statement
 from encamp.ssh.login import algorithms
@@ -43,7 +43,13 @@ def has_master(address: Address) -> bool:
             return False
         command = ["ssh", *(["-F", address.config_file] if address.config_file else []), *address.options]
         command += ["-O", "check", "-l", hop.user, "-p", str(hop.port), "--", hop.name]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_CHECK_SECONDS)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_CHECK_SECONDS,
+            env=programs.environment(),
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

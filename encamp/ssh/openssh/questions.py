@@ -13,13 +13,14 @@ import threading
 from pathlib import Path
 
 from encamp.errors import EncampError
-from encamp.ssh.prompts import wants_password
+from encamp.ssh.programs import KEPT_BACK
+from encamp.ssh.prompts import asks_password, wants_password
 from encamp.ssh.target import Address
 
 #: The helper's variables: where to ask, and for which hop.
 SOCKET, HOP = "ENCAMP_ASKPASS", "ENCAMP_ASKPASS_HOP"
 #: Variables that ssh gets not: passwords for encamp, and what distributions have it send to hosts (SendEnv LANG LC_*).
-_KEPT_BACK = ("ENCAMP_", "SSH_ASKPASS", "LANG", "LC_")
+_KEPT_BACK = (KEPT_BACK, "SSH_ASKPASS", "LANG", "LC_")
 _HELPER = """
 import os, signal, socket, sys
 line = socket.socket(socket.AF_UNIX)
@@ -107,9 +108,10 @@ class Questions:
         if not key and asking is route[-1] and policy.password and not self._offered and wants_password(prompt):
             self._offered = True
             return policy.password.reveal()
-        if policy.ask and not (self._offered and "password" in prompt.lower()):
+        again = self._offered and asks_password(prompt)
+        if policy.ask and not again:
             with contextlib.suppress(EOFError, EncampError, OSError):
                 return policy.ask(f"{asking.user}@{asking.place}: {prompt.strip()} ", False)
-        if not self._offered or "password" not in prompt.lower():
+        if not again:
             self.unanswered.append(prompt.strip())
         return None

@@ -502,11 +502,13 @@ def test_a_range_may_have_as_many_hosts_as_the_limit() -> None:
     [
         ("-J a,b -o 'ProxyCommand=nc %h 22' -4C", ("-J", "a,b", "-o", "ProxyCommand=nc %h 22", "-4C")),
         ("-oPort=3 -i'a key' -p 2222", ("-oPort=3", "-ia key", "-p", "2222")),
-        ("host", "without a host or a command"),
-        ("-o", "complete: -o lacks its argument"),
-        ("-W there:22", "options of a connection, and -W is not one"),
-        ("-vN", "options of a connection, and -vN is not one"),
-        ("-o 'x", "with closed quotes"),
+        ("hunter2", "without a host or a command"),
+        ("-o", "that are complete: -o lacks its argument"),
+        ("-W hunter2", "options of ssh of a connection, and -W is not one"),
+        ("-Whunter2", "options of ssh of a connection, and -W is not one"),
+        ("-vN", "of a connection, and -vN is not one"),
+        ("-o 'ProxyCommand=sshpass -p hunter2 ssh", "with closed quotes"),
+        ("-o ProxyCommand=x sshpass -p hunter2", "without a host or a command"),
     ],
 )
 def test_arguments_of_ssh(tmp_path: Path, text: str, found: tuple[str, ...] | str) -> None:
@@ -518,3 +520,4 @@ def test_arguments_of_ssh(tmp_path: Path, text: str, found: tuple[str, ...] | st
     with pytest.raises(InventoryError) as raised:
         host.check_connection()
     assert found in raised.value.message and raised.value.where is not None and raised.value.where.line == 4
+    assert "hunter2" not in f"{raised.value.message} {raised.value.fix}"
