@@ -10,9 +10,9 @@ from encamp.commands.all_settings import ALL_SETTINGS
 from encamp.errors import EncampError, NoHosts, UsageError
 from encamp.inventory import location
 from encamp.inventory.host import Host
-from encamp.inventory.load import Inventory, load_inventory, select_hosts
+from encamp.inventory.load import Inventory, hosts_of, load_inventory, select_hosts
 from encamp.output.history import last_run
-from encamp.output.terminal import report
+from encamp.output.terminal import printable_lines, report
 from encamp.secrets.store import Missing
 from encamp.site import Site, SiteHost
 from roles import conflicts
@@ -44,10 +44,8 @@ def load_with(
     """The same, and the hosts of the pattern ``beside``, which ``--limit`` and ``--retry`` leave alone."""
     _check_options(options)
     loaded = read_inventory(options)
-    pattern = options.hosts or ",".join(group for group in groups if group in loaded.groups)
-    if not options.hosts and not any(loaded.groups[group] for group in groups if group in loaded.groups):
-        raise loaded.without_hosts(f"none is in the group {' or '.join(dict.fromkeys(groups))}")
-    selected = _limited(options, loaded, select_hosts(loaded, pattern), command)
+    named = select_hosts(loaded, options.hosts) if options.hosts else hosts_of(loaded, groups)
+    selected = _limited(options, loaded, named, command)
     others = select_hosts(loaded, beside) if beside else []
     site = Site(loaded, [*selected, *others], missing, fetch, options.templates)
     _check_settings(site, {host.name for host in (*selected, *others)})
@@ -103,14 +101,14 @@ def read_inventory(options: Options) -> Inventory:
     sources = location.locate(options.inventory, options.home)
     loaded = load_inventory(sources, location.parse_overrides(options.overrides), options.home, tolerant=True)
     for note in loaded.notes:
-        report(f"warning: {note}", sys.stderr)
+        report(printable_lines(f"warning: {note}"), sys.stderr)
     return loaded
 
 
 def warn_of(errors: Iterable[EncampError], why: str) -> None:
     """Report faults that do not stop the command, each once. ``why`` says why not."""
     for text in dict.fromkeys(f"warning: {error} ({why})" for error in errors):
-        report(text, sys.stderr)
+        report(printable_lines(text), sys.stderr)
 
 
 def _check_settings(site: Site, selected: Set[str]) -> None:

@@ -10,10 +10,12 @@ from encamp.commands.load_site import load_site
 from encamp.errors import Origin
 from encamp.inventory.listing import redacted
 from encamp.output.terminal import print_result
+from encamp.secrets.vault.values import VEIL
 from encamp.settings.describe import describe
 from encamp.settings.type_names import yaml_text
 from encamp.site import SiteHost
 from encamp.support.urls import without_login
+from roles.prefect.setting_names import is_secret_by_name
 
 DEFAULT = "default"
 
@@ -44,9 +46,18 @@ def _row(host: SiteHost, name: str, default: str) -> tuple[str, str, str]:
     origin: Origin | None = host.origin(name)
     if origin is None:
         return name, default, DEFAULT
-    return name, shown(host.inventory.variables[name].data), str(origin)
+    return name, shown(host.inventory.variables[name].data, name), str(origin)
 
 
-def shown(data: Any) -> str:
-    """A value as YAML writes it on a line; what came out of a vault, and the login in a URL, as ``***``."""
-    return without_login(yaml_text(redacted(data)))
+def shown(data: Any, name: str = "") -> str:
+    """A value as YAML writes it on a line. What came out of a vault, the login in a URL, and the secrets that other
+    roles of the inventory have in plain text (by the names of their variables) show as ``***``."""
+    return without_login(yaml_text(_veiled(redacted(data), name)))
+
+
+def _veiled(data: Any, name: str) -> Any:
+    if isinstance(data, dict):
+        return {key: _veiled(item, str(key)) for key, item in data.items()}
+    if isinstance(data, list):
+        return [_veiled(item, name) for item in data]
+    return VEIL if isinstance(data, (str, int, float)) and is_secret_by_name(name, str(data)) else data

@@ -138,6 +138,7 @@ def _load(named: Sequence[str], overrides: dict[str, Value], directory: Path) ->
         sources.read(source)
     path = Path(sources.files[0] if len(sources.files) == 1 == len(named) else ",".join(map(_absolute, named)))
     sources.tree.finish(Origin(str(path)))
+    _refuse_control_characters(sources.tree, Origin(str(path)))
     site = _Site(sources, str(directory), overrides)
     tree = sources.tree
     hosts = {name: site.host(name, groups) for name, groups in tree.groups_by_host().items()}
@@ -149,6 +150,15 @@ def _load(named: Sequence[str], overrides: dict[str, Value], directory: Path) ->
     notes = (*sources.notes, *site.notes(str(path), inventory.adhoc))
     known = {name: inventory.with_faults(host) for name, host in hosts.items()} if inventory.faults else hosts
     return dataclasses.replace(inventory, notes=notes, hosts=known)
+
+
+def _refuse_control_characters(tree: Tree, where: Origin) -> None:
+    """Raises InventoryError for a name that would do something to the terminal that it is shown on: names of machines
+    in a cloud are chosen by whoever may start one."""
+    wrong = next((name for name in (*tree.hosts, *tree.groups) if not name.isprintable()), None)
+    if wrong is not None:
+        reason = f"{wrong!r} is not the name of a host or group: it holds a control character"
+        raise InventoryError(reason, "rename it", Origin(tree.files[wrong]) if wrong in tree.files else where)
 
 
 def _absolute(source: str) -> str:
@@ -172,6 +182,21 @@ def select_hosts(inventory: Inventory, pattern: str) -> list[Host]:
     hosts = [chosen[name] for name in patterns.resolve(pattern, list(inventory.hosts), inventory.groups, named)]
     if not hosts:
         raise inventory.without_hosts(f"{pattern!r} leaves none")
+    for host in hosts:
+        host.check_connection()
+    return hosts
+
+
+def hosts_of(inventory: Inventory, groups: Iterable[str]) -> list[Host]:
+    """The hosts of some groups, their connection variables checked; a group may be missing. Raises InventoryError,
+    NoHosts."""
+    wanted = list(dict.fromkeys(groups))
+    hosts = [
+        inventory.hosts[name]
+        for name in dict.fromkeys(name for group in wanted for name in inventory.groups.get(group, ()))
+    ]
+    if not hosts:
+        raise inventory.without_hosts(f"none is in the group {' or '.join(wanted)}")
     for host in hosts:
         host.check_connection()
     return hosts
@@ -258,7 +283,12 @@ class _Site:
         return found
 
     def notes(self, file: str, adhoc: bool) -> Iterable[str]:
-        """Unused files of variables, such as one with a mistyped name."""
+        """Names that are a host's and a group's, and unused files of variables, such as one with a mistyped name."""
+        for name in self.tree.groups:
+            if name in self.tree.hosts:
+                where = Origin(self.tree.files[name])
+                why = f"-H {name} means the host (in INI, groups of a group stand below [GROUP:children])"
+                yield f"{where}: {name} is the name of a host and of a group; {why}"
         folders = [(folder, set(self.tree.groups), "group") for folder in self._group_vars]
         if not adhoc:
             folders += [(folder, set(self.tree.hosts), "host") for folder in self._host_vars]

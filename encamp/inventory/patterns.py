@@ -19,15 +19,16 @@ Named = Callable[[str], "str | None"]
 def resolve(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]], named: Named) -> list[str]:
     """Host names that ``pattern`` selects: all plain terms together, less what ``&`` and ``!`` take away.
 
+    A plain term that names a host and a group means the host, as in Ansible; behind ``&`` and ``!`` the group.
     ``named`` may accept a plain term that is neither host nor group, and gives its host name. Raises InventoryError
     with the nearest names for every term that matches nothing; NoHosts where these are no names, but patterns.
     """
-    terms = split(pattern)
+    terms, known = split(pattern), set(hosts)
     plain = [term for term in terms if term[0] not in "&!"] or ["all"]
     unknown: list[str] = []
     found: dict[str, None] = {}
     for term in plain:
-        matched = _match(term, hosts, groups)
+        matched = [term] if term in known else _match(term, hosts, groups)
         if matched is None:
             name = named(term)
             matched = [name] if name else []
@@ -63,8 +64,6 @@ def _match(term: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]])
     """Hosts that one term matches; None when it names neither a host nor a group."""
     if term[0] == "~":
         return _matching(_regex(term), hosts, groups)
-    if term in hosts and term not in groups:
-        return [term]
     part = re.fullmatch(_SUBSCRIPT, term) if "[" in term else None
     name = part["name"] if part else term
     if any(character in name for character in _GLOB):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from encamp.secrets.vault.values import holds_secret
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from encamp.support import environment
 from encamp.support.paths import locate
 
 HOW = "write {env: NAME}, {file: path} or {command: [program, argument]}, or encrypt it with ansible-vault"
@@ -80,7 +81,7 @@ def _from_file(path: str, directory: str) -> str:
 def _from_command(argv: tuple[str, ...]) -> str:
     """What a program prints. It keeps the terminal's input, so that it may ask for a passphrase."""
     try:
-        done = subprocess.run(argv, capture_output=True, timeout=TIMEOUT_SECONDS)
+        done = subprocess.run(argv, capture_output=True, timeout=TIMEOUT_SECONDS, env=environment.without_passwords())
         if done.returncode == 0:
             return done.stdout.decode("utf-8")
     except UnicodeDecodeError:

@@ -12,6 +12,7 @@ import paramiko
 
 from encamp.ssh import programs
 from encamp.ssh.config import Hop
+from encamp.support import environment
 
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 #: How long sent data may stay unanswered before the system gives the connection up. With a keepalive every 10 s a dead
@@ -37,7 +38,7 @@ class Proxy:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._said,
-                env=programs.environment(),
+                env=environment.without_passwords(),
                 start_new_session=True,
             )
 

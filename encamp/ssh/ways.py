@@ -8,11 +8,12 @@ import subprocess
 from collections.abc import Sequence
 
 from encamp.errors import InventoryError
-from encamp.ssh import config_warnings, keys, programs
+from encamp.ssh import config_warnings, keys
 from encamp.ssh.config import Hop
 from encamp.ssh.config_files import Statement
 from encamp.ssh.login import algorithms
 from encamp.ssh.target import Address
+from encamp.support import environment
 
 _CHECK_SECONDS = 10
 
@@ -48,7 +49,7 @@ def has_master(address: Address) -> bool:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_CHECK_SECONDS,
-            env=programs.environment(),
+            env=environment.without_passwords(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -137,5 +137,9 @@ _LOGIN = r"://[^/?#\s:@]*:(?!\d+/)[^?#\s]+@|\bhttps?://[^/?#\s@]+@|[?&](?:passwo
 
 def is_secret(name: str, value: str) -> bool:
     """Whether the value of a variable must be given as a secret: by its name, or as a URL with a login in it."""
-    by_name = re.search(_SECRET_NAME, name, re.IGNORECASE) and not re.fullmatch(_HARMLESS, value, re.IGNORECASE)
-    return bool(by_name or re.search(_LOGIN, value))
+    return is_secret_by_name(name, value) or re.search(_LOGIN, value) is not None
+
+
+def is_secret_by_name(name: str, value: str) -> bool:
+    """Whether a variable's name says that it holds a secret, and its value may be one."""
+    return bool(re.search(_SECRET_NAME, name, re.IGNORECASE)) and not re.fullmatch(_HARMLESS, value, re.IGNORECASE)

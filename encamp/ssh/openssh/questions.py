@@ -13,14 +13,13 @@ import threading
 from pathlib import Path
 
 from encamp.errors import EncampError
-from encamp.ssh.programs import KEPT_BACK
 from encamp.ssh.prompts import asks_password, wants_password
 from encamp.ssh.target import Address
 
 #: The helper's variables: where to ask, and for which hop.
 SOCKET, HOP = "ENCAMP_ASKPASS", "ENCAMP_ASKPASS_HOP"
 #: Variables that ssh gets not: passwords for encamp, and what distributions have it send to hosts (SendEnv LANG LC_*).
-_KEPT_BACK = (KEPT_BACK, "SSH_ASKPASS", "LANG", "LC_")
+_KEPT_BACK = ("ENCAMP_", "SSH_ASKPASS", "LANG", "LC_")
 _HELPER = """
 import os, signal, socket, sys
 line = socket.socket(socket.AF_UNIX)

@@ -248,3 +248,50 @@ def test_a_bundle_reads_the_inventory_once(tmp_path: Path, capsys: pytest.Captur
     assert told.count("nosuch.yml is not used") == 1 and told.count("concerns no host of this run") == 1
     with pytest.raises(EncampError, match="must be a whole number"):
         bundle.bundle(options(path, hosts="b2"), str(tmp_path / "out.bundle"))
+
+
+def test_a_host_with_the_name_of_a_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where `:children` was forgotten. A deploy still means the group."""
+    path = write(tmp_path, {"hosts": "[all_servers]\nservers\n[servers]\nvm1\nvm2\n"})
+    assert [host.name for host in load_site(options(path), ("servers",))[1]] == ["vm1", "vm2"]
+    told = capsys.readouterr().err
+    assert "hosts: servers is the name of a host and of a group" in told and ":children]" in told
+    assert [host.name for host in load_site(options(path, hosts="servers"), ())[1]] == ["servers"]
+
+
+def test_programs_of_an_inventory_get_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENCAMP_SSH_PASSWORD", "ENCAMP_BECOME_PASSWORD", "ENCAMP_SSH_PASSPHRASE"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("CLOUD_TOKEN", "theirs")
+    script = tmp_path / "inv"
+    listing = '{"servers": {"hosts": ["vm1"], "vars": {"auth": {"command": ["%s/tell"]}}}, "_meta": {"hostvars": {}}}'
+    script.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\necho '{listing % tmp_path}'\n")
+    (tmp_path / "tell").write_text(f"#!/bin/sh\nenv > {tmp_path}/seen2\necho admin:x\n")
+    for path in (script, tmp_path / "tell"):
+        path.chmod(0o755)
+    site, _ = load_site(options(script), ("servers",))
+    from roles.network import access
+
+    assert access.auth(site.host("vm1"), site) is not None
+    for seen in ("seen", "seen2"):
+        text = (tmp_path / seen).read_text()
+        assert "hunter2" not in text and "CLOUD_TOKEN=theirs" in text
+
+
+def test_a_name_that_does_something_to_a_terminal_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"hosts.json": '{"servers": {"hosts": ["vm1\\u001b[2J"]}, "_meta": {"hostvars": {}}}'})
+    assert "hosts.json: 'vm1\\x1b[2J' is not the name of a host" in fault(tmp_path / "hosts.json")
+
+
+def test_plain_secrets_of_other_roles_are_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "unknown_settings: ignore\nmysql_root_password: hunter2\ngrafana: {admin: {password: 31415926, name: ann}}\n"
+        "users: [{name: bob, token: hunter2}]\ndsn: postgresql://a:hunter2@db/x\nnginx_user: www\n"
+        "auth: {env: API_TOKEN}\n"
+    )
+    path = write(tmp_path, {"hosts.yml": "servers: {hosts: {vm1: }}\n", "group_vars/all.yml": text})
+    settings(options(path))
+    told = capsys.readouterr().out
+    assert "hunter2" not in told and "31415926" not in told
+    for part in ("ann", "bob", "www", "{env: API_TOKEN}", "postgresql://"):
+        assert part in told

@@ -67,6 +67,22 @@ def test_patterns(pattern: str, hosts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("pattern", "hosts"),
+    [
+        ("web", ["web"]),
+        ("web,node", ["web", "node"]),
+        ("web*", ["web", "node"]),
+        ("web[1]", ["node"]),
+        ("all:!web", ["other"]),
+        ("all:&web", ["web", "node"]),
+    ],
+)
+def test_a_name_of_a_host_and_of_a_group(pattern: str, hosts: list[str]) -> None:
+    groups = {"all": ["web", "node", "other"], "web": ["web", "node"]}
+    assert resolve(pattern, groups["all"], groups, lambda term: None) == hosts
+
+
+@pytest.mark.parametrize(
     ("pattern", "terms"),
     [
         ("me@vm1:22", ["me@vm1:22"]),

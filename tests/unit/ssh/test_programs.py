@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from encamp.errors import InventoryError
 from encamp.ssh import config, programs
 from encamp.ssh.openssh import places
 from encamp.ssh.sockets import Proxy
@@ -50,6 +51,22 @@ def test_nor_does_what_a_match_line_runs(tmp_path: Path, monkeypatch: pytest.Mon
     file.write_text(f'Match exec "env > {seen}"\n  User deploy\n')
     config.ask("vm1", file=str(file))
     assert "hunter2" not in seen.read_text() and "PATH=" in seen.read_text()
+
+
+@pytest.mark.parametrize("text", ["a$(touch x)", "a;b", "a`b`", "-oProxyCommand=x", "a b", "a\nb", "a|b", 'a"b', "a\\"])
+def test_names_that_a_shell_would_execute_are_refused(text: str) -> None:
+    for name, user in ((text, None), ("vm1", text)):
+        with pytest.raises(InventoryError, match="cannot be the name of a"):
+            config.route(name, user, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["vm-1.example.com", "fe80::1%eth0", "2001:db8::1", "vm_1", "a+b", "me@corp", "AD\\me$"]
+)
+def test_names_that_hosts_and_users_have(text: str) -> None:
+    assert config.route("vm1", text, None)[-1].user == text
+    if "@" not in text and "\\" not in text:
+        assert config.route(text, None, None)[-1].host.lower() == text.lower()
 
 
 def test_a_failed_proxy_command_shows_no_password() -> None:
