@@ -63,6 +63,13 @@ class InventoryError(EncampError, ValueError):
     exit_code = 4
 
 
+class NoHosts(UsageError, InventoryError):
+    """Nothing is selected: the inventory lists no hosts, or what was asked for is empty. ``why`` says which."""
+
+    def __init__(self, why: str, fix: str) -> None:
+        super().__init__(f"no hosts selected: {why}", fix)
+
+
 class SettingsError(EncampError, ValueError):
     """A setting is unknown, of the wrong type or out of range."""
 

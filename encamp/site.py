@@ -11,6 +11,7 @@ from encamp.inventory.host import Host
 from encamp.inventory.load import Inventory
 from encamp.planning.templates import SHIPPED, Templates
 from encamp.secrets.store import FOLDER, Missing, SecretStore
+from encamp.secrets.vault.values import with_types
 from encamp.settings.read import HostSettings
 from encamp.shared.secret import Secret
 
@@ -50,7 +51,7 @@ class SiteHost:
     def adhoc(self) -> bool:
         """Whether the site lets hosts be deployed to that stand in no group."""
         value = self.inventory.variables.get("adhoc")
-        return self.inventory.adhoc or (value is not None and value.data is True)
+        return self.inventory.adhoc or (value is not None and with_types(value.data) is True)
 
     def origin(self, key: str) -> Origin | None:
         """Where a setting of this host was written; None when it has its default."""

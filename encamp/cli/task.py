@@ -16,7 +16,7 @@ from encamp.cli import role_path, site_version
 from encamp.cli.executor import FleetTask
 from encamp.cli.options import Options
 from encamp.errors import EncampError
-from encamp.output.terminal import never_fail, report
+from encamp.output.terminal import never_fail, printable_lines, report
 from encamp.planning import rollout
 from encamp.shared.record import record
 from encamp.support import interrupts
@@ -135,9 +135,9 @@ def guarded(command: Callable[[], int]) -> int:
         with interrupts.raised():
             return command()
     except EncampError as error:
-        report(f"error: {error}", sys.stderr)
+        report(printable_lines(f"error: {error}"), sys.stderr)
         if error.fix:
-            report(f"  fix: {error.fix}", sys.stderr)
+            report(printable_lines(f"  fix: {error.fix}"), sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         report("stopped: run the command again to finish", sys.stderr)

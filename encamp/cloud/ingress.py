@@ -43,13 +43,14 @@ class CloudIngress(ControllerResource):
     def check(self, host: Reader) -> list[Change]:
         firewall = self._firewall(host)
         door = self._door(firewall)
-        with self._or_by_hand(firewall.machine):
+        with self._seen(firewall.machine):
             rules = firewall.rules()
-            found = difference(door, rules)
-            if found.add:
-                firewall.may_add(door, found.add, self._purpose)
         beyond = wider(door, rules) if self.ensure == "present" else []
         self._refuse_open(beyond)
+        found = difference(door, rules)
+        if found.add:
+            with self._or_by_hand(firewall.machine):
+                firewall.may_add(door, found.add, self._purpose)
         if found.is_none:
             for rule in beyond:
                 host.note(f"port {self.port} is also open to {rule.network}, by {_origin(rule)}")
@@ -78,7 +79,7 @@ class CloudIngress(ControllerResource):
     def _firewall(self, host: Reader) -> CloudFirewall:
         """Looked up anew: one object is made for the whole run, its results hold until something is changed."""
         machine = Machine(self.host, self.addresses, self.instance, self.group, self.region)
-        with self._or_by_hand(machine):
+        with self._seen(machine):
             return host.once(f"cloud:{self.cloud}:{machine}", lambda: firewall_of(self.cloud, machine))
 
     def _door(self, firewall: CloudFirewall) -> Door:
@@ -90,6 +91,20 @@ class CloudIngress(ControllerResource):
         return parse_sources(self.sources) if self.ensure == "present" else ()
 
     @contextlib.contextmanager
+    def _seen(self, machine: Machine) -> Iterator[None]:
+        """Let what cannot be read be left to the operator, unless the API has no auth: then nobody knows whether it is
+        open to everyone. Raises Undecided, Refused."""
+        try:
+            with self._or_by_hand(machine):
+                yield
+        except Undecided as error:
+            if self.guarded or self.ensure != "present":
+                raise
+            reason = f"port {self.port} of {self.host} may be open to everyone, and the API has no auth: {error.reason}"
+            fix = "or set auth: auto; expose_without_auth: true if everyone may use it"
+            raise Refused(reason, "its cloud's firewall cannot be read", f"{error.fix}\n{fix}") from None
+
+    @contextlib.contextmanager
     def _or_by_hand(self, machine: Machine) -> Iterator[None]:
         """Add the command that opens the port to what is left to the operator."""
         try:
@@ -99,8 +114,7 @@ class CloudIngress(ControllerResource):
             fix = (
                 f"{error.fix}\nto open the port by hand:\n{commands(self.cloud, wish)}" if wish.networks else error.fix
             )
-            unseen = "" if self.guarded else "others may have opened the port to everyone, and the API has no auth"
-            raise Undecided(error.reason, error.cause or unseen, fix) from None
+            raise Undecided(error.reason, error.cause, fix) from None
 
     @property
     def _purpose(self) -> str:

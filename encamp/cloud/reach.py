@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from typing import ClassVar
 
 from encamp.cloud.step import ControllerResource, Undecided
 from encamp.resources.base import Change, kind
 from encamp.resources.system import Reader, System
-
-CONNECT_SECONDS = 4.0
+from encamp.support import reaching
 
 
 @kind
@@ -31,15 +29,14 @@ class ReachableFromHere(ControllerResource):
     sources: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
-        try:
-            socket.create_connection((self.address, self.port), CONNECT_SECONDS).close()
-        except OSError as error:
-            raise Undecided(
-                f"{self.address}:{self.port} does not answer this machine: {said(error)}",
-                f"{self._unlisted}the cloud's firewall is closed, or the address leads elsewhere",
-                f"`fab -H {self.host} doctor` finds where packets are lost{self._advice}",
-            ) from None
-        return []
+        found = reaching.attempt(self.address, self.port)
+        if found.result == "open":
+            return []
+        raise Undecided(
+            f"{self.address}:{self.port} does not answer this machine: {found.text}",
+            f"{self._unlisted}the cloud's firewall is closed, or the address leads elsewhere",
+            f"`fab -H {self.host} doctor` finds where packets are lost{self._advice}",
+        )
 
     @property
     def _unlisted(self) -> str:
@@ -51,10 +48,3 @@ class ReachableFromHere(ControllerResource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         raise NotImplementedError("a proof never changes anything")
-
-
-def said(error: OSError) -> str:
-    """What the attempt to connect ended with, for people."""
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_SECONDS:.0f} s"
-    return (error.strerror or str(error)).lower() if not isinstance(error, socket.gaierror) else "the name is unknown"

@@ -13,7 +13,7 @@ from typing import Any
 
 from encamp.cli.options import Options
 from encamp.commands import deploy
-from encamp.commands.load_site import load_site
+from encamp.commands.load_site import load_with
 from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import connect, run_hosts, single_stage
 from encamp.errors import UsageError
@@ -50,12 +50,12 @@ def bundle(options: Options, file: str) -> int:
         )
     path = Path(file)
     _check_place(path)
-    wanted = _needs(options)
     with reporting(options, COMMAND) as reports:
-        site, selected = load_site(replace(options, limit=""), (), "plan")
-        if len(selected) > 1:
-            raise UsageError(f"-H names {len(selected)} hosts; a bundle is made on one", "name one of them")
-        host = selected[0]
+        site, selected, named = load_with(replace(options, hosts=""), deploy.GROUPS, options.hosts, "plan")
+        wanted = _needs(site, selected)
+        if len(named) > 1:
+            raise UsageError(f"-H names {len(named)} hosts; a bundle is made on one", "name one of them")
+        host = named[0]
         prepared = single_stage(COMMAND, {host.name: _collect(host, site, wanted)})
         connector = connect(options, site, [host.name], reports)
         outcomes = run_hosts(COMMAND, options.mode, connector, prepared, reports)
@@ -84,9 +84,8 @@ def _check_place(path: Path) -> None:
         raise UsageError(f"{path} exists, and is no bundle", "give another name with --file")
 
 
-def _needs(options: Options) -> Needs:
-    """What the site's hosts need. Raises UsageError where that is nothing."""
-    site, selected = deploy.load(replace(options, hosts=""), "plan")
+def _needs(site: Site, selected: list[SiteHost]) -> Needs:
+    """What hosts need. Raises UsageError where that is nothing."""
     wanted = offline.needs(deploy.prepare(site, selected, verify=True).plans.values())
     if not wanted.locks:
         raise UsageError("the selected hosts download nothing", "leave --limit out")

@@ -97,9 +97,14 @@ def clients(options: Options) -> tuple[Site, list[SiteHost], Connector]:
 
 
 def declared(options: Options) -> tuple[Site, list[SiteHost]]:
-    """The clients that a task is about: ``-H``, or this machine as one more of the group."""
+    """The clients that a task is about: ``-H``, or this machine as one more of the group.
+
+    Raises EncampError, also for a ``--limit`` that would leave nothing but this machine.
+    """
     if options.hosts:
         return load_site(options, (CLIENTS,), missing="refuse")
+    if options.limit:
+        raise UsageError("without -H this is about this machine alone, which --limit does not name", "give -H as well")
     site, this = load_this_machine(options, CLIENTS)
     return site, [this]
 

@@ -13,7 +13,7 @@ from encamp.commands.configure_client import ClientOptions
 from encamp.commands.load_site import load_site, load_this_machine
 from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import run_hosts, single_stage
-from encamp.errors import EncampError, UsageError
+from encamp.errors import EncampError, NoHosts, UsageError
 from encamp.inventory import location
 from encamp.output import terminal
 from encamp.output.diagnosis import DoctorReport
@@ -69,8 +69,8 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
     found = [] if options.hosts else [_this_machine(options, projects, server, fix)]
     try:
         site, selected = load_site(options, GROUPS)
-    except UsageError:
-        if options.hosts:
+    except NoHosts:
+        if options.hosts or options.limit:
             raise
         return found  # a site without hosts: this machine is all there is
     if server and selected:

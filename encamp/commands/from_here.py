@@ -27,9 +27,27 @@ class Proof:
     workers: tuple[str, ...]
 
 
+@record
+class Proofs:
+    """What this machine saw of all servers that a deploy changed."""
+
+    all: tuple[Proof, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 unless one of the servers gives every client a wrong answer."""
+        return FAILED if any(proof.seen.verdict == "wrong" for proof in self.all) else 0
+
+    def report(self) -> None:
+        """A line for each address: that it was proven from another host, or why not."""
+        for proof in self.all:
+            for line in _lines(proof.seen, proof.workers):
+                report(f"  {line}")
+
+
 def changed_servers(
     site: Site, selected: Sequence[SiteHost], outcomes: Sequence[Outcome], instance: str = ""
-) -> list[Proof]:
+) -> Proofs:
     """What this machine sees of the servers that a deploy changed. Raises SettingsError."""
     changed = {outcome.host for outcome in outcomes if outcome.status == "ok" and outcome.counts["changed"]}
     hosts = [host for host in selected if host.name in changed]
@@ -38,7 +56,7 @@ def changed_servers(
     ]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:  # one that cannot be reached takes some seconds
         seen = list(pool.map(lambda server: look(server, site), servers))
-    return [Proof(one, tuple(_workers(server, site, hosts))) for server, one in zip(servers, seen)]
+    return Proofs(tuple(Proof(one, tuple(_workers(server, site, hosts))) for server, one in zip(servers, seen)))
 
 
 def _workers(server: SiteHost, site: Site, hosts: Collection[SiteHost]) -> Iterator[str]:
@@ -51,18 +69,6 @@ def _workers(server: SiteHost, site: Site, hosts: Collection[SiteHost]) -> Itera
 
 def _is_same(one: SiteHost, other: SiteHost) -> bool:
     return (one.name, one.instance) == (other.name, other.instance)
-
-
-def exit_code_of(proofs: Sequence[Proof]) -> int:
-    """0 unless one of the servers gives every client a wrong answer."""
-    return FAILED if any(proof.seen.verdict == "wrong" for proof in proofs) else 0
-
-
-def report_proofs(proofs: Sequence[Proof]) -> None:
-    """A line for each address: that it was proven from another host, or why not."""
-    for proof in proofs:
-        for line in _lines(proof.seen, proof.workers):
-            report(f"  {line}")
 
 
 def _lines(seen: Seen, workers: Sequence[str]) -> Iterator[str]:

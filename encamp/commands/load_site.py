@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence, Set
 
 from encamp.cli.options import Options
 from encamp.commands.all_settings import ALL_SETTINGS
-from encamp.errors import EncampError, UsageError
+from encamp.errors import EncampError, NoHosts, UsageError
 from encamp.inventory import location
 from encamp.inventory.host import Host
-from encamp.inventory.load import Inventory, load_inventory, select_hosts
+from encamp.inventory.load import Inventory, hosts_of, load_inventory, select_hosts
 from encamp.output.history import last_run
-from encamp.output.terminal import report
+from encamp.output.terminal import printable_lines, report
 from encamp.secrets.store import Missing
 from encamp.site import Site, SiteHost
 from roles import conflicts
@@ -27,24 +27,34 @@ def load_site(
 
     ``command`` is whose last run ``--retry`` means.
     ``missing``: what becomes of a generated secret that is not stored yet. ``fetch``: whether others may be fetched.
-    Raises InventoryError, SettingsError, UsageError.
+    Raises InventoryError, SettingsError, UsageError; NoHosts where nothing is selected.
     """
+    site, selected, _ = load_with(options, groups, "", missing, command, fetch)
+    return site, selected
+
+
+def load_with(
+    options: Options,
+    groups: Sequence[str],
+    beside: str,
+    missing: Missing = "plan",
+    command: str = "",
+    fetch: bool = True,
+) -> tuple[Site, list[SiteHost], list[SiteHost]]:
+    """The same, and the hosts of the pattern ``beside``, which ``--limit`` and ``--retry`` leave alone."""
     _check_options(options)
     loaded = read_inventory(options)
-    pattern = options.hosts or ",".join(group for group in groups if group in loaded.groups)
-    if not pattern:
-        raise UsageError(
-            f"no hosts selected: {loaded.path} has no group {' or '.join(groups)}",
-            "name hosts with -H, or add them to the inventory",
-        )
-    selected = _limited(options, loaded, select_hosts(loaded, pattern), command)
-    site = Site(loaded, selected, missing, fetch, options.templates)
-    _check_settings(site, {host.name for host in selected})
-    return site, [site.host(host.name) for host in selected]
+    named = select_hosts(loaded, options.hosts) if options.hosts else hosts_of(loaded, groups)
+    selected = _limited(options, loaded, named, command)
+    others = select_hosts(loaded, beside) if beside else []
+    site = Site(loaded, [*selected, *others], missing, fetch, options.templates)
+    _check_settings(site, {host.name for host in (*selected, *others)})
+    return site, [site.host(host.name) for host in selected], [site.host(host.name) for host in others]
 
 
 def _limited(options: Options, loaded: Inventory, hosts: Sequence[Host], command: str) -> list[Host]:
-    """The hosts that ``--limit`` and ``--retry`` leave. Raises InventoryError, and UsageError where none is left."""
+    """The hosts that ``--limit`` and ``--retry`` leave. Raises InventoryError, UsageError; NoHosts where they leave
+    none."""
     names = {host.name for host in hosts}
     if options.limit:
         names &= {host.name for host in select_hosts(loaded, options.limit)}
@@ -56,20 +66,17 @@ def _limited(options: Options, loaded: Inventory, hosts: Sequence[Host], command
             )
         names &= set(earlier.not_well)
     if not names:
-        reason = (
-            "every host of the last run succeeded"
-            if options.retry
-            else f"--limit {options.limit} matches none of the selected hosts"
-        )
-        raise UsageError(reason, "leave the option out")
+        limited = f"--limit {options.limit} matches none of the hosts that this is about"
+        raise NoHosts("every host of the last run succeeded" if options.retry else limited, "leave the option out")
     return [host for host in hosts if host.name in names]
 
 
 def load_this_machine(options: Options, group: str) -> tuple[Site, SiteHost]:
     """Read the inventory whole, check every key, and take this machine as one more host of ``group``.
 
-    Raises InventoryError, SettingsError.
+    Raises InventoryError, SettingsError, UsageError.
     """
+    _check_options(options)
     loaded = read_inventory(options)
     variables = loaded.group_variables(group) if group in loaded.groups else loaded.variables
     this = loaded.with_faults(Host(THIS_MACHINE, ("all", group), variables, directory=str(loaded.directory)))
@@ -94,14 +101,14 @@ def read_inventory(options: Options) -> Inventory:
     sources = location.locate(options.inventory, options.home)
     loaded = load_inventory(sources, location.parse_overrides(options.overrides), options.home, tolerant=True)
     for note in loaded.notes:
-        report(f"warning: {note}", sys.stderr)
+        report(printable_lines(f"warning: {note}"), sys.stderr)
     return loaded
 
 
 def warn_of(errors: Iterable[EncampError], why: str) -> None:
     """Report faults that do not stop the command, each once. ``why`` says why not."""
     for text in dict.fromkeys(f"warning: {error} ({why})" for error in errors):
-        report(text, sys.stderr)
+        report(printable_lines(text), sys.stderr)
 
 
 def _check_settings(site: Site, selected: Set[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from encamp.cli.options import Options
@@ -11,11 +10,12 @@ from encamp.commands.load_site import load_site
 from encamp.errors import Origin
 from encamp.inventory.listing import redacted
 from encamp.output.terminal import print_result
+from encamp.secrets.vault.values import VEIL
 from encamp.settings.describe import describe
-from encamp.settings.secret_names import may_be_secret
 from encamp.settings.type_names import yaml_text
 from encamp.site import SiteHost
-from encamp.support.urls import VEIL, without_login
+from encamp.support.urls import without_login
+from roles.prefect.setting_names import is_secret_by_name
 
 DEFAULT = "default"
 
@@ -50,20 +50,14 @@ def _row(host: SiteHost, name: str, default: str) -> tuple[str, str, str]:
 
 
 def shown(data: Any, name: str = "") -> str:
-    """A value as YAML writes it on a line. ``***`` stands for what came out of a vault, for the login in a URL, and for
-    secrets among the variables of a program, which are known by their names."""
+    """A value as YAML writes it on a line. What came out of a vault, the login in a URL, and the secrets that other
+    roles of the inventory have in plain text (by the names of their variables) show as ``***``."""
     return without_login(yaml_text(_veiled(redacted(data), name)))
 
 
 def _veiled(data: Any, name: str) -> Any:
-    """``data``, the value of the setting ``name``, without secrets among variables. A secret's source may be shown."""
-    if isinstance(data, (list, tuple)):
+    if isinstance(data, dict):
+        return {key: _veiled(item, str(key)) for key, item in data.items()}
+    if isinstance(data, list):
         return [_veiled(item, name) for item in data]
-    if not isinstance(data, Mapping):
-        return data
-    veiled = {key: _veiled(item, str(key)) for key, item in data.items()}
-    if name.endswith("environment"):
-        for key, item in veiled.items():
-            if isinstance(item, str) and may_be_secret(str(key), item):
-                veiled[key] = VEIL
-    return veiled
+    return VEIL if isinstance(data, (str, int, float)) and is_secret_by_name(name, str(data)) else data

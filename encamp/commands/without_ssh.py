@@ -31,6 +31,11 @@ from roles.network import access
 def run(options: Options, client: ClientOptions, script: str = "", commands: bool = False) -> int:
     """Write ``script``, or print the commands, for one client. Returns the exit code; raises EncampError."""
     configure_client.check(options, client)
+    if options.json_file or options.junit_file:
+        raise UsageError(
+            "--script and --commands change nothing here, so there are no events for --json and --junit",
+            "leave them out",
+        )
     if (script and commands) or client.undo or client.install or options.check or options.diff:
         raise UsageError(
             "--script and --commands cannot be combined with each other, --undo, --install, --check or --diff",
@@ -79,9 +84,7 @@ def _write(
     report(f"wrote {path} ({len(data) // 1024} KiB, without secrets). On the laptop, with any Python from 3.9 on:")
     report(f"  python3 {path.name}     on Windows: py {path.name}     back to what was before: --undo")
     for api in apis:
-        kept = (
-            f": {access.USER}, and the text in {site.inventory.path.parent / api.login_file}" if api.login_file else ""
-        )
+        kept = f": {access.USER}, and the text in {site.inventory.directory / api.login_file}" if api.login_file else ""
         report(f"  it asks for the login of {api.url}{kept}")
 
 

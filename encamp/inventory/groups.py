@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping
 from encamp.errors import InventoryError, Origin
 from encamp.inventory.ranges import expand, has_range
 from encamp.inventory.variables import Value
+from encamp.secrets.vault.values import with_types
 
 PRIORITY = "ansible_group_priority"
+#: The key under which programs list the variables of hosts, beside the groups.
+META = "_meta"
 #: A port stands behind a name, its ranges included, or behind an IPv6 address in brackets.
 _PORT = r"(?P<host>(?:[^:\[\]]|\[[^\[\]]*\])+):(?P<port>\d{1,5})"
 
@@ -121,10 +124,11 @@ def addresses(written: str) -> tuple[list[str], int | None]:
 
 
 def _priority(value: Value) -> int:
-    if isinstance(value.data, int) and not isinstance(value.data, bool):
-        return value.data
-    if isinstance(value.data, str) and value.data.strip().isdecimal():
-        return int(value.data)
+    data = with_types(value.data)
+    if isinstance(data, int) and not isinstance(data, bool):
+        return data
+    if isinstance(data, str) and data.strip().isdecimal():
+        return int(data)
     raise InventoryError(f"{PRIORITY} must be a whole number", "write it without quotes", value.origin)
 
 

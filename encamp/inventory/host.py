@@ -11,7 +11,7 @@ from typing import Any
 from encamp.errors import InventoryError, Origin
 from encamp.inventory.connection_names import SUPPORTED, refused
 from encamp.inventory.variables import Value, Variables
-from encamp.secrets.vault.values import holds_secret, shown
+from encamp.secrets.vault.values import Decrypted, holds_secret, shown
 from encamp.support.paths import locate
 
 #: Ansible's words for truth values.
@@ -25,6 +25,8 @@ SSH_ARGS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_ar
 #: ssh(1): options with an argument, and those that are for something else than a session with a command.
 _WITH_ARGUMENT = "BbcDEeFIiJLlmOoPpQRSWw"
 _OTHER_USES = "EFfGMNnOQsVWy"
+#: Letters from which on a word of secret arguments is not shown: fewer are flags.
+_TELLING = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,10 +100,13 @@ class Host:
 
     @property
     def secrets(self) -> list[Any]:
-        """Secret values among those that say how to reach the host: a message must not repeat them."""
-        names = ("ansible_host", "ansible_user", "ansible_port", "ansible_ssh_private_key_file")
+        """Secret values among those that say how to reach the host, and the words of such arguments of ssh: a message
+        must not repeat them."""
+        names = ("ansible_host", "ansible_user", "ansible_port", "ansible_ssh_private_key_file", *SSH_ARGS)
         found = [self.variables[name].data for name in names if name in self.variables]
-        return [data for data in found if holds_secret(data)]
+        secrets = [data for data in found if holds_secret(data)]
+        words = [word for data in secrets for word in re.split(r"[\s=:@'\"]+", str(data)) if len(word) >= _TELLING]
+        return [*secrets, *map(Decrypted, words)]
 
     @property
     def ssh_options(self) -> tuple[str, ...]:
@@ -118,21 +123,25 @@ class Host:
         try:
             words = shlex.split(text)
         except ValueError:
-            raise self._wrong(name, value, "arguments of ssh with closed quotes") from None
+            raise self._wrong_arguments(name, value, "with closed quotes") from None
         left = list(words)
         while left:
             word = left.pop(0)
             if not re.fullmatch(r"-[A-Za-z0-9].*", word):
-                raise self._wrong(name, value, "options of ssh, without a host or a command")
+                raise self._wrong_arguments(name, value, "without a host or a command")
             flags = re.match(f"-[^{_WITH_ARGUMENT}]*(.?)(.*)", word, re.DOTALL)
             assert flags
             if set(word[: flags.start(2)]) & set(_OTHER_USES):
-                raise self._wrong(name, value, f"options of a connection, and {word} is not one")
+                raise self._wrong_arguments(name, value, f"of a connection, and {word[: flags.start(2)]} is not one")
             if flags[1] and not flags[2]:
                 if not left:
-                    raise self._wrong(name, value, f"complete: {word} lacks its argument")
+                    raise self._wrong_arguments(name, value, f"that are complete: {word} lacks its argument")
                 left.pop(0)
         return words
+
+    def _wrong_arguments(self, name: str, value: Value, wanted: str) -> InventoryError:
+        """The error for arguments of ssh, which are not shown: a ProxyCommand there may hold a password."""
+        return InventoryError(f"{name} must be options of ssh {wanted}", SUPPORTED[name], value.origin)
 
     def check_connection(self) -> None:
         """Look at every connection variable. Raises InventoryError for the first that cannot be used."""

@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from encamp.errors import InventoryError, Origin
+from encamp.errors import InventoryError, NoHosts, Origin
 from encamp.inventory import patterns
 from encamp.inventory.connection_names import refused
+from encamp.inventory.forms.host_list import is_host_list
 from encamp.inventory.groups import PRIORITY, Group, Tree
 from encamp.inventory.host import Host
 from encamp.inventory.location import folder_of
@@ -23,6 +24,7 @@ from encamp.inventory.sources import Sources
 from encamp.inventory.variables import Value, Variables
 from encamp.inventory.vars_folder import VarsFolder
 from encamp.inventory.yaml_document import Template, Untyped, typed
+from encamp.secrets.vault.values import with_types
 from encamp.shared.record import record
 
 # Texts, not compiled: most runs need no such pattern, and compiling takes longer than loading the hosts.
@@ -70,10 +72,15 @@ class Inventory:
         value = self.variables.get("adhoc")
         if value is None:
             return False
-        data = typed(str(value.data), value.origin.file) if isinstance(value.data, Untyped) else value.data
+        data = typed(str(value.data), value.origin.file) if isinstance(value.data, Untyped) else with_types(value.data)
         if not isinstance(data, bool):
             raise InventoryError("adhoc must be true or false", "write it without quotes", value.origin)
         return data
+
+    def without_hosts(self, why: str) -> NoHosts:
+        """The error for a selection that is empty: there are no hosts at all, or else ``why``."""
+        path = Origin(str(self.path))
+        return NoHosts(why if self.hosts else f"{path} lists none", f"add hosts to {path}, or name others with -H")
 
     def group_variables(self, group: str) -> Mapping[str, Value]:
         """Variables of a host that is in ``group`` only, such as this machine as one more client. Raises KeyError."""
@@ -131,6 +138,7 @@ def _load(named: Sequence[str], overrides: dict[str, Value], directory: Path) ->
         sources.read(source)
     path = Path(sources.files[0] if len(sources.files) == 1 == len(named) else ",".join(map(_absolute, named)))
     sources.tree.finish(Origin(str(path)))
+    _refuse_control_characters(sources.tree, Origin(str(path)))
     site = _Site(sources, str(directory), overrides)
     tree = sources.tree
     hosts = {name: site.host(name, groups) for name, groups in tree.groups_by_host().items()}
@@ -144,15 +152,24 @@ def _load(named: Sequence[str], overrides: dict[str, Value], directory: Path) ->
     return dataclasses.replace(inventory, notes=notes, hosts=known)
 
 
+def _refuse_control_characters(tree: Tree, where: Origin) -> None:
+    """Raises InventoryError for a name that would do something to the terminal that it is shown on: names of machines
+    in a cloud are chosen by whoever may start one."""
+    wrong = next((name for name in (*tree.hosts, *tree.groups) if not name.isprintable()), None)
+    if wrong is not None:
+        reason = f"{wrong!r} is not the name of a host or group: it holds a control character"
+        raise InventoryError(reason, "rename it", Origin(tree.files[wrong]) if wrong in tree.files else where)
+
+
 def _absolute(source: str) -> str:
-    return os.path.abspath(os.path.expanduser(source)) if "," not in source else source
+    return source if is_host_list(source) else os.path.abspath(os.path.expanduser(source))
 
 
 def select_hosts(inventory: Inventory, pattern: str) -> list[Host]:
     """The hosts that an Ansible pattern names, in the pattern's order, their connection variables checked.
 
     A plain name that is not in the inventory is accepted where the site says ``adhoc: true``; ``user@host:port`` sets
-    the login of that host. Raises InventoryError for a term that names nothing, and when no host is left.
+    the login of that host. Raises InventoryError for a term that names nothing, NoHosts when no host is left.
     """
     chosen = dict(inventory.hosts)
 
@@ -164,8 +181,22 @@ def select_hosts(inventory: Inventory, pattern: str) -> list[Host]:
 
     hosts = [chosen[name] for name in patterns.resolve(pattern, list(inventory.hosts), inventory.groups, named)]
     if not hosts:
-        fix = f"add hosts to {Origin(str(inventory.path))}, or name others with -H"
-        raise InventoryError(f"no host matches {pattern!r}", fix)
+        raise inventory.without_hosts(f"{pattern!r} leaves none")
+    for host in hosts:
+        host.check_connection()
+    return hosts
+
+
+def hosts_of(inventory: Inventory, groups: Iterable[str]) -> list[Host]:
+    """The hosts of some groups, their connection variables checked; a group may be missing. Raises InventoryError,
+    NoHosts."""
+    wanted = list(dict.fromkeys(groups))
+    hosts = [
+        inventory.hosts[name]
+        for name in dict.fromkeys(name for group in wanted for name in inventory.groups.get(group, ()))
+    ]
+    if not hosts:
+        raise inventory.without_hosts(f"none is in the group {' or '.join(wanted)}")
     for host in hosts:
         host.check_connection()
     return hosts
@@ -252,7 +283,12 @@ class _Site:
         return found
 
     def notes(self, file: str, adhoc: bool) -> Iterable[str]:
-        """Unused files of variables, such as one with a mistyped name."""
+        """Names that are a host's and a group's, and unused files of variables, such as one with a mistyped name."""
+        for name in self.tree.groups:
+            if name in self.tree.hosts:
+                where = Origin(self.tree.files[name])
+                why = f"-H {name} means the host (in INI, groups of a group stand below [GROUP:children])"
+                yield f"{where}: {name} is the name of a host and of a group; {why}"
         folders = [(folder, set(self.tree.groups), "group") for folder in self._group_vars]
         if not adhoc:
             folders += [(folder, set(self.tree.hosts), "host") for folder in self._host_vars]

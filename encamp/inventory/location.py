@@ -19,6 +19,8 @@ def locate(named: str | Sequence[str], home: str = "", environment: Mapping[str,
     if named:
         return (named,) if isinstance(named, str) else tuple(named)
     text = (os.environ if environment is None else environment).get("ENCAMP_INVENTORY", "")
+    if os.path.lexists(os.path.expanduser(text)):
+        return (text,)
     several = tuple(filter(None, text.split(",")))
     if len(several) > 1 and all(os.path.exists(os.path.expanduser(path)) for path in several):
         return several

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from encamp.errors import InventoryError
+from encamp.errors import InventoryError, NoHosts
 
 _SUBSCRIPT = r"(?P<name>.+)\[(?:(?P<index>-?\d+)|(?P<first>\d*):(?P<last>\d*))\]"
 # A colon between terms: outside brackets, not in (?:...), and not before a port.
@@ -19,15 +19,16 @@ Named = Callable[[str], "str | None"]
 def resolve(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]], named: Named) -> list[str]:
     """Host names that ``pattern`` selects: all plain terms together, less what ``&`` and ``!`` take away.
 
+    A plain term that names a host and a group means the host, as in Ansible; behind ``&`` and ``!`` the group.
     ``named`` may accept a plain term that is neither host nor group, and gives its host name. Raises InventoryError
-    with the nearest names for every term that matches nothing.
+    with the nearest names for every term that matches nothing; NoHosts where these are no names, but patterns.
     """
-    terms = split(pattern)
+    terms, known = split(pattern), set(hosts)
     plain = [term for term in terms if term[0] not in "&!"] or ["all"]
     unknown: list[str] = []
     found: dict[str, None] = {}
     for term in plain:
-        matched = _match(term, hosts, groups)
+        matched = [term] if term in known else _match(term, hosts, groups)
         if matched is None:
             name = named(term)
             matched = [name] if name else []
@@ -63,8 +64,6 @@ def _match(term: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]])
     """Hosts that one term matches; None when it names neither a host nor a group."""
     if term[0] == "~":
         return _matching(_regex(term), hosts, groups)
-    if term in hosts and term not in groups:
-        return [term]
     part = re.fullmatch(_SUBSCRIPT, term) if "[" in term else None
     name = part["name"] if part else term
     if any(character in name for character in _GLOB):
@@ -114,6 +113,8 @@ def _unknown(terms: Iterable[str], hosts: Sequence[str], groups: Mapping[str, Se
 
     known = [*hosts, *(name for name in groups if name != "ungrouped")]
     listed = list(dict.fromkeys(terms))
+    if all(term[0] == "~" or any(character in term for character in _GLOB) for term in listed):
+        return NoHosts(f"no host or group matches {', '.join(listed)}", "see `fab inventory` for the names")
     near = dict.fromkeys(name for term in listed for name in difflib.get_close_matches(term, known, 2))
     fix = f"did you mean {' or '.join(near)}?" if near else "add it to the inventory, or set `adhoc: true` for all"
     return InventoryError(f"the inventory has no host or group {', '.join(listed)}", fix)

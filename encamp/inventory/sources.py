@@ -1,4 +1,7 @@
-"""The sources of an inventory, each read in the form that it is written in: files, folders of them, lists of hosts."""
+"""The sources of an inventory, each read in the form that it is written in: files, folders of them, lists of hosts.
+
+Readers of forms that most sites do not have are imported when a file needs one.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,8 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from encamp.errors import InventoryError, Origin
-from encamp.inventory.forms import host_list, ini, program, yaml_groups
-from encamp.inventory.forms.listed import META
-from encamp.inventory.groups import Tree
+from encamp.inventory.forms import host_list, yaml_groups
+from encamp.inventory.groups import META, Tree
 from encamp.inventory.yaml_document import Document, Source, parsed, read_file
 
 #: What Ansible passes over in a folder: hidden files, files of variables, copies and texts.
@@ -81,7 +83,7 @@ class Sources:
         Not every text is a list of hosts: without a ``[group]`` in it, only one whose name has no ending, and not one
         that nobody else may read, such as a password.
         """
-        if program.is_executable(file):
+        if _is_executable(file):
             return True
         ending = os.path.splitext(file)[1]
         if not _is_text(file):
@@ -90,6 +92,8 @@ class Sources:
             source = read_file(file)
             if ending in _YAML and self._is_yaml(source):
                 return _is_yaml_inventory(source)
+            from encamp.inventory.forms import ini
+
             if not ini.has_sections(source.text) and (ending or _is_private(file)):
                 return False
         except InventoryError:
@@ -120,7 +124,9 @@ class Sources:
     def _read_file(self, path: str) -> None:
         earlier = tuple(self.files)
         self.files.append(path)
-        if program.is_executable(path):
+        if _is_executable(path):
+            from encamp.inventory.forms import program
+
             try:
                 note = program.read_script(self.tree, path, self.references)
                 self.notes += [note] if note else []
@@ -135,16 +141,21 @@ class Sources:
             raise InventoryError("it is a script, but not executable", fix, Origin(source.file, 1))
         document = self._yaml(source)
         if document is None:
+            from encamp.inventory.forms import ini
+
             ini.read(self.tree, source, self.references)
             return
         plugin = _plugin(document)
-        if plugin:
-            program.read_plugin(self.tree, source.file, earlier, plugin)
-        elif _has_key(document, META):
-            program.read_saved(self.tree, source.text, source.file)
-        else:
+        if not plugin and not _has_key(document, META):
             document.references = self.references
             yaml_groups.read(self.tree, document)
+            return
+        from encamp.inventory.forms import program
+
+        if plugin:
+            program.read_plugin(self.tree, source.file, earlier, plugin)
+        else:
+            program.read_saved(self.tree, source.text, source.file)
 
     def _yaml(self, source: Source) -> Document | None:
         """The document of a file in YAML or JSON; None for one in INI, whatever its name says."""
@@ -154,11 +165,22 @@ class Sources:
         try:
             document = parsed(source)
         except InventoryError:
-            if ini.has_sections(source.text) or (not ending and _has_hosts(source.text)):
+            if _has_sections(source) or (not ending and _has_hosts(source.text)):
                 return None
             raise
         is_mapping = isinstance(document.root, yaml.MappingNode)
-        return None if not is_mapping and (not ending or ini.has_sections(source.text)) else document
+        return None if not is_mapping and (not ending or _has_sections(source)) else document
+
+
+def _is_executable(path: str) -> bool:
+    """Whether Ansible would run the file."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def _has_sections(source: Source) -> bool:
+    from encamp.inventory.forms import ini
+
+    return ini.has_sections(source.text)
 
 
 def _is_text(file: str) -> bool:

@@ -12,7 +12,15 @@ from encamp.inventory import lookups
 from encamp.inventory.connection_names import written
 from encamp.inventory.yaml_document import LocatedDict, LocatedList, Template, Untyped
 from encamp.secrets.vault.opening import decrypt
-from encamp.secrets.vault.values import Decrypted, Derived, Encrypted, VaultError, holds_secret
+from encamp.secrets.vault.values import (
+    Decrypted,
+    DecryptedScalar,
+    Derived,
+    Encrypted,
+    VaultError,
+    holds_secret,
+    with_types,
+)
 from encamp.shared.record import record
 
 if TYPE_CHECKING:
@@ -50,7 +58,7 @@ class TemplateView(Mapping[str, Any]):
         return len(self._variables)
 
     def __getitem__(self, name: str) -> Any:
-        return self._met(self._variables.look_up(name))
+        return self._met(self._variables.meaning(name))
 
 
 class Variables(Mapping[str, Value]):
@@ -105,17 +113,23 @@ class Variables(Mapping[str, Value]):
         return Variables({**self._raw, **more}, self._magic, self.references, self._fleet, decided)
 
     def look_up(self, name: str) -> Any:
-        """What ``name`` means inside a template. Raises KeyError when nothing has that name."""
+        """What ``name`` is inside a template of this host. Raises KeyError when nothing has that name."""
+        return self._met(self.meaning(name))
+
+    def meaning(self, name: str) -> Any:
+        """What ``name`` means inside a template; secrets are known as such. Raises KeyError."""
         if name == "hostvars" and self._fleet:
             return {host: TemplateView(variables, self._met) for host, variables in self._fleet.items()}
         if name in ("lookup", "query", "q"):
             return functools.partial(self._look_outside, name != "lookup")
-        return self._met(self._magic[name] if name in self._magic else self[name].data)
+        return self._magic[name] if name in self._magic else self[name].data
 
     def _met(self, data: Any) -> Any:
-        """The same value. What a template makes of a secret is one, too."""
-        self._met_secret = self._met_secret or holds_secret(data)
-        return data
+        """The same value, as a template computes with it. What it makes of a secret is one, too."""
+        if not holds_secret(data):
+            return data
+        self._met_secret = True
+        return with_types(data)
 
     def _look_outside(self, as_list: bool, plugin: str, *terms: str, **options: Any) -> Any:
         """Ansible's ``lookup`` and ``query``, for what can be known without a host. Raises InventoryError."""
@@ -180,7 +194,7 @@ class Variables(Mapping[str, Value]):
             secret, self._met_secret = self._met_secret, before or self._met_secret
         if isinstance(text, Decrypted) and isinstance(result, str):
             return Decrypted(result)
-        if secret:
+        if secret or isinstance(text, Decrypted):
             return _marked(result)
         return Untyped(result) if isinstance(result, str) and not isinstance(result, Decrypted) else result
 
@@ -220,12 +234,12 @@ def _unrendered(error: Exception, text: str, name: str, origin: Origin, secret: 
 
 
 def _marked(data: Any) -> Any:
-    """What a template made of a secret: all texts in it are secret."""
+    """What a template made of a secret: all in it is secret."""
     if isinstance(data, str):
         return data if isinstance(data, Decrypted) else Derived(data)
     if isinstance(data, Mapping):
-        return {key: _marked(item) for key, item in data.items()}
-    return [_marked(item) for item in data] if isinstance(data, (list, tuple)) else data
+        return {_marked(key): _marked(item) for key, item in data.items()}
+    return [_marked(item) for item in data] if isinstance(data, (list, tuple)) else DecryptedScalar.of(data)
 
 
 def _unlocked(data: str, name: str, origin: Origin) -> Decrypted:
@@ -270,8 +284,6 @@ def _new_environment() -> Environment:
 
 
 def _joined(parts: Any) -> Any:
-    from jinja2 import Undefined
-
     values = list(parts)
     if len(values) != 1:
         text = "".join(str(value) for value in values)
@@ -279,6 +291,18 @@ def _joined(parts: Any) -> Any:
         if not secrets:
             return text
         return Derived(text) if all(isinstance(value, Derived) for value in secrets) else Decrypted(text)
-    if isinstance(values[0], Undefined):
-        str(values[0])  # raises: a strict undefined value that is the whole text was never printed
+    _require_defined(values[0])
     return values[0]
+
+
+def _require_defined(data: Any) -> None:
+    """Raises UndefinedError for a strict undefined value that was never printed, alone or in a list or mapping."""
+    from jinja2 import Undefined
+
+    if isinstance(data, Undefined):
+        str(data)
+    elif isinstance(data, dict):
+        _require_defined([*data, *data.values()])
+    elif isinstance(data, (list, tuple, set)):
+        for item in data:
+            _require_defined(item)

@@ -15,7 +15,7 @@ import yaml
 
 from encamp.errors import InventoryError, Origin
 from encamp.secrets.vault.opening import decrypt
-from encamp.secrets.vault.values import TAGS, Decrypted, Encrypted, VaultError, is_encrypted
+from encamp.secrets.vault.values import TAGS, VEIL, Decrypted, DecryptedScalar, Encrypted, VaultError, is_encrypted
 
 # The C parser is an order of magnitude faster; wheels of PyYAML have it, some distributions' builds do not.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -60,8 +60,8 @@ class LocatedList(list[Any]):
 class Document:
     """One parsed file. ``root`` is None when it is empty, or holds ``---`` alone.
 
-    ``references`` gathers the names its templates use. ``from_vault``: the whole file was encrypted, so that every text
-    in it is a secret.
+    ``references`` gathers the names its templates use. ``from_vault``: the whole file was encrypted, so that every
+    value in it is a secret.
     """
 
     file: str
@@ -156,14 +156,17 @@ class Document:
             return as_text(node.value, None, self.from_vault)
         self._check_tag(node, "null", "bool", "int", "float", "timestamp", "value")
         try:
-            return getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(node) if kind != "value" else node.value
+            value = getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(node) if kind != "value" else node.value
         except ValueError:
-            raise self.error(node, f"{node.value} is not a valid {kind}", "quote it to make it a string") from None
+            named = VEIL if self.from_vault else node.value
+            raise self.error(node, f"{named} is not a valid {kind}", "quote it to make it a string") from None
+        return DecryptedScalar(node.value, value) if self.from_vault and value is not None else value
 
     def _check_tag(self, node: yaml.Node, *allowed: str) -> None:
         if node.tag.startswith(_TAG) and node.tag[len(_TAG) :] in allowed:
             return
-        raise self.error(node, f"the YAML tag {node.tag.replace(_TAG, '!!')} is not supported here", "remove the tag")
+        tag = VEIL if self.from_vault else node.tag.replace(_TAG, "!!")
+        raise self.error(node, f"the YAML tag {tag} is not supported here", "remove the tag, or quote the value")
 
 
 def as_text(text: str, references: set[str] | None, from_vault: bool) -> str:
@@ -192,7 +195,7 @@ def located(data: Any, line: int, references: set[str] | None, from_vault: bool 
         items += [located(item, line, references, from_vault) for item in data]
         items.lines += [line] * len(items)
         return items
-    return data
+    return DecryptedScalar.of(data) if from_vault else data
 
 
 _CONSTRUCTOR: Any = yaml.constructor.SafeConstructor()
@@ -203,13 +206,16 @@ def is_null(node: yaml.Node) -> bool:
     return bool(node.tag == _TAG + "null")
 
 
-def parse(text: str, file: str) -> Document:
+def parse(text: str, file: str, from_vault: bool = False) -> Document:
     """Parse one YAML document. Raises InventoryError with the line for all that is malformed."""
     try:
         root = _Loader(text).get_single_node()
-        return Document(file, None if root is None or is_null(root) else root)
+        return Document(file, None if root is None or is_null(root) else root, from_vault=from_vault)
     except yaml.YAMLError as error:
-        raise _explained(error, text, file) from None
+        explained = _explained(error, text, file)
+        if from_vault:
+            explained.message = _without_quoted(explained.message)
+        raise explained from None
     except RecursionError:
         raise InventoryError("the file is nested too deeply", "flatten it", Origin(file)) from None
 
@@ -244,9 +250,7 @@ def read_file(path: str) -> Source:
 
 def parsed(source: Source) -> Document:
     """The document that a file's text is. Raises InventoryError when it is malformed."""
-    document = parse(source.text, source.file)
-    document.from_vault = source.from_vault
-    return document
+    return parse(source.text, source.file, source.from_vault)
 
 
 def parse_file(path: str) -> Document:
@@ -290,6 +294,11 @@ def _explained(error: yaml.YAMLError, text: str, file: str) -> InventoryError:
     return InventoryError(
         f"not valid YAML: {message}", "check indentation, colons and quotes there", Origin(file, row + 1)
     )
+
+
+def _without_quoted(message: str) -> str:
+    """A parser's complaint without the names in it, which are pieces of the file."""
+    return re.sub("'[^']*'", VEIL, message)
 
 
 def _advice(problem: str, line: str, column: int) -> Iterator[tuple[str, str]]:

@@ -31,6 +31,11 @@ def printable(text: str) -> str:
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def printable_lines(text: str) -> str:
+    """The same of several lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def reopen_closed() -> None:
     """Point each standard stream that is closed (``>&-``, some schedulers) at /dev/null.
 

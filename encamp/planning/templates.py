@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encamp.errors import Origin, PlanError
+from encamp.secrets.vault.values import VEIL
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from encamp.support import cache, quoting
@@ -94,8 +95,9 @@ def templates_of(home: Path) -> Templates:
 
 
 def _key(source: bytes, variables: Mapping[str, Any]) -> str:
-    """What a text depends on, as a name for the cache; empty for a template that uses others."""
-    if _USES_OTHERS.search(source):
+    """What a text depends on, as a name for the cache; empty for a template that uses others, and where a variable came
+    out of a vault: that is not kept on disk, and its ``repr`` tells two such values not apart."""
+    if _USES_OTHERS.search(source) or VEIL in repr(sorted(variables.items())):
         return ""
     code = [(found.st_size, found.st_mtime_ns) for found in map(os.stat, (__file__, quoting.__file__))]
     return f"text-{hashlib.sha256(repr((source, sorted(variables.items()), code)).encode()).hexdigest()}"

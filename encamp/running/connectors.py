@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from encamp.errors import EncampError, InventoryError, Origin
+from encamp.errors import EncampError, InventoryError, Origin, SettingsError
 from encamp.inventory.host import SSH_ARGS
 from encamp.running import passwords
 from encamp.secrets.vault.values import veiled
@@ -206,13 +206,20 @@ class SshConnector:
                 warnings.setdefault(text, []).append(host.name)
         return warnings
 
+    @_without_secrets
     def _prepare_host(self, host: SiteHost) -> list[str]:
         """Choose the way to a host, get the passphrases that it needs. Returns warnings."""
-        from encamp.ssh import config_warnings, ways
+        from encamp.ssh import config_warnings, keys, ways
         from encamp.ssh.login import algorithms
 
         address, options = self._address(host), _statements(host)
         settings = host.settings(Settings)
+        for path in address.policy.keys:
+            try:
+                keys.read(path)
+            except (OSError, keys.KeyProblem) as error:
+                found = keys.unusable(path, error)
+                raise SettingsError(found.message, found.fix, self._keys_origin(host)) from None
         why = ways.why_openssh(address, options) if settings.transport == "auto" and shutil.which("ssh") else ""
         if why or settings.transport == "openssh":
             self._openssh[host.name] = why
@@ -264,6 +271,11 @@ class SshConnector:
         given = self._config.connect_kwargs.get("key_filename") or []
         named = [os.path.abspath(os.path.expanduser(path)) for path in given]
         return tuple(named or ([host.inventory.key_file] if host.inventory.key_file else []))
+
+    def _keys_origin(self, host: SiteHost) -> Origin | None:
+        """Where a key was named; None for the command line."""
+        given = self._config.connect_kwargs.get("key_filename")
+        return None if given else host.origin("ansible_ssh_private_key_file")
 
     def _timeout(self, host: SiteHost, options: Settings, hop: Hop) -> float:
         configured = hop.first("connecttimeout")

@@ -14,15 +14,13 @@ from encamp.errors import SettingsError
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from encamp.support.environment import BECOME_PASSWORD, LOGIN_PASSWORD, PASSPHRASE
 
 if TYPE_CHECKING:
     import fabric
 
     from encamp.ssh.config import Hop
 
-BECOME_PASSWORD = "ENCAMP_BECOME_PASSWORD"
-LOGIN_PASSWORD = "ENCAMP_SSH_PASSWORD"
-PASSPHRASE = "ENCAMP_SSH_PASSPHRASE"
 ATTEMPTS = 3
 _ASKING = threading.Lock()
 

@@ -10,9 +10,11 @@ from typing import Any, Literal
 from encamp.secrets.vault.values import holds_secret
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from encamp.support import environment
 from encamp.support.paths import locate
 
 HOW = "write {env: NAME}, {file: path} or {command: [program, argument]}, or encrypt it with ansible-vault"
+PLAIN = "must not be in the inventory as plain text"
 TIMEOUT_SECONDS = 60
 
 
@@ -27,7 +29,7 @@ class Source:
 def parse(data: Any) -> Source:
     """A source as the inventory writes it. Raises ValueError; the message never repeats what was given."""
     if isinstance(data, str):
-        raise ValueError("must not be in the inventory as plain text")
+        raise ValueError(PLAIN)
     if not isinstance(data, dict) or len(data) != 1:
         raise ValueError("must say where the secret comes from")
     kind, value = next(iter(data.items()))
@@ -79,7 +81,7 @@ def _from_file(path: str, directory: str) -> str:
 def _from_command(argv: tuple[str, ...]) -> str:
     """What a program prints. It keeps the terminal's input, so that it may ask for a passphrase."""
     try:
-        done = subprocess.run(argv, capture_output=True, timeout=TIMEOUT_SECONDS)
+        done = subprocess.run(argv, capture_output=True, timeout=TIMEOUT_SECONDS, env=environment.without_passwords())
         if done.returncode == 0:
             return done.stdout.decode("utf-8")
     except UnicodeDecodeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from encamp.errors import EncampError, Origin, SettingsError
+from encamp.errors import EncampError, InventoryError, Origin, SettingsError
 from encamp.inventory import connection_names
 from encamp.inventory.connection_names import SUPPORTED
 from encamp.inventory.host import Host
@@ -59,11 +59,11 @@ def unknown_keys(host: Host, classes: Sequence[type]) -> list[EncampError]:
         for name in variables
         if name not in known and not name.startswith(FREE_PREFIX) and not connection_names.is_known(name)
     ]
-    if not names:
-        return []
     try:
         policy = foreign.policy(host)
-    except SettingsError as error:
+    except (SettingsError, InventoryError) as error:
         return [error]
+    if not names:
+        return []
     found = (policy.problem(name, origin_of(host, name), [*settings, *SITE_KEYS], host) for name in names)
     return [error for error in found if error is not None]

@@ -12,11 +12,10 @@ from typing import Any, Literal, Union
 from encamp.errors import OVERRIDE, InventoryError, Origin
 from encamp.inventory.yaml_document import LocatedDict, LocatedList, Untyped, typed
 from encamp.secrets import sources as secret_sources
-from encamp.secrets.vault.values import VEIL, Decrypted, Derived, holds_secret, veiled
+from encamp.secrets.vault.values import VEIL, Decrypted, DecryptedScalar, Derived, holds_secret, veiled
 from encamp.settings import scalars
 from encamp.settings.declare import Spec, hints_of, spec_of
 from encamp.settings.scalars import Invalid, ValuePath
-from encamp.settings.secret_names import may_be_secret
 from encamp.settings.type_names import type_name
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
@@ -53,6 +52,7 @@ class Converter:
     def setting(self, hint: Any, data: Any, place: ValuePath, spec: Spec) -> Any:
         """One setting, its limits and its own check applied. Raises Invalid."""
         value = self.convert(hint, data, place)
+        _refuse_plain_secrets(value, data, place, spec)
         _check_limits(value, place, spec, isinstance(data, Decrypted))
         problem = _problem(value, spec)
         if problem and (holds_secret(value) or isinstance(data, Decrypted)):
@@ -95,7 +95,8 @@ class Converter:
     def _derived(self, hint: Any, data: Derived, place: ValuePath) -> Any:
         """What was made with a secret, or came from the environment: of any type, but no message repeats it."""
         try:
-            return self.convert(hint, _retyped(Untyped(data), place), place)
+            known = data.value if isinstance(data, DecryptedScalar) else _retyped(Untyped(data), place)
+            return self.convert(hint, known, place)
         except Invalid:
             reason = f"must be {type_name(hint)}; the value comes from a secret or the environment and is not shown"
             raise Invalid(place, reason) from None
@@ -106,7 +107,7 @@ class Converter:
         if data is None and len(rest) < len(hints):
             return None
         if Secret in rest and isinstance(_source(data, place), (dict, Decrypted)):
-            return self._secret(data, place)
+            return _word(rest, data) or self._secret(data, place)
         rest = [hint for hint in rest if hint is not Secret] or rest
         for hint in rest[:-1]:
             try:
@@ -137,8 +138,7 @@ class Converter:
             return _checked_secret(secret_sources.fetch(source, self._directory), place) if self._fetch else UNREAD
         except ValueError as error:
             if isinstance(data, str) and place.origin.is_override:
-                reason = "must not be on the command line, which every user of this machine can read"
-                raise Invalid(place, reason, f"{OVERRIDE} '{place.key}={{env: NAME}}' names its source") from None
+                raise _on_the_command_line(place) from None
             raise Invalid(place, str(error), secret_sources.HOW) from None
 
     def _items(self, hint: Any, data: Any, place: ValuePath) -> tuple[Any, ...]:
@@ -163,10 +163,7 @@ class Converter:
         found = {}
         for key, item in data.items():
             here = place.below(f".{key}", _line(data, key))
-            name, value = scalars.text(key, here), self.convert(hint, item, here)
-            # A password as plain text is accepted here: the variables are the operator's own. It is not shown.
-            hidden = isinstance(value, str) and Secret in typing.get_args(hint) and may_be_secret(name, value)
-            found[name] = Secret(value) if hidden else value
+            found[scalars.text(key, here)] = self.convert(hint, item, here)
         return found
 
     def _nested(self, cls: Any, data: Any, place: ValuePath) -> Any:
@@ -194,12 +191,38 @@ class Converter:
             raise Invalid(place, f"is wrong: {veiled(str(error), values)}") from None
 
 
+def _refuse_plain_secrets(value: Any, data: Any, place: ValuePath, spec: Spec) -> None:
+    """Raises Invalid for a text that must be a secret, alone or in a mapping."""
+    if spec.secret is None:
+        return
+    named = value if isinstance(value, dict) else {place.key: value}
+    for name, text in named.items():
+        if isinstance(text, str) and not isinstance(text, Decrypted) and spec.secret(name, text):
+            here = place.below(f".{name}", _line(data, name)) if isinstance(value, dict) else place
+            if place.origin.is_override:
+                raise _on_the_command_line(here)
+            raise Invalid(here, secret_sources.PLAIN, secret_sources.HOW)
+
+
+def _on_the_command_line(place: ValuePath) -> Invalid:
+    reason = "must not be on the command line, which every user of this machine can read"
+    return Invalid(place, reason, f"{OVERRIDE} '{place.key}={{env: NAME}}' names its source")
+
+
 def _checked_secret(secret: Secret, place: ValuePath) -> Secret:
     """The secret, unless it holds what no password can be. Raises Invalid, which does not repeat it."""
     problem = None if place.lines else quoting.invalid_characters(secret.reveal())
     if problem:
         raise Invalid(place, f"holds {problem}", "make its source return one line of plain text")
     return secret
+
+
+def _word(hints: list[Any], data: Any) -> str:
+    """The word of a choice that a vault gives where a secret may stand, too; empty where it gives a secret."""
+    known = data.value if isinstance(data, DecryptedScalar) else data
+    words = [word for hint in hints if typing.get_origin(hint) is Literal for word in typing.get_args(hint)]
+    found = ("off", "on")[known] if isinstance(known, bool) else known
+    return str(found) if isinstance(found, str) and found in words else ""
 
 
 def _line(data: Any, key: Any) -> int:

@@ -14,6 +14,8 @@ from typing import Any
 from encamp.shared.record import record
 
 Check = Callable[[Any], "str | None"]
+#: Whether a text under a name (of a mapping's entry, or of the setting itself) must be given as a secret.
+IsSecret = Callable[[str, str], bool]
 
 
 @record
@@ -27,6 +29,7 @@ class Spec:
     example: str = ""
     per_host: bool = False
     lines: bool = False
+    secret: IsSecret | None = None
 
 
 def setting(
@@ -39,12 +42,14 @@ def setting(
     example: str = "",
     per_host: bool = False,
     lines: bool = False,
+    secret: IsSecret | None = None,
 ) -> Any:
     """Declare a setting. Without a default it must be given. ``check`` returns what is wrong with a value, or None.
 
     ``per_host``: it is the same for all instances of a host. ``lines``: a secret that may have several, as a key has.
+    ``secret``: which plain texts are refused, where a text or a secret may stand.
     """
-    metadata = {"spec": Spec(help, minimum, maximum, check, example, per_host, lines)}
+    metadata = {"spec": Spec(help, minimum, maximum, check, example, per_host, lines, secret)}
     if isinstance(default, (dict, list)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

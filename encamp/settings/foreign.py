@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from encamp.errors import EncampError, Origin, SettingsError
+from encamp.errors import EncampError, InventoryError, Origin, SettingsError
 from encamp.inventory.connection_names import refused
 from encamp.inventory.host import Host
 from encamp.inventory.variables import Variables
+from encamp.inventory.yaml_document import Untyped, typed
+from encamp.settings.read import origin_of
+from encamp.settings.scalars import shown
 from encamp.shared.record import record
 
 KEY = "unknown_settings"
@@ -47,13 +50,27 @@ class Policy:
 def policy(host: Host) -> Policy:
     """What the site says of unknown variables. Raises SettingsError for what it cannot say."""
     value = host.variables.get(KEY)
-    if value is None or value.data == "refuse":
+    if value is None:
+        _refuse_misspelt_key(host)
         return Policy()
-    if value.data == "ignore":
+    try:
+        data = typed(str(value.data), value.origin.file) if isinstance(value.data, Untyped) else value.data
+    except InventoryError:
+        data = str(value.data)
+    if data == "refuse":
+        return Policy()
+    if data == "ignore":
         return Policy(None)
-    if isinstance(value.data, list) and value.data and all(isinstance(item, str) and item for item in value.data):
-        return Policy(tuple(str(item).rstrip("*") for item in value.data))
-    raise SettingsError(f"{KEY} must be refuse, ignore or a list of prefixes", _HOW, value.origin)
+    if isinstance(data, list) and data and all(isinstance(item, str) and item.rstrip("*") for item in data):
+        return Policy(tuple(str(item).rstrip("*") for item in data))
+    raise SettingsError(f"{KEY} must be refuse, ignore or a list of prefixes, not {shown(data)}", _HOW, value.origin)
+
+
+def _refuse_misspelt_key(host: Host) -> None:
+    """Raises SettingsError, in place of one for every variable that it would have let pass."""
+    for name in host.variables:
+        if misspelt(name, (KEY,)):
+            raise SettingsError(f"there is no setting {name}", f"did you mean {KEY}?", origin_of(host, name))
 
 
 def misspelt(name: str, settings: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from encamp.errors import InventoryError
 from encamp.shared.record import factory, record, replace
 from encamp.ssh import config_files, directives
 from encamp.ssh.config_files import Statement
+from encamp.support import environment
 from encamp.support import user as current_user
 
 ASK_SECONDS = 60
@@ -27,6 +28,8 @@ DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_s
 Values = Mapping[str, tuple[str, ...]]
 _LISTS = ("userknownhostsfile", "globalknownhostsfile")
 _SPLIT = "\0"
+#: What a shell acts upon, in names of hosts and of users, as in OpenSSH's ssh.c (valid_hostname, valid_ruser).
+_SHELL_TEXT = {"host": r"^-|[\s'`\"$\\;&<>|(){}\x00-\x1f\x7f]", "user": r"^-|[\s'`\";&<>|(){}\x00-\x1f\x7f]|\\$"}
 
 
 @record
@@ -117,6 +120,7 @@ def _hops(
     depth: int,
 ) -> tuple[Hop, ...]:
     """``jump`` None: as the host's own configuration says."""
+    _refuse_shell_text(name, user or "")
     if depth == MAX_HOPS:
         raise InventoryError(f"the jump hosts of {name} form a loop", f"exclude the jump host itself: `Host * !{name}`")
     hop = look_up(name, user, port, file, options)
@@ -126,6 +130,16 @@ def _hops(
     before, _, last = through.rpartition(",")
     jump_user, host, jump_port = _parse_jump(last.strip())
     return (*_hops(host, jump_user, jump_port, file, (), before or None, depth + 1), hop)
+
+
+def _refuse_shell_text(name: str, user: str) -> None:
+    """Raises InventoryError for a host or user that a shell would execute as part of a ProxyCommand, where it has no
+    quotes; OpenSSH refuses them since 9.6 (CVE-2023-51385). Who may start a machine in a cloud chooses its name.
+    """
+    for what, text in (("host", name), ("user", user)):
+        if re.search(_SHELL_TEXT[what], text):
+            fix = f"correct the {what} (ansible_{what}, or what stands behind -H)"
+            raise InventoryError(f"{text!r} cannot be the name of a {what}", fix)
 
 
 def _parse_jump(text: str) -> tuple[str | None, str, int | None]:
@@ -170,7 +184,11 @@ def ask(
     command += options
     try:
         done = subprocess.run(
-            [*command, "--", name], stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_SECONDS
+            [*command, "--", name],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ASK_SECONDS,
+            env=environment.without_passwords(),
         )
     except FileNotFoundError:
         raise InventoryError(

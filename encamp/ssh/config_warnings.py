@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 
 from encamp.errors import InventoryError
-from encamp.ssh import config_files
+from encamp.ssh import config_files, programs
 from encamp.ssh.config import Hop, Values
 from encamp.ssh.config_files import Statement
 from encamp.ssh.directives import BY_OPENSSH, IGNORED, NEUTRAL, OBEYED, REFUSED
@@ -97,4 +97,4 @@ def _is_for(hop: Hop, block: Statement | None) -> bool:
 
 
 def _shown(statement: Statement) -> str:
-    return f"{statement.keyword} {statement.value}"
+    return f"{statement.keyword} {programs.shown(statement.value)}"

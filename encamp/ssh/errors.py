@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import paramiko
@@ -18,6 +19,10 @@ _PASSING = ("banner", "Invalid packet", "No existing session", "EOF", "Timeout",
 _PENALTY = "Not allowed at this time"
 
 
+#: How an answer of a web server begins; of a request that makes no sense to it some send the page alone.
+_HTTP = re.compile(r"HTTP/\d|<!DOCTYPE html|<html", re.IGNORECASE)
+
+
 class BeyondParamiko(Unreachable):
     """The host insists on what paramiko lacks: an algorithm, or a way to log in. OpenSSH may have it."""
 
@@ -27,7 +32,7 @@ def is_busy(error: Exception) -> bool:
     if isinstance(error, paramiko.SSHException):
         return "banner" in str(error) and not isinstance(error.__cause__ or error.__context__, TimeoutError)
     if isinstance(error, ServerSaid):
-        return _PENALTY not in str(error)
+        return _may_end(error)
     return isinstance(error, (ConnectionResetError, EOFError))
 
 
@@ -38,12 +43,17 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, ChannelException):
         return error.code == 2  # the jump host cannot connect: the same as a refused connection here
     if isinstance(error, ServerSaid):
-        return _PENALTY not in str(error)
+        return _may_end(error)
     if isinstance(error, paramiko.SSHException):
         return any(word in str(error) for word in _PASSING)
     return isinstance(error, (TimeoutError, ConnectionError, EOFError)) or (
         isinstance(error, OSError) and not isinstance(error, (socket.gaierror, FileNotFoundError, PermissionError))
     )
+
+
+def _may_end(error: ServerSaid) -> bool:
+    """Whether what a server says in place of its banner passes within a run."""
+    return _PENALTY not in str(error) and not _HTTP.match(str(error))
 
 
 def explained(hop: Hop, address: Address, error: Exception) -> Unreachable:
@@ -66,6 +76,12 @@ def _explained(hop: Hop, timeout: float, error: Exception) -> Unreachable:
             f"{hop.place} answers {_PENALTY!r} in place of its SSH banner: sshd has a penalty on this address",
             "wait some minutes, and find out what it is for: `journalctl -u ssh | grep penalty` on the host "
             "(PerSourcePenalties, PerSourcePenaltyExemptList in sshd_config)",
+        )
+    if isinstance(error, ServerSaid) and _HTTP.match(str(error)):
+        return Unreachable(
+            f"{hop.place} answers as a web server ({str(error).partition(';')[0]!r}), not as sshd",
+            "set ansible_port to the port of sshd (on the host: `ss -ltnp | grep sshd`), or ansible_host to the host "
+            "itself, where this is a proxy or load balancer before it",
         )
     if is_busy(error):
         said = f" (it said: {error})" if isinstance(error, ServerSaid) else ""

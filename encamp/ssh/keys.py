@@ -28,6 +28,7 @@ _CLASSES: dict[str, type[paramiko.PKey]] = {
     "ssh-rsa": paramiko.RSAKey,
     **{f"ecdsa-sha2-nistp{bits}": paramiko.ECDSAKey for bits in (256, 384, 521)},
 }
+_MAGIC = b"openssh-key-v1\0"
 _LOADING = threading.Lock()
 
 
@@ -85,12 +86,14 @@ def _openssh(text: bytes) -> tuple[bool, bytes]:
     """Whether it is encrypted, and its public key: both stand in the clear (openssh-portable, PROTOCOL.key)."""
     try:
         message = paramiko.Message(base64.b64decode(text))
-        message.get_bytes(len(b"openssh-key-v1\0"))
-        cipher = message.get_text()
+        magic, cipher = message.get_bytes(len(_MAGIC)), message.get_text()
         message.get_text(), message.get_binary(), message.get_int()
-        return cipher != "none", message.get_binary()
+        public = message.get_binary()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise KeyProblem("is a damaged private key") from error
+    if magic != _MAGIC or not public:  # paramiko reads on behind the end, where it finds zeros
+        raise KeyProblem("is a damaged private key")
+    return cipher != "none", public
 
 
 def _public(path: str) -> bytes:
@@ -248,12 +251,13 @@ def _certificates(path: str, hop: Hop, key: paramiko.PKey) -> Iterator[paramiko.
 
 def _certified(blob: PublicBlob) -> bytes:
     """The public key inside a certificate."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
     text = f"{blob.key_type} ".encode() + base64.b64encode(blob.key_blob)
     try:
         found = serialization.load_ssh_public_identity(text)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return b""
     if not isinstance(found, serialization.SSHCertificate):
         return b""

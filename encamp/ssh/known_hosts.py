@@ -69,7 +69,8 @@ def matches(pattern: str, name: str) -> bool:
             return hashed(name, salt) == found
         except ValueError:  # a damaged line
             return False
-    return pattern == name or (("*" in pattern or "?" in pattern) and config_files.matches(pattern, name))
+    pattern = pattern.lower()
+    return pattern == name.lower() or (("*" in pattern or "?" in pattern) and config_files.matches(pattern, name))
 
 
 def hashed(name: str, salt: str) -> str:
@@ -120,7 +121,16 @@ def _read(file: str, changed: int, size: int) -> tuple[Entry, ...]:
         for number, line in enumerate(stream, 1):
             words = line.split()
             marker = words.pop(0) if words and words[0].startswith("@") else ""
-            if len(words) >= 3 and not words[0].startswith("#"):
+            if len(words) >= 3 and not words[0].startswith("#") and _is_key(words[1], words[2]):
                 origin = Origin(os.path.abspath(file), number)
                 found.append(Entry(marker, tuple(words[0].split(",")), PublicKey(words[1], words[2]), origin))
     return tuple(found)
+
+
+def _is_key(kind: str, text: str) -> bool:
+    """Whether two words are a key, of whatever type. OpenSSH passes over lines that are cut off, and over those of SSH
+    1 (three numbers): they are no proof that a host has another key now."""
+    try:
+        return PublicKey.from_blob(base64.b64decode(text, validate=True)).type == kind
+    except ValueError:
+        return False

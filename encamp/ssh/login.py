@@ -14,7 +14,7 @@ from encamp.ssh.config import Hop
 from encamp.ssh.host_keys import HostKeys
 from encamp.ssh.keys import Agent, Identity, identities
 from encamp.ssh.known_hosts import CERTIFICATE, PublicKey
-from encamp.ssh.prompts import wants_password
+from encamp.ssh.prompts import asks_password, wants_password
 from encamp.ssh.target import TYPING_SECONDS, Policy
 
 Sock = socket.socket | paramiko.Channel
@@ -30,7 +30,7 @@ _AGREED = (
     ("cipher", "client_encrypt_algo_list", "preferred_ciphers"),
     ("MAC", "client_mac_algo_list", "preferred_macs"),
 )
-#: Lines of a server before its banner: no more are kept.
+#: Lines of a server before its banner: the first, and no more of the last, are kept.
 _GREETING_LINES = 10
 
 
@@ -79,7 +79,8 @@ class Transport(paramiko.Transport):
 
         def recorded(timeout: float) -> str:
             line = str(readline(timeout))
-            self.greeting = [*self.greeting, line.strip()][-_GREETING_LINES:]
+            first, *others = *self.greeting, line.strip()
+            self.greeting = [first, *others[-_GREETING_LINES:]]
             return line
 
         self.packetizer.readline = recorded  # type: ignore[method-assign]
@@ -293,6 +294,8 @@ class _Login:
         if not echo and self._policy.password and not self._offered and wants_password(prompt):
             self._offered = True
             return self._policy.password.reveal()
-        if self._policy.ask is None or (self._offered and "password" in prompt.lower()):
+        if self._policy.ask is None:
             raise LoginRefused(f"the host asks {prompt!r}, and there is no terminal to answer on", self._tried)
+        if self._offered and asks_password(prompt):
+            raise LoginRefused(f"the host asks {prompt!r} again after it got the password", self._tried)
         return self._policy.ask(f"{self._hop.user}@{self._hop.place}: {prompt} ", echo)

@@ -12,6 +12,11 @@ _CODE = re.compile(
 _PASSWORD = re.compile(r"(?<!one-time )(?<!one time )password", re.IGNORECASE)
 
 
+def asks_password(prompt: str) -> bool:
+    """Whether a question names the password, and no one-time password."""
+    return bool(_PASSWORD.search(prompt))
+
+
 def wants_password(prompt: str) -> bool:
     """Whether the password answers a hidden question. In any language: what does not ask for a code asks for it."""
     return bool(_PASSWORD.search(prompt)) or not _CODE.search(prompt)

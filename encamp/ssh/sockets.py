@@ -10,7 +10,9 @@ from typing import IO
 
 import paramiko
 
+from encamp.ssh import programs
 from encamp.ssh.config import Hop
+from encamp.support import environment
 
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 #: How long sent data may stay unanswered before the system gives the connection up. With a keepalive every 10 s a dead
@@ -36,6 +38,7 @@ class Proxy:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._said,
+                env=environment.without_passwords(),
                 start_new_session=True,
             )
 
@@ -44,7 +47,7 @@ class Proxy:
         """What to say of a command that has ended: the last line that it wrote to its standard error."""
         self._said.seek(0)
         lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
-        return ProxyFailed(f"`{self.command}` ended: {lines[-1] if lines else 'without any output'}")
+        return ProxyFailed(f"`{programs.shown(self.command)}` ended: {lines[-1] if lines else 'without any output'}")
 
     @property
     def ended(self) -> bool:

@@ -13,6 +13,7 @@ from encamp.ssh.config import Hop
 from encamp.ssh.config_files import Statement
 from encamp.ssh.login import algorithms
 from encamp.ssh.target import Address
+from encamp.support import environment
 
 _CHECK_SECONDS = 10
 
@@ -43,7 +44,13 @@ def has_master(address: Address) -> bool:
             return False
         command = ["ssh", *(["-F", address.config_file] if address.config_file else []), *address.options]
         command += ["-O", "check", "-l", hop.user, "-p", str(hop.port), "--", hop.name]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_CHECK_SECONDS)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_CHECK_SECONDS,
+            env=environment.without_passwords(),
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from encamp.support import environment
 from encamp.support.child import ChildChannel
 
 
@@ -26,4 +27,4 @@ class LocalChannel(ChildChannel):
     eof_received = True
 
     def __init__(self, command: str) -> None:
-        super().__init__(shlex.split(command))
+        super().__init__(shlex.split(command), environment.without_passwords())

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
-from encamp.settings.secret_names import may_be_secret
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles.adopt.discovery import Discovery
@@ -17,6 +16,7 @@ from roles.database import url as database_url
 from roles.network.address_checks import is_loopback
 from roles.prefect import versions
 from roles.prefect.layout import Layout
+from roles.prefect.setting_names import is_secret
 
 _NOWHERE = ("", "0.0.0.0", "::", "localhost")
 #: What a server's settings begin with, by release. The rest is the client's.
@@ -151,7 +151,7 @@ def _environment(found: Discovery) -> Iterator[tuple[str, str]]:
     """The owner's further settings of the server; those for Redis have no use in encamp's single process."""
     for name in _names(found):
         value = found.given[name].reveal()
-        if "redis" not in value.lower() and not may_be_secret(name, value):
+        if "redis" not in value.lower() and not is_secret(name, value):
             yield name, value
 
 
@@ -182,7 +182,7 @@ def _notes(found: Discovery, has_address: bool) -> Iterator[str]:
         value = found.given[name].reveal()
         if "redis" in value.lower():
             yield f"{name} is left out: encamp's server is one process and uses no Redis"
-        elif may_be_secret(name, value):
+        elif is_secret(name, value):
             yield f"{name} is left out, as it may be a secret: add it to server_environment as {{file: ...}}"
     for path in found.drop_ins:
         yield f"the drop-in {path} is not carried over: read what it sets"

@@ -17,6 +17,7 @@ from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
 from encamp.site import SiteHost
 from roles.prefect import bounds, layout, pythons, versions
+from roles.prefect.setting_names import is_secret
 
 LOCKS = Path(__file__).resolve().parents[1] / "locks"
 
@@ -90,7 +91,9 @@ class Settings:
     )
     index_url: str | Secret = setting(
         "",
-        "Package index that hosts install from. Empty: the one in the controller's own pip or uv configuration.",
+        "Package index that hosts install from. Empty: the one in the controller's own pip or uv configuration. "
+        "With user and password it is a secret source.",
+        secret=is_secret,
         per_host=True,
     )
     ca_bundle: str = setting(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from roles.prefect.setting_names import is_secret
 
 #: The key of blocks, where it is not in the database, as releases call it that do not know its newer name.
 OLD_KEY = "ORION_ENCRYPTION_KEY"
@@ -29,7 +30,9 @@ class Settings:
     )
     server_environment: dict[str, str | Secret] = setting(
         {},
-        "Additional PREFECT_* settings for the server's environment file. A value can be a secret source.",
+        "Additional PREFECT_* settings for the server's environment file. A value can be a secret source; one that is "
+        "a secret by its name, or a URL with a login, must be.",
         check=_prefect_names,
+        secret=is_secret,
         example="{PREFECT_SERVER_EVENTS_RETENTION_PERIOD: P30D}",
     )

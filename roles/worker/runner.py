@@ -11,6 +11,7 @@ from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
 from roles.prefect import versions
+from roles.prefect.setting_names import is_secret
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: What is worked out from the server, and must not be contradicted.
@@ -70,8 +71,10 @@ class Runner:
     )
     environment: dict[str, str | Secret] = setting(
         {},
-        "Environment variables of the process and its flows. A value can be a secret source.",
+        "Environment variables of the process and its flows. A value can be a secret source; one that is a secret by "
+        "its name, or a URL with a login, must be.",
         check=_check_environment,
+        secret=is_secret,
         example="{REGION: eu-1, TOKEN: {env: TOKEN}}",
     )
     memory_max: str = setting(

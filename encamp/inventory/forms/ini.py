@@ -16,7 +16,7 @@ from encamp.errors import InventoryError, Origin
 from encamp.inventory.groups import Tree, addresses
 from encamp.inventory.variables import Value
 from encamp.inventory.yaml_document import Source, Template, Untyped, as_text, located
-from encamp.secrets.vault.values import Decrypted, Derived
+from encamp.secrets.vault.values import Decrypted, DecryptedScalar, Derived
 
 _SECTION = r"\[(?P<group>[^:\]\s]+)(?::(?P<kind>\w+))?\]\s*(?:#.*)?"
 _CHILD = r"(?P<group>[^:\]\s]+)\s*(?:#.*)?"
@@ -127,8 +127,9 @@ class _Reader:
         data, from_vault = _literal(text), self._source.from_vault
         if not isinstance(data, str):
             typed = re.sub(r"\s+#.*", "", text)
-            typed = Decrypted(typed) if from_vault else typed
-            return Value(located(data, self._line, self._references, from_vault), self._origin, typed)
+            held = located(data, self._line, self._references, from_vault)
+            held = DecryptedScalar(typed, data) if isinstance(held, DecryptedScalar) else held
+            return Value(held, self._origin, Decrypted(typed) if from_vault else typed)
         found = as_text(data, self._references, from_vault)
         if not isinstance(found, Template):
             found = Derived(found) if from_vault else Untyped(found)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from encamp.errors import InventoryError, Origin
-from encamp.inventory.groups import Tree
+from encamp.inventory.groups import META, Tree
 from encamp.inventory.variables import Value
 from encamp.inventory.yaml_document import located
 from encamp.secrets.vault.values import Encrypted
 
-META = "_meta"
 _SECTIONS = ("hosts", "vars", "children")
 _VAULT, _UNSAFE = "__ansible_vault", "__ansible_unsafe"
 _SHAPE = 'it must print {"GROUP": {"hosts": [...], "vars": {...}, "children": [...]}, "_meta": {"hostvars": {...}}}'

@@ -12,11 +12,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from encamp.errors import InventoryError, Origin
 from encamp.inventory.forms.listed import Listing
 from encamp.inventory.groups import Tree
+from encamp.support import environment
 
 _SHOWN_LINES = 12
 _MARKS = ("[WARNING]", "[ERROR]", "ERROR!")
@@ -34,11 +36,6 @@ _ANSIBLE = {
 
 class NotAProgram(Exception):
     """The file is marked as executable, but this system cannot execute it: a file system without modes marks all."""
-
-
-def is_executable(path: str) -> bool:
-    """Whether Ansible would run the file."""
-    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def read_script(tree: Tree, path: str, references: set[str]) -> str:
@@ -68,7 +65,7 @@ def read_plugin(tree: Tree, path: str, earlier: Sequence[str], name: str) -> Non
             Origin(path, 1),
         )
     sources = [word for source in [*(earlier if "constructed" in name else ()), path] for word in ("-i", source)]
-    printed = _run([program, *sources, "--list", "--export"], path, {**os.environ, **_ANSIBLE, **_locale()})
+    printed = _run([program, *sources, "--list", "--export"], path, {**_ANSIBLE, **_locale()})
     Listing(printed, "ansible-inventory", path, None).add_to(tree, lambda host: {})
 
 
@@ -100,10 +97,11 @@ def _ask_host(path: str, host: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _run(command: Sequence[str], path: str, environment: Mapping[str, str] | None = None) -> str:
-    """What a program prints. Raises NotAProgram; InventoryError with what it says about its failure."""
+def _run(command: Sequence[str], path: str, more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What a program prints, with ``more`` in its environment. Raises NotAProgram; InventoryError with what it says
+    about its failure."""
     try:
-        done = subprocess.run(command, capture_output=True, env=environment)
+        done = subprocess.run(command, capture_output=True, env={**environment.without_passwords(), **more})
     except OSError as error:
         if error.errno == errno.ENOEXEC:
             raise NotAProgram from None

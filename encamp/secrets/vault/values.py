@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 MARK = "$ANSIBLE_VAULT;"
 TAGS = ("!vault", "!vault-encrypted")
@@ -31,6 +32,26 @@ class Derived(Decrypted):
     where a number or a list is expected, it is read as YAML."""
 
 
+class DecryptedScalar(Derived):
+    """A number, a truth value or a date that came out of a vault: a secret like any text there, whose text is what was
+    typed. ``value`` is what it is where its type is needed."""
+
+    value: Any
+
+    def __new__(cls, text: str, value: Any) -> DecryptedScalar:
+        made = super().__new__(cls, text)
+        made.value = value
+        return made
+
+    @classmethod
+    def of(cls, value: Any) -> Any:
+        """``value`` that was never typed: a template made it, or another parser than YAML's read it. Null is nothing
+        that could be secret."""
+        if value is None or isinstance(value, str):
+            return value
+        return cls(("false", "true")[value] if isinstance(value, bool) else str(value), value)
+
+
 class Encrypted(str):
     """An encrypted value as it stands in the inventory, opened when it is first used."""
 
@@ -55,6 +76,15 @@ def holds_secret(data: object) -> bool:
     if isinstance(data, (list, tuple, set)):
         return any(map(holds_secret, data))
     return isinstance(data, (Decrypted, Encrypted))
+
+
+def with_types(data: Any) -> Any:
+    """Data with numbers, truth values and dates as what they are: no longer known as secret."""
+    if isinstance(data, DecryptedScalar):
+        return data.value
+    if isinstance(data, dict):
+        return {with_types(key): with_types(item) for key, item in data.items()}
+    return [with_types(item) for item in data] if isinstance(data, (list, tuple, set)) else data
 
 
 def shown(data: object) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from paramiko.ssh_exception import ChannelException
 
 from encamp.errors import HostKeyRejected
-from encamp.ssh import host_keys
+from encamp.ssh import host_keys, programs
 from encamp.ssh.config import Hop
 from encamp.ssh.host_keys import HostKeys
 from encamp.ssh.login import LoginRefused, NoCommonAlgorithm, ServerSaid, without_markers
@@ -69,7 +69,7 @@ def _cause(hop: Hop, log: str, own: str, said: str, unanswered: Sequence[str], b
         return LoginRefused(_reason(refused[1] or refused[2], unanswered), _tried(log))
     if behind_proxy and "Remote protocol version" not in log and not _TIMED_OUT.search(own):
         words = said.strip().splitlines() or ["without any output"]
-        return ProxyFailed(f"`{hop.expand(hop.first('proxycommand'))}` ended: {words[-1]}")
+        return ProxyFailed(f"`{programs.shown(hop.expand(hop.first('proxycommand')))}` ended: {words[-1]}")
     if not own and said.strip():
         return OSError(said.strip().splitlines()[-1])
     if _TIMED_OUT.search(own) or not own:

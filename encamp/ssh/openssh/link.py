@@ -10,7 +10,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from encamp.errors import Unreachable
 from encamp.ssh import attempts, keys, known_hosts
 from encamp.ssh.attempts import Failed
 from encamp.ssh.host_keys import HostKeys
-from encamp.ssh.openssh import failures
+from encamp.ssh.openssh import failures, places
 from encamp.ssh.openssh.arguments import command_line
 from encamp.ssh.openssh.questions import Questions
 from encamp.ssh.target import TYPING_SECONDS, Address
@@ -91,7 +90,7 @@ class OpenSshLink:
     def __init__(self, address: Address, note: str = "") -> None:
         self.note = note
         self._address = address
-        self._folder = Path(tempfile.mkdtemp(prefix="encamp-ssh-"))
+        self._folder = places.folder()
         self._questions = Questions(address, self._folder)
         self._channels: list[SshChannel] = []
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from encamp.errors import EncampError
-from encamp.ssh.prompts import wants_password
+from encamp.ssh.prompts import asks_password, wants_password
 from encamp.ssh.target import Address
 
 #: The helper's variables: where to ask, and for which hop.
@@ -107,9 +107,10 @@ class Questions:
         if not key and asking is route[-1] and policy.password and not self._offered and wants_password(prompt):
             self._offered = True
             return policy.password.reveal()
-        if policy.ask and not (self._offered and "password" in prompt.lower()):
+        again = self._offered and asks_password(prompt)
+        if policy.ask and not again:
             with contextlib.suppress(EOFError, EncampError, OSError):
                 return policy.ask(f"{asking.user}@{asking.place}: {prompt.strip()} ", False)
-        if not self._offered or "password" not in prompt.lower():
+        if not again:
             self.unanswered.append(prompt.strip())
         return None

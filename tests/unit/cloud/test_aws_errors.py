@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from encamp.shared.record import replace
 from tests.ec2 import Account, refusing
 from tests.unit.cloud.test_aws import SOURCES, STEP, converge, door
 
@@ -42,6 +43,36 @@ def test_missing_rights_are_named_with_policy_and_command(
     assert f"ec2:{action}" in json.loads(policy)["Statement"][0]["Action"]
     assert place.format(group=account.group, address=account.address) in events.notes
     assert "aws ec2 authorize-security-group-ingress" in events.notes
+
+
+@pytest.mark.parametrize("action", ["DescribeInstances", "DescribeSecurityGroupRules"])
+def test_an_api_without_auth_needs_a_look_at_its_rules(
+    moto: str, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """Nobody knows whether everyone may reach it: that is not safe."""
+    made, open_api = tmp_path / "made", replace(door(account, *SOURCES), guarded=False)
+    with refusing(moto, {action: denied(action)}) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", url)
+        planned, _ = converge(open_api, folder=made, check=True)
+        outcome, _ = converge(open_api, folder=made)
+        removed, events = converge(replace(open_api, ensure="absent"), folder=made)
+    for found in (planned, outcome):
+        assert found.status == "failed" and found.failure is not None
+        assert "may be open to everyone, and the API has no auth" in found.failure.reason
+        assert f"ec2:{action}" in found.failure.reason and "auth: auto" in found.failure.fix
+    assert outcome.traffic.execs == 0 and account.ingress() == []
+    assert (removed.status, events.statuses[STEP]) == ("ok", "unknown"), "there is nothing to expose"
+
+
+def test_a_rule_that_lets_everyone_in_is_refused_without_the_right_to_add_others(
+    moto: str, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.allow(account.group, "0.0.0.0/0", 4200)
+    action = "AuthorizeSecurityGroupIngress"
+    with refusing(moto, {action: denied(action)}) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", url)
+        outcome, _ = converge(replace(door(account, "2001:db8::/32"), guarded=False), folder=tmp_path)
+    assert outcome.failure is not None and "is open to everyone, by rule" in outcome.failure.reason
 
 
 def test_rules_that_must_not_be_removed_are_left_to_the_operator(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from encamp.commands.from_here import Proof, exit_code_of, report_proofs
+from encamp.commands.from_here import Proof, Proofs
 from roles.doctor.from_here import Seen
 from roles.doctor.kinds.findings import fail
+from tests.checkout import CHECKOUT
 
 URL = "http://vm1:4200/api"
 REFUSED, TYPE = fail("4200 refuses connections"), fail("the script has the type text/plain", "a proxy", "let it pass")
@@ -23,6 +27,16 @@ REFUSED, TYPE = fail("4200 refuses connections"), fail("the script has the type 
     ],
 )
 def test_each_end_has_its_line(proof: Proof, code: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code_of([proof]) == code
-    report_proofs([proof])
+    proofs = Proofs((proof,))
+    assert proofs.exit_code == code
+    proofs.report()
     assert text in capsys.readouterr().out
+
+
+def test_a_deploy_that_changes_nothing_needs_none_of_it() -> None:
+    program = (
+        "import sys; from encamp.commands.deploy import deploy; "
+        "print([name for name in sys.modules if name.startswith(('roles.doctor', 'encamp.commands.from_here'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

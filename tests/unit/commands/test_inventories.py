@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from encamp.cli.options import Options
-from encamp.commands import secrets
+from encamp.commands import bundle, configure_client, deploy, doctor, secrets, undeploy, verify
 from encamp.commands.inventory import inventory
 from encamp.commands.load_site import load_site, load_this_machine
 from encamp.commands.settings import settings
-from encamp.errors import EncampError
+from encamp.errors import EncampError, NoHosts, UsageError
 from encamp.secrets.store import FOLDER
 from tests.trees import write
 
@@ -149,3 +149,149 @@ def test_settings_and_secrets_work_with_each_form(
     assert secrets.show(options(*sources)) == 0
     told = capsys.readouterr().out
     assert "environment variable PW" in told and "auth" in told
+
+
+#: Commands over hosts, each as it is called without ``-H``, or with one.
+COMMANDS = {
+    "deploy": lambda chosen: deploy.load(chosen, "plan"),
+    "verify": verify.verify,
+    "settings": settings,
+    "secrets": secrets.show,
+    "undeploy": lambda chosen: undeploy.undeploy(chosen) if chosen.hosts else load_site(chosen, ("servers",)),
+    "configure-client": lambda chosen: (
+        configure_client.clients(chosen) if chosen.hosts else load_site(chosen, ("clients",))
+    ),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("text", "hosts", "limit", "why"),
+    [
+        ("all:\n", "", "", "hosts.yml lists none"),
+        ("all:\n", "all", "", "hosts.yml lists none"),
+        ("servers:\nworkers:\nclients:\n", "", "", "hosts.yml lists none"),
+        ("servers:\nclients: {hosts: {vm1: }}\n", "clients:!vm1", "", "'clients:!vm1' leaves none"),
+        ("web: {hosts: {vm1: }}\n", "db*", "", "no host or group matches db*"),
+        ("web: {hosts: {vm1: , vm2: }}\n", "vm1", "vm2", "--limit vm2 matches none of"),
+    ],
+)
+def test_no_hosts_is_the_same_mistake_in_every_command(
+    tmp_path: Path, command: str, text: str, hosts: str, limit: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, {"hosts.yml": text})
+    with pytest.raises(NoHosts) as caught:
+        COMMANDS[command](options(path, hosts=hosts, limit=limit))
+    assert str(caught.value).startswith("no hosts selected: ") and why in str(caught.value)
+    assert caught.value.exit_code == 1 and caught.value.fix
+
+
+def test_hosts_in_other_groups_are_not_what_a_deploy_is_for(tmp_path: Path) -> None:
+    path = write(tmp_path, {"hosts.yml": "web: {hosts: {vm1: }}\nservers:\n"})
+    with pytest.raises(NoHosts, match=r"no hosts selected: none is in the group .*servers"):
+        deploy.load(options(path), "plan")
+
+
+def test_the_doctor_looks_at_this_machine_where_a_site_has_no_hosts(tmp_path: Path) -> None:
+    for text in ("all:\n", "servers:\n"):
+        path = write(tmp_path, {"hosts.yml": text})
+        assert len(doctor.target_groups(options(path), (), "", False)) == 1
+    with pytest.raises(UsageError, match="--forks"):
+        doctor.target_groups(options(path, forks=0), (), "", False)
+    with pytest.raises(NoHosts):
+        doctor.target_groups(options(path, limit="vm*"), (), "", False)
+
+
+def test_a_limit_without_hosts_does_not_mean_this_machine(tmp_path: Path) -> None:
+    path = write(tmp_path, {"hosts.yml": "servers: {hosts: {vm1: }}\nclients: {hosts: {laptop1: }}\n"})
+    with pytest.raises(UsageError, match="this machine alone"):
+        configure_client.clients(options(path, limit="laptop1"))
+
+
+def test_commas_in_names_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "a,b"
+    write(folder, {"one,two.yml": "servers: {hosts: {vm1: }}\n"})
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for source in (folder, folder / "one,two.yml", "~/a,b", "~/a,b/one,two.yml"):
+        site, _ = load_site(options(source), ("servers",))
+        assert list(site.inventory.hosts) == ["vm1"] and site.inventory.directory == folder
+        assert str(site.inventory.path) == str(folder / "one,two.yml")
+    monkeypatch.setenv("ENCAMP_INVENTORY", str(folder))
+    assert list(load_site(options(), ("servers",))[0].inventory.hosts) == ["vm1"]
+
+
+@pytest.mark.parametrize(
+    "form", ["{0}/x.yml,{0}/nosuch.yml", "{0}/x.yml,{0}/x.yml", "x.yml,vm1", "nosuch,inventory/nosuch"]
+)
+def test_files_in_a_list_are_no_hosts(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"x.yml": "servers: {hosts: {vm1: }}\n"})
+    monkeypatch.chdir(tmp_path)
+    told = fault(form.format(tmp_path))
+    assert "there is no inventory at " in told and "--inventory of its own" in told
+
+
+def test_a_path_that_is_missing_among_several_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"x.yml": "servers: {hosts: {vm1: }}\n"})
+    monkeypatch.setenv("ENCAMP_INVENTORY", f"{tmp_path}/x.yml,{tmp_path}/y.yml")
+    assert f"there is no inventory at {tmp_path}/y.yml" in fault()
+
+
+def test_a_bundle_reads_the_inventory_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hosts = "servers: {hosts: {vm1: {ansible_host: 192.0.2.1}}}\nbuild: {hosts: {b1: , b2: {port: many}}}\n"
+    path = write(tmp_path, {"hosts.yml": hosts, "group_vars/nosuch.yml": "a: 1\n"})
+    with pytest.raises(UsageError, match="-H names 2 hosts"):
+        bundle.bundle(options(path, hosts="b1,vm1"), str(tmp_path / "out.bundle"))
+    told = capsys.readouterr().err
+    assert told.count("nosuch.yml is not used") == 1 and told.count("concerns no host of this run") == 1
+    with pytest.raises(EncampError, match="must be a whole number"):
+        bundle.bundle(options(path, hosts="b2"), str(tmp_path / "out.bundle"))
+
+
+def test_a_host_with_the_name_of_a_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where `:children` was forgotten. A deploy still means the group."""
+    path = write(tmp_path, {"hosts": "[all_servers]\nservers\n[servers]\nvm1\nvm2\n"})
+    assert [host.name for host in load_site(options(path), ("servers",))[1]] == ["vm1", "vm2"]
+    told = capsys.readouterr().err
+    assert "hosts: servers is the name of a host and of a group" in told and ":children]" in told
+    assert [host.name for host in load_site(options(path, hosts="servers"), ())[1]] == ["servers"]
+
+
+def test_programs_of_an_inventory_get_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENCAMP_SSH_PASSWORD", "ENCAMP_BECOME_PASSWORD", "ENCAMP_SSH_PASSPHRASE"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("CLOUD_TOKEN", "theirs")
+    script = tmp_path / "inv"
+    listing = '{"servers": {"hosts": ["vm1"], "vars": {"auth": {"command": ["%s/tell"]}}}, "_meta": {"hostvars": {}}}'
+    script.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\necho '{listing % tmp_path}'\n")
+    (tmp_path / "tell").write_text(f"#!/bin/sh\nenv > {tmp_path}/seen2\necho admin:x\n")
+    for path in (script, tmp_path / "tell"):
+        path.chmod(0o755)
+    site, _ = load_site(options(script), ("servers",))
+    from roles.network import access
+
+    assert access.auth(site.host("vm1"), site) is not None
+    for seen in ("seen", "seen2"):
+        text = (tmp_path / seen).read_text()
+        assert "hunter2" not in text and "CLOUD_TOKEN=theirs" in text
+
+
+def test_a_name_that_does_something_to_a_terminal_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"hosts.json": '{"servers": {"hosts": ["vm1\\u001b[2J"]}, "_meta": {"hostvars": {}}}'})
+    assert "hosts.json: 'vm1\\x1b[2J' is not the name of a host" in fault(tmp_path / "hosts.json")
+
+
+def test_plain_secrets_of_other_roles_are_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "unknown_settings: ignore\nmysql_root_password: hunter2\ngrafana: {admin: {password: 31415926, name: ann}}\n"
+        "users: [{name: bob, token: hunter2}]\ndsn: postgresql://a:hunter2@db/x\nnginx_user: www\n"
+        "auth: {env: API_TOKEN}\n"
+    )
+    path = write(tmp_path, {"hosts.yml": "servers: {hosts: {vm1: }}\n", "group_vars/all.yml": text})
+    settings(options(path))
+    told = capsys.readouterr().out
+    assert "hunter2" not in told and "31415926" not in told
+    for part in ("ann", "bob", "www", "{env: API_TOKEN}", "postgresql://"):
+        assert part in told

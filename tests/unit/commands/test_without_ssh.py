@@ -30,6 +30,7 @@ from encamp.errors import SettingsError, UsageError
 from encamp.planning import plan
 from encamp.resources.files.paths import expand
 from encamp.resources.system import Stat
+from encamp.shared.record import replace
 from roles.client.kinds import ca
 from roles.client.kinds.profile.prefect_profile import PrefectProfile
 from roles.client.kinds.profile.record import record_path
@@ -323,6 +324,25 @@ def test_what_is_not_encamps_is_kept(site: Site) -> None:
 def test_what_cannot_be(site: Site, hosts: str, client: ClientOptions, script: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         without_ssh.run(site.options(hosts), client, script, commands=not script)
+
+
+@pytest.mark.parametrize("option", ["json_file", "junit_file"])
+@pytest.mark.parametrize("script", ["x", ""])
+def test_files_of_events_are_for_what_runs(site: Site, tmp_path: Path, option: str, script: str) -> None:
+    with pytest.raises(UsageError, match="no events for --json and --junit"):
+        without_ssh.run(site.options(**{option: str(tmp_path / "f")}), ClientOptions(), script, commands=not script)
+    assert not (tmp_path / "f").exists()
+
+
+def test_the_file_of_a_login_is_named_where_it_is(
+    tmp_path: Path, server: Reached, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also with several inventories, whose names together are no path."""
+    site = Site(tmp_path / "site", server.url)
+    (tmp_path / "more.yml").write_text("web: {hosts: {w1: }}\n")
+    options = replace(site.options(), inventory=(str(site.folder), str(tmp_path / "more.yml")))
+    assert without_ssh.run(options, ClientOptions(), script=str(tmp_path / "client.pyz")) == 0
+    assert f"{site.folder}/secrets/vm1+default+api-auth" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_the_sources_and_the_folder_of_a_site(tmp_path: Path) -> None:
 
 def test_an_encrypted_ini_file_keeps_its_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from encamp.secrets.vault import cipher, passwords
-    from encamp.secrets.vault.values import holds_secret
+    from encamp.secrets.vault.values import holds_secret, with_types
     from encamp.shared.secret import Secret
 
     (tmp_path / "password").write_text("p")
@@ -186,6 +186,6 @@ def test_an_encrypted_ini_file_keeps_its_secrets(tmp_path: Path, monkeypatch: py
         sealed = cipher.encrypt("[web]\nvm1 ansible_password=hunter2 n=5\n", cipher.Identity("", Secret("p")))
         variables = load_inventory(write(tmp_path, {"hosts": sealed}) / "hosts").hosts["vm1"].variables
         assert variables["ansible_password"].data == "hunter2" and holds_secret(variables["ansible_password"].data)
-        assert variables["n"].data == 5 and holds_secret(variables["n"].text)
+        assert with_types(variables["n"].data) == 5 and holds_secret(variables["n"].data)
     finally:
         passwords.identities.cache_clear()

@@ -67,6 +67,22 @@ def test_patterns(pattern: str, hosts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("pattern", "hosts"),
+    [
+        ("web", ["web"]),
+        ("web,node", ["web", "node"]),
+        ("web*", ["web", "node"]),
+        ("web[1]", ["node"]),
+        ("all:!web", ["other"]),
+        ("all:&web", ["web", "node"]),
+    ],
+)
+def test_a_name_of_a_host_and_of_a_group(pattern: str, hosts: list[str]) -> None:
+    groups = {"all": ["web", "node", "other"], "web": ["web", "node"]}
+    assert resolve(pattern, groups["all"], groups, lambda term: None) == hosts
+
+
+@pytest.mark.parametrize(
     ("pattern", "terms"),
     [
         ("me@vm1:22", ["me@vm1:22"]),
@@ -89,8 +105,8 @@ def test_colons_that_part_nothing(pattern: str, terms: list[str]) -> None:
         ("web1,wbe", "no host or group wbe"),
         ("web:!wbe", "no host or group wbe"),
         ("web:&wbe", "no host or group wbe"),
-        ("cache*", r"no host or group cache\*"),
-        ("~cache", "no host or group ~cache"),
+        ("cache*", r"no hosts selected: no host or group matches cache\*"),
+        ("~cache", "no hosts selected: no host or group matches ~cache"),
         ("web[3]", "past the end: web has 3 hosts"),
         ("~web[", "not a valid regular expression"),
         ("", "empty"),

@@ -8,7 +8,9 @@ import pytest
 
 from encamp.errors import PlanError
 from encamp.planning.templates import SHIPPED, Templates, templates_of
+from encamp.secrets.vault.values import Decrypted, DecryptedScalar
 from encamp.shared.secret import Secret
+from encamp.support import cache
 from encamp.support.checkout import TEMPLATES
 from encamp.support.quoting import env_value, unit_word
 
@@ -46,6 +48,17 @@ def test_a_kept_text_follows_template_and_variables(tmp_path: Path) -> None:
     assert [Templates((tmp_path,)).render("t.j2", a=a) for a in ("1", "2", "1")] == ["1\n", "2\n", "1\n"]
     (tmp_path / "t.j2").write_text("<{{ a }}>\n")
     assert Templates((tmp_path,)).render("t.j2", a="1") == "<1>\n"
+
+
+def test_what_came_out_of_a_vault_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bytes] = []
+    monkeypatch.setattr(cache, "write", lambda name, data: kept.append(data))
+    (tmp_path / "t.j2").write_text("{{ a.url }} {{ b[0] }}\n")
+    texts = [
+        Templates((tmp_path,)).render("t.j2", a={"url": Decrypted(f"one{n}")}, b=[DecryptedScalar("2", 2)])
+        for n in "12"
+    ]
+    assert texts == ["one1 2\n", "one2 2\n"] and not kept
 
 
 @pytest.mark.parametrize(

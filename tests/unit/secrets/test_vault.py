@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,7 +35,10 @@ class Wanted:
 
     token: Secret | None = setting(None)
     name: str = setting("")
-    port: int = setting(1)
+    port: int = setting(1, maximum=65535)
+    flag: bool = setting(False)
+    numbers: tuple[int, ...] = setting(())
+    switch: Literal["auto", "off"] | Secret = setting("off")
     either: str | Secret = setting("")
     url: Secret | None = setting(None)
 
@@ -157,6 +161,112 @@ def test_a_template_in_an_encrypted_file_that_fails_is_not_repeated(
     with pytest.raises(EncampError, match=r"all\.yml:1: token: the (encrypted )?template") as caught:
         HostSettings(site(tmp_path, "all: {hosts: {h: }}\n", group_vars__all=sealed).hosts["h"]).read(Wanted)
     assert "hunter2" not in f"{caught.value} {caught.value.fix}"
+
+
+#: What stands in an encrypted file, and what of it nothing may show.
+SCALARS = {
+    "digits": ("token: 12345678", "12345678"),
+    "digits with a zero before them": ("token: 0123456", "0123456"),
+    "a number with underscores": ("token: 12_34_56", "12_34_56"),
+    "a decimal": ("token: 3.1415926", "3.1415926"),
+    "a date": ("token: 2026-12-01", "2026-12-01"),
+    "a time": ("token: 2026-12-01T10:11:12Z", "2026-12-01T10:11:12Z"),
+    "hexadecimal": ("token: 0xC0FFEE", "0xC0FFEE"),
+    "sexagesimal": ("token: 190:20:30", "190:20:30"),
+    "a truth value": ("token: yes", "yes"),
+}
+INI_SCALARS = {
+    "ini: digits": ("[all:vars]\ntoken=12345678\n", "12345678"),
+    "ini: a decimal": ("[all:vars]\ntoken=3.1415926\n", "3.1415926"),
+    "ini: a Python number": ("[all:vars]\ntoken=12_34_56\n", "12_34_56"),
+    "ini: a host's line": ("[servers]\nh token=12345678\n", "12345678"),
+}
+
+
+def sealed_site(folder: Path, text: str) -> Inventory:
+    """A site whose file in group_vars is encrypted, or (text in INI) its inventory."""
+    if text.startswith("["):
+        (folder / "hosts").write_text(cipher.encrypt(text + "[all]\nh\n", ME))
+        return load_inventory(folder / "hosts")
+    return site(folder, "all: {hosts: {h: }}\n", group_vars__all=cipher.encrypt(text + "\n", ME))
+
+
+@pytest.mark.parametrize("case", [*SCALARS, *INI_SCALARS])
+def test_a_secret_that_yaml_takes_for_no_text(tmp_path: Path, password_file: Path, case: str) -> None:
+    text, wanted = {**SCALARS, **INI_SCALARS}[case]
+    loaded = sealed_site(tmp_path, text)
+    found = HostSettings(loaded.hosts["h"]).read(Wanted)
+    assert isinstance(found.token, Secret) and found.token.reveal() == wanted
+    told = "".join([listing.as_json(loaded), *listing.graph(loaded, variables=True)])
+    assert wanted not in told and "***" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "inner: 12345678\nname: {t}",
+        "inner: {{pin: 12345678, more: [1, 12345678]}}\nx_a: {t}",
+        "inner: [12345678, 3.5]\nx_a: {t}",
+        "inner: 12345677\nx_a: {t}",
+    ],
+)
+@pytest.mark.parametrize(
+    "template", ["{{ inner }}", "{{ inner + 1 }}", "x{{ inner }}", "{{ inner | string }}", "{{ [inner] }}"]
+)
+def test_numbers_of_an_encrypted_file_are_shown_nowhere(
+    tmp_path: Path, password_file: Path, text: str, template: str
+) -> None:
+    """Nor is what templates of a plain file make of them."""
+    plain = f"all: {{vars: {{x_plain: '{template}'}}, hosts: {{h: {{x_other: \"{{{{ hostvars['h'].inner }}}}\"}}}}}}\n"
+    sealed = cipher.encrypt(text.format(t=f"'{template}'") + "\n", ME)
+    loaded = site(tmp_path, plain, group_vars__all=sealed)
+    assert "1234567" not in "".join([listing.as_json(loaded), *listing.graph(loaded, variables=True)])
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("port: 80", "port", 80),
+        ("x_a: 79\nport: '{{ x_a + 1 }}'", "port", 80),
+        ("x_a: no\nport: '{{ 1 if x_a else 80 }}'", "port", 80),
+        ("x_a: [1, 80]\nport: '{{ x_a | max }}'", "port", 80),
+        ("flag: yes", "flag", True),
+        ("x_a: no\nflag: '{{ not x_a }}'", "flag", True),
+        ("numbers: [1, 2]", "numbers", (1, 2)),
+        ("switch: off", "switch", "off"),
+        ("switch: auto", "switch", "auto"),
+        ("switch: 17", "switch", Secret("17")),
+        ("either: 17", "either", Secret("17")),
+        ("name: 17", "name", "17"),
+    ],
+)
+def test_values_of_an_encrypted_file_keep_their_types(
+    tmp_path: Path, password_file: Path, text: str, name: str, value: object
+) -> None:
+    found = HostSettings(sealed_site(tmp_path, text).hosts["h"]).read(Wanted)
+    assert getattr(found, name) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "port: 12345678.5",
+        "port: 12345678",
+        "flag: 12345678",
+        "numbers: 12345678",
+        "token: [12345678]",
+        "token: {env: 12345678}",
+        "switch: [12345678]",
+        "token: !s12345678 x",
+        "token: *s12345678",
+        "token: !s12345678!x y",
+        "x_a: 12345678\nport: '{{ x_a }}5'",
+    ],
+)
+def test_no_error_repeats_a_number_of_an_encrypted_file(tmp_path: Path, password_file: Path, text: str) -> None:
+    with pytest.raises(EncampError) as caught:
+        HostSettings(sealed_site(tmp_path, text).hosts["h"]).read(Wanted)
+    assert "12345678" not in f"{caught.value} {caught.value.fix}"
 
 
 def test_plain_text_is_still_no_secret(tmp_path: Path) -> None:

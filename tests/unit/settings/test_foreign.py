@@ -85,9 +85,25 @@ def test_prefixes_are_left_alone_and_all_else_is_not(tmp_path: Path) -> None:
     assert [text.split()[4] for text in found] == ["other"]
 
 
-@pytest.mark.parametrize("value", ["ignored", "true", "[]", "[1]"])
-def test_what_the_site_cannot_say(tmp_path: Path, value: str) -> None:
-    assert "must be refuse, ignore or a list of prefixes" in errors(tmp_path, f"unknown_settings: {value}\nx: 1\n")[0]
+@pytest.mark.parametrize("more", ["x: 1\n", ""])
+@pytest.mark.parametrize("value", ["ignored", "true", "[]", "[1]", "['*']", "{nginx_: ignore}", "5"])
+def test_what_the_site_cannot_say(tmp_path: Path, value: str, more: str) -> None:
+    """Whether or not there is a variable that it is about."""
+    found = errors(tmp_path, f"unknown_settings: {value}\n{more}")
+    assert len(found) == 1 and "must be refuse, ignore or a list of prefixes, not " in found[0]
+
+
+@pytest.mark.parametrize("name", ["unknown_setting", "unkown_settings", "unknown-settings", "Unknown_Settings"])
+def test_the_name_itself_misspelt_is_the_one_mistake(tmp_path: Path, name: str) -> None:
+    found = errors(tmp_path, f"{name}: ignore\nnginx_user: www\nports: [80]\n")
+    assert found == [f"there is no setting {name} did you mean unknown_settings?"]
+
+
+@pytest.mark.parametrize("value", ["[nginx_, docker_]", "['nginx_', 'docker_']", "ignore"])
+def test_in_ini_it_reads_as_in_yaml(tmp_path: Path, value: str) -> None:
+    text = f"[web]\nh\n[web:vars]\nnginx_user=www\ndocker_x=1\nunknown_settings={value}\n"
+    host = load_inventory(write(tmp_path, {"hosts": text})).hosts["h"]
+    assert unknown_keys(host, ALL_SETTINGS) == []
 
 
 def test_what_a_program_tells_of_a_host_is_left_alone(tmp_path: Path) -> None:

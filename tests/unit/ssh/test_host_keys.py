@@ -44,12 +44,51 @@ def test_fingerprints_are_those_of_ssh_keygen(tmp_path: Path) -> None:
         ("vm*,!vm1", False),
         ("vm2", False),
         ("|1|damaged", False),
+        ("VM1", True),
+        ("VM*", True),
         ("[vm1]:22", False),
     ],
 )
 def test_names(tmp_path: Path, names: str, known: bool) -> None:
     key = new_key(tmp_path, "key")
     assert on_record(tmp_path, f"{names} {key.type} {key.text} a comment\n", hop()).is_known(key) is known
+
+
+#: Lines that OpenSSH passes over, and what others write into the file.
+ODD = {
+    "cut off": "vm1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
+    "no key": "vm1 ssh-ed25519 hello",
+    "another type inside": "vm1 ssh-rsa {key}",
+    "SSH 1": "vm1 1024 35 12345678901234567890123",
+    "an unknown marker": "@nosuch vm1 ssh-ed25519 {key}",
+    "a marker alone": "@cert-authority",
+    "two words": "vm1 ssh-ed25519",
+    "a comment": "   # vm1 ssh-ed25519 {key}",
+    "no text": "vm1 ssh-ed25519 \u00e9\u00df",
+    "binary": "\0\1\2 \0 \0",
+}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_lines_prove_nothing_and_stop_nothing(tmp_path: Path, odd: str, end: str) -> None:
+    key = new_key(tmp_path, "key")
+    line = ODD[odd].format(key=key.text)
+    other = new_key(tmp_path, "other")
+    assert not on_record(tmp_path, line + end, hop()).is_known(key)
+    assert on_record(tmp_path, f"{line}{end}vm1 {key.type} {key.text}{end}", hop()).is_known(key)
+    with pytest.raises(HostKeyRejected, match="has changed"):
+        on_record(tmp_path, f"vm1 {other.type} {other.text}{end}{line}{end}", hop()).is_known(key)
+
+
+def test_a_type_that_nobody_knows_is_a_key_on_record(tmp_path: Path) -> None:
+    blob = b"\0\0\0\x09ssh-newpq\0\0\0\4aaaa"
+    new = PublicKey.from_blob(blob)
+    key = new_key(tmp_path, "key")
+    both = on_record(tmp_path, f"vm1 {new.type} {new.text}\nvm1 {key.type} {key.text}\n", hop())
+    assert both.is_known(key) and both.algorithms(OFFERED)[0] == "ssh-ed25519"
+    with pytest.raises(HostKeyRejected, match="on record ssh-newpq"):
+        on_record(tmp_path, f"vm1 {new.type} {new.text}\n", hop()).is_known(key)
 
 
 def test_hashed_names_and_other_ports(tmp_path: Path) -> None:

@@ -60,6 +60,20 @@ def test_arguments_of_the_inventory_come_last_and_reach_no_jump_host(tmp_path: P
     assert "Compression" not in found["proxycommand"][0] and "outer" in found["proxycommand"][0]
 
 
+def test_a_one_time_password_is_asked_for_after_the_password(tmp_path: Path) -> None:
+    route = config.route("vm", "you", None, "none")
+    policy = Policy(password=Secret("hunter2"), ask=lambda prompt, echo: "271828")
+    questions = Questions(Address(route, policy), tmp_path)
+    try:
+        questions.begin()
+        env = questions.environment()
+        for prompt, answer in (("Password: ", "hunter2"), ("One-time password (OATH) for `you': ", "271828")):
+            done = subprocess.run([env["SSH_ASKPASS"], prompt], env=env, capture_output=True, text=True)
+            assert (done.returncode, done.stdout) == (0, f"{answer}\n")
+    finally:
+        questions.close()
+
+
 def test_no_password_and_no_locale_reaches_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ENCAMP_SSH_PASSWORD", "ENCAMP_BECOME_PASSWORD", "LC_ALL", "LANG", "LANGUAGE", "SSH_ASKPASS"):
         monkeypatch.setenv(name, "hunter2")

@@ -69,6 +69,19 @@ def test_a_penalty_is_named_and_not_tried_again(tmp_path: Path, attempt: Attempt
     assert len(taken) == 1
 
 
+PAGE = b"<!DOCTYPE HTML PUBLIC>\r\n<html>\r\n" + b"<p>text</p>\r\n" * 30
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\n" + PAGE, PAGE])
+def test_a_web_server_is_named_and_not_tried_again(tmp_path: Path, attempt: Attempt, says: bytes) -> None:
+    with server(says) as (port, taken), pytest.raises(Unreachable) as raised:
+        attempt(address(tmp_path, port, tries=3))
+    begins = says.split(b"\r")[0].decode()
+    assert raised.value.message == f"127.0.0.1:{port} answers as a web server ({begins!r}), not as sshd"
+    assert "ansible_port" in raised.value.fix and len(taken) == 1
+
+
 @BOTH_WAYS
 @pytest.mark.parametrize("words", ["", "Exceeded MaxStartups"])
 def test_a_server_that_closes_before_its_banner(tmp_path: Path, attempt: Attempt, words: str) -> None:

@@ -124,10 +124,14 @@ def test_a_string_in_the_inventory_is_refused_and_not_repeated(tmp_path: Path) -
     assert "hunter2" not in str(refused.value) + refused.value.fix
 
 
-def test_nor_may_it_hide_among_the_servers_further_settings(tmp_path: Path) -> None:
+def test_nor_may_it_hide_among_the_servers_further_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH", "admin:hunter2")
     with pytest.raises(SettingsError, match="set by encamp itself") as refused:
+        fleet(tmp_path, f"{HERE}, server_environment: {{PREFECT_SERVER_API_AUTH_STRING: {{env: AUTH}}}}")
+    assert "auth" in refused.value.fix
+    with pytest.raises(SettingsError, match="AUTH_STRING must not be in the inventory as plain text") as refused:
         fleet(tmp_path, f"{HERE}, server_environment: {{PREFECT_SERVER_API_AUTH_STRING: 'admin:hunter2'}}")
-    assert "auth" in refused.value.fix and "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(refused.value) + refused.value.fix
 
 
 # -- what a release knows ----------------------------------------------------------------------------------------------

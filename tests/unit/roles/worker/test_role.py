@@ -127,6 +127,15 @@ def test_variables_of_one_worker_stay_out_of_its_unit(tmp_path: Path, monkeypatc
         ("workers: [{packages: ['s3fs==1']}]", "no lock for Prefect 3.9.1 with s3fs==1", "--with 's3fs==1'"),
         ("workers: [{packages: ['-r x']}]", "not a package of an index", ""),
         ("workers: [{environment: {PREFECT_API_URL: x}}]", "set by encamp itself", ""),
+        (
+            "workers: [{environment: {A: b, GITHUB_TOKEN: s3cret}}]",
+            r"hosts\.yml:5: workers\[0\]\.environment\.GITHUB_TOKEN must not be in the inventory as plain text",
+            "{env: NAME}",
+        ),
+        ("workers: [{environment: {X: 'redis://u:s3cret@h/0'}}]", r"X must not be in the inventory as plain text", ""),
+        ("agents: [{environment: {PW_SECRET: s3cret}}]", "as plain text", ""),
+        ("index_url: 'https://u:s3cret@pypi.example.com/simple'", "index_url must not be in the inventory as", "env"),
+        ("server_environment: {PREFECT_SERVER_ENCRYPTION_KEY: s3cret}", "ENCRYPTION_KEY must not be in the", "env"),
         ("workers: [{memory_max: lots}]", "must be a number of bytes", ""),
         ("concurrency_limits: {db: -1}", "db must be 0 or more", "example"),
         ("workers: [{environment: {X: 5}}]", "X must be a text in quotes or a secret's source", "write"),
@@ -143,7 +152,7 @@ def test_variables_of_one_worker_stay_out_of_its_unit(tmp_path: Path, monkeypatc
 def test_what_cannot_be_is_refused(tmp_path: Path, text: str, reason: str, fix: str) -> None:
     with pytest.raises(EncampError, match=reason) as caught:
         plan_of(tmp_path, text)
-    assert fix in caught.value.fix
+    assert fix in caught.value.fix and "s3cret" not in f"{caught.value} {caught.value.fix}"
 
 
 class OneHost:
