@@ -24,7 +24,7 @@ from encamp.site import Site, SiteHost
 from encamp.support import atomic_file
 from encamp.transport.events import HostEvent
 from roles.adopt.discovery import Discovery, discoveries
-from roles.adopt.kinds.keeper import SESSION
+from roles.adopt.kinds.keeper import CONTAINER, RESTARTERS, SESSION
 from roles.adopt.kinds.survey import Survey
 from roles.adopt.kinds.takeover import TakeoverUndone
 from roles.adopt.lines import Lines, lines_for
@@ -138,6 +138,7 @@ def description(host: str, found: Discovery) -> Iterator[str]:
     yield f"\n{host}: {found.name}{'' if found.running else ' (not running)'}"
     rows = {
         "kept by": kept_by(found),
+        "stops by": found.stop,
         "user": found.user,
         "release": f"Prefect {found.release}, Python {found.python}" if found.release else f"unknown: {found.problem}",
         "database": found.database + (f" ({found.place})" if found.place else ""),
@@ -156,9 +157,13 @@ def description(host: str, found: Discovery) -> Iterator[str]:
 
 def kept_by(found: Discovery) -> str:
     """What keeps it running, and starts it at boot, in words."""
+    if found.kind == CONTAINER and not found.path:
+        return f"{found.kind}, no Compose file"
     if found.kind != SESSION:
         return f"{found.kind}, {found.path}" if found.path else found.kind
     inside = f"{found.kind} in {found.keeper}" if found.keeper else found.kind
+    if found.keeper in RESTARTERS.values():
+        return f"{inside}, which starts it again"
     return f"{inside}, {found.path or 'nothing starts it at boot'}"
 
 

@@ -12,8 +12,8 @@ from encamp.errors import Origin
 from encamp.inventory.listing import redacted
 from encamp.output.terminal import print_result
 from encamp.settings.describe import describe
-from encamp.settings.secret_names import may_be_secret
 from encamp.settings.type_names import yaml_text
+from encamp.shared.secret_names import may_be_secret
 from encamp.site import SiteHost
 from encamp.support.urls import VEIL, without_login
 

@@ -16,10 +16,10 @@ from encamp.secrets.vault.values import VEIL, Decrypted, Derived, holds_secret, 
 from encamp.settings import scalars
 from encamp.settings.declare import Spec, hints_of, spec_of
 from encamp.settings.scalars import Invalid, ValuePath
-from encamp.settings.secret_names import may_be_secret
 from encamp.settings.type_names import type_name
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from encamp.shared.secret_names import may_be_secret
 from encamp.support import quoting
 
 #: Stands for a secret that was looked at but not fetched.

@@ -9,11 +9,6 @@ VEIL = "***"
 _LOGIN = re.compile(r"(://)(?:[^/\s]+|[^/\s@:]+:(?!\d+/)\S+)@")
 
 
-def has_login(text: str) -> bool:
-    """Whether a URL in a text holds a user, with or without a password."""
-    return _LOGIN.search(text) is not None
-
-
 def without_login(text: str) -> str:
     """A text whose URLs show no user, password or query: those may be secrets."""
     bare = _LOGIN.sub(rf"\1{VEIL}@", text)

@@ -9,8 +9,8 @@ import pytest
 from encamp.cli.options import Options
 from encamp.commands.settings import settings as show_settings
 from encamp.resources.files.file import File
-from encamp.settings.secret_names import may_be_secret
 from encamp.shared.secret import Secret
+from encamp.shared.secret_names import may_be_secret
 from tests.trees import write
 from tests.unit.roles.test_stages import planned
 

@@ -1,10 +1,11 @@
-"""Which variables of a program are taken for secrets though they are written as plain text."""
+"""Which variables of a program are taken for secrets though they are written as plain text.
+
+Shipped to hosts: Python 3.9 syntax, standard library only.
+"""
 
 from __future__ import annotations
 
 import re
-
-from encamp.support.urls import has_login
 
 #: Names of secrets: by a word between underscores, by the last word, by an ending. And of files that hold them.
 _WORDS = re.compile(
@@ -13,6 +14,8 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _FILES = re.compile(r"_(?:FILE|PATH|DIR)$", re.IGNORECASE)
+#: As in encamp.support.urls: up to the last @ before a slash; or a password that holds a slash. h:4200/a@b has none.
+_LOGIN = re.compile(r"://(?:[^/\s]+|[^/\s@:]+:(?!\d+/)\S+)@")
 
 
 def may_be_secret(name: str, value: str) -> bool:
@@ -20,4 +23,4 @@ def may_be_secret(name: str, value: str) -> bool:
 
     Such a value is kept out of diffs, plans, caches and listings, as one from a secret's source is.
     """
-    return bool(_WORDS.search(name) and not _FILES.search(name)) or has_login(value)
+    return bool((_WORDS.search(name) and not _FILES.search(name)) or _LOGIN.search(value))
