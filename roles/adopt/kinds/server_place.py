@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Optional, Sequence
+from typing import ClassVar, Sequence
 
 from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.ownership import MARK
@@ -40,54 +40,18 @@ class ServerPlace(Resource):
 
     def check(self, host: Reader) -> list[Change]:
         if host.stat(f"{ADOPTED}/{self.instance}/record.json") is not None:
-            self._refuse_open(host)
+            from roles.adopt.kinds.in_the_way import refuse_open
+
+            refuse_open(host, self.instance, self.host)
         try:
             return FreePort(self.port, self.unit, self.bind, container=self.container).check(host)
         except Refused as refused:
             raise self._explained(host, refused) from None
 
+    def _explained(self, host: Reader, refused: Refused) -> Refused:
+        from roles.adopt.kinds.in_the_way import explained
+
+        return explained(host, refused, self.unit, self.port, self.host)
+
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         raise NotImplementedError("an expectation never changes a host")
-
-    def _refuse_open(self, host: Reader) -> None:
-        """Without its step in the plan a takeover would end by its timer: the old server would start again."""
-        from roles.adopt.kinds.adoption import OPEN, adoption_of
-
-        adoption = adoption_of(host, self.instance)
-        if adoption and adoption.state in OPEN:
-            raise Refused(
-                f"{adoption.name} is not taken over yet (state {adoption.state}), and the inventory no longer says "
-                f"adopt: {adoption.name}",
-                "adopt: may be removed when a deploy has ended well",
-                f"set adopt: {adoption.name} again and deploy; or `fab -H {self.host} adopt --undo`, which starts it "
-                "again",
-            )
-
-    def _explained(self, host: Reader, refused: Refused) -> Refused:
-        """The refusal, with what a hand-made server in this place is and holds."""
-        found = self._hand_made(host)
-        if found is None:
-            return refused
-        text, stop = found
-        here = f"stop it for good (`{stop}` stops it now)" if stop else "move its unit away"
-        return Refused(
-            f"{refused.reason}. It is a Prefect server that encamp did not set up: {text}",
-            refused.cause,
-            f"`fab -H {self.host} adopt` continues it with its data; else {here}, or give the declared one another "
-            "port: and name (an instance of its own, instances:)",
-        )
-
-    def _hand_made(self, host: Reader) -> Optional[tuple[str, str]]:
-        """What stands in this place, and the command that stops it; None for anything but a Prefect server."""
-        from encamp.resources.base import Failure
-        from roles.adopt.kinds.found import found_servers
-        from roles.adopt.kinds.obstacles import stop_command
-
-        try:
-            servers = found_servers(host)
-        except Failure:
-            return None  # the refusal itself says enough
-        by_unit = [each for each in servers if each.name == self.unit]
-        by_port = [each for each in servers if each.running and each.port == self.port]
-        found = next(iter([*by_unit, *by_port]), None)
-        return (str(found), stop_command(host, found)) if found else None

@@ -46,7 +46,7 @@ def stop(host: System, adoption: Adoption, port: int) -> None:
     elif adoption.kind == CONTAINER:
         for name in adoption.containers:
             host.run(["docker", "update", "--restart=no", name])
-            host.run(["docker", "stop", "--time", "30", name], timeout=120)
+            host.run(["docker", "stop", "-t", "30", name], timeout=120)
     else:
         _comment_out(host, adoption)
         _end_processes(host, adoption, port)

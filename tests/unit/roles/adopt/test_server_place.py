@@ -9,7 +9,7 @@ import pytest
 from encamp.resources.base import Refused
 from encamp.shared.secret import Secret
 from encamp.transport import bundle
-from roles.adopt.kinds import found as finding
+from roles.adopt.kinds import in_the_way
 from roles.adopt.kinds.adoption import FOLDER
 from roles.adopt.kinds.found import FoundServer
 from roles.adopt.kinds.inquiry import Answer
@@ -35,7 +35,7 @@ def server(name: str) -> FoundServer:
 
 
 def refused(call: Any, servers: list[FoundServer], monkeypatch: pytest.MonkeyPatch) -> Refused:
-    monkeypatch.setattr(finding, "found_servers", lambda host: servers)
+    monkeypatch.setattr(in_the_way, "found_servers", lambda host: servers)
     with pytest.raises(Refused) as raised:
         call()
     return raised.value
