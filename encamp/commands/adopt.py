@@ -140,7 +140,7 @@ def description(host: str, found: Discovery) -> Iterator[str]:
         "kept by": kept_by(found),
         "stops by": found.stop,
         "user": found.user,
-        "release": f"Prefect {found.release}, Python {found.python}" if found.release else f"unknown: {found.problem}",
+        "release": f"Prefect {found.release}, Python {found.python}" if found.release else _unknown(found),
         "database": found.database + (f" ({found.place})" if found.place else ""),
         "holds": ", ".join(f"{count} {what}" for what, count in found.counts.items()) or found.unread,
         "address": f"{found.bind}:{found.port}",
@@ -153,6 +153,11 @@ def description(host: str, found: Discovery) -> Iterator[str]:
     yield from (f"  {name:<13} {value}" for name, value in rows.items() if value)
     for job, keeper, kind, pool, _ in found.runners:
         yield f"  {job:<13} {keeper} ({kind}){f', pool {pool}' if pool else ''}"
+
+
+def _unknown(found: Discovery) -> str:
+    """Why its release is not known: of a traceback the last line says it."""
+    return f"unknown: {found.problem.strip().splitlines()[-1]}" if found.problem.strip() else "unknown"
 
 
 def kept_by(found: Discovery) -> str:
