@@ -24,7 +24,7 @@ from encamp.site import Site, SiteHost
 from encamp.support import atomic_file
 from encamp.transport.events import HostEvent
 from roles.adopt.discovery import Discovery, discoveries
-from roles.adopt.kinds.keeper import SESSION
+from roles.adopt.kinds.keeper import CONTAINER, RESTARTERS, SESSION
 from roles.adopt.kinds.survey import Survey
 from roles.adopt.kinds.takeover import TakeoverUndone
 from roles.adopt.lines import Lines, lines_for
@@ -138,8 +138,9 @@ def description(host: str, found: Discovery) -> Iterator[str]:
     yield f"\n{host}: {found.name}{'' if found.running else ' (not running)'}"
     rows = {
         "kept by": kept_by(found),
+        "stops by": found.stop,
         "user": found.user,
-        "release": f"Prefect {found.release}, Python {found.python}" if found.release else f"unknown: {found.problem}",
+        "release": f"Prefect {found.release}, Python {found.python}" if found.release else _unknown(found),
         "database": found.database + (f" ({found.place})" if found.place else ""),
         "holds": ", ".join(f"{count} {what}" for what, count in found.counts.items()) or found.unread,
         "address": f"{found.bind}:{found.port}",
@@ -154,11 +155,20 @@ def description(host: str, found: Discovery) -> Iterator[str]:
         yield f"  {job:<13} {keeper} ({kind}){f', pool {pool}' if pool else ''}"
 
 
+def _unknown(found: Discovery) -> str:
+    """Why its release is not known: of a traceback the last line says it."""
+    return f"unknown: {found.problem.strip().splitlines()[-1]}" if found.problem.strip() else "unknown"
+
+
 def kept_by(found: Discovery) -> str:
     """What keeps it running, and starts it at boot, in words."""
+    if found.kind == CONTAINER and not found.path:
+        return f"{found.kind}, no Compose file"
     if found.kind != SESSION:
         return f"{found.kind}, {found.path}" if found.path else found.kind
     inside = f"{found.kind} in {found.keeper}" if found.keeper else found.kind
+    if found.keeper in RESTARTERS.values():
+        return f"{inside}, which starts it again"
     return f"{inside}, {found.path or 'nothing starts it at boot'}"
 
 

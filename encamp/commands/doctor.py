@@ -31,7 +31,7 @@ from roles.doctor import examinations as doctor
 from roles.doctor.kinds.client.doctor import ClientDoctor
 from roles.network import address
 from roles.prefect.groups import CLIENTS, SERVERS, WORKERS
-from roles.prefect.kinds.known_failures import explain_client
+from roles.prefect.kinds.known_failures.lookup import explain_client
 
 GROUPS = (SERVERS, WORKERS, CLIENTS)
 UNHEALTHY = 2

@@ -13,9 +13,9 @@ from encamp.output.terminal import print_result
 from encamp.secrets.vault.values import VEIL
 from encamp.settings.describe import describe
 from encamp.settings.type_names import yaml_text
+from encamp.shared.secret_names import is_secret_by_name
 from encamp.site import SiteHost
 from encamp.support.urls import without_login
-from roles.prefect.setting_names import is_secret_by_name
 
 DEFAULT = "default"
 

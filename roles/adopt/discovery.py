@@ -19,7 +19,8 @@ class Discovery:
     ``place``: file, container or url, as ``roles.adopt.kinds.database_place`` tells them apart; empty without an
     answer of its installation, for which ``problem`` is the reason. ``unread``: why its database could not be read.
     ``runners``: (job, keeper, kind, pool, API URL) of workers, agents and separate services. ``given``: its PREFECT_*
-    settings.
+    settings. ``stop``: the command that stops it. ``obstacle``: why encamp cannot continue it, if so; ``remedy``: what
+    its owner can do.
     """
 
     name: str
@@ -35,6 +36,9 @@ class Discovery:
     database: str
     drop_ins: Sequence[str]
     runners: Sequence[Sequence[str]]
+    stop: str = ""
+    obstacle: str = ""
+    remedy: str = ""
     release: str = ""
     python: str = ""
     home: str = ""

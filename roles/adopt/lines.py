@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 from encamp.errors import SettingsError
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from encamp.shared.secret_names import is_secret
 from roles.adopt.discovery import Discovery
 from roles.adopt.kinds.database_place import FILE, IN_CONTAINER
-from roles.adopt.kinds.keeper import CONTAINER, PODMAN, RESTARTERS, SESSION
+from roles.adopt.kinds.keeper import CONTAINER
 from roles.database import url as database_url
 from roles.network.address_checks import is_loopback
 from roles.prefect import versions
 from roles.prefect.layout import Layout
-from roles.prefect.setting_names import is_secret
 
 _NOWHERE = ("", "0.0.0.0", "::", "localhost")
 #: What a server's settings begin with, by release. The rest is the client's.
@@ -26,6 +26,10 @@ _SERVERS = (
 )
 #: Settings of ``versions.NAMES`` that server_environment may set; encamp sets the others itself.
 _FREE = ("ui_enabled", "scheduler_round", "metrics", "database_timeout", "database_connection_timeout")
+#: What a release makes its database's URL of, where none is set; encamp sets that URL.
+_PARTS_OF_URL = tuple(f"PREFECT_SERVER_DATABASE_{part}" for part in ("DRIVER", "HOST", "PORT", "USER", "NAME"))
+#: Values that say nothing: no text, and lists and maps without an item.
+_EMPTY = ("", "[]", "{}", "()", "set()")
 #: Without its key no block of the server can be read again. Elsewhere the key is in the database.
 KEYS = ("PREFECT_SERVER_ENCRYPTION_KEY", "PREFECT_API_ENCRYPTION_KEY", "ORION_ENCRYPTION_KEY")
 
@@ -66,7 +70,10 @@ def lines_for(host: str, found: Discovery, has_address: bool) -> Lines:
         settings["auth"] = kept("auth", found.auth)
     if _true(found, "csrf"):
         settings["csrf"] = True
-    environment: dict[str, Any] = dict(_environment(found))
+    environment: dict[str, Any] = {}
+    for name, value in _environment(found):
+        secret = is_secret(name, value.reveal())
+        environment[name] = kept(name.lower().replace("_", "-"), value) if secret else value.reveal()
     environment.update({name: kept("encryption-key", found.given[name]) for name in KEYS if name in found.given})
     if environment:
         settings["server_environment"] = environment
@@ -78,20 +85,12 @@ def lines_for(host: str, found: Discovery, has_address: bool) -> Lines:
 
 def _check(found: Discovery) -> None:
     """Raises SettingsError."""
+    if found.obstacle:
+        raise SettingsError(found.obstacle, found.remedy)
     if not found.release:
         raise SettingsError(
             f"{found.name}: its installation did not answer: {found.problem.splitlines()[-1] if found.problem else ''}",
             "start it, or repair its environment, then run `fab adopt` again",
-        )
-    if found.kind == PODMAN:
-        raise SettingsError(
-            f"{found.name} runs in podman, which encamp does not stop or copy from",
-            "copy its database out, and restore it into encamp's own",
-        )
-    if found.kind == SESSION and found.keeper in RESTARTERS:
-        raise SettingsError(
-            f"{found.name} is kept running by {found.keeper}, which would start it again",
-            f"take it out of {found.keeper} and start it by a systemd unit, then run `fab adopt` again",
         )
     if not versions.supported(found.release):
         raise SettingsError(
@@ -143,16 +142,19 @@ def _true(found: Discovery, key: str) -> bool:
 
 def _names(found: Discovery) -> list[str]:
     managed = {name for key, row in versions.NAMES.items() if key not in _FREE for _, name in row}
-    left = (*managed, *KEYS, *(name for _, name in versions.ALSO_CALLED.values()))
+    left = (*managed, *_PARTS_OF_URL, *KEYS, *(name for _, name in versions.ALSO_CALLED.values()))
     return [name for name in sorted(found.given) if name.startswith(_SERVERS) and name not in left]
 
 
-def _environment(found: Discovery) -> Iterator[tuple[str, str]]:
-    """The owner's further settings of the server; those for Redis have no use in encamp's single process."""
+def _environment(found: Discovery) -> Iterator[tuple[str, Secret]]:
+    """The owner's further settings of the server; those for Redis have no use in encamp's single process.
+
+    Without a value a setting has its default, and some are refused so.
+    """
     for name in _names(found):
         value = found.given[name].reveal()
-        if "redis" not in value.lower() and not is_secret(name, value):
-            yield name, value
+        if value not in _EMPTY and "redis" not in value.lower():
+            yield name, found.given[name]
 
 
 def _workers(found: Discovery) -> list[dict[str, Any]]:
@@ -182,8 +184,8 @@ def _notes(found: Discovery, has_address: bool) -> Iterator[str]:
         value = found.given[name].reveal()
         if "redis" in value.lower():
             yield f"{name} is left out: encamp's server is one process and uses no Redis"
-        elif is_secret(name, value):
-            yield f"{name} is left out, as it may be a secret: add it to server_environment as {{file: ...}}"
+        elif value in _EMPTY:
+            yield f"{name} is left out: it is empty"
     for path in found.drop_ins:
         yield f"the drop-in {path} is not carried over: read what it sets"
     for job, keeper, _, pool, url in found.runners:

@@ -11,6 +11,7 @@ from encamp.site import SiteHost
 from roles.adopt.kinds.database_place import ELSEWHERE, FILE, IN_CONTAINER
 from roles.adopt.kinds.takeover import AdoptionReady, Takeover, TakeoverEnd
 from roles.adopt.settings import Settings
+from roles.database import host as database_host
 from roles.database import settings as database
 from roles.network import address
 from roles.prefect import runtime
@@ -84,4 +85,5 @@ def _takeover(host: SiteHost) -> Takeover:
         file=database.sqlite_file(host) if what == "sqlite" else "",
         database=database.name(host) if what == "socket" else "",
         owner=layout.user,
+        cluster=database_host.cluster(host) if what == "socket" else "main",
     )

@@ -15,9 +15,9 @@ from encamp.settings.convert import UNREAD
 from encamp.settings.declare import setting
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
+from encamp.shared.secret_names import is_secret
 from encamp.site import SiteHost
 from roles.prefect import bounds, layout, pythons, versions
-from roles.prefect.setting_names import is_secret
 
 LOCKS = Path(__file__).resolve().parents[1] / "locks"
 

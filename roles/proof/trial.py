@@ -21,7 +21,7 @@ from encamp.resources.base import Failure
 from encamp.shared.record import record
 from roles.prefect import versions
 from roles.prefect.kinds.api import Api
-from roles.prefect.kinds.known_failures import explain
+from roles.prefect.kinds.known_failures.lookup import explain
 from roles.prefect.kinds.log_errors import repeats
 from roles.proof import program, rounds
 from roles.proof.kinds.flow_run import VerificationRun

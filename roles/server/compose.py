@@ -15,11 +15,11 @@ from encamp.resources.docker.volume import DockerVolume
 from encamp.resources.files.directory import Directory
 from encamp.resources.files.file import File
 from encamp.resources.probes.expectation import Expectation
-from encamp.resources.probes.free_port import FreePort
 from encamp.resources.systemd.probe import SystemdProbe
 from encamp.resources.systemd.service import Service
 from encamp.resources.systemd.unit import SystemdUnit
 from encamp.site import Site, SiteHost
+from roles.adopt.kinds.server_place import ServerPlace
 from roles.database import connection as database_connection
 from roles.database import host as database_host
 from roles.database import settings as database
@@ -72,7 +72,8 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     )
     if not host.settings(Settings).docker_install:
         yield DockerEngine("docker", install=False)
-    yield FreePort(where.port, layout.server_unit, "" if bind in ("0.0.0.0", "::") else bind, container=stack.server)
+    address_only = "" if bind in ("0.0.0.0", "::") else bind
+    yield ServerPlace(where.port, layout.server_unit, host.instance, host.name, address_only, stack.server)
     yield from access.expectations(host, site)
 
 

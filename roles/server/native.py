@@ -10,7 +10,6 @@ from encamp.errors import SettingsError
 from encamp.planning.plan import FLUSH, Item, Step
 from encamp.resources.base import Resource
 from encamp.resources.files.file import File
-from encamp.resources.probes.free_port import FreePort
 from encamp.resources.python.release_link import ReleaseLink
 from encamp.resources.systemd.probe import SystemdProbe
 from encamp.resources.systemd.restart import Restart
@@ -19,6 +18,7 @@ from encamp.resources.systemd.unit import SystemdUnit
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles.adopt import takeover
+from roles.adopt.kinds.server_place import ServerPlace
 from roles.database import connection as database_connection
 from roles.database import settings as database
 from roles.network import access, address
@@ -51,7 +51,7 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     if takeover.is_declared(host):
         yield takeover.expectation(host, port, address_only)
     else:
-        yield FreePort(port, Layout(host.instance).server_unit, address_only)
+        yield ServerPlace(port, Layout(host.instance).server_unit, host.instance, host.name, address_only)
     yield from access.expectations(host, site)
 
 

@@ -12,6 +12,7 @@ from encamp.resources.firewall.port import FirewallPort
 from encamp.resources.systemd.restart import Reload
 from encamp.site import Site, SiteHost
 from roles.adopt import takeover
+from roles.adopt.kinds.adoption_kept import AdoptionKept
 from roles.database import settings as database
 from roles.network import access, address, cloud, cloud_settings, firewall, proxy, tls
 from roles.postgres import role as postgres
@@ -62,6 +63,7 @@ def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     """Units, stack, firewall rules and the site in the proxy, unless another instance is behind the same address."""
     layout = Layout(instance)
     stack = runtime.Stack(layout)
+    yield AdoptionKept(layout.name, host.name)
     yield InstanceUnitsAbsent(layout.name, layout.server_unit, layout.config)
     yield StackAbsent(stack.program, (stack.server, stack.postgres))
     yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
-from roles.prefect.setting_names import is_secret
+from encamp.shared.secret_names import is_secret
 
 #: The key of blocks, where it is not in the database, as releases call it that do not know its newer name.
 OLD_KEY = "ORION_ENCRYPTION_KEY"

@@ -10,8 +10,8 @@ from encamp.locking import lockfile
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
+from encamp.shared.secret_names import is_secret
 from roles.prefect import versions
-from roles.prefect.setting_names import is_secret
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: What is worked out from the server, and must not be contradicted.

@@ -7,6 +7,7 @@ tests/lab/handmade set up a server on it. What it holds is read with its own Pre
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,10 @@ class HandMade:
     def state(self) -> str:
         return str(json.loads(self.sh(f"cat {ADOPTED}/record.json"))["state"])
 
+    def wait_for_state(self, state: str) -> None:
+        """Until the program that leads back has come so far."""
+        self.sh(f"timeout 300 sh -c 'until grep -qw {state} {ADOPTED}/record.json; do sleep 0.5; done'")
+
     def program(self) -> str:
         """The interpreter of whatever listens on the port."""
         found = self.sh("ss -Hltnp sport = :4200")
@@ -93,15 +98,26 @@ class HandMade:
         return self.sh(f"tr '\\0' '\\n' < /proc/{pid}/cmdline").splitlines()[0]
 
     def continued(self, held: dict[str, Any]) -> None:
-        """Deploy, and compare what is there with what it held; a second deploy changes nothing."""
-        succeeded(self.fab("deploy", "--no-verify"))
+        """Deploy with its proofs, and compare what is there with what it held; the schedule goes on by encamp's server.
+
+        A second deploy changes nothing.
+        """
+        succeeded(self.fab("deploy"))
         assert self.data() == held
+        self.seed("scheduled")
         assert self.state() == "done"
         assert self.program().startswith("/opt/prefect/")
         assert self.sh("ls /etc/systemd/system/encamp-adopted* 2>/dev/null || true") == ""
         again = self.fab("deploy", "--no-verify")
         succeeded(again)
         assert counts(again, self.name).get("changed", 0) == 0
+
+    def refused(self) -> None:
+        """A deploy that says nothing of the server names it, with what it holds and what continues it."""
+        done = self.fab("deploy")
+        assert done.returncode == 2, done.stdout
+        assert re.search(r"that encamp did not set up: .*Prefect 3\.9\.1, .*, 1 flows, \d+ flow runs", done.stdout)
+        assert f"`fab -H {self.name} adopt` continues it with its data" in done.stdout
 
     def returned(self, held: dict[str, Any]) -> None:
         """Undo, and compare what the old server holds with what it held."""
@@ -116,11 +132,12 @@ def test_a_unit_with_sqlite_is_continued_and_started_again(lab: LiveLab, tmp_pat
     hand = HandMade.on_copy(lab, "vm1", SQLITE, "systemd_sqlite", VENV, tmp_path)
     held = hand.data()
     assert held["secret"] == "kept-and-readable"
+    hand.refused()
     unit = hand.sh("cat /etc/systemd/system/prefect-server.service")
 
     printed = succeeded(hand.fab("adopt"))
     assert "/home/flows/.prefect/prefect.db (file)" in printed
-    assert "1 flow runs" in printed
+    assert re.search(r"1 flows, \d+ flow runs, 1 deployments", printed)
     assert "memory.conf is not carried over" in printed
     assert hand.written() == {"adopt": "prefect-server.service", "prefect_version": "3.9.1", "database": "sqlite"}
     text = (hand.site / "host_vars" / "vm1.yml").read_text("utf-8")
@@ -136,8 +153,9 @@ def test_a_unit_with_sqlite_is_continued_and_started_again(lab: LiveLab, tmp_pat
     assert hand.sh("systemctl is-active encamp-adopted-default.timer") == "active"
     hand.sh("systemctl start encamp-adopted-default.service")
     hand.wait()
-    assert hand.state() == "returned"
+    hand.wait_for_state("returned")
     assert hand.data() == held
+    assert hand.sh("ls /etc/systemd/system/encamp-adopted* 2>/dev/null || true") == ""
 
     hand.continued(held)
     assert hand.sh(f"cat {ADOPTED}/etc+systemd+system+prefect-server.service") == unit.strip()
@@ -162,14 +180,35 @@ def test_a_unit_with_postgres_keeps_database_role_and_password(lab: LiveLab, tmp
     assert secret.read_text() == "postgresql+asyncpg://flows:p%40ss%2Fw%3Ard@localhost:5432/etl\n"
     assert secret.stat().st_mode & 0o777 == 0o600
 
+    # Cut off when the server has been taken over: nothing but the same deploy, or the way back, goes on.
+    victim = Victim(lab, "vm2", tmp_path)
+    victim.prepare()
+    fault = victim.arm(do="kill", event="step", step="Takeover:orchestrator.service")
+    assert hand.fab("deploy", "--no-verify", *fault).returncode != 0
+    assert hand.state() == "taken"
+    lines = hand.site / "host_vars" / "vm2.yml"
+    text = lines.read_text("utf-8")
+    lines.write_text(text.replace("adopt: orchestrator.service\n", ""), "utf-8")
+    forgotten = hand.fab("deploy")
+    assert forgotten.returncode == 2
+    assert "orchestrator.service is not taken over yet (state taken)" in forgotten.stdout
+    lines.write_text(text, "utf-8")
+
     hand.continued(held)
     assert "no Prefect server that encamp did not set up" in hand.fab("adopt").stdout
     # Something that needs the old unit does not start it: its condition does not hold.
     hand.sh("systemctl start orchestrator.service")
     assert hand.sh("systemctl show -P ActiveState orchestrator.service") == "inactive"
 
+    # The way back outlives encamp's server, and a cut-off of its own.
+    printed = succeeded(hand.fab("undeploy"))
+    assert "orchestrator.service, which this instance continued, is kept: it stays stopped" in printed
+    fault = victim.arm(do="kill", child="way_back", program="", seconds=0)
+    assert hand.fab("adopt", "--undo", *fault).returncode != 0
+    assert hand.state() in ("returning", "returned")
     hand.returned(held)
     assert hand.sh("systemctl is-enabled orchestrator.service") == "enabled"
+    assert hand.sh("ls /etc/systemd/system/encamp-adopted* 2>/dev/null || true") == ""
 
 
 @pytest.mark.sweep
@@ -187,6 +226,32 @@ def test_cron_tmux_and_uv_tool(lab: LiveLab, spread: Spread, tmp_path: Path) -> 
     assert "# continued by encamp" in hand.sh("crontab -l -u flows")
     hand.returned(held)
     assert "\n@reboot /home/flows/bin/start-prefect.sh" in hand.sh("crontab -l -u flows")
+
+
+@pytest.mark.sweep
+def test_what_keeps_a_server_running_is_named_with_the_command_that_stops_it(
+    lab: LiveLab, spread: Spread, tmp_path: Path
+) -> None:
+    if not spread.every:
+        pytest.skip("with --every-step only")
+    lab.remove("vm1")
+    hand = HandMade(lab, "vm1", "", tmp_path)
+    hand.bring(RECIPES, "/root/hand")
+    hand.sh("sh /root/hand/supervisors.sh")
+    printed = hand.fab("adopt").stdout
+    for port, keeper, stop in (
+        (4301, "supervisord, which starts it again", "supervisorctl stop flows"),
+        (4302, "runit, which starts it again", "sv down flows"),
+        (4303, "s6, which starts it again", "s6-svc -d /srv/s6/flows"),
+        (4304, "daemontools, which starts it again", "svc -d /srv/daemontools/flows"),
+        (4305, "screen, nothing starts it at boot", r"as root: screen -S \d+\.flows -X quit"),
+        (4306, "nohup, nothing starts it at boot", r"kill \d+"),
+    ):
+        told = rf"vm1: process root:{port}\n  kept by +process in {keeper}\n  stops by +{stop}\n"
+        assert re.search(told, printed), printed
+    refused = hand.fab("adopt", "--server", "process root:4302")
+    assert refused.returncode != 0
+    assert "kept running by runit, which would start it again" in refused.stdout
 
 
 class InCompose(HandMade):

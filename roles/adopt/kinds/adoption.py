@@ -10,8 +10,12 @@ from encamp.resources.system import Reader, System
 from encamp.shared.record import factory, record, values
 
 FOLDER = "/var/lib/encamp/adopted"
-#: The old server is being stopped and its data copied; the new one may start; it is healthy; the old one runs again.
-TAKING, TAKEN, DONE, RETURNED = "taking", "taken", "done", "returned"
+#: The old server is being stopped and its data copied; the new one may start; it is healthy.
+TAKING, TAKEN, DONE = "taking", "taken", "done"
+#: The old server is being started again; it runs again.
+RETURNING, RETURNED = "returning", "returned"
+#: A deploy or the way back has still to go on.
+OPEN = (TAKING, TAKEN, RETURNING)
 
 
 @record
@@ -38,16 +42,21 @@ class Places:
         """The timer's and its service's name, without their suffix."""
         return f"encamp-adopted-{self.instance}"
 
+    def copy(self, path: str) -> str:
+        """Where the copy of an owner's file is kept."""
+        return f"{self.folder}/{path.strip('/').replace('/', '+')}"
+
 
 @record
 class Adoption:
     """A server that encamp continues, as :data:`FOLDER` keeps it.
 
-    ``name`` is what ``adopt:`` calls it, ``kind`` what kept it, ``unit`` that unit; ``new_unit`` is encamp's. ``moved``
-    maps files that stood where encamp's stand to their copies; ``guard`` is the drop-in that keeps a unit from being
-    started. ``containers`` maps containers to their restart policies, ``boot`` a crontab's file to the line that was
-    changed. ``start`` is the command of a process that nothing starts at boot, with ``cwd`` and ``environment``.
-    ``enabled``, ``running``: whether it started at boot, and ran.
+    ``name`` is what ``adopt:`` calls it, ``kind`` what kept it, ``unit`` that unit, ``port`` where it listened;
+    ``new_unit`` is encamp's. ``moved`` maps files that stood where encamp's stand to their copies, ``links`` the links
+    that enabled the unit to their targets; ``guard`` is the drop-in that keeps a unit from being started.
+    ``containers`` maps containers to their restart policies, ``boot`` places in crontabs (FILE:NUMBER) to the lines
+    that were changed. ``start`` is the command of a process, of its line at boot, else ``argv``, with ``cwd`` and
+    ``environment``. ``enabled``, ``running``: whether it started at boot, and ran.
     """
 
     name: str
@@ -67,6 +76,8 @@ class Adoption:
     cwd: str = "/"
     environment: Mapping[str, str] = factory(dict)
     data: Mapping[str, str] = factory(dict)
+    links: Mapping[str, str] = factory(dict)
+    port: int = 0
 
 
 def adoption_of(host: Reader, instance: str) -> Optional[Adoption]:

@@ -1,12 +1,16 @@
-"""Brings a stopped server's data to where encamp's server has it: a file copied, or a container's Postgres dumped."""
+"""Brings a stopped server's data to where encamp's server has it: a file, of the host or of a container, copied."""
 
 from __future__ import annotations
 
 from typing import Mapping
+from urllib.parse import quote
 
-from encamp.resources.base import Failure, Refused
+from encamp.resources.base import Failure
+from encamp.resources.docker import api as docker
 from encamp.resources.system import System
 from encamp.shared.record import record
+from roles.adopt.kinds import dump
+from roles.adopt.kinds.dump import Database
 
 BESIDE = ("", "-wal", "-shm")
 #: With SQLite's backup interface, which reads what is still in the write-ahead log; checked before it gets its name.
@@ -23,27 +27,16 @@ new.close()
 os.sync()
 sys.exit(0 if problem == "ok" and runs[0] == runs[1] else f"{problem}; flow runs: {runs}")
 """
-#: Leaves out what older releases of psql and Postgres do not know, and what only a superuser may do.
-_FILTER = r"""import re, sys
-inside = False
-for line in sys.stdin.buffer:
-    if inside:
-        inside = line != b"\\.\n"
-    elif line.startswith(b"COPY ") and line.rstrip().endswith(b"FROM stdin;"):
-        inside = True
-    elif re.match(rb"\\(un)?restrict |SET transaction_timeout|COMMENT ON EXTENSION|CREATE EXTENSION", line):
-        continue
-    sys.stdout.buffer.write(line)
-"""
 
 
 @record
 class Target:
-    """Where the data goes: a SQLite ``file``, or the ``database`` of the host's own Postgres; ``owner`` uses it."""
+    """Where the data goes: a SQLite ``file``, or the ``database`` in a ``cluster`` of the host. ``owner`` uses it."""
 
     file: str
     database: str
     owner: str
+    cluster: str = "main"
 
 
 def move_data(host: System, data: Mapping[str, str], target: Target, folder: str) -> None:
@@ -57,14 +50,31 @@ def move_data(host: System, data: Mapping[str, str], target: Target, folder: str
         staged = f"{folder}/from-container"
         host.remove(staged)
         host.mkdir(staged, "root", "root", 0o700)
-        for end in BESIDE:
-            host.query(["docker", "cp", f"{data['container']}:{data['path']}{end}", f"{staged}/db{end}"], timeout=600)
-        if host.stat(f"{staged}/db") is None:
-            raise Failure(f"container {data['container']} has no file {data['path']}")
+        _copy_out(host, data["container"], data["path"], staged)
         _copy_file(host, f"{staged}/db", target)
         host.remove(staged)
     elif data["kind"] == "container":
-        _restore(host, data, target, folder)
+        database = Database(target.database, target.cluster, target.owner)
+        dump.restore(host, data, database, folder)
+
+
+def _copy_out(host: System, container: str, path: str, folder: str) -> None:
+    """Bring a database out of a stopped container, with the write-ahead log: what stands in it is in no other file.
+
+    The engine is asked what is there, so that a copy that fails is not taken for a file that is missing.
+    """
+    for end in BESIDE:
+        status, _ = docker.call("HEAD", f"/containers/{quote(container)}/archive?path={quote(path + end, safe='')}")
+        if status == 200:
+            host.run(["docker", "cp", f"{container}:{path}{end}", f"{folder}/db{end}"], timeout=3600)
+        elif status != 404 or not end:
+            raise Failure(
+                f"container {container} has no file {path}"
+                if status == 404
+                else f"Docker answers {status} about {path}{end} in container {container}",
+                "it was on a file system that ended with the container, such as tmpfs" if status == 404 else "",
+                f"`docker cp {container}:{path}{end} -` shows what the engine says",
+            )
 
 
 def _copy_file(host: System, source: str, target: Target) -> None:
@@ -84,41 +94,14 @@ def _copy_file(host: System, source: str, target: Target) -> None:
 
 
 def _set_aside(host: System, path: str) -> None:
-    """A copy of an earlier takeover, which was undone, is kept under another name."""
+    """A copy of an earlier takeover, which was undone or cut off, is kept under another name.
+
+    The file itself goes last: what is cut off in between goes on under the same name, and no log is left that a new
+    file would be read with.
+    """
     stat = host.stat(path)
     if stat:
-        for end in BESIDE:
+        for end in reversed(BESIDE):
             if host.stat(path + end):
                 host.rename(path + end, f"{path}.before-{stat.mtime:.0f}{end}")
         host.note(f"{path} of an earlier takeover is kept as {path}.before-{stat.mtime:.0f}")
-
-
-def _restore(host: System, data: Mapping[str, str], target: Target, folder: str) -> None:
-    """Dump the database in the container and restore it in one transaction, as the role that owns the new one."""
-    psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", target.database]
-    present = host.query([*psql, "-c", "SELECT to_regclass('alembic_version')"], as_user=target.owner)
-    if present.ok and present.out.strip():
-        raise Refused(
-            f"the database {target.database} on this host is not empty",
-            "an earlier server, or an earlier takeover, used it",
-            f"rename it (ALTER DATABASE {target.database} RENAME TO ...) or remove it, then deploy again",
-        )
-    dump = f"{folder}/dump.sql"
-    host.progress(f"dumping {data['database']} from container {data['container']}")
-    words = ["docker", "exec", data["container"], "pg_dump", "--no-owner", "--no-acl"]
-    script = 'set -o pipefail; umask 077; "$@" | python3 -I -c "$FILTER" > "$DUMP"'
-    host.run(
-        ["bash", "-c", script, "dump", *words, "-U", data["user"], "-d", data["database"]],
-        env={"FILTER": _FILTER, "DUMP": dump},
-        timeout=3600,
-    )
-    try:
-        host.progress(f"restoring into {target.database}")
-        text = 'exec runuser -u "$OWNER" -- "$@" < "$DUMP"'
-        host.run(
-            ["bash", "-c", text, "restore", *psql, "--single-transaction", "-o", "/dev/null"],
-            env={"OWNER": target.owner, "DUMP": dump},
-            timeout=3600,
-        )
-    finally:
-        host.remove(dump)

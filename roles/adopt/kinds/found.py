@@ -10,14 +10,14 @@ from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from encamp.resources.docker import api as docker
 from encamp.resources.system import Reader
-from encamp.shared.record import factory, record
+from encamp.shared.record import factory, record, replace
 from roles.adopt.kinds import boot_lines
 from roles.adopt.kinds.adoption import DONE, FOLDER, TAKEN, adoption_of
 from roles.adopt.kinds.dormant import OURS, dormant_servers
 from roles.adopt.kinds.inquiry import Answer, Question, ask
-from roles.adopt.kinds.keeper import CONTAINER, PODMAN, SESSION, UNIT, USER_UNIT, read_text
+from roles.adopt.kinds.keeper import CONTAINER, OTHER_CONTAINER, PODMAN, SESSION, UNIT, USER_UNIT, read_text
 from roles.adopt.kinds.processes import SERVER, SERVICES, Process, option, port_of, prefect_processes
-from roles.prefect.kinds.api import without_password
+from roles.adopt.kinds.secrecy import shown_url, veiled, without_login
 
 _OUR_PROGRAMS = "/opt/prefect/"
 
@@ -61,10 +61,10 @@ class FoundServer:
 
     @property
     def database(self) -> str:
-        """Its database for people: a file, or a URL without its password."""
+        """Its database for people: a file, or a URL without its login."""
         if self.answer is None:
             return ""
-        return self.answer.sqlite or without_password(self.answer.database_url.reveal())
+        return self.answer.sqlite or shown_url(self.answer.database_url.reveal())
 
     def __str__(self) -> str:
         """One line: what an operator needs to recognise it."""
@@ -127,9 +127,14 @@ def _described(host: Reader, process: Process, running: Sequence[Process], inqui
     keeper = process.keeper
     container = _container(host, process)
     answer, problem = None, ""
-    if inquire:
+    if keeper.kind in (PODMAN, OTHER_CONTAINER):
+        problem = f"it runs in a {keeper.kind}, where encamp starts nothing"
+    elif inquire:
         inside = keeper.key if keeper.kind == CONTAINER else ""
         answer, problem = ask(host, Question(process.python, process.user, process.cwd, process.environment, inside))
+        problem = veiled(problem, process, answer)
+        if answer is not None and answer.problem:
+            answer = replace(answer, problem=veiled(answer.problem, process, answer))
     bind, port = _address(process, answer, container)
     name, path = _name_and_path(host, process, container, port)
     return FoundServer(
@@ -158,8 +163,10 @@ def _name_and_path(host: Reader, process: Process, container: Mapping[str, Any],
         return f"container {str(container.get('Name', keeper.key[:12])).lstrip('/')}", _compose_files(container)
     if keeper.kind == PODMAN:
         return f"podman {keeper.key[:12]}", ""
-    line = boot_lines.of_user(host, keeper.user)
-    return f"process {keeper.user}:{port}", line.place if line else ""
+    if keeper.kind == OTHER_CONTAINER:
+        return f"container of process {process.pid}", ""
+    lines = boot_lines.of_user(host, keeper.user)
+    return f"process {keeper.user}:{port}", ", ".join(line.place for line in lines)
 
 
 def _compose_files(container: Mapping[str, Any]) -> str:
@@ -195,7 +202,7 @@ def _runners(host: Reader, running: Sequence[Process]) -> Iterator[Runner]:
                 name if process.keeper.kind != SESSION else f"process {process.pid} of {process.user}",
                 process.keeper.kind,
                 pool,
-                without_password(process.environment.get("PREFECT_API_URL", "")),
+                without_login(process.environment.get("PREFECT_API_URL", "")),
             )
 
 

@@ -10,28 +10,39 @@ from encamp.resources.system import Reader
 from encamp.shared.record import record
 
 UNIT, USER_UNIT, CONTAINER, PODMAN, SESSION = "unit", "user unit", "container", "podman container", "process"
+#: LXC, systemd-nspawn, Kubernetes: a system of its own beside the host's.
+OTHER_CONTAINER = "container of another kind"
 _DOCKER = re.compile(r"/(?:docker/|docker-)([0-9a-f]{64})(?:\.scope)?$")
-_PODMAN = re.compile(r"/libpod-([0-9a-f]{64})\.scope")
+_PODMAN = re.compile(r"/libpod-(?:payload-)?([0-9a-f]{64})(?:\.scope)?(?:/|$)")
 _USER_UNIT = re.compile(r"/user@(\d+)\.service/(?:.*/)?([^/]+\.service)$")
 _UNIT = re.compile(r"/([^/]+\.service)$")
 #: Services whose processes belong to whoever started them, not to the service.
 HOSTS_OF_OTHERS = re.compile(
-    r"^(?:cron|crond|cronie|anacron|atd|ssh|sshd|ssh@.*|sshd@.*|rc-local|user@\d+|supervisord?|pm2-.*|docker|"
-    r"containerd|podman.*|dbus|init|getty@.*|serial-getty@.*|screen.*|tmux.*)\.service$"
+    r"^(?:cron|crond|cronie|anacron|atd|ssh|sshd|ssh@.*|sshd@.*|rc-local|user@\d+|supervisord?|pm2|pm2-.*|docker|"
+    r"containerd|podman.*|dbus|init|getty@.*|serial-getty@.*|screen.*|tmux.*|runit.*|s6.*|daemontools|svscan|"
+    r"circusd?|jupyter.*|code-server.*)\.service$"
 )
-#: Programs that start what they keep running again when it ends.
-RESTARTERS = ("supervisord", "pm2", "God", "runsv", "s6-supervise")
+#: Programs that start what they keep running again when it ends, by the name that the kernel shows.
+RESTARTERS = {
+    "supervisord": "supervisord",
+    "PM2": "PM2",
+    "runsv": "runit",
+    "s6-supervise": "s6",
+    "supervise": "daemontools",
+    "circusd": "circus",
+}
 #: Programs that others are started in.
-ANCESTORS = (*RESTARTERS, "tmux", "screen", "SCREEN", "cron", "crond", "atd", "sshd", "nohup")
+ANCESTORS = ("tmux", "screen", "SCREEN", "cron", "crond", "atd", "sshd", "rc.local")
+_IGNORES_HANGUP = 1
 
 
 @record
 class Keeper:
     """What keeps a server running.
 
-    ``kind`` is unit, user unit, container, podman container or process. ``name`` is the unit's or the container's name;
-    of a process the nearest program that it runs in, such as tmux. ``user`` runs it. ``key`` is the same for all
-    processes that belong together.
+    ``kind`` is unit, user unit, container, podman container, container of another kind, or process. ``name`` is the
+    unit's or the container's name; of a process the program that starts it again, else the nearest one that it runs in,
+    such as tmux. ``user`` runs it. ``key`` is the same for all processes that belong together.
     """
 
     kind: str
@@ -48,17 +59,35 @@ def keeper_of(host: Reader, pid: int, user: str) -> Keeper:
         return Keeper(CONTAINER, container[1], user, container[1])
     if pod:
         return Keeper(PODMAN, pod[1], user, pod[1])
-    within = _USER_UNIT.search(group)
-    if within and not _lends(within[2]):
-        return Keeper(USER_UNIT, within[2], user, f"{within[1]}/{within[2]}")
-    unit = _UNIT.search(group)
-    if unit and not within and not _lends(unit[1]):
-        return Keeper(UNIT, unit[1], user, unit[1])
+    if _is_elsewhere(host, pid):
+        return Keeper(OTHER_CONTAINER, group, user, group)
     family = list(ancestors(host, pid))
-    names = [name for _, name in family]
-    inside = next((known for name in names for known in ANCESTORS if name.startswith(known)), "")
-    oldest = next((each for each, name in reversed(family) if not name.startswith((*ANCESTORS, "systemd"))), pid)
-    return Keeper(SESSION, inside, user, str(oldest))
+    restarter = next((known for _, name in family for known in RESTARTERS if name.startswith(known)), "")
+    within, unit = _USER_UNIT.search(group), _UNIT.search(group)
+    if within and not restarter and not _lends(within[2]):
+        return Keeper(USER_UNIT, within[2], user, f"{within[1]}/{within[2]}")
+    if unit and not within and not restarter and not _lends(unit[1]):
+        return Keeper(UNIT, unit[1], user, unit[1])
+    inside = next((known for _, name in family for known in ANCESTORS if name.startswith(known)), "")
+    known_as = (*RESTARTERS, *ANCESTORS, "systemd")
+    oldest = next((each for each, name in reversed(family) if not name.startswith(known_as)), pid)
+    keeper = RESTARTERS.get(restarter) or inside or ("nohup" if _ignores_hangup(host, pid) else "")
+    return Keeper(SESSION, keeper, user, str(oldest))
+
+
+def _ignores_hangup(host: Reader, pid: int) -> bool:
+    """Whether a process was started so that the end of its login does not end it, as nohup(1) does."""
+    found = re.search(r"^SigIgn:\s*([0-9a-f]+)", read_text(host, f"/proc/{pid}/status"), re.MULTILINE)
+    return found is not None and int(found[1], 16) & _IGNORES_HANGUP != 0
+
+
+def _is_elsewhere(host: Reader, pid: int) -> bool:
+    """Whether a process has PIDs of its own: it is in some container, whose units and files are not the host's."""
+    try:
+        here, there = host.stat("/proc/1/ns/pid"), host.stat(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return False
+    return here is not None and there is not None and here.target != there.target
 
 
 def _is_known(host: Reader, container: str) -> bool:

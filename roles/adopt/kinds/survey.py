@@ -11,6 +11,8 @@ from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
 from roles.adopt.kinds.database_place import place_of
 from roles.adopt.kinds.found import FoundServer, found_servers
+from roles.adopt.kinds.obstacles import obstacle_of, stop_command
+from roles.adopt.kinds.secrecy import without_login
 
 _BLOCK = 1024
 
@@ -51,7 +53,7 @@ def sealed(text: str, pad: Secret) -> str:
 
 def _described(host: Reader, server: FoundServer) -> Mapping[str, Any]:
     """What may be shown of a server."""
-    answer = server.answer
+    answer, obstacle = server.answer, obstacle_of(host, server)
     known = {
         "name": server.name,
         "kind": server.kind,
@@ -65,6 +67,9 @@ def _described(host: Reader, server: FoundServer) -> Mapping[str, Any]:
         "problem": server.problem,
         "database": server.database,
         "drop_ins": list(server.drop_ins),
+        "stop": stop_command(host, server),
+        "obstacle": obstacle.reason if obstacle else "",
+        "remedy": obstacle.fix if obstacle else "",
         "runners": [[each.job, each.keeper, each.kind, each.pool, each.api_url] for each in server.runners],
     }
     if answer is None:
@@ -77,8 +82,8 @@ def _described(host: Reader, server: FoundServer) -> Mapping[str, Any]:
         "sqlite": answer.sqlite,
         "place": place_of(host, server),
         "counts": dict(answer.counts),
-        "api_url": answer.api_url,
-        "ui_api_url": answer.ui_api_url,
+        "api_url": without_login(answer.api_url),
+        "ui_api_url": without_login(answer.ui_api_url),
         "has_auth": answer.auth is not None,
         "given": sorted(answer.given),
         "unread": answer.problem,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import ClassVar, Mapping, Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Refused, Resource, kind
@@ -10,16 +9,29 @@ from encamp.resources.probes.free_port import FreePort
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd import owners
 from encamp.shared.record import replace
-from roles.adopt.kinds.adoption import DONE, RETURNED, TAKEN, TAKING, Adoption, Places, adoption_of, keep
+from roles.adopt.kinds import return_timer
+from roles.adopt.kinds.adoption import (
+    DONE,
+    RETURNED,
+    RETURNING,
+    TAKEN,
+    TAKING,
+    Adoption,
+    Places,
+    adoption_of,
+    keep,
+)
 from roles.adopt.kinds.data import Target, move_data
 from roles.adopt.kinds.database_place import FILE, IN_CONTAINER, place_of, postgres_container
+from roles.adopt.kinds.dump import Database, is_filled
 from roles.adopt.kinds.found import FoundServer, found_server, found_servers
 from roles.adopt.kinds.keeper import CONTAINER
-from roles.adopt.kinds.stopping import planned, stop
-from roles.adopt.kinds.way_back_script import SCRIPT
+from roles.adopt.kinds.obstacles import obstacle_of
+from roles.adopt.kinds.plan import copy_files, planned
+from roles.adopt.kinds.stopping import stop
 
-SYSTEM = "/etc/systemd/system"
-MINUTES = 20
+#: How long a takeover may stand still before the old server starts again, and a return before it goes on.
+MINUTES, MINUTES_OF_RETURN = 20, 2
 
 
 @kind
@@ -43,10 +55,21 @@ class AdoptionReady(Resource):
 
     def check(self, host: Reader) -> list[Change]:
         adoption = adoption_of(host, self.instance)
-        if adoption and adoption.state in (TAKEN, DONE) and adoption.name == self.server:
-            FreePort(self.port, self.unit, self.bind).check(host)
-        elif adoption is None or adoption.state == RETURNED:
+        if adoption is None or adoption.state == RETURNED:
             self._require(host, found_server(host, self.server))
+            return []
+        if adoption.name != self.server:
+            raise Refused(
+                f"this instance continues {adoption.name}, not {self.server}",
+                fix=f"set adopt: {adoption.name}; or `fab adopt --undo` first, which starts that server again",
+            )
+        if adoption.state == RETURNING:
+            raise Refused(
+                f"the return to {self.server} was cut off",
+                fix="`fab adopt --undo` finishes it; then deploy again, or remove adopt: from the inventory",
+            )
+        if adoption.state in (TAKEN, DONE):
+            FreePort(self.port, self.unit, self.bind).check(host)
         return []
 
     def _require(self, host: Reader, found: Optional[FoundServer]) -> None:
@@ -56,6 +79,9 @@ class AdoptionReady(Resource):
                 f"there is no server {self.server} to adopt on this host (found: {others})",
                 fix="`fab adopt` shows what is there; without `adopt:` in the inventory a new server is set up",
             )
+        obstacle = obstacle_of(host, found)
+        if obstacle:
+            raise Refused(obstacle.reason, fix=obstacle.fix)
         if found.answer is None:
             raise Refused(f"{self.server}: its installation does not answer", detail=found.problem)
         if found.answer.problem:
@@ -83,9 +109,9 @@ class AdoptionReady(Resource):
 class Takeover(Resource):
     """A hand-made server stopped and its data where encamp's server has it; done once.
 
-    ``server`` is its name, ``unit`` encamp's own. ``file`` or ``database`` receives the data, for ``owner``; both
-    empty: its Postgres is used where it is. Until :class:`TakeoverEnd` a timer starts the old server again after 20
-    minutes.
+    ``server`` is its name, ``unit`` encamp's own. ``file`` or ``database`` (in ``cluster``) receives the data, for
+    ``owner``; both empty: its Postgres is used where it is. Until :class:`TakeoverEnd` a timer starts the old server
+    again after 20 minutes. A takeover that was cut off goes on where it was.
     """
 
     server: str
@@ -95,6 +121,7 @@ class Takeover(Resource):
     file: str = ""
     database: str = ""
     owner: str = ""
+    cluster: str = "main"
 
     def refuse(self, host: Reader) -> None:
         if self.server == self.unit:  # it is moved away before encamp's own takes its name
@@ -111,16 +138,17 @@ class Takeover(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         adoption, places = self._adoption(host), Places(self.instance)
         self._require_target(host)
-        host.mkdir("/var/lib/encamp", "root", "root", 0o700)
-        host.mkdir(places.folder.rpartition("/")[0], "root", "root", 0o700)
-        host.mkdir(places.folder, "root", "root", 0o700)
+        for folder in ("/var/lib/encamp", places.folder.rpartition("/")[0], places.folder):
+            host.mkdir(folder, "root", "root", 0o700)
+        # All that leads back is there before the record says so, and the record before anything is stopped.
+        return_timer.write_program(host, self.instance)
+        copy_files(host, adoption, self.instance)
         keep(host, self.instance, adoption)
-        host.write(places.program, SCRIPT, "root", "root", 0o700)
-        self._arm(host, places)
         try:
+            return_timer.arm(host, self.instance, self.server, MINUTES)
             host.progress(f"stopping {self.server}")
             stop(host, adoption, self.port)
-            move_data(host, adoption.data, Target(self.file, self.database, self.owner), places.folder)
+            move_data(host, adoption.data, self._target, places.folder)
         except Failure as failure:
             self._return(host, failure)
         keep(host, self.instance, replace(adoption, state=TAKEN))
@@ -129,13 +157,25 @@ class Takeover(Resource):
             f"`fab adopt --undo` does it at once"
         )
 
+    @property
+    def _target(self) -> Target:
+        return Target(self.file, self.database, self.owner, self.cluster)
+
     def _require_target(self, host: Reader) -> None:
         """Data that no earlier takeover put there is never replaced. Raises Refused."""
-        if self.file and adoption_of(host, self.instance) is None and host.stat(self.file) is not None:
+        if adoption_of(host, self.instance) is not None:
+            return  # the step that brings the data keeps the earlier one beside it
+        if self.file and host.stat(self.file) is not None:
             raise Refused(
                 f"{self.file} exists: the data of {self.server} would replace it",
                 "an earlier server of encamp's had this instance",
                 f"move {self.file} away, then deploy again",
+            )
+        if self.database and is_filled(host, Database(self.database, self.cluster, self.owner)):
+            raise Refused(
+                f"the database {self.database} on this host is not empty: the data of {self.server} would go into it",
+                "an earlier server of encamp's had this instance",
+                f"rename it (ALTER DATABASE {self.database} RENAME TO ...), then deploy again",
             )
 
     def _adoption(self, host: System) -> Adoption:
@@ -143,28 +183,16 @@ class Takeover(Resource):
         kept = adoption_of(host, self.instance)
         if kept and kept.state == TAKING and kept.name == self.server:
             return kept
-        if kept and kept.state in (TAKEN, DONE):
+        if kept and kept.state != RETURNED:
             raise Refused(f"this instance continues {kept.name} already", fix=f"set adopt: {kept.name}, or undo that")
         found = found_server(host, self.server)
         if found is None or found.answer is None:
             raise Refused(f"{self.server} is not there any more", fix="`fab adopt` shows what is there")
         return replace(planned(host, found, self.unit, self.instance), data=data_of(host, found))
 
-    def _arm(self, host: System, places: Places) -> None:
-        """A timer that survives a reboot, and runs the way back."""
-        start = f"{sys.executable or '/usr/bin/python3'} -I {places.program} --unless-done"
-        service = f"[Unit]\nDescription=Starts {self.server} again\n[Service]\nType=oneshot\nExecStart={start}\n"
-        timer = f"[Timer]\nOnActiveSec={MINUTES}min\nAccuracySec=5s\n[Install]\nWantedBy=timers.target\n"
-        marked = "# Managed by encamp while it continues a server; removed when that has succeeded.\n"
-        host.write(f"{SYSTEM}/{places.unit}.service", marked + service)
-        host.write(f"{SYSTEM}/{places.unit}.timer", marked + timer)
-        host.run(["systemctl", "daemon-reload"])
-        host.run(["systemctl", "enable", "--quiet", f"{places.unit}.timer"])
-        host.run(["systemctl", "restart", f"{places.unit}.timer"])
-
     def _return(self, host: System, failure: Failure) -> None:
         """Start the old server again at once, and fail with what went wrong first."""
-        back = host.query([sys.executable or "python3", "-I", Places(self.instance).program], timeout=120)
+        back = host.query(return_timer.command(self.instance), timeout=300)
         ends = "it runs again as before" if back.ok else f"and did not start again: {back.tail}"
         raise Failure(
             f"{self.server} was not taken over, {ends}: {failure.reason}", failure.cause, failure.fix, failure.detail
@@ -179,19 +207,16 @@ class TakeoverEnd(Resource):
 
     def check(self, host: Reader) -> list[Change]:
         adoption = adoption_of(host, self.instance)
-        if adoption is None or adoption.state == DONE:
+        if adoption is None or (adoption.state == DONE and not return_timer.is_armed(host, self.instance)):
             return []
         return [Change("takeover", adoption.state, f"{adoption.name} is continued by {adoption.new_unit}")]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        adoption, places = adoption_of(host, self.instance), Places(self.instance)
-        if adoption is None or adoption.state != TAKEN:
+        adoption = adoption_of(host, self.instance)
+        if adoption is None or adoption.state not in (TAKEN, DONE):
             raise Failure(f"the takeover is {adoption.state if adoption else 'gone'}: the old server runs again")
         keep(host, self.instance, replace(adoption, state=DONE))
-        host.run(["systemctl", "disable", "--now", "--quiet", f"{places.unit}.timer"])
-        for end in ("timer", "service"):
-            host.remove(f"{SYSTEM}/{places.unit}.{end}")
-        host.run(["systemctl", "daemon-reload"])
+        return_timer.disarm(host, self.instance)
 
 
 @kind
@@ -204,16 +229,18 @@ class TakeoverUndone(Resource):
         adoption = adoption_of(host, self.instance)
         if adoption is None:
             raise Refused(f"instance {self.instance} of this host continues no other server: there is nothing to undo")
-        if adoption.state == RETURNED:
+        if adoption.state == RETURNED and not return_timer.is_armed(host, self.instance):
             return []
         return [Change("server", adoption.new_unit, f"{adoption.name}, as it was")]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
-        places = Places(self.instance)
-        host.run([sys.executable or "python3", "-I", places.program], timeout=300)
-        for end in ("timer", "service"):
-            host.remove(f"{SYSTEM}/{places.unit}.{end}")
-        host.run(["systemctl", "daemon-reload"])
+        adoption = adoption_of(host, self.instance)
+        return_timer.write_program(host, self.instance)
+        if adoption and adoption.state != RETURNED:
+            keep(host, self.instance, replace(adoption, state=RETURNING))
+        # Cut off, even by a reboot, the return goes on by itself.
+        return_timer.arm(host, self.instance, adoption.name if adoption else "", MINUTES_OF_RETURN)
+        host.run(return_timer.command(self.instance), timeout=300)
 
 
 def data_of(host: Reader, found: FoundServer) -> Mapping[str, str]:

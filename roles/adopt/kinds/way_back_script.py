@@ -1,6 +1,7 @@
 """The program that starts an adopted server again. It stays on the host, so that it works without encamp.
 
-A timer runs it with ``--unless-done`` when a takeover does not end: it waits for a deploy that is under way.
+A timer runs it with ``--unless-done`` when a takeover, or a return, does not end: it waits for a run that is under way.
+Each of its steps may be repeated, so that a return that was cut off goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,23 +11,35 @@ SCRIPT = r'''#!/usr/bin/env python3
 
 Its data is as it was when it was stopped, unless both use one Postgres database. Nothing is deleted.
 """
-import fcntl, json, os, pwd, shutil, subprocess, sys
+import fcntl, json, os, pwd, re, shutil, subprocess, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RECORD = os.path.join(HERE, "record.json")
+INSTANCE = os.path.basename(HERE)
 LOCK = "/run/encamp.lock"
+SYSTEM = "/etc/systemd/system"
+DISABLED = "# continued by encamp, see `fab adopt --undo`: "
+MARK = "# Managed by encamp"
 
 def load():
     with open(RECORD) as file:
         return json.load(file)
 
-def save(record):
-    part = RECORD + ".part"
+def replace_text(path, text):
+    """All of it or nothing, with the owner and mode that it has. crontab(1) names its temporary files so, too."""
+    part = os.path.join(os.path.dirname(path), "tmp.encamp")
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(record, file, indent=1)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, RECORD)
+    was = os.stat(path)
+    os.chown(part, was.st_uid, was.st_gid)
+    os.chmod(part, was.st_mode & 0o7777)
+    os.replace(part, path)
+
+def save(record, state):
+    record["state"] = state
+    replace_text(RECORD, json.dumps(record, indent=1))
 
 def run(*argv, must=True, **options):
     print("+ " + " ".join(argv[:6]), flush=True)
@@ -35,37 +48,75 @@ def run(*argv, must=True, **options):
         sys.exit("%s exited %d" % (argv[0], done.returncode))
     return done.returncode
 
-def of_user(record, *words):
+def of_user(record, *words, must=True):
+    """`systemctl --user` of somebody else; without a manager that runs, none of his units does."""
     entry = pwd.getpwnam(record["user"])
-    run("runuser", "-u", record["user"], "--", "env", "XDG_RUNTIME_DIR=/run/user/%d" % entry.pw_uid,
-        "systemctl", "--user", *words)
+    place = "/run/user/%d" % entry.pw_uid
+    if os.path.isdir(place):
+        run("runuser", "-u", record["user"], "--", "env", "XDG_RUNTIME_DIR=" + place, "systemctl", "--user", *words,
+            must=must)
 
 def restore_files(record):
+    """What stood where encamp's files stand; encamp's unit goes where the old one of its name stood elsewhere."""
+    own = os.path.join(SYSTEM, record["new_unit"])
+    if record["unit"] == record["new_unit"] and own not in record["moved"] and os.path.isfile(own):
+        with open(own) as file:
+            if MARK in file.read(2000):
+                os.remove(own)
     for path, copy in record["moved"].items():
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        shutil.copy2(copy, path + ".part")
-        os.replace(path + ".part", path)
-    if record["guard"] and os.path.exists(record["guard"]):
-        os.remove(record["guard"])
-        if not os.listdir(os.path.dirname(record["guard"])):
-            os.rmdir(os.path.dirname(record["guard"]))
+        if os.path.lexists(copy):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            run("cp", "-a", "-T", "--remove-destination", copy, path + ".part")
+            os.replace(path + ".part", path)
+        elif not os.path.lexists(path):
+            sys.exit("%s is gone, and so is its copy %s" % (path, copy))
+    for path, target in record.get("links", {}).items():
+        if not os.path.lexists(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.symlink(target, path)
 
-def restore_boot_line(record):
+def remove_guard(record):
+    guard = record["guard"]
+    if record["kind"] == "user unit" and guard:
+        # In a folder of the user's: only with the user's rights, wherever its links lead.
+        run("runuser", "-u", record["user"], "--", "rm", "-f", guard)
+        run("runuser", "-u", record["user"], "--", "rmdir", "--ignore-fail-on-non-empty", os.path.dirname(guard),
+            must=False, stderr=subprocess.DEVNULL)
+    elif guard and os.path.exists(guard):
+        os.remove(guard)
+        if not os.listdir(os.path.dirname(guard)):
+            os.rmdir(os.path.dirname(guard))
+
+def restore_boot_lines(record):
     for place, line in record["boot"].items():
-        path, _, number = place.rpartition(":")
+        path = place.rpartition(":")[0]
         with open(path) as file:
             lines = file.read().split("\n")
-        if lines[int(number) - 1].endswith(line):
-            lines[int(number) - 1] = line
-            with open(path, "w") as file:
-                file.write("\n".join(lines))
+        if DISABLED + line in lines:
+            replace_text(path, "\n".join([line if each == DISABLED + line else each for each in lines]))
+        elif line not in lines:
+            print("%s has no line that encamp turned into a comment; it was: %s" % (path, line))
+
+def listens(port):
+    wanted = re.compile("^ *[0-9]+: [0-9A-F]+:%04X [0-9A-F:]+ 0A " % port, re.MULTILINE)
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if os.path.exists(table):
+            with open(table) as file:
+                if wanted.search(file.read()):
+                    return True
+    return False
 
 def start_process(record):
     """In a scope of its own: neither the end of an SSH session nor of this program's unit ends it."""
+    unit = "prefect-returned-" + INSTANCE
+    if record.get("port") and listens(record["port"]):
+        print("port %d is in use: it runs already" % record["port"])
+        return
     user = pwd.getpwnam(record["user"])
     command = ["sh", "-c", record["start"]] if record["start"] else record["argv"]
-    scope = [shutil.which("systemd-run"), "--scope", "--quiet", "--uid=%d" % user.pw_uid, "--gid=%d" % user.pw_gid,
-             "--unit=prefect-returned-%d" % os.getpid()]
+    run("systemctl", "reset-failed", unit + ".scope", must=False, stderr=subprocess.DEVNULL)
+    scope = [shutil.which("systemd-run"), "--scope", "--quiet", "--collect", "--uid=%d" % user.pw_uid,
+             "--gid=%d" % user.pw_gid, "--unit=" + unit]
     environment = {"PATH": "/usr/bin:/bin", **record["environment"]}
     environment.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
     place = record["cwd"] if os.path.isdir(record["cwd"]) else user.pw_dir
@@ -75,11 +126,12 @@ def start_process(record):
 
 def way_back(record):
     run("systemctl", "disable", "--now", "--quiet", record["new_unit"], must=False)
+    remove_guard(record)
     restore_files(record)
-    restore_boot_line(record)
+    restore_boot_lines(record)
     run("systemctl", "daemon-reload")
     if record["kind"] == "unit":
-        if record["enabled"]:
+        if record["enabled"] and not record.get("links"):
             run("systemctl", "enable", "--quiet", record["unit"])
         if record["running"]:
             run("systemctl", "start", record["unit"])
@@ -96,22 +148,31 @@ def way_back(record):
     elif record["running"]:
         start_process(record)
 
+def disarm():
+    """No timer runs this program any more."""
+    unit = "encamp-adopted-" + INSTANCE
+    run("systemctl", "disable", "--quiet", "--now", unit + ".timer", must=False, stderr=subprocess.DEVNULL)
+    for end in ("timer", "service"):
+        path = os.path.join(SYSTEM, unit + "." + end)
+        if os.path.exists(path):
+            os.remove(path)
+    run("systemctl", "daemon-reload", must=False)
+
 def main():
     careful = "--unless-done" in sys.argv
     if careful:
-        # A deploy that is under way ends the takeover, or fails; the lock is its.
+        # A run that is under way ends the takeover, or the return, or fails; the lock is its.
         lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
     record = load()
     if record["state"] == "returned" or (careful and record["state"] == "done"):
         print("nothing to do: the state is " + record["state"])
-        return
-    way_back(record)
-    record["state"] = "returned"
-    save(record)
-    timer = os.path.basename(HERE)
-    run("systemctl", "disable", "--quiet", "encamp-adopted-%s.timer" % timer, must=False)
-    print(record["name"] + " runs again; encamp's " + record["new_unit"] + " is stopped and disabled")
+    else:
+        save(record, "returning")
+        way_back(record)
+        save(record, "returned")
+        print(record["name"] + " runs again; encamp's " + record["new_unit"] + " is stopped and disabled")
+    disarm()
 
 main()
 '''

@@ -6,7 +6,7 @@ from typing import Callable, Optional
 
 from encamp.resources.system import Reader
 from roles.doctor.kinds.findings import FAIL, WARN, Finding, ok
-from roles.prefect.kinds.known_failures import Known
+from roles.prefect.kinds.known_failures.known import Known
 from roles.prefect.kinds.log_errors import Repeated, repeated
 
 #: Errors that are shown of those that repeat.

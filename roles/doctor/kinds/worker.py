@@ -25,7 +25,7 @@ from roles.doctor.kinds.repeated_errors import check_errors
 from roles.doctor.kinds.stuck_runs import OWN_PROCESSES, check_own_runs
 from roles.prefect.kinds.api import without_password
 from roles.prefect.kinds.endpoint import Endpoint
-from roles.prefect.kinds.known_failures import explain_client
+from roles.prefect.kinds.known_failures.lookup import explain_client
 from roles.prefect.kinds.releases import FLOW_RUNS, WORKERS
 from roles.prefect.kinds.user_environment import names_in, text_of
 

@@ -13,7 +13,7 @@ from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api_kind import ApiKind
 from roles.prefect.kinds.installs import installed
-from roles.prefect.kinds.known_failures import explain, explain_client
+from roles.prefect.kinds.known_failures.lookup import explain, explain_client
 from roles.prefect.kinds.log_errors import Repeated, repeated
 from roles.prefect.kinds.memory import memory_of
 from roles.prefect.kinds.user_environment import exists, names_in, profiles_path

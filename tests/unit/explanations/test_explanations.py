@@ -22,7 +22,8 @@ from encamp.resources.systemd.unit_state import EXIT_STATUS, RESULTS
 from roles.database.kinds.refusals import REFUSALS
 from roles.doctor.kinds.host_limits import LIMITS
 from roles.prefect.kinds.api import CERTIFICATE_ERRORS, NETWORK_ERRORS, STATUS_MEANINGS
-from roles.prefect.kinds.known_failures import KNOWN, KNOWN_CLIENT
+from roles.prefect.kinds.known_failures.client import CLIENT
+from roles.prefect.kinds.known_failures.server import SERVER
 
 CASES = Path(__file__).parent / "cases"
 
@@ -45,8 +46,8 @@ def _named(rows: Mapping[Any, str], line: str) -> tuple[Entry, ...]:
 
 
 TABLES = {
-    "server_log": _patterns([(known.pattern, known.cause) for known in KNOWN]),
-    "client_output": _patterns([(known.pattern, known.cause) for known in KNOWN_CLIENT[: -len(KNOWN)]]),
+    "server_log": _patterns([(known.pattern, known.cause) for known in SERVER]),
+    "client_output": _patterns([(known.pattern, known.cause) for known in CLIENT]),
     "apt": _patterns([(known.pattern, known.cause) for known in (*apt.INSTALLATION, *apt.SOURCES)]),
     "worker_limits": _patterns([(limit.pattern, f"{limit.text}; {limit.cause}") for limit in LIMITS]),
     "docker_pull": _patterns([(error.pattern, error.cause) for error in PULL_ERRORS]),

@@ -168,7 +168,7 @@ def test_a_plan_holds_each_instance_and_what_they_share_once(tmp_path: Path) -> 
     assert {"SystemdUnit:prefect-server.service", "SystemdUnit:prefect-server-personal.service"} <= set(both.labels)
     assert len(set(both.labels)) == len(both.labels)
     first_change = both.labels.index("User:prefect")
-    assert both.labels.index("FreePort:4202") < first_change, "what is expected of any instance comes before changes"
+    assert both.labels.index("ServerPlace:4202") < first_change, "what is expected of any instance comes before changes"
     steps = {step.resource.id: step for step in both.steps}
     assert steps["User:prefect-personal"].instance == "personal"
     assert steps["Directory:/etc/prefect"].instance == ""

@@ -21,7 +21,7 @@ from roles.doctor.kinds.server.sessions import check_indexes, check_sessions
 from roles.doctor.kinds.server.subject import ServerSubject
 from roles.doctor.kinds.stuck_runs import check_stuck_runs
 from roles.prefect.kinds.api import Problem
-from roles.prefect.kinds.known_failures import explain
+from roles.prefect.kinds.known_failures.lookup import explain
 from roles.server.kinds.health import NOT_UP
 from roles.server.kinds.probes import PROBES, Probe
 

@@ -14,7 +14,8 @@ from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.server.database import ask
 from roles.doctor.kinds.server.fields import ServerFields
 from roles.prefect.kinds.api import Api
-from roles.prefect.kinds.known_failures import Known, explain
+from roles.prefect.kinds.known_failures.known import Known
+from roles.prefect.kinds.known_failures.lookup import explain
 from roles.prefect.kinds.user_environment import text_of
 from roles.server.kinds.health import ServerHealth
 from roles.server.kinds.probes import Server

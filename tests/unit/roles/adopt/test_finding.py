@@ -78,6 +78,22 @@ def test_an_option_is_read_in_both_spellings() -> None:
         ("0::/system.slice/supervisor.service", ["prefect", "supervisord"], "process", "supervisord"),
         ("0::/user.slice/user-0.slice/session-1.scope", ["prefect"], "process", ""),
         ("", ["prefect"], "process", ""),
+        # What starts it again is what counts, not the unit that it belongs to.
+        ("0::/system.slice/pm2-flows.service", ["prefect", "PM2 v5.3.0: God"], "process", "PM2"),
+        ("0::/user.slice/user-1000.slice/session-4.scope", ["prefect", "PM2 v5.3.0: God"], "process", "PM2"),
+        ("0::/system.slice/runit.service", ["prefect", "runsv", "runsvdir"], "process", "runit"),
+        ("0::/system.slice/init-services.service", ["prefect", "s6-supervise", "s6-svscan"], "process", "s6"),
+        ("0::/system.slice/processes.service", ["prefect", "sh", "supervisord"], "process", "supervisord"),
+        ("0::/system.slice/circus.service", ["prefect", "circusd"], "process", "circus"),
+        ("0::/system.slice/rc-local.service", ["prefect", "rc.local"], "process", "rc.local"),
+        # podman, by a unit of its own (quadlet), and rootless.
+        (f"0::/system.slice/prefect.service/libpod-payload-{ID}", ["prefect", "conmon"], "podman container", ID),
+        (
+            f"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container",
+            ["prefect", "conmon"],
+            "podman container",
+            ID,
+        ),
     ],
 )
 def test_what_keeps_a_process_running_is_told_by_its_group(
@@ -88,6 +104,16 @@ def test_what_keeps_a_process_running_is_told_by_its_group(
     host = CaseHost({"files": {**_family(ancestors), "/proc/100/cgroup": group}})
     found = keeper_of(host, 100, "flows")
     assert (found.kind, found.name) == (kind, name)
+
+
+def test_nohup_and_containers_of_other_kinds_are_recognised() -> None:
+    ignores = {"/proc/100/status": "Name:\tprefect\nSigIgn:\t0000000001001001\n"}
+    assert keeper_of(CaseHost({"files": {**_family(["prefect"]), **ignores}}), 100, "flows").name == "nohup"
+
+    links = {"/proc/1/ns/pid": "pid:[4026531836]", "/proc/100/ns/pid": "pid:[4026532999]"}
+    group = {"/proc/100/cgroup": "0::/lxc.payload.ct1/system.slice/prefect.service"}
+    host = CaseHost({"files": {**_family(["prefect"]), **group}, "links": links})
+    assert keeper_of(host, 100, "flows").kind == "container of another kind"
 
 
 def test_a_host_that_is_itself_a_container_keeps_its_processes() -> None:
@@ -115,13 +141,40 @@ def test_a_line_at_reboot_is_found_by_the_script_that_it_names() -> None:
             }
         }
     )
-    found = boot_lines.of_user(host, "flows")
-    assert found is not None
+    (found,) = boot_lines.of_user(host, "flows")
     assert found.place == "/var/spool/cron/crontabs/flows:3"
-    root = boot_lines.of_user(host, "root")
-    assert root is not None
+    assert found.variables == {"MAILTO": "x"}
+    (root,) = boot_lines.of_user(host, "root")
     assert (root.place, root.command) == ("/etc/cron.d/other:1", "/usr/bin/prefect server start")
-    assert boot_lines.of_user(host, "nobody") is None
+    assert boot_lines.of_user(host, "nobody") == []
+
+
+@pytest.mark.parametrize(
+    ("table", "numbers"),
+    [
+        # A worker's line is not the server's, whichever comes first.
+        ("@reboot prefect worker start -p etl\n@reboot prefect server start\n", [2]),
+        ("@reboot prefect agent start -q x\n", []),
+        ("0 3 * * * prefect deployment run etl/nightly\n", []),
+        # A watchdog starts it again, and at boot.
+        ("*/5 * * * * pgrep -f 'prefect server' || prefect server start\n@reboot prefect server start\n", [2, 1]),
+        ("*/5 * * * * pgrep -f prefect || ~/venv/bin/prefect --profile p server start --host 0.0.0.0\n", [1]),
+        ("@reboot sleep 30; uvicorn --factory prefect.server.api.server:create_app\n", [1]),
+        ("@reboot /home/flows/prefect/start-all.sh\n", [1]),
+        ("# @reboot prefect server start\n", []),
+        ("@daily pg_dump prefect > /backup/server.sql\n", []),
+    ],
+)
+def test_only_lines_that_start_a_server_are_its_lines(table: str, numbers: list[int]) -> None:
+    host = CaseHost({"files": {"/var/spool/cron/crontabs/flows": table}})
+    assert [line.number for line in boot_lines.of_user(host, "flows")] == numbers
+
+
+def test_rc_local_starts_servers_at_boot_too() -> None:
+    text = "#!/bin/sh\nsu - flows -c '/home/flows/v/bin/prefect server start &'\nprefect server start --port 4300 &\n"
+    host = CaseHost({"files": {"/etc/rc.local": text}})
+    assert [line.place for line in boot_lines.of_user(host, "flows")] == ["/etc/rc.local:2"]
+    assert [line.place for line in boot_lines.of_user(host, "root")] == ["/etc/rc.local:3"]
 
 
 UNIT = """[Unit]

@@ -13,7 +13,7 @@ from encamp.errors import SettingsError
 from encamp.resources.base import Failure
 from encamp.shared.secret import Secret
 from roles.adopt.discovery import Discovery, discoveries
-from roles.adopt.kinds import data, way_back_script
+from roles.adopt.kinds import data, dump, way_back_script
 from roles.adopt.kinds.inquiry_script import SCRIPT
 from roles.adopt.kinds.survey import sealed
 from roles.adopt.lines import lines_for, public_url
@@ -77,7 +77,11 @@ def test_port_address_access_and_the_servers_own_settings_are_kept() -> None:
         "PREFECT_HOME": "/home/flows/.prefect",
         "PREFECT_SERVER_ENCRYPTION_KEY": "k" * 43 + "=",
         "PREFECT_SERVER_DOCKET_URL": "redis://h:6379/1",
-        "PREFECT_SERVER_X_TOKEN": "t",
+        "PREFECT_SERVER_X_TOKEN": "t-hidden",
+        "PREFECT_SERVER_EVENTS_URL": "amqp://u:p-hidden@h/x",
+        "PREFECT_SERVER_X_LIST": "[]",
+        "PREFECT_SERVER_X_TEXT": "",
+        "PREFECT_SERVER_DATABASE_HOST": "db",
     }
     server = found(
         port=4300,
@@ -100,10 +104,14 @@ def test_port_address_access_and_the_servers_own_settings_are_kept() -> None:
         "server_environment": {
             "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "60.0",
             "PREFECT_SERVER_ENCRYPTION_KEY": {"file": "secrets/adopted-vm1-encryption-key"},
+            "PREFECT_SERVER_X_TOKEN": {"file": "secrets/adopted-vm1-prefect-server-x-token"},
+            "PREFECT_SERVER_EVENTS_URL": {"file": "secrets/adopted-vm1-prefect-server-events-url"},
         },
     }
+    assert lines.secrets["secrets/adopted-vm1-prefect-server-x-token"] == Secret("t-hidden")
+    assert "hidden" not in f"{lines}"
     assert any("PREFECT_SERVER_DOCKET_URL is left out" in note for note in lines.notes)
-    assert any("PREFECT_SERVER_X_TOKEN is left out" in note for note in lines.notes)
+    assert any("PREFECT_SERVER_X_LIST is left out: it is empty" in note for note in lines.notes)
 
 
 def test_a_name_inside_a_compose_project_is_no_address_of_clients() -> None:
@@ -130,8 +138,7 @@ def test_workers_of_the_same_project_are_declared_others_are_left() -> None:
     ("changes", "word"),
     [
         ({"release": "", "problem": "Traceback\nModuleNotFoundError: prefect"}, "ModuleNotFoundError"),
-        ({"kind": "podman container"}, "podman"),
-        ({"kind": "process", "keeper": "supervisord"}, "start it again"),
+        ({"obstacle": "x is kept running by PM2", "remedy": "take it out of PM2"}, "PM2"),
         ({"release": "1.4.1"}, "1.4.1"),
         ({"unread": "OSError: refused"}, "could not be read: OSError"),
         ({"sqlite": "", "place": "url", "database_url": Secret("postgresql+psycopg2://a:b@h/x")}, "psycopg2"),
@@ -164,19 +171,19 @@ def test_names_that_the_survey_gives_are_accepted(name: str) -> None:
 
 
 def test_a_dump_of_a_newer_postgres_fits_an_older_one() -> None:
-    dump = (
+    text = (
         "\\restrict abc\nSET statement_timeout = 0;\nSET transaction_timeout = 0;\n"
         "CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;\nCOMMENT ON EXTENSION pg_trgm IS 'x';\n"
         "COPY public.log (message) FROM stdin;\nSET transaction_timeout = 0;\nCREATE EXTENSION x\n\\.\n"
         "SELECT 1;\n\\unrestrict abc\n"
     )
-    done = subprocess.run([sys.executable, "-c", data._FILTER], input=dump, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", dump._FILTER], input=text, capture_output=True, text=True, check=True)
     assert done.stdout == (
         "SET statement_timeout = 0;\nCOPY public.log (message) FROM stdin;\nSET transaction_timeout = 0;\n"
         "CREATE EXTENSION x\n\\.\nSELECT 1;\n"
     )
 
 
-@pytest.mark.parametrize("text", [SCRIPT, way_back_script.SCRIPT, data._COPY, data._FILTER])
+@pytest.mark.parametrize("text", [SCRIPT, way_back_script.SCRIPT, data._COPY, dump._FILTER])
 def test_programs_for_hosts_compile(text: str) -> None:
     compile(text, "program", "exec")

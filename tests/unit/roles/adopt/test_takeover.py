@@ -10,7 +10,9 @@ import pytest
 
 from encamp.resources.base import Failure, Refused
 from encamp.shared.record import replace, values
-from roles.adopt.kinds.adoption import DONE, RETURNED, TAKEN, TAKING, Adoption, Places, adoption_of
+from roles.adopt.kinds.adoption import DONE, RETURNED, RETURNING, TAKEN, TAKING, Adoption, Places, adoption_of
+from roles.adopt.kinds.adoption_kept import AdoptionKept
+from roles.adopt.kinds.server_place import ServerPlace
 from roles.adopt.kinds.stopping import DISABLED, stop
 from roles.adopt.kinds.takeover import AdoptionReady, Takeover, TakeoverEnd, TakeoverUndone
 from roles.adopt.kinds.way_back_script import SCRIPT
@@ -40,7 +42,9 @@ def test_what_is_kept_is_read_as_it_was_written() -> None:
         adoption_of(CaseHost({"files": {RECORD: "{"}}), "default")
 
 
-@pytest.mark.parametrize(("state", "takes"), [(TAKING, True), (TAKEN, False), (DONE, False), (RETURNED, True)])
+@pytest.mark.parametrize(
+    ("state", "takes"), [(TAKING, True), (TAKEN, False), (DONE, False), (RETURNING, True), (RETURNED, True)]
+)
 def test_a_server_is_taken_over_once(state: str, takes: bool) -> None:
     host = host_with(replace(BASIS, state=state))
     assert bool(TAKEOVER.check(host)) is takes
@@ -53,6 +57,59 @@ def test_nothing_to_undo_and_nothing_to_adopt_are_refused() -> None:
         TakeoverUndone("default").check(host_with())
     with pytest.raises(Refused, match=r"no server old.service to adopt on this host \(found: none\)"):
         READY.check(host_with())
+
+
+@pytest.mark.parametrize("state", [TAKING, TAKEN, DONE, RETURNING])
+def test_an_instance_continues_one_server_at_a_time(state: str) -> None:
+    host = host_with(replace(BASIS, name="other.service", state=state))
+    with pytest.raises(Refused, match=r"this instance continues other.service, not old.service"):
+        READY.check(host)
+    with pytest.raises(Refused, match=r"continues other.service already"):
+        TAKEOVER.apply(host, [])
+    assert host.done == []
+
+
+def test_a_return_that_was_cut_off_is_finished_first() -> None:
+    with pytest.raises(Refused, match=r"the return to old.service was cut off") as raised:
+        READY.check(host_with(replace(BASIS, state=RETURNING)))
+    assert "`fab adopt --undo` finishes it" in raised.value.fix
+
+
+PLACE = ServerPlace(4200, "prefect-server.service", "default", "vm1")
+
+
+@pytest.mark.parametrize("state", [TAKING, TAKEN, RETURNING])
+def test_adopt_is_not_removed_from_the_inventory_before_the_takeover_is_over(state: str) -> None:
+    with pytest.raises(Refused, match=rf"old.service is not taken over yet \(state {state}\)") as raised:
+        PLACE.check(host_with(replace(BASIS, state=state)))
+    assert "set adopt: old.service again" in raised.value.fix
+    assert "`fab -H vm1 adopt --undo`" in raised.value.fix
+
+
+@pytest.mark.parametrize("state", [DONE, RETURNED])
+def test_adopt_may_be_removed_when_it_is_over(state: str) -> None:
+    assert PLACE.check(host_with(replace(BASIS, state=state))) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [(DONE, "it stays stopped"), (TAKEN, "starts again by itself"), (RETURNED, "")]
+)
+def test_an_undeploy_names_the_way_back_that_it_keeps(state: str, words: str) -> None:
+    host = host_with(replace(BASIS, state=state))
+    assert AdoptionKept("default", "vm1").check(host) == []
+    assert [words in note and "`fab -H vm1 adopt --undo` starts it" in note for note in host.notes] == [True] * bool(
+        words
+    )
+    assert AdoptionKept("default", "vm1").check(host_with()) == []
+
+
+def test_a_timer_that_a_cut_off_left_is_removed() -> None:
+    timer = "/etc/systemd/system/encamp-adopted-default.timer"
+    host = host_with(replace(BASIS, state=DONE), files={timer: "x"}, answers={"systemctl *": ""})
+    assert TakeoverEnd("default").check(host)
+    TakeoverEnd("default").apply(host, [])
+    assert host.stat(timer) is None
+    assert TakeoverEnd("default").check(host) == []
 
 
 def test_an_adopted_server_is_not_looked_for_again() -> None:
@@ -76,14 +133,6 @@ def test_a_unit_is_disabled_and_a_condition_keeps_others_from_starting_it() -> N
     assert b"ConditionPathExists=/nonexistent/" in (host.read(guard) or b"")
 
 
-def test_a_unit_of_encamps_own_name_is_moved_away_whole() -> None:
-    path, copy = "/etc/systemd/system/prefect-server.service", "/var/lib/encamp/adopted/default/unit"
-    host = host_with(files={path: "[Service]\nUser=flows\n"}, units={"prefect-server.service": {}})
-    stop(host, replace(BASIS, unit="prefect-server.service", moved={path: copy}), 4200)
-    assert host.read(path) is None
-    assert host.read(copy) == b"[Service]\nUser=flows\n"
-
-
 def test_a_line_at_boot_becomes_a_comment_and_comes_back(tmp_path: Path) -> None:
     table = tmp_path / "crontab"
     table.write_text("MAILTO=x\n@reboot start\n0 3 * * * backup\n")
@@ -95,9 +144,10 @@ def test_a_line_at_boot_becomes_a_comment_and_comes_back(tmp_path: Path) -> None
     changed = (host.read(str(table)) or b"").decode()
     assert changed.splitlines() == ["MAILTO=x", f"{DISABLED}@reboot start", "0 3 * * * backup"]
 
-    table.write_text(changed)
-    way_back(tmp_path)["restore_boot_line"](json.loads(text(adoption)))
-    assert table.read_text() == before
+    # Its owner has edited the file since: the line is found wherever it stands by now.
+    table.write_text(f"PATH=/x\n{changed}")
+    way_back(tmp_path)["restore_boot_lines"](json.loads(text(adoption)))
+    assert table.read_text() == f"PATH=/x\n{before}"
 
 
 def test_moved_files_come_back_and_the_guard_goes(tmp_path: Path) -> None:
@@ -108,6 +158,7 @@ def test_moved_files_come_back_and_the_guard_goes(tmp_path: Path) -> None:
     copy.write_text("[Unit]\n")
     record = json.loads(text(replace(BASIS, moved={str(unit): str(copy)}, guard=str(guard))))
     way_back(tmp_path)["restore_files"](record)
+    way_back(tmp_path)["remove_guard"](record)
     assert unit.read_text() == "[Unit]\n"
     assert not guard.parent.exists()
 

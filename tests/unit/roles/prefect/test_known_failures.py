@@ -1,8 +1,11 @@
-"""What holds for the whole table; tests/unit/explanations has the texts that find each entry."""
+"""What holds for the tables; tests/unit/explanations has the texts that find each entry."""
 
 from __future__ import annotations
 
-from roles.prefect.kinds.known_failures import KNOWN, KNOWN_CLIENT, explain
+from encamp.transport import bundle
+from roles.prefect.kinds.known_failures.client import CLIENT
+from roles.prefect.kinds.known_failures.lookup import explain
+from roles.prefect.kinds.known_failures.server import SERVER
 
 
 def test_an_ordinary_log_has_no_cause() -> None:
@@ -10,4 +13,11 @@ def test_an_ordinary_log_has_no_cause() -> None:
 
 
 def test_every_entry_says_what_to_do() -> None:
-    assert all(known.cause and known.fix for known in (*KNOWN, *KNOWN_CLIENT))
+    assert all(known.cause and known.fix for known in (*CLIENT, *SERVER))
+
+
+def test_the_tables_travel_when_something_is_to_be_explained() -> None:
+    """A proof, and a doctor, on a host on which nothing fails."""
+    users = ("roles.proof.kinds.flow_run", "roles.doctor.kinds.server.checks", "roles.doctor.kinds.worker")
+    sent = {name.rpartition(".")[2] for name in bundle.sources(users) if "known_failures." in name}
+    assert sent == {"known", "lookup"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roles.prefect.kinds.known_failures import explain, explain_client
+from roles.prefect.kinds.known_failures.lookup import explain, explain_client
 from roles.prefect.kinds.log_messages import by_weight
 
 REFUSED = "OSError: [Errno 111] Connect call failed ('127.0.0.1', 5432)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roles.prefect.setting_names import is_secret
+from encamp.shared.secret_names import is_secret
 
 SECRET = [
     ("PREFECT_SERVER_ENCRYPTION_KEY", "xQ7"),

@@ -1,0 +1,57 @@
+"""The place of a server on a host: nothing else has its port or its unit, and no takeover stands half done."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Sequence
+
+from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.ownership import MARK
+from encamp.resources.probes.free_port import FreePort
+from encamp.resources.system import Reader, System
+from encamp.resources.systemd import owners
+
+#: As roles.adopt.kinds.adoption has it, which a host without an adoption is not sent.
+ADOPTED = "/var/lib/encamp/adopted"
+
+
+@kind
+class ServerPlace(Resource):
+    """That the port and the unit of a server are free, or encamp's own. Otherwise refused, with what stands there.
+
+    For a Prefect server that was set up by hand: what it is, what it holds, and the command that continues it. Refused,
+    too, while a takeover is not finished and the inventory no longer declares it. ``unit`` is encamp's own; empty: one
+    of a stack. ``bind``, ``container``: as for ``FreePort``. ``host``: what the inventory calls the host.
+    """
+
+    changes_host: ClassVar[bool] = False
+
+    port: int
+    unit: str
+    instance: str
+    host: str
+    bind: str = ""
+    container: str = ""
+
+    def refuse(self, host: Reader) -> None:
+        try:
+            owners.refuse_foreign(host, self.unit, MARK.decode())
+        except Refused as refused:
+            raise self._explained(host, refused) from None
+
+    def check(self, host: Reader) -> list[Change]:
+        if host.stat(f"{ADOPTED}/{self.instance}/record.json") is not None:
+            from roles.adopt.kinds.in_the_way import refuse_open
+
+            refuse_open(host, self.instance, self.host)
+        try:
+            return FreePort(self.port, self.unit, self.bind, container=self.container).check(host)
+        except Refused as refused:
+            raise self._explained(host, refused) from None
+
+    def _explained(self, host: Reader, refused: Refused) -> Refused:
+        from roles.adopt.kinds.in_the_way import explained
+
+        return explained(host, refused, self.unit, self.port, self.host)
+
+    def apply(self, host: System, changes: Sequence[Change]) -> None:
+        raise NotImplementedError("an expectation never changes a host")
