@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from encamp.cli.options import Options
-from encamp.commands.from_here import changed_servers, exit_code_of, report_proofs
 from encamp.commands.load_site import load_site
 from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import Prepared, connect, run_hosts
@@ -21,7 +21,12 @@ from roles import conflicts, stages
 from roles.network import access, address
 from roles.prefect.groups import CLIENTS, is_server
 
+if TYPE_CHECKING:
+    from encamp.commands.from_here import Proofs
+
 COMMAND = "deploy"
+#: The groups that a deploy is for.
+GROUPS = tuple(stage.group for stage in stages.STAGES)
 
 
 def deploy(options: Options, verify: bool = True, bundle: str = "") -> int:
@@ -34,12 +39,22 @@ def deploy(options: Options, verify: bool = True, bundle: str = "") -> int:
         prepared = prepare(site, selected, verify, options.instance)
         prepared = _offline(prepared, Path(bundle)) if bundle else prepared
         outcomes = carry_out(options, site, selected, prepared, reports)
-        proofs = changed_servers(site, selected, outcomes, options.instance) if verify and not options.check else []
-        wrong = exit_code_of(proofs)
+        proofs = _proofs(options, site, selected, outcomes) if verify else None
+        wrong = proofs.exit_code if proofs else 0
         reports.end(options.want_exit_code, otherwise=wrong)
     code = ended(options, site, selected, outcomes)
-    report_proofs(proofs)
+    if proofs:
+        proofs.report()
     return code or wrong
+
+
+def _proofs(options: Options, site: Site, selected: list[SiteHost], outcomes: list[Outcome]) -> Proofs | None:
+    """What this machine sees of the servers that changed; None where nothing has. Raises SettingsError."""
+    if options.check or not any(outcome.counts["changed"] for outcome in outcomes):
+        return None  # and what proves need not be imported, which takes as long as all the rest of a no-op
+    from encamp.commands.from_here import changed_servers
+
+    return changed_servers(site, selected, outcomes, options.instance)
 
 
 def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
@@ -47,8 +62,7 @@ def load(options: Options, missing: Missing) -> tuple[Site, list[SiteHost]]:
 
     Raises EncampError.
     """
-    groups = tuple(stage.group for stage in stages.STAGES)
-    return load_site(options, groups, missing, COMMAND)
+    return load_site(options, GROUPS, missing, COMMAND)
 
 
 def carry_out(

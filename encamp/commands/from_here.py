@@ -1,4 +1,7 @@
-"""After a deploy: each server that changed is used from this machine, at the address that clients use."""
+"""Servers are used from this machine, at the address that clients use.
+
+After a deploy those that changed; after a verification those that only their own hosts have verified.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from encamp.output.terminal import report
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles.doctor.from_here import Seen, look
+from roles.network import address
 from roles.prefect.groups import is_server
 from roles.prefect.server_choice import server_for
 from roles.worker.role import is_declared
@@ -27,18 +31,54 @@ class Proof:
     workers: tuple[str, ...]
 
 
+@record
+class Proofs:
+    """What this machine saw of several servers."""
+
+    all: tuple[Proof, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 unless one of the servers gives every client a wrong answer."""
+        return FAILED if any(proof.seen.verdict == "wrong" for proof in self.all) else 0
+
+    def report(self) -> None:
+        """A line for each address: that it was proven from another host, or why not."""
+        for proof in self.all:
+            for line in _lines(proof.seen, proof.workers):
+                report(f"  {line}")
+
+
 def changed_servers(
     site: Site, selected: Sequence[SiteHost], outcomes: Sequence[Outcome], instance: str = ""
-) -> list[Proof]:
+) -> Proofs:
     """What this machine sees of the servers that a deploy changed. Raises SettingsError."""
     changed = {outcome.host for outcome in outcomes if outcome.status == "ok" and outcome.counts["changed"]}
     hosts = [host for host in selected if host.name in changed]
     servers = [
         server for host in hosts if is_server(host) for server in host.instances if instance in ("", server.instance)
     ]
+    return _seen(servers, site, hosts)
+
+
+def verified_at_home(site: Site, verified: Collection[SiteHost], elsewhere: Collection[str], instance: str) -> Proofs:
+    """What this machine sees of the servers that only their own hosts have verified. Raises SettingsError.
+
+    ``verified``: the hosts that did, as servers or workers. ``elsewhere``: the API's URLs that clients have verified.
+    """
+    servers = [
+        server
+        for host in verified
+        for server in host.instances
+        if is_server(server) and instance in ("", server.instance) and address.api_url(server) not in elsewhere
+    ]
+    return _seen([server for server in servers if not any(_workers(server, site, verified))], site, verified)
+
+
+def _seen(servers: Sequence[SiteHost], site: Site, hosts: Collection[SiteHost]) -> Proofs:
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:  # one that cannot be reached takes some seconds
         seen = list(pool.map(lambda server: look(server, site), servers))
-    return [Proof(one, tuple(_workers(server, site, hosts))) for server, one in zip(servers, seen)]
+    return Proofs(tuple(Proof(one, tuple(_workers(server, site, hosts))) for server, one in zip(servers, seen)))
 
 
 def _workers(server: SiteHost, site: Site, hosts: Collection[SiteHost]) -> Iterator[str]:
@@ -51,18 +91,6 @@ def _workers(server: SiteHost, site: Site, hosts: Collection[SiteHost]) -> Itera
 
 def _is_same(one: SiteHost, other: SiteHost) -> bool:
     return (one.name, one.instance) == (other.name, other.instance)
-
-
-def exit_code_of(proofs: Sequence[Proof]) -> int:
-    """0 unless one of the servers gives every client a wrong answer."""
-    return FAILED if any(proof.seen.verdict == "wrong" for proof in proofs) else 0
-
-
-def report_proofs(proofs: Sequence[Proof]) -> None:
-    """A line for each address: that it was proven from another host, or why not."""
-    for proof in proofs:
-        for line in _lines(proof.seen, proof.workers):
-            report(f"  {line}")
 
 
 def _lines(seen: Seen, workers: Sequence[str]) -> Iterator[str]:
