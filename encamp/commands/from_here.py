@@ -1,4 +1,7 @@
-"""After a deploy: each server that changed is used from this machine, at the address that clients use."""
+"""Servers are used from this machine, at the address that clients use.
+
+After a deploy those that changed; after a verification those that only their own hosts have verified.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from encamp.output.terminal import report
 from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 from roles.doctor.from_here import Seen, look
+from roles.network import address
 from roles.prefect.groups import is_server
 from roles.prefect.server_choice import server_for
 from roles.worker.role import is_declared
@@ -29,7 +33,7 @@ class Proof:
 
 @record
 class Proofs:
-    """What this machine saw of all servers that a deploy changed."""
+    """What this machine saw of several servers."""
 
     all: tuple[Proof, ...]
 
@@ -54,6 +58,24 @@ def changed_servers(
     servers = [
         server for host in hosts if is_server(host) for server in host.instances if instance in ("", server.instance)
     ]
+    return _seen(servers, site, hosts)
+
+
+def verified_at_home(site: Site, verified: Collection[SiteHost], elsewhere: Collection[str], instance: str) -> Proofs:
+    """What this machine sees of the servers that only their own hosts have verified. Raises SettingsError.
+
+    ``verified``: the hosts that did, as servers or workers. ``elsewhere``: the API's URLs that clients have verified.
+    """
+    servers = [
+        server
+        for host in verified
+        for server in host.instances
+        if is_server(server) and instance in ("", server.instance) and address.api_url(server) not in elsewhere
+    ]
+    return _seen([server for server in servers if not any(_workers(server, site, verified))], site, verified)
+
+
+def _seen(servers: Sequence[SiteHost], site: Site, hosts: Collection[SiteHost]) -> Proofs:
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:  # one that cannot be reached takes some seconds
         seen = list(pool.map(lambda server: look(server, site), servers))
     return Proofs(tuple(Proof(one, tuple(_workers(server, site, hosts))) for server, one in zip(servers, seen)))

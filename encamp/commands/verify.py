@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from encamp.cli.options import Options
 from encamp.commands import configure_client
+from encamp.commands.from_here import verified_at_home
 from encamp.commands.load_site import load_site
 from encamp.commands.reporting import reporting
 from encamp.commands.run_hosts import connect, run_hosts, single_stage
 from encamp.errors import UsageError
+from encamp.output.terminal import report
 from encamp.planning.rollout import Mode
 from encamp.resources.base import Resource
 from encamp.site import Site, SiteHost
 from roles.client import modes as client_modes
 from roles.client import role as prefect_client
 from roles.prefect.groups import CLIENTS, SERVERS, WORKERS, is_server
+from roles.proof.kinds.flow_run import VerificationRun
 from roles.server import role as prefect_server
 from roles.worker import role as prefect_worker
 
@@ -33,10 +36,38 @@ def verify(options: Options, server: str = "") -> int:
         as_root, as_user = proofs(site, selected, options, server)
         connector = connect(options, site, list({**as_root, **as_user}), reports)
         # One after the other: a host that is worker and client takes part in both, as root and as its user.
+        outcomes = []
         for wanted, become in ((as_root, None), (as_user, False)):
             mode, prepared = Mode(forks=options.forks), single_stage("verify", wanted)
-            run_hosts("verify", mode, connector.with_become(become), prepared, reports)
-        return reports.end()
+            outcomes.append(run_hosts("verify", mode, connector.with_become(become), prepared, reports))
+        verified = {outcome.host for outcome in outcomes[0] if outcome.status == "ok"}
+        hosts = [host for host in selected if host.name in verified]
+        seen = verified_at_home(site, hosts, _addresses(as_user), options.instance)
+        code = reports.end(otherwise=seen.exit_code)
+    for line in left_out(selected, as_root, as_user):
+        report(f"  not proven: {line}")
+    seen.report()
+    return code
+
+
+def _addresses(proofs: Proofs) -> set[str]:
+    """The API's addresses that clients verify."""
+    return {
+        resource.api_url for found in proofs.values() for resource in found if isinstance(resource, VerificationRun)
+    }
+
+
+def left_out(selected: Sequence[SiteHost], as_root: Proofs, as_user: Proofs) -> Iterator[str]:
+    """What hosts without a flow run, and flow runs of clients alone, do not show: a line each."""
+    local = [
+        host.name
+        for host in selected
+        if host.in_group(CLIENTS) and host.name not in as_user and host.name not in as_root
+    ]
+    if local:
+        yield f"{', '.join(local)}: with client_mode: local no flow run reaches a server"
+    if as_user and not as_root:
+        yield "schedules, events and automations: `fab -H SERVER verify` shows them, flow runs of clients do not"
 
 
 def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) -> tuple[Proofs, Proofs]:
@@ -48,7 +79,10 @@ def proofs(site: Site, selected: list[SiteHost], options: Options, server: str) 
     clients = {host.name: _of_client(host, site, options, server) for host in selected if _is_client(host, server)}
     workers = {
         host.name: [
-            prefect_worker.verification(view, site) for view in host.instances if prefect_worker.is_declared(view)
+            resource
+            for view in host.instances
+            if prefect_worker.is_declared(view)
+            for resource in prefect_worker.verifications(view, site)
         ]
         for host in selected
         if any(prefect_worker.is_declared(view) for view in host.instances)

@@ -10,6 +10,7 @@ from encamp.output.listener import Recap
 from encamp.output.outcome import NOT_REACHED, Outcome, slowest
 from encamp.output.terminal import printable
 from encamp.output.text import failure_lines
+from encamp.shared.wire import NOT_PROVEN
 
 #: How a host can end, in the order of the sum.
 ENDS = ("ok", "failed", "unreachable", "locked", "drifted", "interrupted", NOT_REACHED)
@@ -33,6 +34,7 @@ def closing_lines(recap: Recap, brief: bool = False) -> Iterator[Line]:
     yield "recap", ""
     for outcome, line in zip(shown, recap_lines(shown, recap.head.check)):
         yield f"  {line}", WORDS.get(outcome.status, "failed")
+    yield from ((f"  {line}", "note") for line in unproven_lines(shown))
     if not brief:
         yield from ((f"  {line}", "...") for line in slow_lines(recap.outcomes))
     if len(shown) > 1:
@@ -71,6 +73,14 @@ def _recap_line(outcome: Outcome, width: int, check: bool) -> str:
         words.append(f"not started: {', '.join(outcome.left)}")
     traffic = f"execs={outcome.traffic.execs} sent={outcome.traffic.sent / 1024:.1f} KiB"
     return f"{outcome.host:<{width}}  {' '.join(words)}  {outcome.seconds:.1f} s  {traffic}"
+
+
+def unproven_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """A line for everything that the verifications of hosts did not show."""
+    for outcome in outcomes:
+        for note in dict.fromkeys(outcome.notes):
+            if note.startswith(NOT_PROVEN):
+                yield f"{outcome.host}  {printable(note)}"
 
 
 def slow_lines(outcomes: Sequence[Outcome]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from encamp.output.outcome import Outcome
 from encamp.output.terminal import printable
+from encamp.shared.wire import NOT_PROVEN
 from encamp.transport.events import ChangeData, HostEvent
 
 #: Lines of a command's output that are shown, and characters of each; programs get all of it.
@@ -20,6 +21,8 @@ def event_word(event: HostEvent, check: bool) -> str:
 def event_lines(host: str, event: HostEvent, check: bool, verbose: bool) -> list[str]:
     """What people read of one event; empty for most."""
     word = event_word(event, check)
+    if event["event"] == "note" and event["text"].startswith(NOT_PROVEN):
+        return []  # the recap has it
     if event["event"] == "note" or event["event"] == "progress":
         return [f"{host}  {word:<8} {line}" for line in _lines(event["text"])]
     if event["event"] != "step" or word == "failed" or (word == "ok" and not verbose):

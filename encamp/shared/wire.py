@@ -19,6 +19,8 @@ INLINE_LIMIT = 2048
 HEARTBEAT_SECONDS = 10
 #: Outcome of a host that changed after its plan was saved. Programs read the value; people read "drifted".
 DRIFTED: Final = "moved on"
+#: A note that begins so says what a verification did not show, and why; the recap has it once more.
+NOT_PROVEN: Final = "not proven: "
 #: Seconds without a message after which the other side counts as gone.
 SILENCE_LIMIT = HEARTBEAT_SECONDS * 3.0
 #: Bytes of a large file that are sent at a time.

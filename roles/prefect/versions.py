@@ -42,6 +42,8 @@ ABILITIES: Mapping[str, Row[bool]] = {
     "workers": (("2.10", True),),
     #: The pull step git_clone takes a local repository; measured with 3.9.1.
     "clone": (("3.9", True),),
+    #: The pull step pip_install_requirements: not in the source of 2.10.12, but in that of 2.10.17.
+    "requirements": (("2.10.17", True),),
     "worker queues": (("2.10.21", True),),
     #: Measured with 2.20.26; the CLI for them came with 2.19.
     "global concurrency limits": (("2.19", True),),

@@ -7,10 +7,10 @@ failed in each of its rounds. The server runs on loopback with SQLite, in a dire
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ STARTUP = 180
 ROUND = "5"
 #: Seconds that the round over all deployments gets.
 ROUNDS_PATIENCE = 30.0
+#: How Prefect begins a line.
+CLOCK, DAY = re.compile(r"(\d\d):(\d\d):(\d\d\.\d+) \| "), 86400.0
 NAME, QUEUE = "encamp-trial", "default"
 SHOWN = 15
 
@@ -125,10 +127,21 @@ def _common(trial: Trial) -> dict[str, Any]:
 
 def _no_error_repeats(trial: Trial) -> None:
     """Raises Failure for errors that the server's log has more than once, and that do not pass."""
-    now = time.time()
-    errors = [error for error in repeats([(now, line) for line in trial.log.splitlines()], now) if error.lasting]
+    errors = [error for error in repeats(list(_timed(trial.log)), 0) if error.lasting]
     if errors:
         raise Failure(f"its server logs errors that repeat, {errors[0].count} times: {errors[0].text}")
+
+
+def _timed(log: str) -> Iterator[tuple[float, str]]:
+    """The lines of a log, with the time of each in seconds before its last one."""
+    lines, times, now = log.splitlines(), list[float](), 0.0
+    for line in lines:
+        clock = CLOCK.match(line)
+        if clock:
+            hours, minutes, seconds = map(float, clock.groups())
+            now = 3600 * hours + 60 * minutes + seconds
+        times.append(now)
+    return ((then - now if then <= now else then - now - DAY, line) for then, line in zip(times, lines))
 
 
 def _running(trial: Trial, name: str, command: Sequence[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:

@@ -25,7 +25,7 @@ from roles.prefect.server_choice import server_for
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.role import Role
 from roles.worker import checks as worker_checks
-from roles.worker import git_access, on_host, sandbox
+from roles.worker import git_access, on_host, proofs, sandbox
 from roles.worker import pools as work_pools
 from roles.worker.kinds.drain import WorkerDrain
 from roles.worker.kinds.online import WorkerOnline
@@ -37,7 +37,7 @@ from roles.worker.kinds.stale import StaleWorkers
 from roles.worker.settings import AGENTS, Agent, Settings, Worker
 from roles.worker.units import DRAINING, Unit, command, environment_of, is_declared, pip_environment_of, units
 
-__all__ = ["Settings", "expectations", "is_declared", "resources", "server_for", "verification"]
+__all__ = ["Settings", "expectations", "is_declared", "resources", "server_for", "verification", "verifications"]
 
 
 def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
@@ -75,7 +75,22 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
 
 
 def verification(host: SiteHost, site: Site) -> Resource:
-    """A flow run that this host's first worker takes from its pool, or agent from its queue, and completes."""
+    """A flow run that one of this host's workers takes from its pool, or agent from its queue, and completes."""
+    found = units(host)
+    first = max(found, key=lambda unit: (unit.is_process, unit.spec.pip), default=None)  # what it runs shows most
+    return _verification(host, site, first, tuple(proofs.not_tried(host, first, found)) if first else ())
+
+
+def verifications(host: SiteHost, site: Site) -> list[Resource]:
+    """The same for each worker and agent that is declared."""
+    entries: dict[tuple[str, str], Unit | None] = {}
+    for unit in units(host):
+        entries.setdefault((unit.kind, unit.label), unit)
+    return [_verification(host, site, entry) for entry in entries.values() or [None]]
+
+
+def _verification(host: SiteHost, site: Site, unit: Unit | None, unproven: Sequence[str] = ()) -> Resource:
+    """That of one unit, or of the server's API where a host has none."""
     layout, server = Layout(host.instance), server_for(host, site)
     common: dict[str, Any] = {
         "python": f"{layout.link}/bin/python",
@@ -84,29 +99,22 @@ def verification(host: SiteHost, site: Site) -> Resource:
         "server_unit": Layout(server.instance).server_unit if server.name == host.name else "",
         **_api_fields(host, site),
     }
-    found = units(host)
-    if not found:
+    if unit is None:
         name = f"server {server.name} {server.instance}"
         return VerificationRun(name, as_user=layout.worker_user, workdir=layout.worker_home, **common)
-    first = next((unit for unit in found if unit.is_process), found[0])
-    queue = first.spec.queues[0] if first.spec.queues else ""
     return VerificationRun(
-        f"{first.kind} {layout.name} {first.label}",
-        work_pool=first.spec.pool,
-        queue=queue,
-        workers=tuple(unit.own_name for unit in found if unit.spec is first.spec),
-        unit=first.name,
-        clone=_clones(host, first),
-        as_user=first.user,
-        workdir=first.home,
+        f"{unit.kind} {layout.name} {unit.label}",
+        work_pool=unit.spec.pool,
+        queue=unit.spec.queues[0] if unit.spec.queues else "",
+        workers=tuple(one.own_name for one in units(host) if one.label == unit.label and one.kind == unit.kind),
+        unit=unit.name,
+        clone=proofs.clones(host, unit),
+        requirements=proofs.installs_into(host, unit),
+        unproven=(*unproven, *proofs.unproven(host, unit)),
+        as_user=unit.user,
+        workdir=unit.home,
         **common,
     )
-
-
-def _clones(host: SiteHost, unit: Unit) -> bool:
-    """Whether the proof of a unit's worker has its code cloned: git is there, and the flow run is on this host."""
-    worker = isinstance(unit.spec, Worker) and unit.is_process and "git" in unit.spec.system_packages
-    return worker and versions.able("clone", prefect_version(host))
 
 
 def worker_settings(host: SiteHost, site: Site, layout: Layout, url: str) -> dict[str, str | Secret]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from encamp.transport.agent_exec import run_agent
 from encamp.transport.launch import LaunchSpec
 from encamp.transport.local import LocalLink
 from encamp.transport.traffic import Traffic
+from tests.pythons import VERSIONS, installed
 
 Converge = Callable[..., list[dict[str, Any]]]
 
@@ -31,12 +31,8 @@ Converge = Callable[..., list[dict[str, Any]]]
 @functools.cache
 def pythons() -> list[str]:
     """Every interpreter from 3.9 on that runs here."""
-    found = {sys.executable}
-    for minor in range(9, 15):
-        path = shutil.which(f"python3.{minor}")
-        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
-            found.add(path)
-    return sorted(found)
+    pythons_here = map(installed, VERSIONS)
+    return sorted({sys.executable, *filter(None, pythons_here)})
 
 
 def oldest_python() -> str:

@@ -13,11 +13,14 @@ from copies import start_copies
 from deployed import SQLITE
 from live import LiveLab
 
+from tests.checkout import CHECKOUT
 from tests.ec2 import Account, ec2_server, variables
 from tests.integration.looks import Fab, changed, counts, look, succeeded
 
 SERVER, GATEWAY = "vm1", "new1"
 RULE, PROOF = "CloudIngress:prefect-default", "ReachableFromHere:prefect-default"
+#: The metadata service of a cloud's machine, what it was asked, and the address that it names.
+METADATA, ASKED, PUBLIC = "169.254.169.254", "/root/asked", "203.0.113.9"
 SOURCES = ["198.18.0.0/15", "2001:db8::/32"]
 DROP = "add table inet closed; add chain inet closed input {{ type filter hook input priority -50; }}; add rule {rule}"
 
@@ -37,9 +40,26 @@ def account(ec2: str) -> Account:
 def site(lab: LiveLab, account: Account, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A server of SQLite on a copy, whose instance is known by its id: no cloud has the lab's addresses."""
     start_copies(lab, {SERVER: SQLITE})
+    _serve_metadata(lab)
     lab.up(GATEWAY)
     cloud = {"cloud": "aws", "cloud_instance": account.instance, "allowed_sources": SOURCES}
-    return lab.site(tmp_path_factory.mktemp("cloud"), host_vars={SERVER: {"database": "sqlite", **cloud}})
+    private = {"ansible_host": lab.address(SERVER), "ansible_port": 22, "public_url": ""}
+    return lab.site(tmp_path_factory.mktemp("cloud"), host_vars={SERVER: {"database": "sqlite", **private, **cloud}})
+
+
+def _serve_metadata(lab: LiveLab) -> None:
+    """Make the host a machine of AWS as far as it can see: cloud-init's word, and a metadata service that insists on
+    its token, at the link-local address."""
+    host, program = lab.host(SERVER), (CHECKOUT / "tests/lab/metadata.py").read_text("utf-8")
+    host.check_output("mkdir -p /run/cloud-init && echo aws > /run/cloud-init/cloud-id")
+    host.check_output(f"ip address add {METADATA}/32 dev lo && cat > /root/metadata.py <<'END'\n{program}\nEND")
+    log = f"-p StandardOutput=append:{ASKED}"
+    host.check_output(f"systemd-run -q --unit=metadata {log} python3 /root/metadata.py {METADATA} 80 {PUBLIC}")
+    host.check_output(f"timeout 60 sh -c 'until curl -s -o /dev/null http://{METADATA}/; do sleep 0.2; done'")
+    refused = host.check_output(
+        f"curl -s -o /dev/null -w '%{{http_code}}' http://{METADATA}/latest/meta-data/public-ipv4"
+    )
+    assert refused == "401", "the service is as strict as IMDSv2"
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +86,28 @@ def test_a_saved_plan_opens_the_security_group(account: Account, applied: tuple[
     assert PROOF not in done.stdout, "the controller reached the server"
 
 
+def asked(lab: LiveLab) -> list[tuple[str, str]]:
+    """What the metadata service was asked, each with the status of the answer."""
+    return re.findall(r'"(\S+ \S+) HTTP/1.1" (\d+)', lab.host(SERVER).file(ASKED).content_string)
+
+
+def test_the_public_address_is_proposed_by_the_clouds_metadata(
+    lab: LiveLab, site: Path, applied: tuple[set[str], Fab]
+) -> None:
+    assert f"set for {SERVER}: `public_url: http://{PUBLIC}:4200`" in applied[1].stdout, applied[1].stdout
+    assert tuple(asked(lab)[-2:]) == (("PUT /latest/api/token", "200"), ("GET /latest/meta-data/public-ipv4", "200"))
+    env = lab.host(SERVER).file("/etc/prefect/default/server.env").content_string
+    assert PUBLIC not in env and lab.address(SERVER) in env, "proposed, and not set"
+
+
 def test_a_second_deploy_changes_nothing_in_one_exec(
     lab: LiveLab, ec2: str, site: Path, applied: tuple[set[str], Fab]
 ) -> None:
+    before = asked(lab)
     again = lab.fab("-H", SERVER, "deploy", inventory=site, env=variables(ec2))
     succeeded(again)
     assert (counts(again, SERVER)["changed"], counts(again, SERVER)["execs"]) == (0, 1)
+    assert asked(lab) == before
 
 
 def test_without_rights_the_run_goes_on_and_names_policy_and_command(

@@ -75,6 +75,8 @@ OPEN: dict[str, Any] = {
     "deploy_key": {"file": "deploy_key"},
     "known_hosts": ["known_hosts"],
 }
+#: Where flow runs of the open worker install.
+OVERLAY = "/var/lib/prefect/default-pip.worker-open-*/lib/python3*/site-packages"
 OWN: dict[str, Any] = {"pool": "own", "user": "etl", "writable_paths": ["/data", "/home/etl/models"]}
 
 
@@ -140,13 +142,47 @@ CLONE = [
 
 
 @pytest.fixture(scope="module")
-def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """The host with its owner's things, and a worker for which nothing is opened but what a flow needs at all."""
+def first(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, Fab]:
+    """The host with its owner's things, a worker for which nothing is opened but what a flow needs at all, and what
+    the first deploy did."""
     start_copies(lab, {HOST: SQLITE})
     made = Site(lab, tmp_path_factory.mktemp("access"))
     made.declare({"pool": "closed"}, OPEN, OWN)
-    succeeded(made.deploy())
-    return made
+    return made, made.deploy()
+
+
+@pytest.fixture(scope="module")
+def site(first: tuple[Site, Fab]) -> Site:
+    """The same, once it has succeeded."""
+    succeeded(first[1])
+    return first[0]
+
+
+def test_the_proof_installs_a_requirement_and_leaves_none(site: Site, first: tuple[Site, Fab]) -> None:
+    assert "(worker default open)" in first[1].stdout, "the worker that may install is the one to prove"
+    recap = first[1].stdout.partition("\nrecap")[2]
+    assert f"{HOST}  not proven: a flow run on prefect-worker-closed, prefect-worker-own:" in recap, first[1].stdout
+    host = site.lab.host(HOST)
+    assert host.run(f"ls {OVERLAY}/ | grep encamp_proof").stdout == ""
+
+
+def test_verify_runs_a_flow_on_each_worker_and_names_what_they_do_not_show(site: Site) -> None:
+    done = site.lab.fab("-H", HOST, "verify", inventory=site.folder)
+    succeeded(done)
+    assert all(f"(worker default {pool})" in done.stdout for pool in ("closed", "open", "own")), done.stdout
+    shut = [line for line in done.stdout.splitlines() if "not proven: pip_install_requirements" in line]
+    assert len(shut) == 2 and all("`pip: true` lets them" in line for line in shut), done.stdout
+
+
+def test_the_proof_fails_where_requirements_cannot_be_installed(site: Site) -> None:
+    host = site.lab.host(HOST)
+    host.check_output(f"chown root: {OVERLAY}")
+    try:
+        done = site.lab.fab("-H", HOST, "verify", inventory=site.folder)
+    finally:
+        host.check_output(f"chown prefect-worker: {OVERLAY}")
+    assert done.returncode == 2 and "pip_install_requirements failed" in done.stdout, done.stdout
+    assert "Permission denied" in done.stdout, done.stdout
 
 
 def test_a_flow_is_cloned_over_ssh_its_requirements_installed_and_what_is_opened_used(site: Site) -> None:

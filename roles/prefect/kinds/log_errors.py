@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Iterator, Optional
+from typing import Iterable, Iterator, Optional
 
 from encamp.resources.system import Reader
 from encamp.resources.systemd.unit_state import unit_name, unit_state
@@ -14,6 +14,10 @@ LINES = 20000
 TEXT = 240
 #: Seconds within which an error that repeats comes again: most services have a round each minute.
 RECENT = 180.0
+#: Seconds between two occurrences: one failure is often logged twice, by a service and by what runs it.
+APART = 2.0
+#: Seconds for which an error that passes must go on to be one that does not, and in which it must come again each time.
+GOES_ON, EACH = 900.0, 300.0
 #: The beginning of a message, as Prefect (time | level | logger - text) and uvicorn (level: text) write it.
 MESSAGE = re.compile(r"(?:\S+ \| (?P<level>[A-Z]+) *\| |(?P<plain>[A-Z]{4,8}): +)(?P<text>.*)")
 LEVELS = ("ERROR", "CRITICAL")
@@ -30,29 +34,38 @@ RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Timeout|Group)(?::|$)")
 STAMPED = re.compile(r"(?P<time>\d+\.\d+) \S+ [^:]+: ?(?P<text>.*)")
 #: What differs between two of one kind: ids, addresses, numbers, times.
 DIFFERING = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|0x[0-9a-f]+|\d+")
-#: Errors that pass: a time-out of a host with too much to do; SQLite that is busy; a database that is restarted, whose
-#: socket is the missing file without a name; a server that is restarted, as its workers see it.
+#: Errors that pass: a time-out of a host with too much to do; a database that is busy, or restarted, whose socket is
+#: the missing file without a name; a server that is restarted, or a browser that is closed, as the other side sees it.
 PASSING = re.compile(
-    r"TimeoutError\b|database is locked|FileNotFoundError: \[Errno 2\] No such file or directory$"
+    r"TimeoutError\b|Timeout:?$|CancelledError|database is locked"
+    r"|FileNotFoundError: \[Errno 2\] No such file or directory$"
     r"|Connection ?(?:Refused|Reset|DoesNotExist)|[Cc]onnection (?:refused|is closed|was closed)"
     r"|All connection attempts failed|Server disconnected|HTTP 50[234]\b|'50[234] [A-Z]"
-    r"|httpx\.\w+(?:Timeout|Error):?$|Failed to reach API"
+    r"|httpx\.\w+Error:?$|Failed to reach API|ConnectionClosed|ClientDisconnect|Broken pipe"
+    r"|QueryCanceled|LockNotAvailable|DeadlockDetected"
     r"|Connect call failed|CannotConnectNow|AdminShutdown|terminating connection|database system is"
 )
 
 
 @record
 class Repeated:
-    """An error that came ``count`` times, by the ``text`` of its first. ``age``: seconds since the last."""
+    """An error that came ``count`` times, by the ``text`` of its first. ``age``: seconds since the last.
+
+    ``occurrences``: how often, where lines of one moment count once. ``span``: seconds from the first to the last.
+    """
 
     text: str
     count: int
     age: float
+    occurrences: int
+    span: float
 
     @property
     def lasting(self) -> bool:
-        """Whether it repeats, and is not of a kind that is temporary."""
-        return self.age < RECENT and not PASSING.search(self.text)
+        """Whether it goes on: it came more than once and lately; and for long, where it is of a kind that passes."""
+        if self.age >= RECENT or self.occurrences < 2:
+            return False
+        return not PASSING.search(self.text) or (self.span >= GOES_ON and self.occurrences > self.span / EACH)
 
     def __str__(self) -> str:
         return f"{self.count} times, last {self.age:.0f} s ago: {self.text}"
@@ -70,12 +83,23 @@ def repeated(host: Reader, unit: str) -> list[Repeated]:
 
 def repeats(lines: list[tuple[float, str]], now: float, loggers: Optional[re.Pattern[str]] = None) -> list[Repeated]:
     """The same, of ``lines`` with their times (seconds since the epoch); only those of ``loggers``, where given."""
-    kinds: dict[str, Repeated] = {}
+    kinds: dict[str, tuple[str, list[float]]] = {}
     for then, text in _errors(lines, loggers):
-        kind = DIFFERING.sub("#", text)
-        first = kinds.get(kind)
-        kinds[kind] = Repeated(first.text if first else text[:TEXT], first.count + 1 if first else 1, now - then)
-    return sorted((error for error in kinds.values() if error.count > 1), key=lambda error: -error.count)
+        kinds.setdefault(DIFFERING.sub("#", text), (text[:TEXT], []))[1].append(then)
+    found = [
+        Repeated(text, len(times), now - times[-1], _occurrences(times), times[-1] - times[0])
+        for text, times in kinds.values()
+        if len(times) > 1
+    ]
+    return sorted(found, key=lambda error: -error.count)
+
+
+def _occurrences(times: Iterable[float]) -> int:
+    count, last = 0, float("-inf")
+    for then in times:
+        if then - last >= APART:
+            count, last = count + 1, then
+    return count
 
 
 def _errors(lines: list[tuple[float, str]], loggers: Optional[re.Pattern[str]]) -> Iterator[tuple[float, str]]:

@@ -13,6 +13,7 @@ from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem
 from roles.prefect.kinds.releases import older
 from roles.proof.kinds.api import server_ahead
+from roles.proof.kinds.services import PERSISTER, TRIGGERS, switched_on
 
 #: The first servers with events and automations that need no experimental setting.
 SINCE = "3.0"
@@ -54,8 +55,8 @@ class Automation:
         event = {"id": str(uuid.uuid4()), "occurred": occurred, "event": EVENT, "resource": resource}
         self._api.must(host, "POST", "events", [event])
 
-    def prove(self, host: System) -> None:
-        """Wait until the server shows the event, and that the automation has fired. Raises Failure."""
+    def prove(self, host: System, patience: float = PATIENCE) -> None:
+        """Wait ``patience`` seconds until the server shows the event, and that the automation fired. Raises Failure."""
         seen: set[str] = set()
 
         def complete() -> bool:
@@ -64,8 +65,8 @@ class Automation:
                 self.trigger(host)
             return seen >= {"event", "automation"}
 
-        if not host.wait_for(complete, PATIENCE):
-            raise self._missing(seen).failure()
+        if not host.wait_for(complete, patience):
+            raise self._missing(seen, patience).failure()
 
     def _seen(self, host: Reader) -> set[str]:
         """What the server shows so far: ``event``, ``automation``."""
@@ -75,20 +76,25 @@ class Automation:
         found = {"event": EVENT in names, "automation": any(name.startswith(FIRED) for name in names)}
         return {what for what, is_there in found.items() if is_there}
 
-    def _missing(self, seen: set[str]) -> Problem:
+    def _missing(self, seen: set[str], patience: float) -> Problem:
         if "event" not in seen:
             return Problem(
-                f"the server took an event, and did not show it within {PATIENCE:.0f} s",
+                f"the server took an event, and did not show it within {patience:.0f} s",
                 "its service that stores events fails or does not run: the UI shows no events",
                 "`fab -H SERVER doctor` shows errors that repeat (check `errors`)",
             )
         return Problem(
-            f"an event did not trigger its automation within {PATIENCE:.0f} s",
+            f"an event did not trigger its automation within {patience:.0f} s",
             "the server's service for triggers, or that for actions, fails or does not run",
             "`fab -H SERVER doctor` shows errors that repeat (check `errors`)",
         )
 
 
-def known(host: Reader, api: Api) -> bool:
-    """Whether the server's release has automations."""
-    return not older(str(api.must(host, "GET", "admin/version")), SINCE)
+def impossible(host: Reader, api: Api) -> str:
+    """Why nothing of events and automations can be shown; empty where it can."""
+    version = str(api.must(host, "GET", "admin/version"))
+    if older(version, SINCE):
+        return f"Prefect {version} has none without experimental settings, {SINCE} does"
+    if not switched_on(host, api, TRIGGERS, PERSISTER):
+        return "the server's services for them are disabled (triggers, event_persister)"
+    return ""

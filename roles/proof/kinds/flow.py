@@ -5,6 +5,8 @@ from __future__ import annotations
 #: File that holds the flow, and its entry point for a worker.
 FILE = "encamp_proof.py"
 ENTRYPOINT = f"{FILE}:proof"
+#: The package that a flow with a requirement imports.
+PACKAGE = "encamp_proof_package"
 #: What the script prints, before a URL, when Prefect would use another API than the one to verify.
 OTHER_API = "ENCAMP-OTHER-API"
 NO_URL = "none"
@@ -16,7 +18,7 @@ import inspect
 import sys
 
 from prefect import flow, get_run_logger, task
-
+%(import)s
 # No result is to be left behind; the first releases of Prefect 2 do not know the option.
 OPTIONS = {"persist_result": False} if "persist_result" in inspect.signature(task).parameters else {}
 
@@ -47,10 +49,13 @@ if __name__ == "__main__":
 '''
 
 
-def script(name: str, token: str) -> str:
+def script(name: str, token: str, requires: bool = False) -> str:
     """The flow as Python source. ``name`` is the flow's name on the server, ``token`` its log line.
+
+    ``requires``: it needs ``PACKAGE``.
 
     Run as ``python FILE API_URL`` it first compares the URL that Prefect resolved, so that no run strays to a
     temporary server; imported by a worker it only defines the flow.
     """
-    return SCRIPT % {"name": name, "token": token, "marker": OTHER_API, "no_url": NO_URL, "code": OTHER_API_CODE}
+    words = {"name": name, "token": token, "marker": OTHER_API, "no_url": NO_URL, "code": OTHER_API_CODE}
+    return SCRIPT % {**words, "import": f"import {PACKAGE}\n" if requires else ""}

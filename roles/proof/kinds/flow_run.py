@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from typing import ClassVar, Mapping, Optional, Sequence, Union
+from typing import Any, ClassVar, Mapping, Optional, Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Failure, kind
 from encamp.resources.system import Reader, Result, System
 from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
+from encamp.shared.wire import NOT_PROVEN
 from roles.prefect.kinds.api_kind import ApiKind
 from roles.prefect.kinds.installs import installed
 from roles.prefect.kinds.known_failures.lookup import explain, explain_client
@@ -18,12 +19,15 @@ from roles.prefect.kinds.log_errors import Repeated, repeated
 from roles.prefect.kinds.memory import memory_of
 from roles.prefect.kinds.user_environment import exists, names_in, profiles_path
 from roles.proof.kinds import api as proof_api
-from roles.proof.kinds import automation, repository, schedule
+from roles.proof.kinds import automation, schedule
 from roles.proof.kinds import worker as proof_worker
 from roles.proof.kinds.api import PREFIX, Traces
 from roles.proof.kinds.flow import FILE, NO_URL, OTHER_API, script
-from roles.proof.kinds.services import PERSISTER, SCHEDULER, TRIGGERS, switched_on
+from roles.proof.kinds.services import SCHEDULER, switched_on
 
+NO_SCHEDULER = "schedules: the server's scheduler is disabled"
+#: How many times as long as the flow run, which starts a process, the services of a slow server get.
+SLOWER = 3.0
 STALE_SECONDS = proof_api.STALE_HOURS * 3600
 
 
@@ -43,7 +47,9 @@ class VerificationRun(ApiKind):
     ``container`` is one of Docker's that the flow runs in. ``services``: what the server does by itself must work, too,
     unless it is disabled: its scheduler makes flow runs (a worker's comes from a schedule), and an event triggers an
     automation. ``server_unit`` is the server's unit on this host: no error may repeat in its journal, nor in that of
-    ``unit``. ``clone``: the worker clones the script with git.
+    ``unit``. ``clone``: the worker clones the script with git. ``requirements``: the interpreter of the environment
+    that the worker's flow runs install into, where one must install a package ("": they may not). ``unproven``: what
+    this verification does not show, and why, for the recap.
 
     ``check`` requests the verification once per run of encamp; the object remembers that it is done (see ``memory``).
     """
@@ -69,6 +75,8 @@ class VerificationRun(ApiKind):
     services: bool = False
     server_unit: str = ""
     clone: bool = False
+    requirements: str = ""
+    unproven: tuple[str, ...] = ()
 
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven"):
@@ -84,14 +92,16 @@ class VerificationRun(ApiKind):
         by_worker = bool(self.work_pool or self.queue)
         try:
             scheduled = self.services and switched_on(host, self._api, SCHEDULER)
+            unproven = [*self.unproven, *([NO_SCHEDULER] if self.services and not scheduled else [])]
             own = schedule.begin(host, self._api, flow) if scheduled and not by_worker else None
-            firing = self._automation(host, flow)
+            firing = self._automation(host, flow, unproven)
             host.mkdir(directory, self.as_user, mode=0o700)
             token = f"encamp proof {uuid.uuid4().hex}"
-            host.write(os.path.join(directory, FILE), script(flow, token), self.as_user, mode=0o600)
+            text = script(flow, token, bool(self.requirements))
+            host.write(os.path.join(directory, FILE), text, self.as_user, mode=0o600)
             started = time.monotonic()
             if self.container:
-                self._in_container(host, script(flow, token), directory)
+                self._in_container(host, text, directory)
             elif by_worker:
                 self._by_worker(host, flow, directory, scheduled)
             else:
@@ -99,20 +109,28 @@ class VerificationRun(ApiKind):
             if firing:
                 firing.trigger(host)
             self._judge(host, proof_api.read_back(host, self._api, flow, token), started)
+            patience = SLOWER * (time.monotonic() - started)
             if own:
+                own.patience = max(own.patience, patience)
                 schedule.prove(host, self._api, flow, own)
             if firing:
-                firing.prove(host)
+                firing.prove(host, max(automation.PATIENCE, patience))
             self._no_error_repeats(host)
         except Failure as failure:
             known = bool(failure.detail) or not self.server_unit
             raise _with_errors(failure, [] if known else _errors(host, self.server_unit)) from None
         finally:
+            if self.requirements and exists(host, directory):
+                from roles.proof.kinds import requirements
+
+                requirements.remove(host, self.requirements, self.as_user, directory)
             host.remove(directory)
             self._remove(host, flow)
             if not had_home and exists(host, prefect_home) and not host.listdir(prefect_home):
                 host.remove(prefect_home)  # Prefect makes it when it is imported
         memory_of(self)["proven"] = True
+        for what in unproven:
+            host.note(f"{NOT_PROVEN}{what} ({self.name})")
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -153,9 +171,8 @@ class VerificationRun(ApiKind):
     def _by_worker(self, host: System, flow: str, directory: str, scheduled: bool) -> None:
         """Have a worker of the pool run the script: this host's, since only here is the script."""
         who = f"a worker of pool {self.work_pool}" if self.work_pool else f"an agent of queue {self.queue}"
-        if self.clone:
-            repository.make(host, directory, self.as_user)
-        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue, self.clone)
+        steps, begun = self._pull_steps(host, directory), time.time()
+        deployment = proof_worker.deploy(host, self._api, flow, self.work_pool, directory, self.queue, steps)
         runs = proof_worker.Runs(self._api, self.work_pool, flow, deployment, self.workers, scheduled)
         host.progress(f"waiting for {who} to run a test flow")
         over = host.wait_for(lambda: runs.over(host), self.timeout)
@@ -165,24 +182,46 @@ class VerificationRun(ApiKind):
         if not over:
             raise problem.failure(journal_tail(host, self.unit) if self.unit else "")
         if runs.state != "COMPLETED":
-            raise self._worker_failed(runs.run, runs.state, runs.lines, directory)
+            raise self._worker_failed(host, runs, directory, begun)
 
-    def _worker_failed(self, run: str, state: str, lines: list[str], directory: str) -> Failure:
-        reason, detail = f"the worker's flow run {run} ended as {state}", "\n".join(lines[-20:])
-        if proof_worker.unseen(lines, os.path.basename(directory)):
+    def _pull_steps(self, host: System, directory: str) -> list[dict[str, Any]]:
+        """The steps that fetch the script, and install what it needs; what they use is made."""
+        place, steps, files = directory, list[dict[str, Any]](), list[str]()
+        if self.requirements:
+            from roles.proof.kinds import requirements
+
+            files = requirements.make(host, directory, self.as_user)
+        if self.clone:
+            from roles.proof.kinds import repository
+
+            repository.make(host, directory, self.as_user, files)
+            place, steps = repository.CLONE, [repository.step(directory)]
+        return [*steps, requirements.step(place)] if self.requirements else steps
+
+    def _worker_failed(self, host: Reader, runs: proof_worker.Runs, directory: str, begun: float) -> Failure:
+        reason, lines = f"the worker's flow run {runs.run} ended as {runs.state}", runs.lines[-20:]
+        if not any("Error" in line for line in lines) and self.unit:
+            from roles.proof.kinds.worker_journal import errors_since
+
+            lines += errors_since(host, self.unit, begun)
+        detail = "\n".join(lines)
+        if proof_worker.unseen(runs.lines, os.path.basename(directory)):
             return Failure(
                 f"{reason}: its worker does not see {directory}",
                 "a worker on another host took it, or the worker's unit hides that directory (ProtectHome, PrivateTmp)",
                 "check which workers the pool has; workdir must be visible to this host's worker",
                 detail,
             )
-        known = explain_client("\n".join(lines))
+        known = explain_client(detail)
         return Failure(reason, known.cause if known else "", known.fix if known else "", detail)
 
-    def _automation(self, host: Reader, flow: str) -> Optional[automation.Automation]:
-        """An automation that waits for its event; None where the server has none, or its services for them are off."""
-        services = self.services and switched_on(host, self._api, TRIGGERS, PERSISTER)
-        if not services or not automation.known(host, self._api):
+    def _automation(self, host: Reader, flow: str, unproven: list[str]) -> Optional[automation.Automation]:
+        """An automation that waits for its event; None, with the reason in ``unproven``, where there can be none."""
+        if not self.services:
+            return None
+        reason = automation.impossible(host, self._api)
+        if reason:
+            unproven.append(f"events and automations: {reason}")
             return None
         made = automation.Automation(self._api, flow)
         made.create(host)

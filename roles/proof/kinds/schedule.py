@@ -28,12 +28,14 @@ class Schedule:
 
     ``body`` creates it. ``soon``: its first run is due in a few seconds, for a worker; else in a day, so that nothing
     runs it. ``ahead``: seconds that the server's clock is ahead of this host's. ``deployment``: its id once written.
+    ``patience``: seconds that the scheduler gets.
     """
 
     def __init__(self, api: Api, body: dict[str, Any], ahead: float, soon: bool = False) -> None:
         self._api, self._body, self._ahead, self._soon = api, body, ahead, soon
         self._begun = self._written = 0.0
         self.deployment = ""
+        self.patience = PATIENCE
 
     def write(self, host: Reader) -> None:
         """Create the deployment, or write it again with a first run that is still ahead."""
@@ -74,7 +76,7 @@ class Schedule:
     @property
     def given_up(self) -> bool:
         """Whether the scheduler has had its time."""
-        return time.monotonic() - self._begun > PATIENCE
+        return time.monotonic() - self._begun > self.patience
 
     def due(self, run: dict[str, Any]) -> bool:
         """Whether a run is to be carried out now, and is not one of the next days."""
@@ -98,14 +100,14 @@ def prove(host: System, api: Api, flow: str, schedule: Schedule) -> None:
             return "made"
         return "given up" if schedule.given_up else ""
 
-    if host.wait_for(verdict, 2 * PATIENCE) != "made":
-        raise not_made().failure()
+    if host.wait_for(verdict, 2 * schedule.patience) != "made":
+        raise not_made(schedule).failure()
 
 
-def not_made() -> Problem:
+def not_made(schedule: Schedule) -> Problem:
     """The scheduler made no run in its time."""
     return Problem(
-        f"the server created no flow run from a schedule within {PATIENCE:.0f} s",
+        f"the server created no flow run from a schedule within {schedule.patience:.0f} s",
         "its scheduler fails or does not run: schedules create no flow runs",
         "`fab -H SERVER doctor` shows errors that repeat (check `errors`)",
     )

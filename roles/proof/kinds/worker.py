@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from encamp.resources.system import Reader, System
 from roles.prefect.kinds.api import Api, Problem
-from roles.proof.kinds import repository
 from roles.proof.kinds.api import ENDED, delete, log_lines, runs_of, server_ahead
 from roles.proof.kinds.flow import ENTRYPOINT
 from roles.proof.kinds.schedule import Schedule, not_made
@@ -21,19 +20,24 @@ SETTLE = 30.0
 
 
 def deploy(
-    host: Reader, api: Api, flow: str, pool: str, directory: str, queue: str = "", clone: bool = False
+    host: Reader,
+    api: Api,
+    flow: str,
+    pool: str,
+    directory: str,
+    queue: str = "",
+    steps: Sequence[Mapping[str, Any]] = (),
 ) -> Schedule:
     """Create the flow and a deployment of it whose code lies in ``directory`` on this host, scheduled in some seconds.
 
-    ``clone``: the code is cloned from the repository there, not run where it lies.
+    ``steps``: further pull steps, once the working directory is that one.
     Without a ``pool`` it is one for agents: those know no steps, but a path, and a block that says how to run it.
     """
     made = api.must(host, "POST", "flows/", {"name": flow})
     body: dict[str, Any] = {"name": flow, "flow_id": made["id"], "entrypoint": ENTRYPOINT}
     if pool:
         step = {"prefect.deployments.steps.set_working_directory": {"directory": directory}}
-        steps = [step, repository.step(directory)] if clone else [step]
-        body.update(work_pool_name=pool, pull_steps=steps)
+        body.update(work_pool_name=pool, pull_steps=[step, *steps])
     else:
         body.update(path=directory, infrastructure_document_id=_process_block(host, api))
     if queue:
@@ -79,7 +83,7 @@ class Runs:
         self._scheduled = self._scheduled or self._schedule.made(host, found)
         if not self._scheduled:
             if self._schedule.given_up:
-                raise not_made().failure()
+                raise not_made(self._schedule).failure()
             return False
         for run in filter(self._schedule.due, found):
             self.run, self.state = run["id"], str(run.get("state_type") or "")

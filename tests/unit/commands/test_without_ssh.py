@@ -8,7 +8,6 @@ import json
 import ntpath
 import os
 import pty
-import shutil
 import socket
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from roles.client.kinds.profile.prefect_profile import PrefectProfile
 from roles.client.kinds.profile.record import record_path
 from roles.prefect.kinds import user_environment, windows_places
 from roles.prefect.kinds.installs import installed
+from tests import pythons
 from tests.unit.roles.client.laptop import Laptop, converge
 from tests.unit.roles.prefect.test_api import GOOD, Handler, Server
 
@@ -272,11 +272,8 @@ def test_a_terminal_shows_nothing_of_what_is_typed(site: Site, tmp_path: Path) -
 
 @pytest.mark.parametrize("version", ["3.9", "3.13"])
 def test_other_pythons(site: Site, tmp_path: Path, version: str) -> None:
-    python = shutil.which(f"python{version}")
-    if not python or subprocess.run([python, "-V"], capture_output=True, check=False).returncode:
-        pytest.skip(f"no Python {version} here")
     home = home_with(tmp_path / "home")
-    done = ran(site.script(), home, python=python)
+    done = ran(site.script(), home, python=pythons.needed(version))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[profiles.hosted]" in (home / ".prefect/profiles.toml").read_text()
 

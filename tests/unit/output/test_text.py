@@ -12,7 +12,7 @@ from encamp.output.listener import Head, Recap
 from encamp.output.live import LiveConsole
 from encamp.output.outcome import Failure, Outcome
 from encamp.output.plain import PlainLines
-from encamp.output.recap import recap_lines
+from encamp.output.recap import closing_lines, recap_lines
 from encamp.output.text import event_lines, failure_lines
 
 CHANGE = {"what": "mode", "before": "0600", "after": "0640", "diff": ""}
@@ -54,6 +54,14 @@ def test_the_recap_has_a_line_a_host_with_what_it_cost() -> None:
     lines = recap_lines([failed(), Outcome("w", "not reached")], check=False)
     assert lines[0].startswith("vm1  ok=3 changed=1 failed=1") and "execs=0" in lines[0]
     assert lines[1].startswith("w    not reached ok=0")
+
+
+def test_what_was_not_proven_is_in_the_recap_and_only_there() -> None:
+    text = "not proven: schedules: the server's scheduler is disabled (server default)"
+    assert event_lines("vm1", {"event": "note", "text": text}, check=False, verbose=True) == []
+    done = Outcome("vm1", "ok", notes=["no firewall", text, text])
+    recap = [line for line, _ in closing_lines(Recap(Head("deploy"), [done], 0, 1.0))]
+    assert [line for line in recap if "firewall" in line or "proven" in line] == [f"  vm1  {text}"]
 
 
 def test_the_live_console_shows_names_as_they_are() -> None:

@@ -105,6 +105,37 @@ def test_what_passes_or_is_over_does_not_count(texts: tuple[str, ...], every: fl
     assert found.lasting is lasting
 
 
+def test_an_error_that_passes_is_lasting_where_it_goes_on() -> None:
+    (each_minute,) = repeats(lines(*[SLOW] * 20, every=60.0), NOW)
+    assert each_minute.lasting
+    (twice,) = repeats(lines(SLOW, SLOW, every=3600.0), NOW)
+    assert not twice.lasting, "two restarts of a database, an hour apart"
+    (for_a_while,) = repeats(lines(*[LOCKED] * 10, every=60.0), NOW)
+    assert not for_a_while.lasting
+
+
+def test_one_failure_that_is_logged_twice_came_once() -> None:
+    (found,) = repeats(lines(SCHEDULER, SCHEDULER, every=0.1), NOW)
+    assert (found.count, found.occurrences, found.lasting) == (2, 1, False)
+    (again,) = repeats([*lines(SCHEDULER, SCHEDULER, every=60.0), *lines(SCHEDULER)], NOW)
+    assert (again.count, again.occurrences, again.lasting) == (3, 2, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "asyncio.exceptions.CancelledError",
+        "httpx.ReadTimeout",
+        "asyncpg.exceptions.QueryCanceledError: canceling statement due to statement timeout",
+        "websockets.exceptions.ConnectionClosedError: no close frame received or sent",
+    ],
+)
+def test_kin_that_pass(text: str) -> None:
+    log = f"12:00:00.001 | ERROR   | prefect.server - Service failed\nTraceback (most recent call last):\n{text}"
+    (found,) = repeats(lines(log, log), NOW)
+    assert not found.lasting and text in found.text
+
+
 def test_errors_of_flows_are_not_those_of_their_worker() -> None:
     assert repeats(lines(OF_A_FLOW, OF_A_FLOW), NOW, OF_WORKERS) == []
     (found,) = repeats(lines(OF_A_FLOW, OF_A_WORKER, OF_A_WORKER), NOW, OF_WORKERS)

@@ -1,0 +1,22 @@
+"""What a worker's journal says of a flow run that failed before its flow began: its own log does not have it."""
+
+from __future__ import annotations
+
+import re
+
+from encamp.resources.system import Reader
+from encamp.resources.systemd.unit_state import unit_name
+
+LINES, SHOWN, LENGTH = 300, 20, 400
+#: Words of errors: levels of logs, names of exceptions, and what the programs of pull steps print.
+WRONG = re.compile(r"Error\b|ERROR|CRITICAL|\[Errno|fatal:|[Nn]o module named|Permission denied")
+#: Lines that quote the source of a traceback.
+QUOTED = re.compile(r"\s|Traceback")
+
+
+def errors_since(host: Reader, unit: str, begun: float) -> list[str]:
+    """The lines of errors since ``begun`` (seconds since the epoch, by the host's clock), the first ones first."""
+    argv = ["journalctl", "-u", unit_name(unit), "--since", f"@{begun:.0f}", "-n", str(LINES), "-o", "cat", "-q"]
+    lines = host.query([*argv, "--no-pager"], timeout=15).out.splitlines()
+    wrong = [line[:LENGTH] for line in lines if WRONG.search(line) and not QUOTED.match(line)]
+    return list(dict.fromkeys(wrong))[:SHOWN]
