@@ -157,8 +157,9 @@ def _refuse_control_characters(tree: Tree, where: Origin) -> None:
     in a cloud are chosen by whoever may start one."""
     wrong = next((name for name in (*tree.hosts, *tree.groups) if not name.isprintable()), None)
     if wrong is not None:
-        reason = f"{wrong!r} is not the name of a host or group: it holds a control character"
-        raise InventoryError(reason, "rename it", Origin(tree.files[wrong]) if wrong in tree.files else where)
+        reason = "the name of a host or group holds a control character"  # not shown: it may be a file of a password
+        fix = "rename it; a file that is no inventory belongs elsewhere"
+        raise InventoryError(reason, fix, Origin(tree.files[wrong]) if wrong in tree.files else where)
 
 
 def _absolute(source: str) -> str:

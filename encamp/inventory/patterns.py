@@ -113,6 +113,8 @@ def _unknown(terms: Iterable[str], hosts: Sequence[str], groups: Mapping[str, Se
 
     known = [*hosts, *(name for name in groups if name != "ungrouped")]
     listed = list(dict.fromkeys(terms))
+    if listed[0].startswith("@"):
+        return InventoryError(f"files of hosts are not read: {listed[0]}", "name the hosts, or use --retry")
     if all(term[0] == "~" or any(character in term for character in _GLOB) for term in listed):
         return NoHosts(f"no host or group matches {', '.join(listed)}", "see `fab inventory` for the names")
     near = dict.fromkeys(name for term in listed for name in difflib.get_close_matches(term, known, 2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 
 import yaml
@@ -100,15 +101,16 @@ class Sources:
             if ending in _YAML[1:]:
                 raise
             return False
+        scratch = self._scratch()
         try:
-            ini.read(self._scratch(), source, set())
+            ini.read(scratch, source, set())
         except InventoryError as error:
             if ini.has_sections(source.text):
                 if not ending:
                     raise
                 self.notes.append(f"{error}; so the file is not read as an inventory")
             return False
-        return True
+        return ini.has_sections(source.text) or all(name.isprintable() for name in scratch.hosts)
 
     def _is_yaml(self, source: Source) -> bool:
         document = self._yaml(source)
@@ -227,7 +229,8 @@ def _files(folder: str) -> Iterator[str]:
         if re.fullmatch(_IGNORED, name):
             continue
         if not os.path.isdir(path):
-            yield path
+            if not _is_special(path):
+                yield path
         elif _is_entered(folder, name):
             yield from _files(path)
 
@@ -239,6 +242,15 @@ def _unread(folder: str) -> Iterator[str]:
         if os.path.isdir(path) and not re.fullmatch(_IGNORED, name) and _is_entered(folder, name):
             yield from (os.path.join(path, each) for each in _VARIABLES if os.path.isdir(os.path.join(path, each)))
             yield from _unread(path)
+
+
+def _is_special(path: str) -> bool:
+    """Whether reading it would wait for another program, or not end: a named pipe, a socket, a device."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False  # reading it says what is wrong
+    return not stat.S_ISREG(mode)
 
 
 def _is_entered(folder: str, name: str) -> bool:

@@ -269,6 +269,7 @@ class SshConnector:
     def _keys(self, host: SiteHost) -> tuple[str, ...]:
         """What the command line names counts most."""
         given = self._config.connect_kwargs.get("key_filename") or []
+        given = [given] if isinstance(given, str) else given  # as paramiko takes it, in fabric.yaml
         named = [os.path.abspath(os.path.expanduser(path)) for path in given]
         return tuple(named or ([host.inventory.key_file] if host.inventory.key_file else []))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from encamp.errors import SettingsError
+from encamp.output.terminal import printable
 from encamp.settings.declare import setting
 from encamp.shared.record import record
 from encamp.shared.secret import Secret
@@ -55,7 +56,8 @@ def asker() -> Callable[[str, bool], str] | None:
 
 def _ask(prompt: str, echo: bool = False) -> str:
     with _ASKING:
-        return input(prompt) if echo else getpass.getpass(prompt)
+        shown = printable(prompt)  # a host's words may be in it
+        return input(shown) if echo else getpass.getpass(shown)
 
 
 class Passphrases:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -280,7 +282,17 @@ def test_programs_of_an_inventory_get_no_password(tmp_path: Path, monkeypatch: p
 
 def test_a_name_that_does_something_to_a_terminal_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"hosts.json": '{"servers": {"hosts": ["vm1\\u001b[2J"]}, "_meta": {"hostvars": {}}}'})
-    assert "hosts.json: 'vm1\\x1b[2J' is not the name of a host" in fault(tmp_path / "hosts.json")
+    told = fault(tmp_path / "hosts.json")
+    assert "hosts.json: the name of a host or group holds a control character" in told and "\x1b" not in told
+
+
+def test_special_files_of_a_folder_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, {"hosts.yml": "servers: {hosts: {vm1: }}\n", "password": "hunter2\x7f\n"})
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "master"))
+        site, _ = load_site(options(tmp_path), ("servers",))
+    assert list(site.inventory.hosts) == ["vm1"]
 
 
 def test_plain_secrets_of_other_roles_are_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,6 +107,7 @@ def test_colons_that_part_nothing(pattern: str, terms: list[str]) -> None:
         ("web:&wbe", "no host or group wbe"),
         ("cache*", r"no hosts selected: no host or group matches cache\*"),
         ("~cache", "no hosts selected: no host or group matches ~cache"),
+        ("@site.retry", "files of hosts are not read: @site.retry"),
         ("web[3]", "past the end: web has 3 hosts"),
         ("~web[", "not a valid regular expression"),
         ("", "empty"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from encamp.errors import EncampError, SettingsError
 from encamp.inventory.load import load_inventory
+from encamp.running import passwords as passwords_asked
 from encamp.running.connectors import SshConnector
 from encamp.secrets.vault import cipher, passwords
 from encamp.shared.secret import Secret
@@ -60,6 +62,20 @@ def test_a_key_of_the_command_line_as_well(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nosuch: No such file") as caught:
         prepared(tmp_path, "x_a: 1", config)
     assert caught.value.where is None
+
+
+def test_a_key_of_fabrics_own_configuration_may_be_one_text(tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+    config = fabric.Config(overrides={"connect_kwargs": {"key_filename": str(tmp_path / "key")}})
+    found = prepared(tmp_path, "x_a: 1", config)
+    assert found._address(found._site.host("vm2")).policy.keys == (str(tmp_path / "key"),)
+
+
+def test_a_question_of_a_host_does_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "x")
+    passwords_asked._ask("you@vm1: \x1b[2JPassword: ")
+    assert asked == ["you@vm1: \\x1b[2JPassword: "]
 
 
 SEALED = "sealed: hunter2 S3cretWord\n"
