@@ -58,7 +58,8 @@ class Memory:
     ask=None
     def find_spec(self,name,path=None,target=None):
         if name not in src and self.ask and name.split(".")[0] in src:
-            src.update(self.ask(name))
+            late=self.ask(name)
+            src.update(late);self.new.update(late)
         if name in src: return spec(name,self,is_package=src[name][0])
     def create_module(self,s): pass
     def code(self,n):
@@ -71,7 +72,7 @@ class Memory:
     def get_source(self,n): return src[n][1] if type(src[n][1]) is str else None
 spec=type(sys.__spec__)
 memory=Memory()
-memory.at,memory.name,memory.new=at,key+tag,dict(src) if n!="0" else {}
+memory.at,memory.name,memory.src,memory.new=at,key+tag,src,dict(src) if n!="0" else {}
 sys.meta_path.insert(0,memory)
 from encamp.agent.main import main
 main(job,memory)

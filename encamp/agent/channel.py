@@ -10,6 +10,7 @@ import time
 import zlib
 from typing import Any, Mapping
 
+from encamp.agent import step_timeout
 from encamp.shared.secret import Redactor
 from encamp.shared.wire import HEARTBEAT_SECONDS, SILENCE_LIMIT, Blob
 
@@ -89,7 +90,7 @@ class Channel:
         return json.loads(self._answer({"event": "knock", "address": address, "port": port}))
 
     def _answer(self, question: dict[str, Any]) -> bytes:
-        with self._asking:
+        with self._asking, step_timeout.held():
             self.send(question)
             header = b""
             while not header.endswith(b"\n"):

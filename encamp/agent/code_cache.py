@@ -16,18 +16,24 @@ KEEP = 4
 
 
 def keep(importer: Any) -> None:
-    """Keep the sources that this run sent to stage 0's ``importer``. Errors of the file system are ignored.
+    """Keep the sources of stage 0's ``importer``, if this run was sent some. Errors of the file system are ignored.
 
-    Programs that a kind installs unchanged (``#!``) stay sources.
+    What was asked for late is kept with the rest, so that no later run asks for it. Programs that a kind installs
+    unchanged (``#!``) stay sources.
     """
     if not importer.new or os.geteuid() != 0:
         return
     modules = {
-        name: (is_package, source if source.startswith("#!") else marshal.dumps(importer.code(name)))
-        for name, (is_package, source) in importer.new.items()
+        name: (is_package, source if _stays(source) else marshal.dumps(importer.code(name)))
+        for name, (is_package, source) in importer.src.items()
     }
     with contextlib.suppress(OSError):
         _write(importer.at, importer.name, marshal.dumps(modules))
+
+
+def _stays(source: Any) -> bool:
+    """Whether it is kept as it is: a program, or what an earlier run has compiled."""
+    return not isinstance(source, str) or source.startswith("#!")
 
 
 def _write(directory: str, name: str, body: bytes) -> None:

@@ -128,11 +128,17 @@ def make_directory(path: str, owner: str, group: str, mode: int) -> None:
         parent = os.path.dirname(path.rstrip("/"))
         if parent and not os.path.isdir(parent):
             make_directory(parent, "", "", 0o755)
+        flags = os.O_RDONLY | os.O_DIRECTORY
         if not os.path.isdir(path):
             os.mkdir(path, 0o700)
             _sync_directory(parent)
-        os.chown(path, _uid(owner), _gid(group))
-        os.chmod(path, mode)
+            flags |= os.O_NOFOLLOW  # what is now there is what was made, not a link in its place
+        handle = os.open(path, flags)
+        try:
+            os.fchown(handle, _uid(owner), _gid(group))
+            os.fchmod(handle, mode)
+        finally:
+            os.close(handle)
 
 
 def link_atomic(path: str, target: str) -> None:

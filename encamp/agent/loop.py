@@ -50,6 +50,8 @@ class Loop:
         self._owners_checked = False
         self.counts = {"ok": 0, "changed": 0, "unknown": 0, "failed": 0}
         self.failed = ""
+        #: Whether it ran a handler that another job has left: what that needed belongs to no job of this plan.
+        self.ran_others = False
 
     def run(self) -> None:
         """Run all steps, handlers last. Raises Failure after the event of the failed step."""
@@ -170,8 +172,8 @@ class Loop:
     def _refusals(self, number: int) -> Iterator[tuple[str, Refused]]:
         """The refusals of a step and of those after it. Raises Failure where the step itself cannot tell."""
         for step in self._steps[number:]:
-            if "resource" not in step:
-                continue
+            if "resource" not in step or step.get("when_changed"):
+                continue  # a verification replaces nothing, and its kind may not have been sent
             resource: Resource = from_wire(step["resource"])
             try:
                 resource.refuse(self._host)
@@ -221,6 +223,7 @@ class Loop:
         wire, mark = self._journal.handler(handler_id)
         if wire is None:  # a verification that this run was told to skip
             return
+        self.ran_others = self.ran_others or handler_id not in self._handlers
         with self._reporting_failures(handler_id, started):
             try:
                 handler: HandlerResource = from_wire(self._handlers.get(handler_id, wire))

@@ -36,8 +36,9 @@ def main(job: dict[str, Any], importer: Any) -> None:
     importer.ask = channel.sources
     try:
         result = _outcome(job, channel)
+        ran_others = result.pop("ran_others", False)
         channel.send({"event": "done", **result})
-        if result["outcome"] == "ok" and job.get("keep"):
+        if result["outcome"] == "ok" and job.get("keep") and not ran_others:
             from encamp.agent import code_cache
 
             code_cache.keep(importer)
@@ -97,6 +98,7 @@ def _work(job: dict[str, Any], channel: Channel, host: Host, state: str) -> dict
     if result["outcome"] == "ok":
         loop = Loop(host, Journal(state, read_only=job["check"]), audit, channel.send, job, checker)
         result = _finish(loop, checker if job["check"] else None)
+        result.update({"ran_others": True} if loop.ran_others else {})
         audit.end(result["outcome"], loop.failed)
     return {**result, "seconds": round(time.monotonic() - started, 3)}
 

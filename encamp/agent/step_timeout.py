@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from typing import Any
+import threading
+from typing import Any, Iterator
 
 #: The alarm repeats: code that catches every exception must not swallow it for good.
 AGAIN_SECONDS = 5.0
@@ -13,10 +15,23 @@ class StepTimedOut(BaseException):
     """The step's timeout has passed. Not an Exception, so that no resource handles it."""
 
 
+class _Alarm:
+    """The handler of the alarm, which Python runs in the main thread."""
+
+    held = False
+
+    def __call__(self, *unused: Any) -> None:
+        if not self.held:
+            raise StepTimedOut
+
+
+_ALARM = _Alarm()
+
+
 def arm(seconds: float) -> None:
     """Raise StepTimedOut in the main thread after ``seconds``; 0 means never."""
     if seconds:
-        signal.signal(signal.SIGALRM, _on_alarm)
+        signal.signal(signal.SIGALRM, _ALARM)
         signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
 
 
@@ -24,5 +39,14 @@ def disarm() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _on_alarm(*unused: Any) -> None:
-    raise StepTimedOut
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Raise no StepTimedOut while it lasts, but soon after: half an answer of the controller must not stay unread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _ALARM.held = True
+    try:
+        yield
+    finally:
+        _ALARM.held = False

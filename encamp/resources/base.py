@@ -146,10 +146,14 @@ class HandlerResource(Resource):
 
 
 def unified(before: str, after: str, path: str) -> str:
-    """A unified diff of two texts of ``path``."""
+    """A unified diff of two texts of ``path``, with what may be a secret in them concealed: a file may hold what was
+    declared once, or is its owner's."""
     import difflib
 
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"{path} (now)", f"{path} (new)", lineterm="")
+    from encamp.shared.secret_names import concealed
+
+    old, new = (concealed(text).splitlines() for text in (before, after))
+    lines = difflib.unified_diff(old, new, f"{path} (now)", f"{path} (new)", lineterm="")
     return "\n".join(lines)
 
 

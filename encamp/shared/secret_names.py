@@ -1,4 +1,4 @@
-"""Which variables of a program hold secrets.
+"""Which variables of a program hold secrets, and what may be shown of a text with such variables.
 
 Shipped to hosts: Python 3.9 syntax, standard library only.
 """
@@ -26,3 +26,18 @@ def is_secret(name: str, value: str) -> bool:
 def is_secret_by_name(name: str, value: str) -> bool:
     """Whether a variable's name says that it holds a secret, and its value may be one."""
     return bool(re.search(_SECRET_NAME, name, re.IGNORECASE)) and not re.fullmatch(_HARMLESS, value, re.IGNORECASE)
+
+
+def concealed(text: str) -> str:
+    """A text of settings in any form (``NAME=``, ``name: ``, ``"name": ``), line for line, without what follows the
+    name of a secret, and without logins in URLs."""
+    name = re.compile(r"(\w+)[\"']?[ \t]*[=:][ \t]*(?=\S)")
+    login = re.compile(r"(://)(?:[^/\s]+|[^/\s@:]+:(?!\d+/)\S+)@")
+    return "\n".join(_concealed(line, name, login) for line in text.split("\n"))
+
+
+def _concealed(line: str, name: re.Pattern[str], login: re.Pattern[str]) -> str:
+    for found in name.finditer(line):
+        if is_secret_by_name(found[1], line[found.end() :].strip("\"', ")):
+            return f"{line[: found.end()]}***"
+    return login.sub(r"\1***@", line)

@@ -51,6 +51,7 @@ def run_agent(
     """
     notes: list[str] = [link.note] if link.note else []
     ended = False
+    sent: set[str] = set()
     session = _booted(link, remote, traffic, notes)
     try:
         for text in notes:
@@ -62,7 +63,10 @@ def run_agent(
             if event["event"] == "need":
                 yield from session.send_blob(store.get(event["sha256"]))
             elif event["event"] == "import":
-                yield from session.send_blob(json.dumps(bundle.on_demand(event["module"])).encode())
+                sent = sent or payload.modules
+                found = bundle.on_demand(event["module"], sent)
+                sent.update(found)
+                yield from session.send_blob(json.dumps(found).encode())
             elif event["event"] == "knock":
                 yield from session.send_blob(knock.answer(event["address"], event["port"], doors))
             elif event["event"] == "alive":

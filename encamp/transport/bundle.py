@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import zlib
 from collections.abc import Container, Iterable, Sequence
@@ -16,21 +17,32 @@ from encamp.shared.record import record
 from encamp.support import cache
 from encamp.transport import shipped
 
+_DIGEST_SIZE = hashlib.sha256().digest_size
 #: What every agent needs, and what one that has just been sent its sources does.
 ENTRY = ("encamp.agent.main", "encamp.agent.code_cache")
 #: In this project a line that begins with three quotes begins a docstring. A test compares the syntax trees.
 PROSE = re.compile(r'(^[ \t]*)?r?"""(?:[^"\\]|\\[\s\S]|"(?!""))*"""|\'\'\'[\s\S]*?\'\'\'|^[ \t]*#.*$', re.MULTILINE)
 #: Top-level imports only: what is imported within a function travels when it is first needed.
-IMPORT = re.compile(r"^(?:from ([\w.]+) import (\([^)]*\)|[^\n#]+)|import ([\w.]+))", re.MULTILINE)
+_WORDS = r"(?:from ([\w.]+) import (\([^)]*\)|[^\n#]+)|import ([\w.]+))"
+IMPORT = re.compile(rf"^{_WORDS}", re.MULTILINE)
+IMPORT_ANYWHERE = re.compile(rf"^[ \t]*{_WORDS}", re.MULTILINE)
 
 
 @record
 class Payload:
-    """What stage 0 is sent: the sources, unless the host has kept those of this hash, and the job."""
+    """What stage 0 is sent: the sources, unless the host has kept those of this key, and the job.
+
+    The key is a hash of these sources and of all that they may ask for later: a host keeps those under it as well.
+    """
 
     code: bytes
     work: bytes
     key: str
+
+    @property
+    def modules(self) -> set[str]:
+        """The names of the modules among the sources."""
+        return set(json.loads(zlib.decompress(self.code)))
 
     def beyond(self, kept: Container[str]) -> bytes:
         """The payload for a host that has kept some sources: a header line with two lengths and the hash, then the
@@ -42,22 +54,33 @@ class Payload:
 def pack(job: dict[str, Any], ships: Iterable[str] = ()) -> Payload:
     """The payload for a job. ``ships`` names pure Python packages outside encamp whose sources its kinds need."""
     modules = {*kind_modules(job), *(["encamp.agent.saved_plan"] if "plan" in job else [])}
-    code = _packed_sources(sorted(modules), sorted(ships))
-    return Payload(code, _packed(job), hashlib.sha256(code).hexdigest())
+    later = set(kind_modules(job, seldom=True)) - modules
+    reach, code = _packed_sources(sorted(modules), sorted(ships), sorted(later))
+    return Payload(code, _packed(job), hashlib.sha256(reach + code).hexdigest())
 
 
 def _packed(data: Any) -> bytes:
     return zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 9)
 
 
-def _packed_sources(kinds: Sequence[str], ships: Sequence[str]) -> bytes:
-    """The sources for some kinds; kept from the last run as long as no file of what ships has changed."""
-    key = hashlib.sha256(repr((kinds, ships, _state(kinds, ships))).encode()).hexdigest()
+def _packed_sources(kinds: Sequence[str], ships: Sequence[str], later: Sequence[str]) -> tuple[bytes, bytes]:
+    """The hash of all that some kinds, and those that may be needed later, import at any time; and the sources that
+    the first ones import at once.
+
+    Kept from the last run as long as no file of what ships has changed.
+    """
+    own = os.stat(__file__)
+    state = (own.st_size, own.st_mtime_ns, _state([*kinds, *later], ships))
+    key = hashlib.sha256(repr((kinds, ships, later, state)).encode()).hexdigest()
     kept = cache.read(f"sources-{key}")
     if kept is None:
-        kept = _packed(sources(kinds, ships))
+        reach = _reach([*ENTRY, *kinds, *later])
+        # Packages are nearly empty; without them each import of a module in one would cost a round trip more.
+        folders = _closure(sorted({name.rpartition(".")[0] for name in reach} - {""}))
+        digest_of_reach = hashlib.sha256(repr(sorted(reach.items())).encode()).digest()
+        kept = digest_of_reach + _packed({**folders, **sources(kinds, ships)})
         cache.write(f"sources-{key}", kept)
-    return kept
+    return kept[:_DIGEST_SIZE], kept[_DIGEST_SIZE:]
 
 
 def _state(kinds: Sequence[str], ships: Sequence[str]) -> list[tuple[str, int, int]]:
@@ -68,28 +91,44 @@ def _state(kinds: Sequence[str], ships: Sequence[str]) -> list[tuple[str, int, i
     return sorted((entry.path, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in files) + third_party
 
 
-def sources(
-    modules: Iterable[str], ships: Iterable[str] = (), entry: Sequence[str] = ENTRY
-) -> dict[str, tuple[bool, str]]:
-    """``{module: (is a package, source)}`` for ``entry``, the modules named, and all they import among what ships."""
-    found = _closure([*entry, *modules])
-    for package in ships:
-        found.update(_third_party(package))
-    return found
+def sources(modules: Iterable[str], ships: Iterable[str] = ()) -> dict[str, tuple[bool, str]]:
+    """``{module: (is a package, source)}`` for every agent, the modules named, and all they import among what ships."""
+    return {**_closure([*ENTRY, *modules]), **_all_of(ships)}
 
 
-def _closure(modules: Iterable[str]) -> dict[str, tuple[bool, str]]:
-    """The modules, all they import at the top among what ships, and the packages they are in."""
+def all_sources(modules: Iterable[str], ships: Iterable[str] = ()) -> dict[str, tuple[bool, str]]:
+    """As :func:`sources`, of the modules named and all that they ever import: for those who cannot ask for more."""
+    return {**_closure(sorted(_reach(modules))), **_all_of(ships)}
+
+
+def _all_of(ships: Iterable[str]) -> dict[str, tuple[bool, str]]:
+    return {name: module for package in ships for name, module in _third_party(package).items()}
+
+
+def _closure(modules: Iterable[str], known: Container[str] = ()) -> dict[str, tuple[bool, str]]:
+    """The modules, all they import at the top among what ships, and the packages they are in, without ``known``."""
     found: dict[str, tuple[bool, str]] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in found or name in known:
             continue
         is_package, source, imports = _module(name)
         found[name] = (is_package, source)
         parent = name.rpartition(".")[0]
         waiting.extend([*imports, *([parent] if parent else [])])
+    return found
+
+
+def _reach(modules: Iterable[str]) -> dict[str, str]:
+    """The sources of the modules and of all they import, within functions too."""
+    found: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            _, found[name], _ = _module(name)
+            waiting.extend(_imports(found[name], IMPORT_ANYWHERE))
     return found
 
 
@@ -103,10 +142,13 @@ def digest() -> str:
     return found.hexdigest()
 
 
-def on_demand(name: str) -> dict[str, tuple[bool, str]]:
-    """What an agent is sent for a module that it lacks: its source, and those of all it imports; empty without one."""
-    known = shipped.source_file(name) if shipped.ships(name) else shipped.leads_to(name)
-    return _closure([name]) if known else {}
+def on_demand(name: str, known: Container[str] = ()) -> dict[str, tuple[bool, str]]:
+    """What an agent is sent for a module that it lacks: its source, and those of all it imports; empty without one.
+
+    ``known``: modules that it has been sent.
+    """
+    exists = shipped.source_file(name) if shipped.ships(name) else shipped.leads_to(name)
+    return _closure([name], known) if exists else {}
 
 
 def stripped(source: str) -> str:
@@ -126,18 +168,18 @@ def _without_prose(found: re.Match[str]) -> str:
     return "" if text.lstrip().startswith("#") else text  # a comment, or a text within a statement
 
 
-def kind_modules(data: Any) -> Iterable[str]:
-    """The modules of all kinds in a job, as far as it needs them from its start."""
+def kind_modules(data: Any, seldom: bool = False) -> Iterable[str]:
+    """The modules of all kinds in a job, as far as it needs them from its start; with ``seldom`` the others, too."""
     if isinstance(data, dict):
-        if data.get("when_changed"):
+        if data.get("when_changed") and not seldom:
             return  # seldom taken: its modules travel when it is
         if "kind" in data and "fields" in data:
             yield data["kind"].partition(":")[0]
         for value in data.values():
-            yield from kind_modules(value)
+            yield from kind_modules(value, seldom)
     elif isinstance(data, list):
         for value in data:
-            yield from kind_modules(value)
+            yield from kind_modules(value, seldom)
 
 
 def _module(name: str) -> tuple[bool, str, tuple[str, ...]]:
@@ -159,8 +201,8 @@ def _read(path: Path) -> tuple[str, tuple[str, ...]]:
     return stripped(source), tuple(_imports(source))
 
 
-def _imports(source: str) -> Iterable[str]:
-    for base, names, plain in IMPORT.findall(source):
+def _imports(source: str, pattern: re.Pattern[str] = IMPORT) -> Iterable[str]:
+    for base, names, plain in pattern.findall(source):
         module = base or plain
         for name in [module, *(f"{module}.{word}" for word in re.findall(r"\w+", names))]:
             if shipped.ships(name) and shipped.source_file(name):

@@ -13,8 +13,8 @@ from typing import Any
 from encamp.agent.standalone.main import JOB
 from encamp.transport import bundle
 
-#: What every script needs beside its kinds; the last two are imported when they are needed.
-ENTRY = ("encamp.agent.standalone.main", "encamp.agent.standalone.windows", "encamp.agent.orphans")
+#: What every script needs beside its kinds.
+ENTRY = "encamp.agent.standalone.main"
 #: Read by Pythons that are too old for the rest, so that they say so.
 MAIN = """\
 import sys
@@ -53,7 +53,7 @@ def is_archive(path: Path) -> bool:
 def _sources(job: dict[str, Any], ships: Sequence[str]) -> dict[str, str]:
     """The modules by their paths in the archive, and the licences of those that are not encamp's."""
     found = {}
-    for name, (is_package, text) in bundle.sources(bundle.kind_modules(job), ships, ENTRY).items():
+    for name, (is_package, text) in bundle.all_sources([ENTRY, *bundle.kind_modules(job)], ships).items():
         path = name.replace(".", "/")
         found[f"{path}/__init__.py" if is_package else f"{path}.py"] = text
     for package in ships:

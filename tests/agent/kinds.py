@@ -33,6 +33,18 @@ class Needs(Resource):
 
 
 @kind
+class Late(Resource):
+    """Needs modules that are not sent from the start: two that have others in common."""
+
+    name: str
+
+    def check(self, host: Reader) -> list[Change]:
+        from encamp.resources.python import interpreters, simple_index
+
+        return [] if interpreters.fits("3.11", ">=3.9") and simple_index.is_folder("/") else [Change("no")]
+
+
+@kind
 class Stubborn(Resource):
     """Never converges."""
 

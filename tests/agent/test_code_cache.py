@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import grp
+import json
 import os
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from encamp.transport.launch import LaunchSpec
 from encamp.transport.local import LocalLink
 from encamp.transport.traffic import Traffic
 from tests.agent.conftest import job, pythons, statuses
-from tests.agent.kinds import Broken, Needs, Stubborn
+from tests.agent.kinds import Broken, Late, Needs, Stubborn
 
 ME = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 Deploy = Callable[..., tuple[list[dict[str, Any]], int]]
@@ -66,8 +67,39 @@ def test_a_second_run_sends_the_job_alone_and_tells_the_same(deploy: Deploy, tmp
     assert second[1] < 1000 if ROOT else second[1] > 10_000
 
 
+def test_no_module_is_sent_twice(deploy: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither to one run, nor, where root keeps them, to the next one."""
+    answers: list[set[str]] = []
+    whole = bundle.on_demand
+
+    def on_demand(*arguments: Any) -> Any:
+        answers.append(set(whole(*arguments)))
+        return whole(*arguments)
+
+    monkeypatch.setattr(bundle, "on_demand", on_demand)
+    item, first = Late("x"), bundle.pack(job([Late("x")], tmp_path / "state", BlobStore())).modules
+    assert statuses(deploy(item)[0]) == {item.id: "ok"}
+    assert len(answers) == 2 and len(set.union(first, *answers)) == len(first) + sum(map(len, answers))
+    answers.clear()
+    deploy(item)
+    deploy(item)
+    assert len(answers) == (0 if ROOT else 4)
+
+
 @pytest.mark.skipif(not ROOT, reason="only root keeps anything")
 class TestKept:
+    def test_what_another_job_s_handler_needed_is_not_kept(self, deploy: Deploy, kept: Path, tmp_path: Path) -> None:
+        """Nothing of this job's key would notice that it has changed."""
+        left = {"kind": "tests.agent.kinds:Append", "fields": {"path": str(tmp_path / "log")}}
+        (tmp_path / "state").mkdir()
+        pending = {"Append:x": {"resource": left, "mark": ["an earlier boot", None]}}
+        (tmp_path / "state/pending.json").write_text(json.dumps(pending))
+        item = Needs(str(tmp_path))
+        deploy(item)
+        assert (tmp_path / "log").read_text() == "ran\n" and not kept.exists()
+        deploy(item)
+        assert announced(kept)
+
     def test_a_file_that_is_not_whole_is_not_believed(self, deploy: Deploy, kept: Path, tmp_path: Path) -> None:
         item = File(str(tmp_path / "f"), "x", **ME)
         deploy(item)

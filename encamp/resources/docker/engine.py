@@ -11,7 +11,6 @@ from encamp.resources.packages.apt import LOCK_SECONDS
 from encamp.resources.packages.installed import Packages
 from encamp.resources.proxy import proxy_of
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import change_state
 from encamp.shared.secret import Secret
 
 #: Where Compose v2 is installed: it is a plug-in of the docker command.
@@ -69,6 +68,8 @@ class DockerEngine(Resource):
             packages = Packages("docker", tuple(names), (), self.lock_timeout, self.proxy, self.no_proxy)
             packages.apply(host, [Change(name) for name in names])
         if not docker_api.answers(host):
+            from encamp.resources.systemd.control import change_state
+
             change_state(host, "start", "docker.service")
 
 

@@ -8,7 +8,7 @@ import os
 from typing import Sequence, Union
 
 from encamp.resources.base import Change, Failure, Resource, kind
-from encamp.resources.packages import apt
+from encamp.resources.packages import installation
 from encamp.resources.proxy import proxy_of
 from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
@@ -41,13 +41,13 @@ class CollectedPackages(Resource):
         empty = f"{self.folder}.state/status"  # apt then takes nothing for installed
         host.write(empty, "")
         proxy = proxy_of(host, self.proxy, self.no_proxy) if self.proxy else None
-        collecting = apt.options(
+        collecting = installation.options(
             f"Dir::State::status={empty}",
             f"Dir::Cache::archives={self.folder}",
             "APT::Sandbox::User=root",
             "APT::Get::Download-Only=true",
         )
-        apt.Installation(host, self.names, proxy=proxy.variables if proxy else {}, options=collecting).run()
+        installation.Installation(host, self.names, proxy=proxy.variables if proxy else {}, options=collecting).run()
         missing = [
             name for name in self.names if not any(deb.startswith(f"{name}_") for deb in _debs(host, self.folder))
         ]

@@ -12,8 +12,6 @@ from encamp.shared.record import record
 DETAIL_LINES = 15
 #: Errors that new package lists may fix: an unknown name, a version that the mirror no longer has.
 OUTDATED = re.compile(r"Unable to locate package|no installation candidate|Couldn't find any package|404 +Not Found")
-#: What apt-get update prints about a source: an error, or a warning (it then exits 0).
-COMPLAINT = re.compile(r"(?:E|W|Err): ?|Err:\d+ ")
 #: Consequences of an earlier line, which name no cause of their own.
 CONSEQUENCE = re.compile(r"Some index files failed to download|is not signed|Problem unlinking|can't be done securely")
 
@@ -144,12 +142,6 @@ INSTALLATION = (
         "`dpkg --configure -a` shows why; the lines below are its own",
     ),
 )
-
-
-def complaints(output: str) -> list[str]:
-    """What ``apt-get update`` says of sources that it could not use, the first first, each once."""
-    lines = (line.strip() for line in output.splitlines())
-    return list(dict.fromkeys(line for line in lines if COMPLAINT.match(line)))
 
 
 def explained(error: CommandFailed, names: Sequence[str], update: Sequence[str] = (), held_by: str = "") -> Failure:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Failure, Refused, Resource, kind
-from encamp.resources.packages import apt, errors
+from encamp.resources.packages import apt
 from encamp.resources.packages.apt import ABSENT, INSTALLED
 from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
+
+#: For an installation with dnf.
+DNF_SECONDS = 1800
 
 
 @kind
@@ -51,11 +54,12 @@ class Packages(Resource):
         if host.os_release().family == "rhel":
             _dnf_install(host, names)
         else:
+            from encamp.resources.packages import installation
             from encamp.resources.proxy import proxy_of
 
-            options = apt.only_from(host, self.source) if self.source else ()
+            options = installation.only_from(host, self.source) if self.source else ()
             proxy = proxy_of(host, self.proxy, self.no_proxy) if self.proxy else None
-            apt.Installation(host, names, self.lock_timeout, proxy.variables if proxy else {}, options).run()
+            installation.Installation(host, names, self.lock_timeout, proxy.variables if proxy else {}, options).run()
 
     def _names(self, host: Reader) -> tuple[str, ...]:
         family = host.os_release().family
@@ -79,9 +83,11 @@ def _missing_rpms(host: Reader, names: Sequence[str]) -> list[str]:
 
 
 def _dnf_install(host: System, names: Sequence[str]) -> None:
+    from encamp.resources.packages import errors
+
     host.progress(f"installing {', '.join(names)}")
     argv = ["dnf", "-y", "--setopt=install_weak_deps=False", "--setopt=retries=3", "install", *names]
     try:
-        host.run(argv, timeout=apt.INSTALL_SECONDS)
+        host.run(argv, timeout=DNF_SECONDS)
     except CommandFailed as error:
         raise errors.explained(error, names) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Refused, Resource, kind
-from encamp.resources.postgres import initdb, layout, unfinished
+from encamp.resources.postgres import boot, layout, unfinished
 from encamp.resources.postgres.layout import Cluster
 from encamp.resources.postgres.state import read_state
 from encamp.resources.system import Reader, System
@@ -39,7 +39,7 @@ class PostgresCluster(Resource):
         changes = []
         if not cluster.running:
             changes.append(Change("service", cluster.status, "running"))
-        if not initdb.starts_at_boot(host, cluster):
+        if not boot.starts_at_boot(host, cluster):
             changes.append(Change("boot", "disabled", "enabled"))
         return changes + (self._settings(host) if cluster.running else [])
 
@@ -51,6 +51,8 @@ class PostgresCluster(Resource):
 
     def _bring_up(self, host: System) -> None:
         """Create the cluster unless a complete one exists, and start it."""
+        from encamp.resources.postgres import initdb
+
         cluster = layout.find(host, self.name)
         if cluster is not None and unfinished.is_unfinished(host, cluster):
             unfinished.move_aside(host, cluster)

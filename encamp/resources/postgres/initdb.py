@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from encamp.resources.base import Failure, Refused
 from encamp.resources.postgres import layout
+from encamp.resources.postgres.boot import WANTS, start_conf, starts_at_boot
 from encamp.resources.postgres.layout import Cluster
 from encamp.resources.system import Reader, System
 
-WANTS = "/etc/systemd/system/multi-user.target.wants"
 LOCALE = "C.UTF-8"
 LOG_LINES = 15
 
@@ -35,15 +35,6 @@ def create(host: System, name: str) -> None:
     host.run(argv)
 
 
-def starts_at_boot(host: Reader, cluster: Cluster) -> bool:
-    """Whether systemd starts the cluster at boot."""
-    if host.stat(f"{WANTS}/{cluster.unit}"):
-        return True
-    if host.os_release().family == "rhel":
-        return False
-    return _start_conf(host, cluster) == "auto" and host.stat(f"{WANTS}/postgresql.service") is not None
-
-
 def enable(host: System, cluster: Cluster) -> None:
     """Enable the cluster at boot, as the distribution does: on Debian with start.conf and postgresql.service."""
     if starts_at_boot(host, cluster):
@@ -51,18 +42,11 @@ def enable(host: System, cluster: Cluster) -> None:
     if host.os_release().family == "rhel":
         host.run(["systemctl", "enable", cluster.unit])
         return
-    if _start_conf(host, cluster) != "auto":
+    if start_conf(host, cluster) != "auto":
         host.write(f"{cluster.config}/start.conf", "auto\n", cluster.owner, cluster.owner, 0o644)
         host.run(["systemctl", "daemon-reload"])
     if host.stat(f"{WANTS}/postgresql.service") is None:
         host.run(["systemctl", "enable", "postgresql.service"])
-
-
-def _start_conf(host: Reader, cluster: Cluster) -> str:
-    """The word in Debian's start.conf: auto, manual or disabled; auto without a file."""
-    text = (host.read(f"{cluster.config}/start.conf") or b"auto").decode("utf-8", "replace")
-    words = [line.partition("#")[0].strip() for line in text.splitlines()]
-    return next((word for word in words if word), "auto")
 
 
 def last_log_lines(host: Reader, cluster: Cluster) -> str:

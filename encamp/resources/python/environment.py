@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from typing import Any, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Optional, Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Failure, Resource, kind
 from encamp.resources.files.paths import expand, is_series
-from encamp.resources.proxy import Proxy
-from encamp.resources.python.uv import run as uv_run
 from encamp.resources.system import Content, Reader, System
 from encamp.shared.secret import Secret
+
+if TYPE_CHECKING:
+    from encamp.resources.proxy import Proxy
 
 MARKER = ".encamp.json"
 
@@ -141,6 +142,8 @@ class PythonEnv(Resource):
 
     def _uv(self, host: System, proxy: Optional[Proxy], arguments: Sequence[str], stdin: str = "") -> None:
         """Run uv. Raises Failure with cause and fix."""
+        from encamp.resources.python.uv import run as uv_run
+
         known = uv_run.environment(host, expand(host, self.cache_dir), self.ca_file, proxy)
         if isinstance(self.index_url, str) and self.index_url.startswith("/"):
             known.update(uv_run.from_folder(self.index_url))

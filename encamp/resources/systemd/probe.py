@@ -7,7 +7,7 @@ from typing import ClassVar, Sequence
 
 from encamp.resources.base import Change, Resource, kind
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import UnitState, unit_failure, unit_name, unit_state
+from encamp.resources.systemd.unit_state import UnitState, unit_name, unit_state
 
 
 @kind
@@ -38,6 +38,8 @@ class SystemdProbe(Resource):
         host.progress(f"waiting until {name} has been active for {self.stable_seconds:g} s")
         state = host.wait_for(lambda: unit_state(host, name), self.timeout, self._decided)
         if not self._stable(state):
+            from encamp.resources.systemd.control import unit_failure
+
             raise unit_failure(host, name, f"{name} does not stay active: {self._history(state, first)}")
 
     def _stable(self, state: UnitState) -> bool:

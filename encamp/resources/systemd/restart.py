@@ -6,7 +6,7 @@ from typing import Sequence
 
 from encamp.resources.base import Change, HandlerResource, Mark, kind
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import boot_id, change_state, unit_state
+from encamp.resources.systemd.unit_state import boot_id, unit_state
 
 
 @kind
@@ -23,6 +23,8 @@ class Restart(HandlerResource):
         return _is_needed(host, self.unit, mark)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
+        from encamp.resources.systemd.control import change_state
+
         change_state(host, "restart", self.unit)
 
 
@@ -39,6 +41,8 @@ class Reload(HandlerResource):
         return _is_needed(host, self.unit, mark)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
+        from encamp.resources.systemd.control import change_state
+
         change_state(host, "reload" if unit_state(host, self.unit).active else "restart", self.unit)
 
 

@@ -6,7 +6,7 @@ from typing import Sequence
 
 from encamp.resources.base import Change, Failure, Refused, Resource, kind
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import UnitState, change_state, unit_name, unit_state
+from encamp.resources.systemd.unit_state import UnitState, unit_name, unit_state
 
 
 @kind
@@ -47,6 +47,8 @@ class Service(Resource):
         if "enabled" in differs:
             self._enable(host, name, state)
         if "running" in differs:
+            from encamp.resources.systemd.control import change_state
+
             change_state(host, "start" if self.running else "stop", name)
 
     def _enable(self, host: System, name: str, state: UnitState) -> None:

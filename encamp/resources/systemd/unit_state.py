@@ -1,9 +1,9 @@
-"""A unit's state and the last lines of its journal: shared by all kinds that manage units."""
+"""A unit's state: shared by all kinds that manage units."""
 
 from __future__ import annotations
 
-from encamp.resources.base import CommandFailed, Failure
-from encamp.resources.system import Reader, System
+from encamp.resources.base import Failure
+from encamp.resources.system import Reader
 from encamp.shared.record import record
 
 PROPERTIES = (
@@ -23,35 +23,6 @@ PROPERTIES = (
     "DropInPaths",
 )
 SUFFIXES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice", "scope", "device")
-# Exit statuses set by systemd itself, from systemd.exec(5).
-EXIT_STATUS = {
-    200: "its working directory is missing or not accessible",
-    203: "its program is missing or cannot be executed",
-    205: "the resource limits of its unit could not be set",
-    208: "its standard input could not be set up",
-    209: "its standard output could not be set up",
-    216: "its group does not exist, or systemd could not switch to it",
-    217: "its user does not exist, or systemd could not switch to it",
-    218: "its capabilities could not be set: this host, such as a container, lacks them",
-    224: "PAM did not open a session for its user (the journal says why)",
-    225: "its network namespace could not be set up, as in a container that forbids it",
-    226: "its sandbox could not be set up: a path is missing, or this host forbids it (the journal says which)",
-    228: "the filter of system calls that its unit sets could not be applied",
-    233: "its runtime directory could not be set up",
-    238: "its state directory could not be set up",
-    243: "its credentials could not be set up: a file that LoadCredential names is missing, or cannot be decrypted",
-}
-RESULTS = {
-    "timeout": "it did not start, or did not stop, within its timeout",
-    "watchdog": "it stopped answering systemd's watchdog",
-    "oom-kill": "the kernel killed it because memory ran out: the host's, or what its unit may use (MemoryMax)",
-    "start-limit-hit": "it failed too often in a short time, so systemd stopped restarting it",
-    "resources": "systemd could not set it up: often a missing EnvironmentFile (the journal says what)",
-    "protocol": "it exited without notifying systemd that it was ready",
-    "signal": "a signal killed it",
-    "core-dump": "it crashed with a core dump",
-    "exec-condition": "its ExecCondition= said no",
-}
 
 
 @record
@@ -110,6 +81,8 @@ class UnitState:
 
     def why(self) -> str:
         """The cause of a failure according to systemd; empty if unknown."""
+        from encamp.resources.systemd.unit_results import EXIT_STATUS, RESULTS
+
         if self.load_error:
             return self.load_error
         if self.result == "exit-code":
@@ -126,10 +99,11 @@ def unit_name(unit: str) -> str:
 def unit_state(host: Reader, unit: str) -> UnitState:
     """The state of ``unit``, kept until something changes. Raises Failure when systemd does not answer."""
     name = unit_name(unit)
-    return host.once(f"systemd:{name}", lambda: _show(host, name))
+    return host.once(f"systemd:{name}", lambda: fresh_state(host, name))
 
 
-def _show(host: Reader, name: str) -> UnitState:
+def fresh_state(host: Reader, name: str) -> UnitState:
+    """As :func:`unit_state`, asked anew. ``name``: the unit's full name."""
     result = host.query(["systemctl", "show", "--no-pager", f"--property={','.join(PROPERTIES)}", "--", name])
     if not result.ok:
         raise Failure(
@@ -177,53 +151,3 @@ def parse_show(text: str) -> UnitState:
 def boot_id(host: Reader) -> str:
     """The kernel's id of this boot."""
     return (host.read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()
-
-
-def journal_tail(host: Reader, unit: str, lines: int = 20) -> str:
-    """The last ``lines`` lines that ``unit``, or systemd about it, logged; empty if they cannot be read."""
-    result = host.query(["journalctl", "-u", unit_name(unit), "-n", str(lines), "--no-pager", "-q", "-o", "cat"])
-    return result.out.strip() if result.ok else ""
-
-
-def journal_since_start(host: Reader, unit: str, lines: int) -> str:
-    """The last ``lines`` lines that the present process of ``unit`` and its children logged; empty if it has none."""
-    name = unit_name(unit)
-    invocation = host.query(["systemctl", "show", "--property=InvocationID", "--value", "--", name]).out.strip()
-    if not invocation:
-        return ""
-    argv = ["journalctl", f"_SYSTEMD_INVOCATION_ID={invocation}", "-n", str(lines), "--no-pager", "-q", "-o", "cat"]
-    return host.query(argv, timeout=15).out
-
-
-def change_state(host: System, verb: str, unit: str) -> None:
-    """Run ``systemctl verb unit`` (start, stop, restart, reload). Raises Failure with the unit's journal.
-
-    The failed state of a unit is reset first: its start limit would prevent the new start.
-    """
-    name = unit_name(unit)
-    if verb != "stop" and unit_state(host, name).broken:
-        clear_failure(host, name)
-    try:
-        host.run(["systemctl", verb, "--", name])
-    except CommandFailed as failed:
-        raise unit_failure(host, name, f"{name} did not {verb}", failed.result.tail) from failed
-    if verb != "stop" and unit_state(host, name).broken:
-        # For most types of unit systemctl succeeds once the process exists.
-        raise unit_failure(host, name, f"{name} failed right after it started")
-
-
-def clear_failure(host: System, unit: str) -> None:
-    """Reset a unit's failed state and its start limit."""
-    try:
-        host.run(["systemctl", "reset-failed", "--", unit])
-    except CommandFailed:
-        # The unit is no longer failed, or no longer loaded.
-        return
-
-
-def unit_failure(host: Reader, unit: str, reason: str, output: str = "") -> Failure:
-    """A Failure about ``unit`` with the likely cause and its last journal lines; ``output`` is systemctl's own."""
-    journal = journal_tail(host, unit)
-    cause = _show(host, unit).why() or output.partition("\n")[0]
-    fix = f"read the rest of its journal: journalctl -u {unit} -e"
-    return Failure(reason, cause, fix, journal or output)

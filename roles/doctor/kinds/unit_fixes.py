@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Callable
 
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import change_state, unit_state
+from encamp.resources.systemd.control import change_state
+from encamp.resources.systemd.unit_state import unit_state
 from roles.doctor.kinds.findings import Fix
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Mapping, Optional, Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Failure, kind
 from encamp.resources.system import Reader, Result, System
-from encamp.resources.systemd.unit_state import journal_tail
+from encamp.resources.systemd.unit_journal import journal_tail
 from encamp.shared.secret import Secret
 from encamp.shared.wire import NOT_PROVEN
 from roles.prefect.kinds.api_kind import ApiKind
@@ -95,10 +95,9 @@ class VerificationRun(ApiKind):
             unproven = [*self.unproven, *([NO_SCHEDULER] if self.services and not scheduled else [])]
             own = schedule.begin(host, self._api, flow) if scheduled and not by_worker else None
             firing = self._automation(host, flow, unproven)
-            host.mkdir(directory, self.as_user, mode=0o700)
             token = f"encamp proof {uuid.uuid4().hex}"
             text = script(flow, token, bool(self.requirements))
-            host.write(os.path.join(directory, FILE), text, self.as_user, mode=0o600)
+            stage(host, directory, text, self.as_user)
             started = time.monotonic()
             if self.container:
                 self._in_container(host, text, directory)
@@ -310,6 +309,14 @@ class VerificationRun(ApiKind):
 def _errors(host: Reader, unit: str) -> list[Repeated]:
     """The errors of a unit that repeat and do not pass."""
     return [error for error in repeated(host, unit) if error.lasting]
+
+
+def stage(host: System, directory: str, text: str, user: str) -> None:
+    """Put the script into a new directory, as its user: in a place of that user's, root could be led elsewhere by a
+    link that flows make there. Raises Failure."""
+    program = 'umask 077 && mkdir -p "$(dirname "$1")" && mkdir "$1" && cat >"$1/$2"'
+    fix = "the lines below are the system's own: that account must be able to write there"
+    host.run(["sh", "-c", program, "sh", directory, FILE], text, as_user=user, fix=fix)
 
 
 def _with_errors(failure: Failure, found: Sequence[Repeated]) -> Failure:

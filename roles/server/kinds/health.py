@@ -7,7 +7,7 @@ from typing import ClassVar, Mapping, Optional, Sequence
 
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import journal_since_start, journal_tail, unit_state
+from encamp.resources.systemd.unit_state import unit_state
 from encamp.shared.record import factory
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api, Problem
@@ -89,6 +89,7 @@ class ServerHealth(Resource):
     def _failure(self, host: Reader, name: str, problem: Problem) -> Failure:
         """The first fact that does not hold. Where the server did not come up, its journal knows more than the outside;
         where it did, the last lines of the journal may belong to an earlier fault. So may those of an earlier start."""
+        from encamp.resources.systemd.unit_journal import journal_since_start, journal_tail
         from roles.prefect.kinds.known_failures.lookup import explain
 
         starting = bool(self.unit) and unit_state(host, self.unit).active

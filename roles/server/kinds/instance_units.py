@@ -9,7 +9,7 @@ from encamp.resources.base import Change, Resource, kind
 from encamp.resources.ownership import is_marked
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.owners import DIRECTORY, name_kept
-from encamp.resources.systemd.unit_state import change_state, unit_state
+from encamp.resources.systemd.unit_state import unit_state
 
 
 @kind
@@ -31,6 +31,8 @@ class InstanceUnitsAbsent(Resource):
         return [Change(name, str(unit_state(host, name)), "absent") for name in units]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
+        from encamp.resources.systemd.control import change_state
+
         # Workers before the server: a worker that drains needs its API.
         for name in sorted(self._units(host), key=lambda name: name == self.server_unit):
             if not unit_state(host, name).stopped:

@@ -7,7 +7,7 @@ from typing import ClassVar, Optional, Sequence
 
 from encamp.resources.base import Change, Failure, kind
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import unit_failure, unit_name, unit_state
+from encamp.resources.systemd.unit_state import unit_name, unit_state
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api_kind import ApiKind
 from roles.worker.kinds import runs as worker_runs
@@ -51,6 +51,8 @@ class WorkerDrain(ApiKind):
             host.note(f"{self.unit} waits for its flow runs to finish: {worker_runs.listed(runs)}")
         seen = self._wait(host, runs)
         if not unit_state(host, self.unit).active and unit_state(host, self.unit).active_state != "activating":
+            from encamp.resources.systemd.control import unit_failure
+
             raise unit_failure(host, unit_name(self.unit), f"{self.unit} did not start again after its flow runs ended")
         killed = [run for run in worker_runs.named(host, self._api, seen) if run.state not in OVER]
         if killed:

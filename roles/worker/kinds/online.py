@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import journal_tail
 from encamp.shared.secret import Secret
 from roles.prefect.kinds.api import Api
 
@@ -38,6 +37,8 @@ class WorkerOnline(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.progress(f"waiting until worker {self.worker} of pool {self.pool} is online")
         if not host.wait_for(lambda: self._status(host) == "ONLINE", self.timeout, every=1.0):
+            from encamp.resources.systemd.unit_journal import journal_tail
+
             raise Failure(
                 f"the server has not heard from worker {self.worker} of pool {self.pool} within {self.timeout} s",
                 "it cannot reach the API, or it hangs",

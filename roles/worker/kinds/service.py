@@ -8,7 +8,7 @@ from encamp.resources.base import Change, kind
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.restart import Restart
 from encamp.resources.systemd.service import Service
-from encamp.resources.systemd.unit_state import clear_failure, unit_name, unit_state
+from encamp.resources.systemd.unit_state import unit_name, unit_state
 from roles.prefect.kinds.memory import memory_of
 
 
@@ -55,5 +55,7 @@ def queue(host: System, verb: str, unit: str) -> None:
     """Have systemd start or restart a unit, after its stop where one is under way. Does not wait."""
     name = unit_name(unit)
     if unit_state(host, name).broken:
+        from encamp.resources.systemd.control import clear_failure
+
         clear_failure(host, name)
     host.run(["systemctl", verb, "--no-block", "--", name])

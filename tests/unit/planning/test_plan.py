@@ -92,5 +92,8 @@ def test_what_a_function_imports_travels_on_demand_only() -> None:
     assert {"encamp.resources.python.simple_index", "encamp.resources.base"} <= set(
         bundle.on_demand("encamp.resources.python.simple_index")
     )
+    known = bundle.sources(["encamp.resources.python.uv.tool"])
+    later = bundle.on_demand("encamp.resources.python.simple_index", known)
+    assert "encamp.resources.python.simple_index" in later and not later.keys() & known.keys()
     assert bundle.on_demand("encamp.inventory.load") == {}
     assert bundle.on_demand("encamp.resources.nothing") == {}

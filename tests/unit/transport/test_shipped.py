@@ -94,6 +94,16 @@ def test_an_edit_in_a_nested_package_is_seen_and_sent(copy: Path) -> None:
     assert look(copy)[0] not in (first[0], second[0])
 
 
+def test_an_edit_of_what_is_asked_for_later_is_seen(copy: Path) -> None:
+    """A host keeps it under the same key as what was sent at once."""
+    (copy / "encamp/resources/wall/ufw.py").write_text("def f():\n    from encamp.resources.wall import late\n")
+    (copy / "encamp/resources/wall/late.py").write_text("PORT = 1\n")
+    first = look(copy)
+    (copy / "encamp/resources/wall/late.py").write_text("PORT = 2\n")
+    second = look(copy)
+    assert (second[1] != first[1], second[2] == first[2]) == (True, True)
+
+
 def test_the_digest_is_of_the_sources_wherever_they_lie(copy: Path) -> None:
     shutil.rmtree(copy / "encamp/resources/wall")
     code = [sys.executable, "-c", "from encamp.transport import bundle; print(bundle.digest())"]

@@ -12,7 +12,8 @@ from roles.doctor.kinds.findings import Check, Finding, fail, ok, warn
 from roles.doctor.kinds.network import connect, same_server
 from roles.doctor.kinds.precedence import DEFAULT, ClientSettings, unknown_names
 from roles.doctor.kinds.shell import other_variables, systemd_variables
-from roles.prefect.kinds.api import explain_network, without_password
+from roles.prefect.kinds.api import without_password
+from roles.prefect.kinds.api_errors import explain_network
 from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.user_environment import SESSION, Variable, profiles_path, text_of
 

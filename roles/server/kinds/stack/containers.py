@@ -10,7 +10,6 @@ from encamp.resources.base import Change, Refused, Resource, kind
 from encamp.resources.docker import api as docker_api
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.restart import Restart
-from encamp.resources.systemd.unit_state import change_state
 
 #: What Compose labels its containers with: the project; and in .working_dir, where its file is.
 LABEL = "com.docker.compose.project"
@@ -85,6 +84,8 @@ def _refusal(name: str, project: str, place: str) -> Refused:
 def restart_server(host: System, unit: str) -> None:
     """Restart the unit; its stop, told by a file, then leaves all containers but the server running."""
     host.write(server_only(unit), "")
+    from encamp.resources.systemd.control import change_state
+
     change_state(host, "restart", unit)
 
 

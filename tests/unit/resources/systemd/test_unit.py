@@ -1,6 +1,6 @@
 """Which of systemd's complaints are about the unit at hand."""
 
-from encamp.resources.systemd.unit import check_accounts, complaints_about
+from encamp.resources.systemd.verification import check_accounts, complaints_about
 from tests.unit.resources.systemd.double import Answers
 
 CANDIDATE = "/run/encamp-verify-x.service/x.service"

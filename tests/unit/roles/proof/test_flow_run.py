@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import os
+from pathlib import Path
 
 import pytest
 
+from encamp.agent.system import Host
+from encamp.resources.base import CommandFailed
 from roles.prefect.kinds.memory import memory_of
 from roles.proof.kinds.api import OWN_NAME, Traces
 from roles.proof.kinds.flow import ENTRYPOINT, FILE, script
-from roles.proof.kinds.flow_run import VerificationRun
+from roles.proof.kinds.flow_run import VerificationRun, stage
 from roles.proof.kinds.worker import unseen
 from tests.unit.roles.client.laptop import Laptop
 
@@ -59,3 +63,30 @@ def test_a_proof_is_asked_for_once_a_run(tmp_path: object) -> None:
     memory_of(proof)["proven"] = True
     assert proof.check(host) == [] and VerificationRun("x", api_url="http://h/api").check(host) != []
     assert proof == VerificationRun("x", api_url="http://h/api")
+
+
+@pytest.fixture
+def machine() -> Host:
+    return Host(lambda blob: b"", lambda *words: None)
+
+
+def test_the_script_is_its_users_alone(machine: Host, tmp_path: Path) -> None:
+    place = tmp_path / "state/encamp-proof-x"
+    stage(machine, str(place), "a\n", "")
+    assert (place / FILE).read_text() == "a\n"
+    assert [path.stat().st_mode & 0o777 for path in (place, place / FILE)] == [0o700, 0o600]
+    with pytest.raises(CommandFailed):
+        stage(machine, str(place), "b\n", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_link_of_the_users_leads_root_nowhere(machine: Host, tmp_path: Path) -> None:
+    """Everything is done as that user, who may not write where the link leads."""
+    for folder in [tmp_path, *list(tmp_path.parents)[:-2]]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    victim, home = tmp_path / "victim", tmp_path / "home"
+    victim.mkdir()
+    home.symlink_to(victim)
+    with pytest.raises(CommandFailed):
+        stage(machine, str(home / "encamp-proof-x"), "a\n", "nobody")
+    assert not list(victim.iterdir())
