@@ -32,6 +32,16 @@ def allow(host: Reader, name: str) -> None:
     host.given_way.add(name)
 
 
+def explain(host: Reader, name: str, what: str, fix: str) -> None:
+    """For an expectation that knows what the owner's unit ``name`` runs: its refusal says so, and ``fix``."""
+    host.once(f"what the unit {name} runs", lambda: (what, fix))
+
+
+def is_foreign(host: Reader, name: str, declared: Content) -> bool:
+    """Whether the owner has a unit in the place of ``declared``; units in systemd's other places are not looked for."""
+    return host.stat(f"{DIRECTORY}/{name}") is not None and _foreign(host, name, declared) is not None
+
+
 def refuse_foreign(host: Reader, name: str, declared: Content) -> None:
     """Raise Refused for a unit called ``name`` that encamp did not write, in whatever place systemd reads it from."""
     path = _foreign(host, name, declared)
@@ -43,10 +53,14 @@ def refuse_foreign(host: Reader, name: str, declared: Content) -> None:
     lines = re.findall(r"^(User|ExecStart)[ \t]*=[ \t]*(.+?)[ \t]*$", text, re.MULTILINE)
     words = [f"{key}={value}" for key, value in lines]
     drop_ins = f"it has drop-ins: {', '.join(state.drop_ins)}" if state and state.drop_ins else ""
+    what, fix = host.once(f"what the unit {name} runs", lambda: ("", ""))
     raise Refused(
-        f"this host has a unit {name} that encamp did not write: {place}" + (f" ({', '.join(words)})" if words else ""),
+        f"this host has a unit {name} that encamp did not write: {place}"
+        + (f" ({', '.join(words)})" if words else "")
+        + (f". {what}" if what else ""),
         drop_ins,
-        f"encamp does not replace it. `fab adopt` continues a Prefect server with its data; else stop it and move it "
+        fix
+        or "encamp does not replace it. `fab adopt` continues a Prefect server with its data; else stop it and move it "
         f"away (`systemctl disable --now {name}`), or give the declared one another name: an instance of its own "
         "(instances:) for a server, name: for a worker",
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Sequence
 
 from encamp.resources.base import Failure, Refused
 from encamp.resources.system import Reader
+from encamp.resources.systemd import owners
 from roles.adopt.kinds.adoption import OPEN, adoption_of
 from roles.adopt.kinds.found import FoundServer, found_servers
 from roles.adopt.kinds.obstacles import stop_command
@@ -24,27 +25,36 @@ def refuse_open(host: Reader, instance: str, name: str) -> None:
         )
 
 
-def explained(host: Reader, refused: Refused, unit: str, port: int, name: str) -> Refused:
-    """The refusal of a ``unit`` or ``port``, with what a hand-made server that has it is, and what it holds."""
-    found = _hand_made(host, unit, port)
+def explain_unit(host: Reader, unit: str, name: str) -> None:
+    """Have the refusal of the owner's ``unit`` say what server it runs, where it runs one."""
+    found = next((each for each in _servers(host) if each.name == unit), None)
+    if found:
+        owners.explain(host, unit, *_words(host, found, name))
+
+
+def explained(host: Reader, refused: Refused, port: int, name: str) -> Refused:
+    """The refusal of a ``port``, with what a hand-made server that has it is, and what it holds."""
+    found = next((each for each in _servers(host) if each.running and each.port == port), None)
     if found is None:
         return refused
+    what, fix = _words(host, found, name)
+    return Refused(f"{refused.reason}. {what}", refused.cause, fix)
+
+
+def _words(host: Reader, found: FoundServer, name: str) -> tuple[str, str]:
+    """What a server is, and what its owner can do."""
     stop = stop_command(host, found)
     here = f"stop it for good (`{stop}` stops it now)" if stop else "move its unit away"
-    return Refused(
-        f"{refused.reason}. It is a Prefect server that encamp did not set up: {found}",
-        refused.cause,
+    return (
+        f"It is a Prefect server that encamp did not set up: {found}",
         f"`fab -H {name} adopt` continues it with its data; else {here}, or give the declared one another port: and "
         "name (an instance of its own, instances:)",
     )
 
 
-def _hand_made(host: Reader, unit: str, port: int) -> Optional[FoundServer]:
-    """The server in this place; None for anything but one of Prefect."""
+def _servers(host: Reader) -> Sequence[FoundServer]:
+    """None where they cannot be looked at: the refusal itself says enough."""
     try:
-        servers = found_servers(host)
+        return found_servers(host)
     except Failure:
-        return None  # the refusal itself says enough
-    by_unit = [each for each in servers if each.name == unit]
-    by_port = [each for each in servers if each.running and each.port == port]
-    return next(iter([*by_unit, *by_port]), None)
+        return ()

@@ -60,13 +60,13 @@ def ask(host: Reader, question: Question) -> tuple[Optional[Answer], str]:
 
 def _run(host: Reader, question: Question) -> Result:
     if not question.container:
-        command = [question.python, "-c", SCRIPT]
+        command = [question.python, "-B", "-c", SCRIPT]
         environment = dict(question.environment)
         return host.query(command, "", environment, question.user, SECONDS, _existing(host, question.cwd))
     passed = {name: value for name, value in question.environment.items() if name.startswith(_PASSED_ON)}
     # By name alone: `docker exec` takes the values from its own environment, so that no secret is in its arguments.
     names = [word for name in passed if name not in ("PATH", "HOME") for word in ("--env", name)]
-    command = ["docker", "exec", *names, question.container, question.python, "-c", SCRIPT]
+    command = ["docker", "exec", *names, question.container, question.python, "-B", "-c", SCRIPT]
     values = {name: value for name, value in passed.items() if name not in ("PATH", "HOME")}
     return host.query(command, "", values, timeout=SECONDS)
 

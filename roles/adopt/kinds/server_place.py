@@ -18,9 +18,10 @@ ADOPTED = "/var/lib/encamp/adopted"
 class ServerPlace(Resource):
     """That the port and the unit of a server are free, or encamp's own. Otherwise refused, with what stands there.
 
-    For a Prefect server that was set up by hand: what it is, what it holds, and the command that continues it. Refused,
-    too, while a takeover is not finished and the inventory no longer declares it. ``unit`` is encamp's own; empty: one
-    of a stack. ``bind``, ``container``: as for ``FreePort``. ``host``: what the inventory calls the host.
+    Of a Prefect server that was set up by hand it says what it is, what it holds, and the command that continues it; a
+    unit of the owner's is refused by the step that would write it, with these words. Refused, too, while a takeover is
+    not finished and the inventory no longer declares it. ``unit`` is encamp's own. ``bind``, ``container``: as for
+    ``FreePort``. ``host``: what the inventory calls the host.
     """
 
     changes_host: ClassVar[bool] = False
@@ -32,26 +33,22 @@ class ServerPlace(Resource):
     bind: str = ""
     container: str = ""
 
-    def refuse(self, host: Reader) -> None:
-        try:
-            owners.refuse_foreign(host, self.unit, MARK.decode())
-        except Refused as refused:
-            raise self._explained(host, refused) from None
-
     def check(self, host: Reader) -> list[Change]:
         if host.stat(f"{ADOPTED}/{self.instance}/record.json") is not None:
             from roles.adopt.kinds.in_the_way import refuse_open
 
             refuse_open(host, self.instance, self.host)
+        if owners.is_foreign(host, self.unit, MARK.decode()):
+            # The step that writes the unit refuses, with all else that is the owner's; here what it runs is known.
+            from roles.adopt.kinds.in_the_way import explain_unit
+
+            explain_unit(host, self.unit, self.host)
         try:
             return FreePort(self.port, self.unit, self.bind, container=self.container).check(host)
         except Refused as refused:
-            raise self._explained(host, refused) from None
+            from roles.adopt.kinds.in_the_way import explained
 
-    def _explained(self, host: Reader, refused: Refused) -> Refused:
-        from roles.adopt.kinds.in_the_way import explained
-
-        return explained(host, refused, self.unit, self.port, self.host)
+            raise explained(host, refused, self.port, self.host) from None
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         raise NotImplementedError("an expectation never changes a host")

@@ -130,6 +130,7 @@ class Takeover(Resource):
     def check(self, host: Reader) -> list[Change]:
         adoption = adoption_of(host, self.instance)
         if adoption and adoption.name == self.server and adoption.state in (TAKEN, DONE):
+            self._require_data(host)
             return []
         found = found_server(host, self.server)
         before = str(found) if found else self.server
@@ -156,6 +157,15 @@ class Takeover(Resource):
             f"{self.server} is stopped and kept. Unless this deploy ends well, it starts again in {MINUTES} minutes; "
             f"`fab adopt --undo` does it at once"
         )
+
+    def _require_data(self, host: Reader) -> None:
+        """Without the data that was brought, a new and empty server would start in its place. Raises Refused."""
+        if self.file and host.stat(self.file) is None:
+            raise Refused(
+                f"{self.file}, with the data of {self.server} that this instance continues, is gone",
+                fix="restore it; or `fab adopt --undo`, then deploy again: it is taken over once more. Without adopt: "
+                "a new, empty server is set up",
+            )
 
     @property
     def _target(self) -> Target:

@@ -50,7 +50,7 @@ class Inquired(CaseHost):
         self.result, self.findings = result, list[Any]()
 
     def query(self, argv: Any, *_: Any, **__: Any) -> Result:
-        return self.result if argv[1:2] == ["-c"] else Result(tuple(argv), 0, "", "")
+        return self.result if "-c" in argv else Result(tuple(argv), 0, "", "")
 
     def finding(self, data: Any) -> None:
         self.findings.append(data)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from encamp.resources.base import Refused
+from encamp.resources.systemd import owners
 from encamp.shared.secret import Secret
 from encamp.transport import bundle
 from roles.adopt.kinds import in_the_way
@@ -56,7 +57,11 @@ def test_a_server_on_the_port_is_named_with_what_it_holds(monkeypatch: pytest.Mo
 def test_a_server_with_the_name_of_encamps_unit_is_named_with_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     path = "/etc/systemd/system/prefect-server.service"
     host = CaseHost({"files": {path: "[Service]\nUser=flows\n"}, "units": {"prefect-server.service": {}}})
-    error = refused(lambda: PLACE.refuse(host), [server("prefect-server.service")], monkeypatch)
+    monkeypatch.setattr(in_the_way, "found_servers", lambda host: [server("prefect-server.service")])
+    assert PLACE.check(host) == []  # the run is refused as a whole, with all that is the owner's
+    with pytest.raises(Refused) as raised:
+        owners.refuse_foreign(host, "prefect-server.service", "# Managed by encamp")
+    error = raised.value
     assert "a unit prefect-server.service that encamp did not write" in error.reason
     assert "310 flow runs" in error.reason
     assert "`fab -H vm1 adopt`" in error.fix
@@ -72,7 +77,8 @@ def test_another_program_is_refused_as_ever(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_free_place_costs_a_host_no_sources_of_adoptions() -> None:
     assert PLACE.check(CaseHost({})) == []
-    PLACE.refuse(CaseHost({"units": {}}))
+    ours = {"/etc/systemd/system/prefect-server.service": "# Managed by encamp: x\n"}
+    assert PLACE.check(CaseHost({"files": ours})) == []  # nor a process
     sent = [
         name for name in bundle.sources(["roles.adopt.kinds.server_place"]) if name.startswith("roles.adopt.kinds.")
     ]

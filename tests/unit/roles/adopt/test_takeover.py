@@ -46,10 +46,16 @@ def test_what_is_kept_is_read_as_it_was_written() -> None:
     ("state", "takes"), [(TAKING, True), (TAKEN, False), (DONE, False), (RETURNING, True), (RETURNED, True)]
 )
 def test_a_server_is_taken_over_once(state: str, takes: bool) -> None:
-    host = host_with(replace(BASIS, state=state))
+    host = host_with(replace(BASIS, state=state), files={"/data/prefect.db": "x"})
     assert bool(TAKEOVER.check(host)) is takes
     assert bool(TakeoverEnd("default").check(host)) is (state != DONE)
     assert bool(TakeoverUndone("default").check(host)) is (state != RETURNED)
+
+
+@pytest.mark.parametrize("state", [TAKEN, DONE])
+def test_an_adopted_servers_data_that_is_gone_is_not_replaced_by_an_empty_server(state: str) -> None:
+    with pytest.raises(Refused, match=r"/data/prefect.db, with the data of old.service .*, is gone"):
+        TAKEOVER.check(host_with(replace(BASIS, state=state)))
 
 
 def test_nothing_to_undo_and_nothing_to_adopt_are_refused() -> None:
