@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from copies import start_copies
 from deployed import CLIENT as PREPARED
+from deployed import SQLITE
 from layout import CHECKOUT
 from live import LiveLab
 
@@ -106,8 +107,9 @@ def _taken(events: Path, host: str, step: str) -> bool:
 
 @pytest.fixture(scope="module")
 def site(lab: LiveLab, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    lab.up(*HOSTS)
-    start_copies(lab, {LAPTOP: PREPARED})
+    start_copies(lab, {LAPTOP: PREPARED, SERVER: SQLITE, WORKER: SQLITE})  # for their environments
+    lab.host(WORKER).check_output("systemctl disable --now prefect-server")
+    lab.up(KEEPER)
     made = Site(lab, tmp_path_factory.mktemp("rotation"))
     succeeded(made.fab("deploy", "--no-verify"))
     succeeded(made.fab(*CLIENT, "--install"))

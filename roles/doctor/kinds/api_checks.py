@@ -6,7 +6,7 @@ from typing import Any, Optional
 from urllib.parse import urlsplit
 
 from roles.doctor.kinds.api_target import LISTENED_ON, OWN, TIMEOUT, ApiTarget, clock_ahead, json_of
-from roles.doctor.kinds.findings import Check, Finding, fail, failed, ok, warn
+from roles.doctor.kinds.findings import Check, Finding, fail, failed, ok, unknown, warn
 from roles.doctor.kinds.late_runs import causes
 from roles.doctor.kinds.paused_deployments import paused_note
 from roles.doctor.kinds.route import check_name, check_path, check_port
@@ -154,7 +154,7 @@ def check_schedules(target: ApiTarget) -> Optional[Finding]:
         return barren
     late = _count(target, "Late", 0)
     if late is None:
-        return None
+        return unknown("late runs cannot be counted")
     text = "; ".join(filter(None, (f"{late} flow runs are late" if late else "no late runs", paused_note(target))))
     if not late:
         return ok(text)

@@ -52,6 +52,11 @@ def fail(text: str, cause: str = "", fix: str = "", detail: str = "", remedy: Op
     return Finding(FAIL, text, cause, fix, detail, remedy)
 
 
+def unknown(text: str) -> Finding:
+    """What cannot be told here, and why."""
+    return Finding(SKIPPED, text)
+
+
 def failed(problem: Problem, detail: str = "", remedy: Optional[Fix] = None) -> Finding:
     """A problem of the API as a finding."""
     return fail(problem.reason, problem.cause, problem.fix, detail, remedy)

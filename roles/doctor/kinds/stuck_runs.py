@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from encamp.shared.record import record
 from roles.doctor.kinds.api_target import ApiTarget, clock_ahead
-from roles.doctor.kinds.findings import Finding, ok, warn
+from roles.doctor.kinds.findings import Finding, ok, unknown, warn
 from roles.prefect.kinds.api import seconds_of
 from roles.worker.kinds.runs import running
 
@@ -49,7 +49,7 @@ def check_stuck_runs(target: ApiTarget) -> Optional[Finding]:
     """No flow run waits for a worker that is gone."""
     busy = target.ask("POST", "flow_runs/filter", _query())
     if not isinstance(busy, list):
-        return None
+        return unknown("flow runs cannot be listed")
     settled = [run for run in busy if age(target, run) > SETTLED]
     pools = {str(run["work_pool_name"]) for run in settled if run.get("work_pool_name")}
     known = {name: _pool(target, name) for name in sorted(pools)}

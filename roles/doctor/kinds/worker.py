@@ -20,7 +20,7 @@ from roles.doctor.kinds.api_checks import CHECKS
 from roles.doctor.kinds.api_target import ApiTarget, json_of
 from roles.doctor.kinds.disk import check_disk
 from roles.doctor.kinds.doctor import Doctor, Found, start_report
-from roles.doctor.kinds.findings import WARN, Check, Finding, examine, fail, ok, report, warn
+from roles.doctor.kinds.findings import WARN, Check, Finding, examine, fail, ok, report, unknown, warn
 from roles.doctor.kinds.network import is_near, same_server
 from roles.doctor.kinds.repeated_errors import check_errors
 from roles.doctor.kinds.stuck_runs import OWN_PROCESSES, check_own_runs
@@ -259,7 +259,7 @@ def _check_steps(subject: WorkerSubject) -> Optional[Finding]:
     answer = subject.target.api.call(subject.host, "POST", "deployments/filter", query)
     deployments: Any = json_of(answer)
     if answer.status != 200 or not isinstance(deployments, list):
-        return None
+        return unknown(f"the deployments of pool {pool} cannot be listed: HTTP {answer.status}")
     home = re.search(r"(?m)^Environment=HOME=(.*)$", text_of(subject.host, f"{DIRECTORY}/{subject.unit}"))
     python = next(iter(subject.words), "")
     return pull_steps.examine(subject.host, deployments, python, home[1] if home else "", subject.environment)

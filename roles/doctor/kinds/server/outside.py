@@ -8,7 +8,7 @@ from typing import Any, Iterator, Mapping, Optional
 from encamp.resources.firewall.opening import NFT_LIST, nftables_listing, unmanaged
 from encamp.resources.system import Reader
 from roles.doctor.kinds.arrivals import arrivals
-from roles.doctor.kinds.findings import FAIL, WARN, Finding, ok, warn
+from roles.doctor.kinds.findings import FAIL, WARN, Finding, ok, unknown, warn
 from roles.doctor.kinds.server.subject import ServerSubject
 from roles.prefect.kinds.endpoint import Endpoint
 
@@ -26,8 +26,8 @@ def check_outside(subject: ServerSubject) -> Optional[Finding]:
         with arrivals(endpoint.port) as packets:
             knock = host.knock(endpoint.host, endpoint.port)
             sources = packets.sources()
-    except OSError:  # a container without raw sockets: what arrives cannot be counted
-        return None
+    except OSError as error:  # a container without raw sockets
+        return unknown(f"this host does not let packets be counted as they arrive: {error.strerror or error}")
     if knock["result"] == OPEN:
         return ok(f"{endpoint.authority} answers the machine encamp runs on")
     return closed(subject, endpoint, knock, sources)
