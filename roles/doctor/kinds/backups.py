@@ -45,8 +45,9 @@ class BackupDoctor(Doctor):
 
     def examine(self, host: Reader) -> Found:
         subject = BackupSubject(host, self)
-        last = subject.last
+        last, proven = subject.last, subject.proven
         verdict = f"the last one is {age(time.time() - last['began'])} old" if last else "there is none"
+        verdict += f", one was proven {age(time.time() - proven)} ago" if proven else ""
         start_report(host, self.subject, verdict)
         return examine(host, subject, self.subject, CHECKS, lambda subject, name, finding: None)
 
