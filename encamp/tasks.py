@@ -10,6 +10,8 @@ from encamp.cli.task import COMMON, FLEET, ROLLOUT, command
 #: Those of a site; ``init`` is the program's alone.
 __all__ = (
     "adopt",
+    "backup",
+    "backups",
     "bundle",
     "configure_client",
     "deploy",
@@ -18,6 +20,8 @@ __all__ = (
     "history",
     "inventory",
     "lock",
+    "rehearse",
+    "restore",
     "rotate",
     "secrets",
     "secrets_list",
@@ -69,6 +73,56 @@ def adopt(options: Options, server: str = "", undo: bool = False) -> int:
     from encamp.commands import adopt as command
 
     return command.undo(options, server) if undo else command.adopt(options, server)
+
+
+@command(*FLEET, "check", "instance", "wait")
+def backup(options: Options) -> int:
+    """Back up the databases of hosts (-H, or all servers) now."""
+    from encamp.commands.backups.take import backup as run
+
+    return run(options)
+
+
+@command(*FLEET, "instance")
+def backups(options: Options) -> int:
+    """List the backups of hosts (-H, or all servers): age, size, release, and when each was proven."""
+    from encamp.commands.backups.listing import backups as run
+
+    return run(options)
+
+
+@command(
+    *COMMON,
+    "check",
+    "instance",
+    "wait",
+    positional=["backup"],
+    help={
+        "backup": "Name of the backup, as `fab backups` lists it, or latest.",
+        "into": "Load it into a new database of this name; the server keeps its own.",
+        "yes": "Do not ask.",
+        "deploy": "Deploy first: for a new host in the place of a lost one, with the backup in its directory.",
+    },
+)
+def restore(options: Options, backup: str, into: str = "", yes: bool = False, deploy: bool = False) -> int:
+    """`fab -H HOST restore latest`: put a backup in the place of a server's database, which is renamed and kept."""
+    from encamp.commands.backups.restore import restore as run
+
+    return run(options, backup, into, yes, deploy)
+
+
+@command(
+    *FLEET,
+    "check",
+    "instance",
+    "wait",
+    help={"backup": "Name of the backup, as `fab backups` lists it (default: the newest)."},
+)
+def rehearse(options: Options, backup: str = "") -> int:
+    """Restore the newest backup of hosts (-H, or all servers) for trial, start Prefect on it, compare, remove it."""
+    from encamp.commands.backups.rehearse import rehearse as run
+
+    return run(options, backup)
 
 
 @command(

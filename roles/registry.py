@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from roles import site_roles
 from roles.adopt.role import ROLE as ADOPT
+from roles.backup.role import ROLE as BACKUP
 from roles.client.role import ROLE as CLIENT
 from roles.postgres.role import ROLE as POSTGRES
 from roles.prefect.role import ROLE as PREFECT
@@ -19,6 +20,7 @@ from roles.worker.role import ROLE as WORKER
 ROLES: tuple[Role, ...] = (
     PREFECT,
     ADOPT,
+    BACKUP,
     POSTGRES,
     SERVER,
     WORKER,

@@ -30,7 +30,7 @@ from roles.client.kinds.profile.prefect_profile import PrefectProfile
 from roles.doctor import examinations as doctor
 from roles.doctor.kinds.client.doctor import ClientDoctor
 from roles.network import address
-from roles.prefect.groups import CLIENTS, SERVERS, WORKERS
+from roles.prefect.groups import CLIENTS, DATABASES, SERVERS, WORKERS
 from roles.prefect.kinds.known_failures.lookup import explain_client
 
 GROUPS = (SERVERS, WORKERS, CLIENTS)
@@ -68,18 +68,20 @@ def target_groups(options: Options, projects: tuple[str, ...], server: str, fix:
     """This machine (where no host is named), then servers and workers as root, then clients as their users."""
     found = [] if options.hosts else [_this_machine(options, projects, server, fix)]
     try:
-        site, selected = load_site(options, GROUPS)
+        site, selected = load_site(options, (*GROUPS, DATABASES))
     except NoHosts:
         if options.hosts or options.limit:
             raise
         return found  # a site without hosts: this machine is all there is
+    if not options.hosts:  # a database's host has only backups to examine
+        selected = [host for host in selected if any(map(host.in_group, GROUPS)) or doctor.is_examined(host, site)]
     if server and selected:
         configure_client.server_of(selected[0], site, server)  # raises for an unknown server
     # A fix must not write a secret that is not stored: clients are planned with a stricter reading.
     strict = Site(site.inventory, [host.inventory for host in selected], "refuse", templates=site.templates)
     started = time.time()
     servers = {
-        host.name: list(doctor.of_host(host, site, started, fix)) for host in selected if doctor.is_examined(host)
+        host.name: list(doctor.of_host(host, site, started, fix)) for host in selected if doctor.is_examined(host, site)
     }
     clients = {
         host.name: [of_client(strict.host(host.name), strict, options, projects, server, fix)]

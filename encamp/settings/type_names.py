@@ -65,6 +65,9 @@ def yaml_text(value: Any) -> str:
         return f'"{value}"' if not value or _reads_otherwise(value) else value
     if isinstance(value, dict):
         return "{" + ", ".join(f"{yaml_text(key)}: {yaml_text(item)}" for key, item in value.items()) + "}"
+    if dataclasses.is_dataclass(value) and not isinstance(value, (type, Secret)):
+        own = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return yaml_text({key: item for key, item in own.items() if item != getattr(type(value), key, None)})
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(yaml_text(item) for item in value) + "]"
     return str(value)

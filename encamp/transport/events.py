@@ -103,10 +103,11 @@ class _FindingFields(TypedDict):
 
 
 class FindingEvent(_FindingFields, total=False):
-    """A result of ``fab doctor`` or ``fab adopt``.
+    """A result of ``fab doctor``, ``fab adopt`` or ``fab backups``.
 
     ``verdict``: a new examination begins; ``fixed``: what was repaired. ``server``: a server that was found, as JSON;
-    ``sealed``: settings of the servers found, covered by a pad that only the controller has.
+    ``sealed``: settings of the servers found, covered by a pad that only the controller has. ``backups``: those of a
+    database, as JSON.
     """
 
     name: str
@@ -120,6 +121,7 @@ class FindingEvent(_FindingFields, total=False):
     fixed: str
     server: str
     sealed: str
+    backups: str
 
 
 class _DoneFields(TypedDict):

@@ -11,8 +11,11 @@ from encamp.planning.plan import Item, Step
 from encamp.resources.base import Resource
 from encamp.shared.wire import kind_path
 from encamp.site import Site, SiteHost
+from roles.backup import jobs as backup_jobs
+from roles.backup.settings import HOURS
 from roles.database import host as database_host
 from roles.database import settings as database
+from roles.doctor.kinds.backups import BackupDoctor
 from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
 from roles.network import firewall
@@ -34,11 +37,29 @@ def of_host(host: SiteHost, site: Site, started: float, fix: bool) -> Iterator[R
     for view in host.instances:
         if prefect_worker.is_declared(view):
             yield _of_worker(view, site, fix)
+    yield from _of_backups(host, site)
 
 
-def is_examined(host: SiteHost) -> bool:
-    """Whether the doctor examines anything on a host as root: a server or a worker."""
-    return any(is_server(view) or prefect_worker.is_declared(view) for view in host.instances)
+def is_examined(host: SiteHost, site: Site) -> bool:
+    """Whether the doctor examines anything on a host as root: a server, a worker, or backups."""
+    runs = any(is_server(view) or prefect_worker.is_declared(view) for view in host.instances)
+    return runs or any(True for _ in _of_backups(host, site))
+
+
+def _of_backups(host: SiteHost, site: Site) -> Iterator[Resource]:
+    """The doctors of the backups that a timer takes on a host."""
+    for job in backup_jobs.on_host(host, site):
+        if job.settings.every != "never":
+            yield BackupDoctor(
+                job.name,
+                job.python,
+                job.config,
+                job.unit("backup").rpartition(".")[0],
+                "" if job.settings.rehearse == "never" else job.unit("rehearsal").rpartition(".")[0],
+                hours=HOURS[job.settings.every],
+                rehearsal_hours=HOURS[job.settings.rehearse],
+                server=host.name,
+            )
 
 
 def _of_server(host: SiteHost, items: Iterator[Item], started: float, fix: bool) -> Iterator[Resource]:

@@ -20,6 +20,7 @@ from encamp.resources.postgres.server import PostgresServer
 from encamp.resources.postgres.settings import PostgresSettings
 from encamp.resources.probes.expectation import Expectation
 from encamp.site import Site, SiteHost
+from roles.backup import deployed as backups
 from roles.client import database as client_database
 from roles.database import connection as database_connection
 from roles.database import host as database_host
@@ -90,6 +91,7 @@ def for_others(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from rules
     yield PostgresHbaOnly(RULES, tuple(rule.name for rule in rules), cluster)
     yield from _firewall(host, sorted({source for view in clients for source in sources(view)}))
+    yield from backups.of_database_host(host, site)
 
 
 def _database(found: Connection, cluster: str) -> Iterator[Item]:

@@ -13,6 +13,7 @@ from encamp.resources.systemd.restart import Reload
 from encamp.site import Site, SiteHost
 from roles.adopt import takeover
 from roles.adopt.kinds.adoption_kept import AdoptionKept
+from roles.backup import deployed as backups
 from roles.database import settings as database
 from roles.network import access, address, cloud, cloud_settings, firewall, proxy, tls
 from roles.postgres import role as postgres
@@ -47,6 +48,7 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
         yield from prefect.resources(host, site)
         yield from postgres.resources(host, site)
         yield from native.resources(host, site)
+    yield from backups.of_server(host, site)
     yield from firewall.resources(host, site)
     yield from proxy.resources(host, site)
     yield from pools.resources(host, site)
@@ -65,6 +67,7 @@ def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     stack = runtime.Stack(layout)
     yield AdoptionKept(layout.name, host.name)
     yield InstanceUnitsAbsent(layout.name, layout.server_unit, layout.config)
+    yield from backups.undeploy(host, instance)
     yield StackAbsent(stack.program, (stack.server, stack.postgres))
     yield FirewallPort(f"prefect-{layout.name}", SOME_PORT, ensure="absent")
     yield FirewallPort(f"prefect-{layout.name}-http", SOME_PORT, ensure="absent")

@@ -13,6 +13,7 @@ from roles import stages
 from roles.client import role as client
 from roles.database import host as database_host
 from roles.doctor import examinations as doctor
+from roles.doctor.kinds.backups import BackupDoctor
 from roles.doctor.kinds.server.doctor import ServerDoctor
 from roles.doctor.kinds.worker import WorkerDoctor
 from roles.network import address, trust
@@ -33,6 +34,8 @@ def of_host(host: SiteHost, site: Site, started: float) -> Iterator[Resource]:
             yield _of_server(found, views[found.name], site)
         elif isinstance(found, WorkerDoctor):
             yield WorkerStatus(**doctor.fields_of(found))
+        elif isinstance(found, BackupDoctor):
+            yield found
     yield HostStatus(cluster=database_host.cluster(host) if database_host.is_declared(host) else "")
 
 

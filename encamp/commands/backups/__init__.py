@@ -1,0 +1,1 @@
+"""Backups of databases: taken, listed, restored, rehearsed."""

@@ -1,0 +1,1 @@
+"""Backups of a server's database: taken by a timer or on demand, listed, restored, rehearsed."""

@@ -1,0 +1,1 @@
+"""Kinds of the backup role: they run on hosts."""

@@ -1,0 +1,174 @@
+"""The backup program without a host: folders, manifests, retention, SQLite."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.backup.program import folder, main, postgres, rehearsal, restore
+from roles.backup.program.job import Failed, Job, read_job
+
+DAY = 86400.0
+
+
+def made(number: int, days: float, proven: bool = False) -> dict[str, Any]:
+    """A manifest, as old as ``days``."""
+    return {"name": f"b{number}", "began": 1000 * DAY - days * DAY, "proven": {"at": 1} if proven else None}
+
+
+@pytest.mark.parametrize(
+    ("known", "keep", "days", "gone"),
+    [
+        pytest.param([made(1, 3), made(2, 2), made(3, 1)], 2, 0, ["b1"], id="by number"),
+        pytest.param([made(1, 3), made(2, 2), made(3, 1)], 1, 2.5, ["b1"], id="younger ones are kept, too"),
+        pytest.param([made(1, 3, True), made(2, 2), made(3, 1)], 1, 0, ["b2"], id="the last proven one stays"),
+        pytest.param([made(1, 3, True), made(2, 2, True), made(3, 1)], 1, 0, ["b1"], id="an older proven one does not"),
+        pytest.param([made(1, 900)], 1, 1, [], id="the newest stays, however old"),
+        pytest.param([made(1, 900), made(2, 800)], 0, 0, ["b1"], id="one stays whatever is asked"),
+    ],
+)
+def test_what_is_deleted(known: list[dict[str, Any]], keep: int, days: float, gone: list[str]) -> None:
+    assert [each["name"] for each in folder.superfluous(known, keep, days, 1000 * DAY)] == gone  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job with a SQLite database in WAL mode that somebody writes to."""
+    path = tmp_path / "home" / "prefect.db"
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.executescript(
+        "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('abc123');"
+        "CREATE TABLE flow_run (id); INSERT INTO flow_run VALUES (1), (2);"
+    )
+    connection.commit()
+    connection.close()
+    values = {"name": "prefect.sqlite", "kind": "sqlite", "directory": str(tmp_path / "backups"), "path": str(path)}
+    (tmp_path / "job.conf").write_text(
+        "# Managed by encamp\n" + json.dumps({**values, "release": "3.9.1", "encamp": "1"})
+    )
+    read = read_job(str(tmp_path / "job.conf"))
+    read.user, read.group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    return read
+
+
+class Options:
+    """The options of a command."""
+
+    def __init__(self, **given: str) -> None:
+        self.run, self.backup, self.into, self.aside, self.how = "r", "latest", "", "", ""
+        vars(self).update(given)
+
+
+def call(command: str, job: Job, **options: str) -> dict[str, Any]:
+    return main.COMMANDS[command](job, Options(**options))  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine's disk may be nearly full."""
+    monkeypatch.setattr(folder, "RESERVE", 0)
+
+
+def test_a_backup_is_taken_listed_loaded_and_put_in_place(job: Job, tmp_path: Path) -> None:
+    taken = call("backup", job)
+    with sqlite3.connect(job.path) as connection:
+        connection.execute("INSERT INTO flow_run VALUES (3)")
+    (listed,) = call("list", job)["backups"]
+    assert (listed["name"], listed["head"], listed["prefect"], listed["proven"]) == (
+        taken["name"],
+        "abc123",
+        "3.9.1",
+        None,
+    )
+    new, aside = str(tmp_path / "home" / "new.db"), str(tmp_path / "home" / "old.db")
+    assert call("load", job, into=new)["rows"] == 3
+    call("swap", job, into=new, aside=aside)
+    for path, rows in ((job.path, 2), (aside, 3)):
+        assert sqlite3.connect(path).execute("SELECT count(*) FROM flow_run").fetchone() == (rows,)
+    assert not os.path.exists(new)
+    call("proven", job, how="seen")
+    assert call("list", job)["backups"][0]["proven"]["how"] == "seen"
+
+
+def test_nothing_of_others_in_the_folder_is_touched(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    job.keep = 1
+    first = call("backup", job)["name"]
+    others = Path(job.folder)
+    for name in ("20200101T000000Z", "mine", "mine.partial"):
+        (others / name).mkdir()
+    (others / "20200102T000000Z").mkdir()
+    (others / "20200102T000000Z" / "manifest.json").write_text(json.dumps({"encamp": "1", "job": "another"}))
+    (others / "20200103T000000Z.partial").mkdir()  # what a killed run left
+    monkeypatch.setattr(folder, "new_name", lambda now: "20300101T000000Z")
+    assert call("backup", job)["removed"] == [first]
+    left = sorted(os.listdir(job.folder))
+    assert left == [".lock", "20200101T000000Z", "20200102T000000Z", "20300101T000000Z", "mine", "mine.partial"]
+
+
+def test_a_damaged_backup_is_not_loaded(job: Job, tmp_path: Path) -> None:
+    name = call("backup", job)["name"]
+    with open(Path(job.folder) / name / "prefect.db", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(Failed, match=r"prefect\.db is not what was written"):
+        call("load", job, into=str(tmp_path / "new.db"))
+    os.remove(Path(job.folder) / name / "prefect.db")
+    with pytest.raises(Failed, match=r"prefect\.db is missing"):
+        call("load", job, into=str(tmp_path / "new.db"))
+
+
+def test_a_backup_that_fails_leaves_nothing(job: Job) -> None:
+    Path(job.path).write_bytes(b"no database at all" * 100)
+    with pytest.raises(Failed, match="cannot be copied"):
+        call("backup", job)
+    assert os.listdir(job.folder) == [".lock"]
+
+
+def test_a_full_disk_is_told_before_it_is_full(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "RESERVE", 1 << 60)
+    with pytest.raises(Failed, match="MiB must stay free"):
+        call("backup", job)
+
+
+def test_a_schema_that_the_release_does_not_know_is_refused(job: Job, tmp_path: Path) -> None:
+    versions = (
+        tmp_path / "envs/3.8.8-x/lib/python3.11/site-packages/prefect/server/database/_migrations/versions/sqlite"
+    )
+    versions.mkdir(parents=True)
+    (versions / "one.py").write_text('revision = "def456"\ndown_revision = "abc123"\n')
+    os.symlink(tmp_path / "envs/3.8.8-x", tmp_path / "default")
+    job.link = str(tmp_path / "default")
+    call("backup", job)
+    with pytest.raises(Failed, match=r"Prefect 3\.8\.8 does not know the schema abc123"):
+        call("check", job)
+    (versions / "two.py").write_text("revision: str = 'abc123'\n")
+    assert "3.8.8 knows its schema" in call("check", job)["text"]
+    assert restore.revisions(job.link, "postgresql") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "scratch"),
+    [
+        (
+            "postgresql+asyncpg://prefect@/prefect?host=/var/run/postgresql",
+            "postgresql+asyncpg://prefect@/x?host=/var/run/postgresql",
+        ),
+        ("postgresql+asyncpg://a:p%2Fw@db:5432/prefect", "postgresql+asyncpg://a:p%2Fw@db:5432/x"),
+    ],
+)
+def test_the_url_of_a_rehearsal(url: str, scratch: str) -> None:
+    assert rehearsal._scratch_url(url, Job("prefect", "postgres", "/b"), "x") == scratch
+
+
+def test_names_and_texts_are_quoted() -> None:
+    assert postgres.identifier('a"b') == '"a""b"'
+    assert postgres.literal("it's") == "'it''s'"
+    assert postgres.literal("a\\b") == " E'a\\\\b'"
