@@ -7,7 +7,7 @@ from typing import Sequence
 
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_state import change_state
+from encamp.resources.systemd.control import change_state
 from roles.backup.kinds.program import LONG, Program
 from roles.prefect.kinds.memory import memory_of
 
