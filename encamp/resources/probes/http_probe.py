@@ -49,7 +49,7 @@ class HttpProbe(Resource):
         return ""
 
     def _failure(self, host: Reader, problem: str) -> Failure:
-        from encamp.resources.systemd.unit_journal import journal_tail
+        from encamp.resources.systemd.journal import journal_tail
 
         detail = journal_tail(host, self.unit) if self.unit else ""
         reason = f"{self.method} {self.url}: {problem}; expected HTTP {self.status} within {self.timeout:g} s"

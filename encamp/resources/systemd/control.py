@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from encamp.resources.base import CommandFailed, Failure
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.unit_journal import journal_tail
+from encamp.resources.systemd.journal import journal_tail
 from encamp.resources.systemd.unit_state import fresh_state, unit_name, unit_state
 
 

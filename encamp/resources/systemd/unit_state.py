@@ -81,7 +81,7 @@ class UnitState:
 
     def why(self) -> str:
         """The cause of a failure according to systemd; empty if unknown."""
-        from encamp.resources.systemd.unit_results import EXIT_STATUS, RESULTS
+        from encamp.resources.systemd.results import EXIT_STATUS, RESULTS
 
         if self.load_error:
             return self.load_error

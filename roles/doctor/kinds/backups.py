@@ -8,7 +8,7 @@ from typing import Any, Mapping, Optional, Sequence
 
 from encamp.resources.base import kind
 from encamp.resources.system import Reader
-from encamp.resources.systemd.unit_journal import journal_tail
+from encamp.resources.systemd.journal import journal_tail
 from encamp.resources.systemd.unit_state import UnitState, unit_state
 from encamp.shared.record import record
 from roles.backup.kinds.program import ERROR, Program

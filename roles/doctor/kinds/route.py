@@ -10,7 +10,7 @@ from roles.doctor.kinds.api_target import LISTENED_ON, OWN, ApiTarget
 from roles.doctor.kinds.findings import Finding, fail, failed, ok
 from roles.doctor.kinds.network import addresses, connect
 from roles.prefect.kinds.api import Problem, problem_of, without_password
-from roles.prefect.kinds.api_errors import explain_network
+from roles.prefect.kinds.call_errors import explain_network
 
 
 def check_name(target: ApiTarget) -> Optional[Finding]:

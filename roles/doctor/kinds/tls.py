@@ -9,7 +9,7 @@ from typing import Optional
 from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.findings import SKIPPED, Finding, fail, ok, warn
 from roles.doctor.kinds.network import Certificate, certificate
-from roles.prefect.kinds.api_errors import CERTIFICATE_ERRORS, explain_network
+from roles.prefect.kinds.call_errors import CERTIFICATE_ERRORS, explain_network
 
 #: Days before the end, or the last part of its time where that is less: Caddy renews in the last third.
 EXPIRES_SOON, LAST_PART = 30, 1 / 4

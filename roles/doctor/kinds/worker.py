@@ -10,8 +10,8 @@ from typing import Any, Mapping, Optional, Sequence
 from encamp.resources.base import kind
 from encamp.resources.system import Reader
 from encamp.resources.systemd.environment_file import environment_of
+from encamp.resources.systemd.journal import journal_since_start, journal_tail
 from encamp.resources.systemd.owners import DIRECTORY, is_ours
-from encamp.resources.systemd.unit_journal import journal_since_start, journal_tail
 from encamp.resources.systemd.unit_state import UnitState, unit_state
 from encamp.shared.record import record
 from encamp.shared.secret import Secret

@@ -49,7 +49,7 @@ class ProxyProbe(Resource):
         host.progress(f"waiting for {self.url} to answer through the proxy")
         problem = host.wait_for(lambda: self._problem(host), self.timeout, done=lambda problem: problem is None)
         if problem:
-            from encamp.resources.systemd.unit_journal import journal_tail
+            from encamp.resources.systemd.journal import journal_tail
 
             raise problem.failure(journal_tail(host, self.unit) if self.unit else "")
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Mapping, Optional, Sequence, Union
 
 from encamp.resources.base import Change, CommandFailed, Failure, kind
 from encamp.resources.system import Reader, Result, System
-from encamp.resources.systemd.unit_journal import journal_tail
+from encamp.resources.systemd.journal import journal_tail
 from encamp.shared.secret import Secret
 from encamp.shared.wire import NOT_PROVEN
 from roles.prefect.kinds.api_kind import ApiKind

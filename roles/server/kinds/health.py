@@ -89,7 +89,7 @@ class ServerHealth(Resource):
     def _failure(self, host: Reader, name: str, problem: Problem) -> Failure:
         """The first fact that does not hold. Where the server did not come up, its journal knows more than the outside;
         where it did, the last lines of the journal may belong to an earlier fault. So may those of an earlier start."""
-        from encamp.resources.systemd.unit_journal import journal_since_start, journal_tail
+        from encamp.resources.systemd.journal import journal_since_start, journal_tail
         from roles.prefect.kinds.known_failures.lookup import explain
 
         starting = bool(self.unit) and unit_state(host, self.unit).active

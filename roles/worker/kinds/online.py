@@ -37,7 +37,7 @@ class WorkerOnline(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.progress(f"waiting until worker {self.worker} of pool {self.pool} is online")
         if not host.wait_for(lambda: self._status(host) == "ONLINE", self.timeout, every=1.0):
-            from encamp.resources.systemd.unit_journal import journal_tail
+            from encamp.resources.systemd.journal import journal_tail
 
             raise Failure(
                 f"the server has not heard from worker {self.worker} of pool {self.pool} within {self.timeout} s",

@@ -18,10 +18,10 @@ import yaml
 from encamp.resources.docker.pull_errors import PULL_ERRORS
 from encamp.resources.packages import errors as apt
 from encamp.resources.python.uv.errors import SYMPTOMS
-from encamp.resources.systemd.unit_results import EXIT_STATUS, RESULTS
+from encamp.resources.systemd.results import EXIT_STATUS, RESULTS
 from roles.database.kinds.refusals import REFUSALS
 from roles.doctor.kinds.host_limits import LIMITS
-from roles.prefect.kinds.api_errors import CERTIFICATE_ERRORS, NETWORK_ERRORS, STATUS_MEANINGS
+from roles.prefect.kinds.call_errors import CERTIFICATE_ERRORS, NETWORK_ERRORS, STATUS_MEANINGS
 from roles.prefect.kinds.known_failures.client import CLIENT
 from roles.prefect.kinds.known_failures.server import SERVER
 

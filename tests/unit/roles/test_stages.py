@@ -13,12 +13,14 @@ import pytest
 from encamp.commands.deploy import prepare
 from encamp.errors import EncampError, SettingsError
 from encamp.inventory.load import load_inventory
+from encamp.planning.job import Job, RunIdentity
 from encamp.planning.plan import HostPlan, Step, resource_wire
 from encamp.resources.files.file import File
 from encamp.resources.python.uv.tool import UvTool
 from encamp.resources.systemd.unit import SystemdUnit
 from encamp.shared.wire import BlobStore, from_wire
 from encamp.site import Site
+from encamp.transport import bundle, shipped
 from roles.network import address
 from roles.prefect import uv_release
 from roles.server.kinds.health import ServerHealth
@@ -188,3 +190,17 @@ def test_a_pinned_wheel_travels_as_a_blob(tmp_path: Path, monkeypatch: pytest.Mo
 def test_further_settings_cannot_contradict_ours(tmp_path: Path, environment: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         planned(tmp_path, {"vm1": f"{{ansible_host: h, server_environment: {environment}}}"})
+
+
+def test_a_host_is_sent_little_at_first(tmp_path: Path) -> None:
+    """The sources that a server's check needs. What only a change or a failure needs travels when it does."""
+    plan = planned(tmp_path, CASES["server"])[1]
+    payload = bundle.pack(Job(plan, RunIdentity("x", "test")).wire(BlobStore()))
+    assert len(payload.code) < 54_000
+    later = {
+        *("encamp.resources.packages.installation", "encamp.resources.packages.errors", "encamp.resources.proxy"),
+        *("encamp.resources.postgres.initdb", "encamp.resources.python.uv.run", "roles.prefect.kinds.call_errors"),
+        *(f"encamp.resources.systemd.{name}" for name in ("control", "journal", "results", "verification")),
+    }
+    assert not later & payload.modules
+    assert all(shipped.source_file(name) for name in later)

@@ -13,7 +13,7 @@ from roles.doctor.kinds.network import connect, same_server
 from roles.doctor.kinds.precedence import DEFAULT, ClientSettings, unknown_names
 from roles.doctor.kinds.shell import other_variables, systemd_variables
 from roles.prefect.kinds.api import without_password
-from roles.prefect.kinds.api_errors import explain_network
+from roles.prefect.kinds.call_errors import explain_network
 from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.kinds.user_environment import SESSION, Variable, profiles_path, text_of
 

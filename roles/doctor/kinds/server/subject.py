@@ -7,7 +7,7 @@ from typing import Any, Mapping, Optional
 
 from encamp.resources.system import Reader
 from encamp.resources.systemd.environment_file import environment_of
-from encamp.resources.systemd.unit_journal import journal_tail
+from encamp.resources.systemd.journal import journal_tail
 from encamp.resources.systemd.unit_state import UnitState, unit_state
 from encamp.shared.record import record, replace
 from encamp.shared.secret import Secret
