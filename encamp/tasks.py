@@ -20,6 +20,7 @@ __all__ = (
     "history",
     "inventory",
     "lock",
+    "maintenance",
     "rehearse",
     "restore",
     "rotate",
@@ -232,6 +233,24 @@ def undeploy(options: Options) -> int:
     from encamp.commands.undeploy import undeploy as run
 
     return run(options)
+
+
+@command(
+    *FLEET,
+    "check",
+    "instance",
+    positional=["state"],
+    help={
+        "state": "on or off.",
+        "for": "With on: open again by itself after this time, such as 30m or 2h.",
+        "message": "With on: what people read who open the UI meanwhile.",
+    },
+)
+def maintenance(options: Options, state: str, for_: str = "", message: str = "") -> int:
+    """Shut servers (-H, or all) for maintenance (`on`) so that their clients wait, or open them again (`off`)."""
+    from encamp.commands.operate.maintenance import maintenance as run
+
+    return run(options, state, for_, message)
 
 
 @command(

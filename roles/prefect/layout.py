@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from encamp.shared.record import record
+from roles.prefect.kinds.door.doorway import Doorway
 
 DEFAULT = "default"
 ENVS = "/opt/prefect/envs"
@@ -88,6 +89,11 @@ class Layout:
     @property
     def server_unit(self) -> str:
         return f"prefect-server{self._suffix}.service"
+
+    @property
+    def doorway(self) -> Doorway:
+        """The socket of the server's port, and what answers there while the server is shut."""
+        return Doorway(self.server_unit)
 
     def runner_unit(self, kind: str, label: str) -> str:
         """The unit of a worker or agent (``kind``)."""

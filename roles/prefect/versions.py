@@ -57,6 +57,9 @@ ABILITIES: Mapping[str, Row[bool]] = {
     #: GET /api/ready, which asks the database.
     "ready": ((READY_SINCE, True),),
     "events": (("2.18", True),),
+    #: Its application can be served on a socket of systemd's; measured with 3.8.8 and 3.9.1. Clients of Prefect 2 do
+    #: not wait for a server that is away.
+    "socket": (("3.1.13", True),),
     #: Task runs travel as events over a WebSocket, not as plain requests.
     "task runs by events": (("3.0", True),),
     "auth": ((AUTH_SINCE, True),),

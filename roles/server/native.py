@@ -30,6 +30,7 @@ from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import prefect_version, release_of
 from roles.proof.kinds.flow_run import VerificationRun
+from roles.server import door
 from roles.server.kinds.health import ServerHealth
 from roles.server.settings import Settings
 
@@ -48,10 +49,13 @@ def expectations(host: SiteHost, site: Site) -> Iterator[Item]:
     bind = address.bind(host)
     port = host.settings(address.Settings).port
     address_only = "" if bind in ("0.0.0.0", "::") else bind
+    layout = Layout(host.instance)
+    yield from door.expectations(layout)
     if takeover.is_declared(host):
         yield takeover.expectation(host, port, address_only)
     else:
-        yield ServerPlace(port, Layout(host.instance).server_unit, host.instance, host.name, address_only)
+        own = (layout.server_unit, host.instance, host.name, address_only)
+        yield ServerPlace(port, *own, socket=layout.doorway.socket)
     yield from access.expectations(host, site)
 
 
@@ -65,7 +69,9 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from takeover.around(host, database_proof.resources(host, site, restart))
     env = site.templates.render("prefect_server/server.env.j2", settings=server_settings(host, site))
     yield Step(File(layout.server_env, env, "root", layout.group, 0o640), (restart,))
+    yield from door.before_unit(host, site, layout, restart)
     yield Step(SystemdUnit(layout.server_unit, _unit(host, site, layout)), (restart,))
+    yield from door.after_unit(host, site, layout)
     yield Service(layout.server_unit)
     yield FLUSH
     yield health(host, site, layout)
@@ -147,10 +153,17 @@ def _unit(host: SiteHost, site: Site, layout: Layout) -> Any:
         "prefect_server/prefect-server.service.j2",
         layout=layout,
         public_url=address.public_url(host),
-        command=start_command(host, f"{layout.link}/bin"),
+        command=_service_command(host, layout),
+        on_socket=door.is_possible(host),
         postgres=database.on_this_host(host),
-        needs_privilege=address.needs_privilege(host),
+        needs_privilege=address.needs_privilege(host) and not door.is_possible(host),
     )
+
+
+def _service_command(host: SiteHost, layout: Layout) -> list[str]:
+    """What the service runs: the server on systemd's socket, or Prefect's own command where that cannot be."""
+    programs = f"{layout.link}/bin"
+    return [f"{programs}/python", door.SERVING] if door.is_possible(host) else start_command(host, programs)
 
 
 def start_command(host: SiteHost, programs: str) -> list[str]:

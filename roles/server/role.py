@@ -22,7 +22,7 @@ from roles.prefect import role as prefect
 from roles.prefect.groups import SERVERS, is_server
 from roles.prefect.layout import Layout
 from roles.role import Role
-from roles.server import compose, native, secrets
+from roles.server import compose, door, native, secrets
 from roles.server.kinds.instance_units import InstanceUnitsAbsent
 from roles.server.kinds.stack.absent import StackAbsent
 from roles.server.settings import Settings
@@ -66,6 +66,7 @@ def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     layout = Layout(instance)
     stack = runtime.Stack(layout)
     yield AdoptionKept(layout.name, host.name)
+    yield door.absent(layout)
     yield InstanceUnitsAbsent(layout.name, layout.server_unit, layout.config)
     yield from backups.undeploy(host, instance)
     yield StackAbsent(stack.program, (stack.server, stack.postgres))

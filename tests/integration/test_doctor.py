@@ -324,7 +324,7 @@ def test_api_is_missing_in_the_url_and_fix_appends_it(laptops: LiveLab) -> None:
 
 
 def test_the_server_is_stopped_and_fix_starts_it(laptops: LiveLab) -> None:
-    laptops.host(SERVER).check_output("systemctl stop prefect-server")
+    laptops.host(SERVER).check_output("systemctl stop prefect-server.socket")
     done = doctor(laptops, host=f"{SERVER},{LAPTOP}")
     assert done.returncode == ILL
     assert "prefect-server.service is stopped" in look(done, "unit")

@@ -19,9 +19,9 @@ OLD = {
     "first": ("2.0.4", 4201, "sqlite", "PREFECT_ORION_DATABASE_CONNECTION_URL", "prefect.orion.api.server"),
     "orion": ("2.7.12", 4202, "postgres", "PREFECT_ORION_DATABASE_CONNECTION_URL", "prefect.orion.api.server"),
     "two": ("2.20.26", 4203, "sqlite", "PREFECT_API_DATABASE_CONNECTION_URL", "prefect.server.api.server"),
-    "three": ("3.8.8", 4204, "postgres", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "prefect server start"),
+    "three": ("3.8.8", 4204, "postgres", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "/opt/prefect/serving.py"),
 }
-ALL = {**OLD, "default": (NEW, 4200, "sqlite", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "prefect server start")}
+ALL = {**OLD, "default": (NEW, 4200, "sqlite", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "/opt/prefect/serving.py")}
 #: A flow as a user of any generation would write it.
 FLOW = """
 from prefect import flow, task
@@ -71,6 +71,12 @@ def start(lab: LiveLab, instance: str) -> None:
 
 def unit(instance: str) -> str:
     return "prefect-server.service" if instance == "default" else f"prefect-server-{instance}.service"
+
+
+def stopping(instance: str) -> str:
+    """The unit to stop: a server of Prefect 3 is started again by who connects, unless its socket is stopped."""
+    own_port = ALL[instance][4].startswith("prefect.")
+    return unit(instance) if own_port else unit(instance).replace(".service", ".socket")
 
 
 def url(lab: LiveLab, instance: str) -> str:
@@ -173,7 +179,7 @@ def test_a_restart_is_clean_and_needs_no_second_try(deployed: LiveLab, instance:
     host = deployed.host(HOST)
     connect(deployed, ALL[instance][1])
     curl(deployed, "laptop1", f"{url(deployed, instance)}/api/health")
-    host.check_output(f"systemctl stop {unit(instance)}")
+    host.check_output(f"systemctl stop {stopping(instance)}")
     assert host.check_output(f"systemctl show -p Result --value {unit(instance)}") == "success"
     assert not host.socket(f"tcp://0.0.0.0:{ALL[instance][1]}").is_listening
     start(deployed, instance)
@@ -185,7 +191,7 @@ def test_a_request_in_flight_is_answered_and_does_not_hang_the_stop(deployed: Li
     """While the server waits for the request, its background services may end: up to 2.0.4 it then hung."""
     host, port, answer = deployed.host(HOST), ALL[instance][1], f"/tmp/answer-{instance}"
     connect(deployed, port, REQUEST, then="{}", after=5, answer=answer)
-    host.check_output(f"systemctl stop {unit(instance)}")
+    host.check_output(f"systemctl stop {stopping(instance)}")
     assert host.check_output(f"systemctl show -p Result --value {unit(instance)}") == "success"
     assert host.file(answer).content_string.startswith("HTTP/1.1 200")
     start(deployed, instance)

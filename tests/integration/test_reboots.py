@@ -19,7 +19,7 @@ BARE, HOST = "vm1", "vm2"
 FIRST = "first"
 #: What a first deploy is at work on when its host goes down, and the seconds that it is given: the database's cluster,
 #: Prefect's environment, the server's start with its migrations.
-AT_WORK = {"[i]nitdb": 0.0, "[u]v pip install": 2.0, "[p]refect server start": 4.0}
+AT_WORK = {"[i]nitdb": 0.0, "[u]v pip install": 2.0, "[p]refect/serving.py": 4.0}
 
 
 def test_the_host_goes_down_thrice_in_a_first_deploy(lab: LiveLab, tmp_path: Path) -> None:

@@ -294,7 +294,7 @@ def test_workers_declared_no_more_are_removed(workers: Site) -> None:
 
 def test_a_worker_comes_back_when_the_api_was_away_at_boot(workers: Site) -> None:
     server = workers.lab.host(SERVER)
-    server.check_output("systemctl stop prefect-server")
+    server.check_output("systemctl stop prefect-server.socket")
     try:
         workers.lab.reboot(WORKER)
         unit = "prefect-worker-etl.service"

@@ -7,9 +7,8 @@ import socket
 from typing import Sequence
 
 from encamp.resources.base import Change, Refused, Resource, kind
+from encamp.resources.listening import SYSTEMD, listening_sockets, owns
 from encamp.resources.system import Reader, System
-
-LISTEN = "0A"
 
 
 @kind
@@ -18,7 +17,7 @@ class FreePort(Resource):
 
     ``bind``: the address to listen on; one that is not the host's is refused, too. Empty: any. ``instead``: what the
     operator can do other than stop the program; empty: set another ``port:``. ``container``: a Docker container that
-    may use the port.
+    may use the port. ``socket``: encamp's own socket unit, through which systemd may hold the port for ``unit``.
     """
 
     port: int
@@ -26,26 +25,34 @@ class FreePort(Resource):
     bind: str = ""
     instead: str = ""
     container: str = ""
+    socket: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         if self.bind and not is_here(self.bind):
             raise Refused(
                 f"{self.bind} is not an address of this host", fix="set bind: to 0.0.0.0 or an address of the host"
             )
-        sockets = _listening_sockets(host, self.port)
+        sockets = listening_sockets(host, self.port)
         if not sockets:
             return []
         processes = filter(str.isdigit, host.listdir("/proc"))
-        if self.unit and any(_in_unit(host, pid, self.unit) and _owns(host, pid, sockets) for pid in processes):
+        if self.unit and any(_in_unit(host, pid, self.unit) and owns(host, pid, sockets) for pid in processes):
             return []
         if self.container and self._in_container(host, sockets):
+            return []
+        if self.socket and owns(host, SYSTEMD, sockets) and self._is_of_socket(host):
             return []
         raise self._taken(port_holder(host, self.port))
 
     def _in_container(self, host: Reader, sockets: set[str]) -> bool:
         from encamp.resources.docker.api import container_pids
 
-        return any(_owns(host, str(pid), sockets) for pid in container_pids(host, self.container))
+        return any(owns(host, str(pid), sockets) for pid in container_pids(host, self.container))
+
+    def _is_of_socket(self, host: Reader) -> bool:
+        """Whether it is this socket unit that systemd listens for, of all that it has."""
+        shown = host.query(["systemctl", "show", "--property=ActiveState,Listen", "--", self.socket]).out.split()
+        return "ActiveState=active" in shown and any(word.endswith(f":{self.port}") for word in shown)
 
     def _taken(self, holder: str) -> Refused:
         by_hand = "`fab adopt` continues a Prefect server with its data; else " if "prefect" in holder else ""
@@ -61,11 +68,11 @@ class FreePort(Resource):
 
 def port_holder(host: Reader, port: int) -> str:
     """The program that listens on ``port``, with its process id and systemd unit; empty if none does."""
-    sockets = _listening_sockets(host, port)
+    sockets = listening_sockets(host, port)
     if not sockets:
         return ""
     for pid in filter(str.isdigit, host.listdir("/proc")):
-        if _owns(host, pid, sockets):
+        if owns(host, pid, sockets):
             name = (host.read(f"/proc/{pid}/comm") or b"?").decode("utf-8", "replace").strip()
             unit = re.findall(rb"/([^/\n]+\.(?:service|scope|socket))", host.read(f"/proc/{pid}/cgroup") or b"")
             return f"{name} (pid {pid}" + (f", {unit[-1].decode('utf-8', 'replace')})" if unit else ")")
@@ -85,29 +92,3 @@ def is_here(address: str) -> bool:
 
 def _in_unit(host: Reader, pid: str, unit: str) -> bool:
     return f"/{unit}" in (host.read(f"/proc/{pid}/cgroup") or b"").decode("utf-8", "replace")
-
-
-def _listening_sockets(host: Reader, port: int) -> set[str]:
-    """Inodes of the sockets that listen on ``port``, from /proc/net/tcp and tcp6 (see proc(5))."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in (host.read(table) or b"").decode().splitlines()[1:]:
-            words = line.split()
-            if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
-                inodes.add(words[9])
-    return inodes
-
-
-def _owns(host: Reader, pid: str, inodes: set[str]) -> bool:
-    for descriptor in _descriptors(host, pid):
-        stat = host.stat(f"/proc/{pid}/fd/{descriptor}")
-        if stat and stat.target.startswith("socket:[") and stat.target[8:-1] in inodes:
-            return True
-    return False
-
-
-def _descriptors(host: Reader, pid: str) -> list[str]:
-    try:
-        return host.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return []

@@ -56,8 +56,9 @@ def complaints_about(name: str, candidate: str, output: str) -> list[str]:
     # A template is verified as an instance that systemd chooses: text follows the @.
     prefix = name.partition("@")[0] + "@" if "@." in name else f"{name}:"
     lines = [line for line in output.splitlines() if line.startswith((candidate, prefix, f"Unit {name} "))]
-    # "Failed to create x.service/start" is about a unit that x requires.
-    return [line.replace(candidate, name) for line in lines if ": Failed to create " not in line]
+    # These two are about a unit that x requires, or a socket hands over to: it may come later.
+    others = (": Failed to create ", "not loaded, socket cannot be started")
+    return [line.replace(candidate, name) for line in lines if not any(words in line for words in others)]
 
 
 def check_accounts(host: Reader, name: str, text: str) -> None:

@@ -20,8 +20,8 @@ class ServerPlace(Resource):
 
     Of a Prefect server that was set up by hand it says what it is, what it holds, and the command that continues it; a
     unit of the owner's is refused by the step that would write it, with these words. Refused, too, while a takeover is
-    not finished and the inventory no longer declares it. ``unit`` is encamp's own. ``bind``, ``container``: as for
-    ``FreePort``. ``host``: what the inventory calls the host.
+    not finished and the inventory no longer declares it. ``unit`` is encamp's own. ``bind``, ``container``,
+    ``socket``: as for ``FreePort``. ``host``: what the inventory calls the host.
     """
 
     changes_host: ClassVar[bool] = False
@@ -32,6 +32,7 @@ class ServerPlace(Resource):
     host: str
     bind: str = ""
     container: str = ""
+    socket: str = ""
 
     def check(self, host: Reader) -> list[Change]:
         if host.stat(f"{ADOPTED}/{self.instance}/record.json") is not None:
@@ -44,7 +45,7 @@ class ServerPlace(Resource):
 
             explain_unit(host, self.unit, self.host)
         try:
-            return FreePort(self.port, self.unit, self.bind, container=self.container).check(host)
+            return FreePort(self.port, self.unit, self.bind, container=self.container, socket=self.socket).check(host)
         except Refused as refused:
             from roles.adopt.kinds.in_the_way import explained
 

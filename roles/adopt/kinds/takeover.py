@@ -69,8 +69,12 @@ class AdoptionReady(Resource):
                 fix="`fab adopt --undo` finishes it; then deploy again, or remove adopt: from the inventory",
             )
         if adoption.state in (TAKEN, DONE):
-            FreePort(self.port, self.unit, self.bind).check(host)
+            self._free(host)
         return []
+
+    def _free(self, host: Reader) -> None:
+        socket = self.unit.replace(".service", ".socket")
+        FreePort(self.port, self.unit, self.bind, socket=socket).check(host)
 
     def _require(self, host: Reader, found: Optional[FoundServer]) -> None:
         if found is None:
@@ -99,7 +103,7 @@ class AdoptionReady(Resource):
                 fix=f"set {wanted.get(place_of(host, found), 'database_url: to the URL that it uses')}",
             )
         if not (found.running and found.port == self.port):
-            FreePort(self.port, self.unit, self.bind).check(host)
+            self._free(host)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         raise NotImplementedError("an expectation never changes a host")

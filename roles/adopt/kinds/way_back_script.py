@@ -125,7 +125,10 @@ def start_process(record):
                      start_new_session=True)
 
 def way_back(record):
-    run("systemctl", "disable", "--now", "--quiet", record["new_unit"], must=False)
+    # Its socket first: it would start the server again, and it holds the port.
+    socket = record["new_unit"].replace(".service", ".socket")
+    for unit in (socket, record["new_unit"].replace("-server", "-door", 1), record["new_unit"]):
+        run("systemctl", "disable", "--now", "--quiet", unit, must=False)
     remove_guard(record)
     restore_files(record)
     restore_boot_lines(record)

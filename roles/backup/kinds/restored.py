@@ -9,6 +9,8 @@ from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.control import change_state
 from roles.backup.kinds.program import LONG, Program
+from roles.prefect.kinds.door.doorway import Doorway
+from roles.prefect.kinds.door.notice import Notice
 from roles.prefect.kinds.memory import memory_of
 
 #: Postgres's names have at most 63 bytes.
@@ -105,10 +107,18 @@ class DatabaseRestored(Resource):
 
 
 def shut(host: System, unit: str) -> None:
-    """Keep the server away from its database. Raises Failure."""
-    change_state(host, "stop", unit)
+    """Keep the server away from its database; its clients wait at its door, where it has one. Raises Failure."""
+    way = Doorway(unit)
+    if way.is_there(host):
+        way.shut(host, Notice(int(time.time()), 0, 0, "a backup is being restored"))
+    else:
+        change_state(host, "stop", unit)
 
 
 def open_again(host: System, unit: str) -> None:
     """Let the server serve again. Raises Failure."""
-    change_state(host, "start", unit)
+    way = Doorway(unit)
+    if way.is_there(host):
+        way.open(host)
+    else:
+        change_state(host, "start", unit)

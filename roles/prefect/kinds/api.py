@@ -93,7 +93,7 @@ def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Proble
     """What is wrong with an answer; None for a 2xx."""
     if 200 <= answer.status < 300:
         return None
-    from roles.prefect.kinds.call_errors import STATUS_MEANINGS, explain_network
+    from roles.prefect.kinds.call_errors import SHUT, STATUS_MEANINGS, explain_network
 
     call = f"{method} {without_password(address)}"
     if answer.status == 0:
@@ -107,6 +107,8 @@ def problem_of(answer: HttpAnswer, method: str, address: str) -> Optional[Proble
             settled=True,
         )
     cause, fix = STATUS_MEANINGS.get(answer.status, ("", ""))
+    if answer.headers.get("Prefect-Maintenance"):
+        cause, fix = SHUT
     if answer.status >= 500 and not cause:
         cause, fix = (
             "the server failed, often because of its database",

@@ -119,6 +119,12 @@ STATUS_MEANINGS = {
     ),
 }
 
+#: A server that says itself why it does not answer (`fab maintenance on`).
+SHUT = (
+    "the server is shut for maintenance, as its answer says; clients of Prefect 3.3.1 or later wait until it is back",
+    "wait, or end it: `fab -H SERVER maintenance off`",
+)
+
 
 def explain_network(error: str) -> tuple[str, str]:
     """Likely cause and fix of a network error by its text; empty where it is none that is known."""

@@ -11,6 +11,7 @@ from typing import Any, Callable, Mapping, Optional
 from urllib.parse import urlsplit
 
 from encamp.resources.base import Refused
+from encamp.resources.listening import listening_sockets
 from encamp.resources.probes.free_port import FreePort
 from encamp.resources.system import HttpAnswer, Reader
 from encamp.resources.systemd.unit_state import unit_name, unit_state
@@ -18,7 +19,7 @@ from encamp.shared.record import factory, record
 from roles.prefect.kinds.api import Api, Problem, problem_of
 from roles.prefect.kinds.api_auth import unguarded
 from roles.prefect.kinds.ui_page import problem_of_pages
-from roles.server.kinds.process_files import files_of, listening_sockets
+from roles.server.kinds.process_files import files_of
 from roles.server.kinds.resolved_settings import differing
 
 TIMEOUT = 5.0
@@ -87,7 +88,8 @@ def own_port(host: Reader, server: Server) -> Optional[Problem]:
     port = re.search(r":(\d+)$", _origin(server))
     if not server.unit or not host.is_root or not port:
         return None
-    if listening_sockets(host, int(port[1])) & set(files_of(host, server.unit, server.container)):
+    sockets = {f"socket:[{inode}]" for inode in listening_sockets(host, int(port[1]))}
+    if sockets & set(files_of(host, server.unit, server.container)):
         return None
     try:  # A costly scan of all processes, for a child of the unit that listens, or for the stranger's name.
         FreePort(int(port[1]), unit_name(server.unit), container=server.container).check(host)

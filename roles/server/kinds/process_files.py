@@ -1,19 +1,11 @@
-"""What a process has open, and which sockets listen, from /proc (see proc(5))."""
+"""What a process has open, from /proc (see proc(5))."""
 
 from __future__ import annotations
 
 import os
 
-from encamp.resources.probes.free_port import LISTEN
 from encamp.resources.system import Reader
 from encamp.resources.systemd.unit_state import unit_state
-
-
-def listening_sockets(host: Reader, port: int) -> set[str]:
-    """Sockets that listen on ``port``, as ``socket:[inode]``."""
-    tables = (host.read("/proc/net/tcp") or b"", host.read("/proc/net/tcp6") or b"")
-    rows = (line.split() for table in tables for line in table.decode().splitlines())
-    return {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == LISTEN}
 
 
 def open_files(host: Reader, pid: int) -> list[str]:

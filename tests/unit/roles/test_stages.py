@@ -129,16 +129,45 @@ def test_no_ui_is_asked_for_where_there_is_none(tmp_path: Path, values: str, ui:
 
 
 @pytest.mark.parametrize(
-    ("port", "lines"),
+    ("port", "release", "lines"),
     [
-        (4200, ["CapabilityBoundingSet="]),
-        (80, ["AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"]),
+        (4200, "2.20.26", ["CapabilityBoundingSet="]),
+        (80, "2.20.26", ["AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"]),
+        (80, "3.9.1", ["CapabilityBoundingSet="]),
     ],
 )
-def test_a_server_below_port_1024_is_let(tmp_path: Path, port: int, lines: list[str]) -> None:
-    plan = planned(tmp_path, {"vm1": f"ansible_host: 192.0.2.7, port: {port}"})[1]
-    unit = next(step.resource for step in plan.steps if isinstance(step.resource, SystemdUnit))
-    assert [line for line in str(unit.content).splitlines() if "Capabilit" in line] == lines
+def test_a_server_below_port_1024_is_let(tmp_path: Path, port: int, release: str, lines: list[str]) -> None:
+    """Where systemd has the port, the server needs no capability for it."""
+    plan = planned(tmp_path, {"vm1": f"ansible_host: 192.0.2.7, port: {port}, prefect_version: '{release}'"})[1]
+    unit = unit_of(plan, "prefect-server.service")
+    assert [line for line in unit.splitlines() if "Capabilit" in line] == lines
+
+
+def unit_of(plan: HostPlan, name: str) -> str:
+    """The text of a unit; empty where the plan has none."""
+    units = [step.resource for step in plan.steps if isinstance(step.resource, SystemdUnit)]
+    return next((str(unit.content) for unit in units if unit.name == name), "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "listens"),
+    [
+        ("port: 4201", ["ListenStream=0.0.0.0:4201"]),
+        ("bind: '::', public_url: 'http://h:4200'", ["ListenStream=[::]:4200", "BindIPv6Only=ipv6-only"]),
+        ("tls: internal, public_url: 'https://h'", ["ListenStream=127.0.0.1:4200"]),
+    ],
+)
+def test_the_socket_listens_where_the_server_is_to(tmp_path: Path, settings: str, listens: list[str]) -> None:
+    plan = planned(tmp_path, {"vm1": f"ansible_host: 192.0.2.7, {settings}"})[1]
+    lines = unit_of(plan, "prefect-server.socket").splitlines()
+    assert [line for line in lines if line.startswith(("ListenStream", "BindIPv6Only"))] == listens
+
+
+@pytest.mark.parametrize("settings", ["prefect_version: '2.20.26'", "runtime: compose"])
+def test_a_server_without_a_socket_has_no_door(tmp_path: Path, settings: str) -> None:
+    plan = planned(tmp_path, {"vm1": f"ansible_host: 192.0.2.7, {settings}"})[1]
+    assert not unit_of(plan, "prefect-server.socket") and not unit_of(plan, "prefect-door.service")
+    assert "prefect-server.socket" not in unit_of(plan, "prefect-server.service")
 
 
 def test_a_release_without_a_lock_says_how_to_make_one(tmp_path: Path) -> None:

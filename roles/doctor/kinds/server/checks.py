@@ -21,6 +21,7 @@ from roles.doctor.kinds.server.sessions import check_indexes, check_sessions
 from roles.doctor.kinds.server.subject import ServerSubject
 from roles.doctor.kinds.stuck_runs import check_stuck_runs
 from roles.prefect.kinds.api import Problem
+from roles.prefect.kinds.door.doorway import Doorway
 from roles.prefect.kinds.known_failures.lookup import explain
 from roles.server.kinds.health import NOT_UP
 from roles.server.kinds.probes import PROBES, Probe
@@ -49,6 +50,10 @@ def check_unit(subject: ServerSubject) -> Optional[Finding]:
     if not is_ours(subject.host, unit):
         text = f"{unit} is not encamp's: {state.path} runs `{start_command(subject.host, unit)}`"
         return fail(text, "encamp did not write this unit", f"`fab -H {subject.kind.server} deploy` says how to go on")
+    notice = Doorway(unit).found(subject.host)
+    if notice:
+        fix = f"to end it: `fab -H {subject.kind.server} maintenance off`"
+        return fail(f"{unit} is {notice}", "`fab maintenance on` shut it", fix)
     again = f", restarted {state.restarts} times" if state.restarts else ""
     if state.active and state.restarts and time.monotonic() - state.active_since < STARTING:
         return _crashing(subject, f"{unit} has been running for {time.monotonic() - state.active_since:.0f} s{again}")

@@ -11,6 +11,7 @@ SAID = f"""\
 x.service: Command /opt/nope is not executable: No such file or directory
 other.service: Command /opt/zzz is not executable: No such file or directory
 x.service: Failed to create x.service/start: Unit zzz.service not found.
+x.service: Service x.service not loaded, socket cannot be started.
 Unit x.service has a bad unit file setting.
 prefix-x.service: Service has no ExecStart=, ExecStop=, or SuccessAction=. Refusing.
 """

@@ -29,7 +29,7 @@ def plan_of(tmp_path: Path, text: str) -> Any:
 
 def units_of(plan: Any) -> dict[str, str]:
     found = {step.resource.name: step.resource.content for step in plan.steps if isinstance(step.resource, SystemdUnit)}
-    return {name: text for name, text in found.items() if "server" not in name}
+    return {name: text for name, text in found.items() if not name.startswith(("prefect-server", "prefect-door"))}
 
 
 def commands(plan: Any) -> list[str]:

@@ -1,0 +1,61 @@
+"""The door: what is no maintenance's business, and a notice that keeps the server from starting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from encamp.errors import SettingsError
+from encamp.resources.base import Refused
+from roles.prefect.kinds.door.notice import Notice, keep, notice_of
+from roles.server import door
+from roles.server.kinds.door.absent import DoorAbsent
+from roles.server.kinds.door.expectation import DoorOpen
+from tests.unit.resources.case_host import CaseHost
+from tests.unit.roles.test_stages import planned
+
+NOTICE = "/var/lib/prefect/default.shut"
+SOCKET, DOOR, MARK = "prefect-server.socket", "prefect-door.service", "# Managed by encamp\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ("runtime: compose", "Docker hands no socket of systemd's on"),
+        ("prefect_version: '2.20.26'", "its clients do not wait for a server"),
+    ],
+)
+def test_servers_without_a_door_say_why(tmp_path: Path, settings: str, reason: str) -> None:
+    site, _ = planned(tmp_path, {"vm1": f"ansible_host: 192.0.2.7, {settings}"})
+    for wish in (lambda host: door.shut(host, "", 0), door.opened):
+        with pytest.raises(SettingsError, match=reason):
+            wish(site.host("vm1"))
+
+
+def test_a_notice_is_read_back_as_it_was_written() -> None:
+    host, notice = CaseHost({}), Notice(1796000000, 1796001800, 1800, 'a "message"')
+    keep(host, NOTICE, notice)
+    assert notice_of(host, NOTICE) == notice
+    assert str(notice) == 'shut since 2026-11-30 00:53 UTC until 2026-11-30 01:23 UTC: a "message"'
+
+
+def test_a_damaged_notice_counts_since_systemd_sees_the_file() -> None:
+    host = CaseHost({"files": {NOTICE: {"text": "{", "mtime": 1796000000.0}}})
+    with pytest.raises(Refused, match="is shut since 2026-11-30 00:53 UTC"):
+        DoorOpen("prefect-server.service").check(host)
+    assert DoorOpen("prefect-server-other.service").check(host) == []
+
+
+def test_units_of_the_owners_with_these_names_are_kept() -> None:
+    folder = "/etc/systemd/system"
+    files = {f"{folder}/{SOCKET}": "[Socket]\nListenStream=1\n", f"{folder}/{DOOR}": MARK}
+    host = CaseHost(
+        {
+            "files": files,
+            "units": {DOOR: {}, SOCKET: {}},
+            "answers": {"systemctl disable *": "", "systemctl stop -- *": "", "systemctl daemon-reload": ""},
+        }
+    )
+    absent = DoorAbsent("prefect-server.service")
+    assert [str(change) for change in absent.check(host)] == [f"{DOOR}: active -> absent"]
