@@ -15,6 +15,7 @@ from live import LiveLab
 
 from tests.checkout import CHECKOUT
 from tests.ec2 import Account, ec2_server, variables
+from tests.integration.faults import FAILED
 from tests.integration.looks import Fab, changed, counts, look, succeeded
 
 SERVER, GATEWAY = "vm1", "new1"
@@ -113,8 +114,14 @@ def test_a_second_deploy_changes_nothing_in_one_exec(
 def test_without_rights_the_run_goes_on_and_names_policy_and_command(
     lab: LiveLab, ec2: str, site: Path, applied: tuple[set[str], Fab], tmp_path: Path
 ) -> None:
+    """Not so for an API without auth: nobody knows then who may reach it."""
     nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path)}
-    done = lab.fab("-H", SERVER, "deploy", inventory=site, env={**variables(ec2), **nobody})
+    environment = {**variables(ec2), **nobody}
+    done = lab.fab("-H", SERVER, "deploy", inventory=site, env=environment)
+    assert done.returncode == FAILED and "may be open to everyone, and the API has no auth" in done.stdout
+    assert counts(done, SERVER)["execs"] == 0
+    meant = ("--set", "expose_without_auth=true")
+    done = lab.fab("-H", SERVER, "deploy", *meant, inventory=site, env=environment)
     succeeded(done)
     assert counts(done, SERVER)["unknown"] == 1 and "aws ec2 authorize-security-group-ingress" in done.stdout
 
