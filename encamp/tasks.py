@@ -16,19 +16,25 @@ __all__ = (
     "configure_client",
     "deploy",
     "doctor",
+    "drain",
     "encrypt",
     "history",
     "inventory",
     "lock",
+    "logs",
     "maintenance",
     "rehearse",
+    "restart",
     "restore",
     "rotate",
     "secrets",
     "secrets_list",
     "settings",
+    "start",
     "status",
+    "stop",
     "undeploy",
+    "undrain",
     "verify",
 )
 
@@ -209,6 +215,81 @@ def status(options: Options, watch: bool = False, every: str = "10", exit_code: 
     from encamp.commands.operate.status import status as run
 
     return run(options, watch, every, exit_code)
+
+
+ONLY = {"only": "Only these: server, worker, or a unit's name or pattern. May be repeated."}
+
+
+@command(*FLEET, *ROLLOUT, "check", "instance", iterable=["only"], help=ONLY)
+def restart(options: Options, only: Any = None) -> int:
+    """Restart servers host by host until each is healthy, then workers, which finish their flow runs first."""
+    from encamp.commands.operate.power import restart as run
+
+    return run(options, only or ())
+
+
+@command(*FLEET, *ROLLOUT, "check", "instance", iterable=["only"], help=ONLY)
+def start(options: Options, only: Any = None) -> int:
+    """Start servers and workers that do not run, in the order of dependence."""
+    from encamp.commands.operate.power import start as run
+
+    return run(options, only or ())
+
+
+@command(*FLEET, *ROLLOUT, "check", "instance", iterable=["only"], help=ONLY)
+def stop(options: Options, only: Any = None) -> int:
+    """Stop workers, which finish their flow runs first, then servers: until `fab start`, a deploy or the next boot."""
+    from encamp.commands.operate.power import stop as run
+
+    return run(options, only or ())
+
+
+DRAINED = {"host": "The host, or a pattern of hosts, as with -H."}
+
+
+@command(*FLEET, *ROLLOUT, "check", "instance", positional=["host"], help=DRAINED)
+def drain(options: Options, host: str) -> int:
+    """`fab drain HOST`: workers finish their flow runs and take no more, until `fab undrain`; reboots do not end it."""
+    from encamp.commands.operate.power import drain as run
+
+    return run(options, host)
+
+
+@command(*FLEET, *ROLLOUT, "check", "instance", positional=["host"], help=DRAINED)
+def undrain(options: Options, host: str) -> int:
+    """`fab undrain HOST`: the workers of a drained host work again."""
+    from encamp.commands.operate.power import undrain as run
+
+    return run(options, host)
+
+
+@command(
+    *FLEET,
+    iterable=["unit"],
+    short={"follow": "f", "lines": "n"},
+    help={
+        "follow": "Go on until Ctrl-C, also after a link has dropped (-f).",
+        "since": "Only what is newer: '1 hour ago', 09:30, '2026-12-01 09:30', as journalctl takes it.",
+        "lines": "The last so many lines (-n; default: 100, or all with --since).",
+        "unit": "server, worker, postgres, caddy, or a unit's name or pattern. May be repeated.",
+        "level": "Only lines of this level or above: debug, info, warning, error, critical.",
+        "grep": "Only lines with a match of this regular expression.",
+    },
+)
+def logs(
+    options: Options,
+    follow: bool = False,
+    since: str = "",
+    lines: str = "",
+    unit: Any = None,
+    level: str = "",
+    grep: str = "",
+) -> int:
+    """Show what all hosts (-H, or all databases, servers and workers) log, as one log in the order of time."""
+    from encamp.commands.operate.logs import logs as run
+    from roles.logs.sources import Wanted
+
+    return run(options, Wanted(tuple(unit or ()), since, 0, level, grep, follow), lines)
 
 
 @command(*FLEET, help={"file": "The file to write (default: encamp.bundle)."})

@@ -159,6 +159,9 @@ class Host:
     def finding(self, data: Mapping[str, str]) -> None:
         self._say("finding", data.get("text", ""), data)
 
+    def log(self, data: Mapping[str, Any]) -> None:
+        self._say("log", "", data)
+
     # -- changing -----------------------------------------------------------------------------------------------
 
     def forget(self) -> None:

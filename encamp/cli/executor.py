@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import fabric
@@ -17,12 +18,21 @@ class FleetTask(fabric.Task):  # type: ignore[misc]
     """A task that handles all its hosts itself. It finds the text of ``-H`` in ``context.config.encamp.hosts``, and the
     folder of the fabfile (without one, the current folder) in ``context.config.encamp.home``.
 
-    ``group``: the task whose name stands before its own, as in ``fab secrets rotate NAME``.
+    ``group``: the task whose name stands before its own, as in ``fab secrets rotate NAME``. ``short``: letters that
+    stand for options of its own, by their names.
     """
 
-    def __init__(self, *args: Any, group: str = "", **options: Any) -> None:
+    def __init__(self, *args: Any, group: str = "", short: Mapping[str, str] = {}, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.group = group
+        self.group, self.short = group, short
+
+    def get_arguments(self, *args: Any, **options: Any) -> list[Any]:
+        """What Invoke's parser is to know: with the letters, which it would otherwise choose by itself."""
+        arguments: list[Any] = super().get_arguments(*args, **options)
+        for argument in arguments:
+            if argument.name in self.short:
+                argument.names = (*argument.names, self.short[argument.name])
+        return arguments
 
 
 class FleetExecutor(fabric.Executor):  # type: ignore[misc]

@@ -178,6 +178,10 @@ class Reader(Protocol):
         """Send one result of a diagnosis to the controller. Must not contain secrets."""
         ...
 
+    def log(self, data: Mapping[str, Any]) -> None:
+        """Send lines of the host's logs to the controller. Raises ControllerGone, as all that sends."""
+        ...
+
 
 class System(Reader, Protocol):
     """Write access to the host, the only one: resources never call os, shutil or subprocess themselves."""

@@ -54,10 +54,7 @@ class Run:
         self._links: dict[str, Link] = {}
         self._stopped, self._closed = threading.Event(), threading.Event()
         self._begin_no_more = threading.Event()
-        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        self._identity = RunIdentity(
-            secrets.token_hex(6), command, __version__, current_user.who(), socket.gethostname(), started
-        )
+        self._identity = new_identity(command)
 
     def converge(self, waves: Sequence[Wave], plans: Mapping[tuple[str, tuple[str, ...]], HostPlan]) -> list[Outcome]:
         """Work through the waves, each in its batches. Failures stop what comes after, as the rollout says; hosts under
@@ -226,6 +223,12 @@ class Run:
         elif event["event"] == "done":
             outcome.status = event["outcome"]
             outcome.failure = _failure_of(event) or outcome.failure
+
+
+def new_identity(command: str) -> RunIdentity:
+    """That of a run of this machine's user that starts now."""
+    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return RunIdentity(secrets.token_hex(6), command, __version__, current_user.who(), socket.gethostname(), started)
 
 
 def _failure_of(done: DoneEvent) -> Failure | None:

@@ -124,6 +124,14 @@ class FindingEvent(_FindingFields, total=False):
     backups: str
 
 
+class LogEvent(TypedDict):
+    """Lines of a host's logs, each (seconds since 1970, unit, level, text); ``position``: where to go on after them."""
+
+    event: Literal["log"]
+    lines: Sequence[tuple[float, str, str, str]]
+    position: Mapping[str, str]
+
+
 class _DoneFields(TypedDict):
     event: Literal["done"]
     outcome: Status
@@ -256,6 +264,7 @@ HostEvent = Union[
     StepEvent,
     NoteEvent,
     FindingEvent,
+    LogEvent,
     DoneEvent,
     CrashEvent,
 ]

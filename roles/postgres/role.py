@@ -10,6 +10,7 @@ from encamp.errors import SettingsError
 from encamp.planning.plan import Item
 from encamp.resources.firewall.port import FirewallPort
 from encamp.resources.postgres.cluster import PostgresCluster
+from encamp.resources.postgres.comeback import PostgresComeback
 from encamp.resources.postgres.database import PostgresDatabase
 from encamp.resources.postgres.expectation import PostgresExpectation
 from encamp.resources.postgres.extension import PostgresExtension
@@ -152,6 +153,7 @@ def _cluster(host: SiteHost, site: Site) -> Iterator[Item]:
     name, rhel = settings.postgres_cluster, ("postgresql-server", "postgresql-contrib")
     yield system_packages(host, "postgres", ("postgresql",), rhel, PostgresServer)
     yield PostgresCluster(name, port=0 if port == database_host.Settings.postgres_port else port)
+    yield PostgresComeback(name)
     has_clients = host.in_group(DATABASES) and clients_of(host, site)
     if has_clients or settings.postgres_max_connections:
         listen = settings.postgres_listen if has_clients else ()

@@ -52,6 +52,13 @@ NAMES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
         ("2.8", "PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS"),
         ("3.1", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS"),
     ),
+    # -- what is kept ------------------------------------------------------------------------------------------
+    "events_retention": (
+        ("2.18.2", "PREFECT_EVENTS_RETENTION_PERIOD"),
+        ("3.1", "PREFECT_SERVER_EVENTS_RETENTION_PERIOD"),
+    ),
+    "vacuum": (("3.6.19", "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"),),
+    "vacuum_retention": (("3.6.19", "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"),),
     # -- access -------------------------------------------------------------------------------------------------
     "server_auth": ((AUTH_SINCE, "PREFECT_SERVER_API_AUTH_STRING"),),
     "csrf": (

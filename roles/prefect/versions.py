@@ -67,6 +67,8 @@ ABILITIES: Mapping[str, Row[bool]] = {
     "ephemeral off": (("3.0", True),),
     "profile on the command line": (("2.0", True),),
     "config validate": (("2.8", True),),
+    #: Periods in settings are written as in ISO 8601 (P30D), and not in seconds.
+    "ISO periods": (("3.0", True),),
 }
 #: The command line for each job, from a release on. ``{word}`` stands for a value that ``command`` is given.
 COMMANDS: Mapping[str, Row[tuple[str, ...]]] = {

@@ -30,7 +30,7 @@ from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import prefect_version, release_of
 from roles.proof.kinds.flow_run import VerificationRun
-from roles.server import door
+from roles.server import door, retention
 from roles.server.kinds.health import ServerHealth
 from roles.server.settings import Settings
 
@@ -113,6 +113,7 @@ def server_settings(host: SiteHost, site: Site) -> dict[str, str | Secret]:
         **address.server_settings(host),
         **database_connection.server_settings(host, site),
         **access.server_settings(host, site),
+        **retention.server_settings(host),
     }
     _refuse_managed(host, values)
     driver = database_connection.environment(host, site)
@@ -129,7 +130,7 @@ def _refuse_managed(host: SiteHost, values: Iterable[str]) -> None:
                 f"server_environment: {name} is set by encamp itself",
                 "use the dedicated setting instead (port, bind, public_url, database, auth, csrf, "
                 "cors_allowed_origins, "
-                "server_log_level, analytics)",
+                "server_log_level, analytics, retention_runs, retention_events)",
                 host.origin("server_environment"),
             )
 

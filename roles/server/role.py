@@ -22,7 +22,7 @@ from roles.prefect import role as prefect
 from roles.prefect.groups import SERVERS, is_server
 from roles.prefect.layout import Layout
 from roles.role import Role
-from roles.server import compose, door, native, secrets
+from roles.server import compose, door, native, retention, secrets
 from roles.server.kinds.instance_units import InstanceUnitsAbsent
 from roles.server.kinds.stack.absent import StackAbsent
 from roles.server.settings import Settings
@@ -87,7 +87,15 @@ ROLE = Role(
     "server",
     SERVERS,
     settings=(
-        *(address.Settings, tls.Settings, database.Settings, Settings, runtime.Settings, account.Settings),
+        *(
+            address.Settings,
+            tls.Settings,
+            database.Settings,
+            Settings,
+            retention.Settings,
+            runtime.Settings,
+            account.Settings,
+        ),
         *(access.Settings, firewall.Settings, cloud_settings.Settings, pools.Settings),
     ),
     owners="servers",

@@ -7,7 +7,6 @@ from typing import Sequence
 from encamp.resources.base import Change, Resource, kind
 from encamp.resources.listening import SYSTEMD, listening_sockets, owns
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.control import change_state
 from encamp.resources.systemd.unit_state import unit_state
 
 
@@ -38,6 +37,8 @@ class ListeningSocket(Resource):
         return owns(host, SYSTEMD, listening_sockets(host, self.port, self.address))
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
+        from encamp.resources.systemd.control import change_state
+
         differs = {change.what for change in changes}
         if "enabled" in differs:
             host.run(["systemctl", "enable", "--", self.name])

@@ -29,6 +29,10 @@ class SystemdProbe(Resource):
         state = unit_state(host, self.unit)
         if self._stable(state):
             return []
+        from encamp.resources.systemd.halted import drained
+
+        if drained(host, self.unit):  # on purpose
+            return []
         before = f"active for {_up(state):.0f} s" if state.active else str(state)
         return [Change("stable", before, f"active for {self.stable_seconds:g} s")]
 

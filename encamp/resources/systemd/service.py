@@ -33,8 +33,17 @@ class Service(Resource):
         if state.enabled != self.enabled:
             changes.append(Change("enabled", _yes(state.enabled), _yes(self.enabled)))
         if not (state.active if self.running else state.stopped):
-            changes.append(Change("running", str(state), "active" if self.running else "stopped"))
+            changes.append(Change("running", self._before(host, state), "active" if self.running else "stopped"))
         return changes
+
+    def _before(self, host: Reader, state: UnitState) -> str:
+        """What it is now; of a unit that was stopped on purpose also by whom."""
+        if not (self.running and state.stopped):
+            return str(state)
+        from encamp.resources.systemd.halted import halted
+
+        stopped = halted(host, self.name)
+        return f"{state}, stopped {stopped}" if stopped else str(state)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         name = unit_name(self.name)
@@ -48,8 +57,10 @@ class Service(Resource):
             self._enable(host, name, state)
         if "running" in differs:
             from encamp.resources.systemd.control import change_state
+            from encamp.resources.systemd.halted import clear
 
             change_state(host, "start" if self.running else "stop", name)
+            clear(host, name)
 
     def _enable(self, host: System, name: str, state: UnitState) -> None:
         if self.enabled and state.file_state in ("static", "transient"):

@@ -27,7 +27,10 @@ class Fix:
 
 @record
 class Finding:
-    """The result of a check. ``cause`` and ``fix`` are for a FAIL and a warn; ``detail`` the last lines of a log."""
+    """The result of a check. ``cause`` and ``fix`` are for a FAIL and a warn; ``detail`` the last lines of a log.
+
+    ``closes``: as a FAIL does, it makes those that need it pointless.
+    """
 
     status: str
     text: str
@@ -35,6 +38,7 @@ class Finding:
     fix: str = ""
     detail: str = ""
     remedy: Optional[Fix] = None
+    closes: bool = False
 
 
 def ok(text: str) -> Finding:
@@ -92,7 +96,7 @@ def examine(
         finding = Finding(SKIPPED, "not reached") if blocked else _result(check, subject)
         if finding is None:
             continue
-        if finding.status in (FAIL, SKIPPED):
+        if finding.status in (FAIL, SKIPPED) or finding.closes:
             closed.add(check.name)
         if finding.status in (FAIL, WARN) and finding.remedy is None:
             finding = replace(finding, remedy=remedy(subject, check.name, finding))

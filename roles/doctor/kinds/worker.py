@@ -10,6 +10,7 @@ from typing import Any, Mapping, Optional, Sequence
 from encamp.resources.base import kind
 from encamp.resources.system import Reader
 from encamp.resources.systemd.environment_file import environment_of
+from encamp.resources.systemd.halted import drained, halted
 from encamp.resources.systemd.journal import journal_since_start, journal_tail
 from encamp.resources.systemd.owners import DIRECTORY, is_ours
 from encamp.resources.systemd.unit_state import UnitState, unit_state
@@ -183,9 +184,17 @@ def _check_unit(subject: WorkerSubject) -> Optional[Finding]:
         remedy = unit_fixes.start(subject.unit, "restart") if state.active_state == "failed" else None
         shown = "\n".join(log.splitlines()[-SHOWN_LINES:])
         return fail(f"{subject.unit} is {state}{again}", cause, fix, shown, remedy)
+    by = drained(subject.host, subject.unit)
+    if by:
+        text = f"{subject.unit} was drained {by}" + ("" if state.stopped else ", and finishes its flow runs")
+        return Finding(WARN, text, "on purpose (`fab drain`)", "`fab undrain` for this host", closes=True)
     if state.active_state != "inactive":
         wait = "wait: a worker that stops finishes its flow runs first"
         return fail(f"{subject.unit} is {state}", "systemd is changing its state", wait)
+    stopped = halted(subject.host, subject.unit)
+    if stopped:
+        text = f"{subject.unit} was stopped {stopped}"
+        return Finding(WARN, text, "on purpose (`fab stop`)", "`fab start` for this host", closes=True)
     cause, fix = "it was stopped, or never started", f"`systemctl start {subject.unit}`, or `fab doctor --fix`"
     return fail(f"{subject.unit} is {state}", cause, fix, remedy=unit_fixes.start(subject.unit))
 

@@ -81,6 +81,12 @@ class VerificationRun(ApiKind):
     def check(self, host: Reader) -> list[Change]:
         if memory_of(self).get("proven"):
             return []
+        from encamp.resources.systemd.halted import drained
+
+        by = drained(host, self.unit) if self.unit else None
+        if by:
+            host.note(f"{self.unit} was drained {by}: no flow run proves it")
+            return []
         return [Change("prove", after=f"a flow run reaches {self.api_url}")]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:

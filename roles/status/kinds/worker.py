@@ -13,7 +13,7 @@ from roles.doctor.kinds.worker import WorkerDoctor, WorkerSubject, of_api
 
 #: Of the route to the server: what can change without a deploy.
 ROUTE = (
-    Check("name", check_name),
+    Check("name", check_name, ("unit", "API")),
     Check("port", check_port, ("name",)),
     Check("auth", check_auth, ("port",)),
     Check("version", check_version, ("auth",)),

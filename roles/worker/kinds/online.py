@@ -32,7 +32,17 @@ class WorkerOnline(Resource):
 
     def check(self, host: Reader) -> list[Change]:
         status = self._status(host)
-        return [] if status == "ONLINE" else [Change("worker", status.lower() or "unknown to the server", "online")]
+        return (
+            []
+            if status == "ONLINE" or self._is_drained(host)
+            else [Change("worker", status.lower() or "unknown to the server", "online")]
+        )
+
+    def _is_drained(self, host: Reader) -> bool:
+        """Whether it is to be offline."""
+        from encamp.resources.systemd.halted import drained
+
+        return bool(self.unit and drained(host, self.unit))
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         host.progress(f"waiting until worker {self.worker} of pool {self.pool} is online")

@@ -30,7 +30,7 @@ class WorkerService(Service):
     """The unit of a worker or agent that runs, and starts at boot.
 
     ``name``: the unit's name. ``running``, ``enabled``: as of a Service. A unit that is still letting its flow runs end
-    is started once it has (WorkerDrain waits for that).
+    is started once it has (WorkerDrain waits for that). One that was drained (`fab drain`) is left alone.
     """
 
     name: str
@@ -39,9 +39,17 @@ class WorkerService(Service):
 
     def check(self, host: Reader) -> list[Change]:
         changes = super().check(host)
+        if changes and self._is_drained(host):
+            return []
         if memory_of(self).get("queued") and not unit_state(host, self.name).stopped:
             return [change for change in changes if change.what != "running"]
         return changes
+
+    def _is_drained(self, host: Reader) -> bool:
+        """Whether it is to be down."""
+        from encamp.resources.systemd.power import left_drained
+
+        return left_drained(host, self.name)
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         if self.running and unit_state(host, self.name).active_state == "deactivating":

@@ -8,6 +8,7 @@ from typing import Optional, Sequence
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.ownership import is_marked, is_own_file
 from encamp.resources.system import Reader, System
+from encamp.resources.systemd.halted import DRAINED, clear
 from encamp.resources.systemd.owners import DIRECTORY, name_kept
 from encamp.resources.systemd.unit_state import unit_state
 from encamp.shared.secret import Secret
@@ -54,6 +55,7 @@ class StaleWorkers(Resource):
         for name in stale:
             self._await(host, name)
             host.remove(f"{DIRECTORY}/{name}")
+            clear(host, name, DRAINED)
         for path in self._leftovers(host):
             host.remove(path)
         if stale:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from encamp import tasks
 from tests.checkout import CHECKOUT
 from tests.unit import warm_fab
 
@@ -306,3 +307,9 @@ def test_output_that_is_lost_is_an_error(site: Path, tmp_path: Path, task: list[
         )
     assert done.returncode == 1 and "standard output: No space left" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_task_may_have_letters_of_its_own_and_only_those() -> None:
+    assert set(tasks.logs.short) == {"follow", "lines"}
+    names = {name for argument in tasks.logs.get_arguments() for name in argument.names}
+    assert {"f", "follow", "n", "lines"} <= names and not {"s", "u", "l", "g"} & names

@@ -8,6 +8,7 @@ import time
 from typing import Callable, Optional
 
 from encamp.resources.system import Reader, System
+from encamp.resources.systemd.halted import halted
 from encamp.resources.systemd.owners import applied_drop_ins, is_ours, start_command
 from roles.doctor.kinds import unit_fixes
 from roles.doctor.kinds.api_checks import CLOCK_CAUSE, CLOCK_FAIL, check_schedules
@@ -67,6 +68,10 @@ def check_unit(subject: ServerSubject) -> Optional[Finding]:
     if state.broken:
         return _crashing(subject, f"{unit} is {state}{again}")
     if state.active_state == "inactive":
+        stopped = halted(subject.host, unit)
+        if stopped:
+            start_it = f"`fab -H {subject.kind.server} start`"
+            return Finding(WARN, f"{unit} was stopped {stopped}", "on purpose (`fab stop`)", start_it, closes=True)
         fix = f"`fab -H {subject.kind.server} doctor --fix`, or `systemctl start {unit}`"
         return fail(f"{unit} is stopped", "it was stopped, or never started", fix, remedy=start(subject))
     return fail(f"{unit} is {state.active_state}", "systemd is changing its state", "try again in a few seconds")

@@ -20,7 +20,10 @@ def stopped_cluster(host: Reader, name: str) -> Optional[Cluster]:
 def why(host: Reader, cluster: Cluster) -> tuple[str, str, str]:
     """Cause, fix and the end of its log, for a cluster that is down."""
     state = unit_state(host, cluster.unit)
-    cause = f"{cluster.unit} failed, and its unit does not restart it" if state.broken else f"{cluster.unit} is stopped"
+    failed = f"{cluster.unit} failed, and its unit does not restart it: `fab deploy` changes that"
+    if state.broken and state.active_state != "failed":
+        failed = f"{cluster.unit} failed, and systemd starts it again and again"
+    cause = failed if state.broken else f"{cluster.unit} is stopped"
     return cause, f"`fab doctor --fix`, or `systemctl restart {cluster.unit}`", initdb.last_log_lines(host, cluster)
 
 

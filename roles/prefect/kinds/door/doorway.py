@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Optional
 
 from encamp.resources.system import Reader, System
-from encamp.resources.systemd.control import change_state
 from encamp.resources.systemd.owners import is_ours
 from encamp.shared.record import record
 from roles.prefect.kinds.door import reopening
@@ -58,6 +57,8 @@ class Doorway:
         First the door, then the stop: between them both answer, and at no time nobody. A door that is shut already is
         started anew, with the new words.
         """
+        from encamp.resources.systemd.control import change_state
+
         if notice.until:
             reopening.arm(host, self.reopening, notice.until, self.notice, self.server, self.door)
         else:
@@ -69,6 +70,8 @@ class Doorway:
 
     def open(self, host: System) -> None:
         """Start the server, and stop the door: who connects meanwhile waits for the server. Raises Failure."""
+        from encamp.resources.systemd.control import change_state
+
         host.remove(self.notice)
         change_state(host, "start", self.server)
         change_state(host, "stop", self.door)
