@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from roles import site_roles
 from roles.adopt.role import ROLE as ADOPT
+from roles.backup.role import COPIES
 from roles.backup.role import ROLE as BACKUP
 from roles.client.role import ROLE as CLIENT
 from roles.postgres.role import ROLE as POSTGRES
@@ -21,6 +22,7 @@ ROLES: tuple[Role, ...] = (
     PREFECT,
     ADOPT,
     BACKUP,
+    COPIES,
     POSTGRES,
     SERVER,
     WORKER,

@@ -11,7 +11,7 @@ from encamp.shared.record import record
 from encamp.site import Site, SiteHost
 
 Items = Callable[[SiteHost, Site], Iterator[Item]]
-SecretKind = Literal["auth", "role", "authority"]
+SecretKind = Literal["auth", "role", "authority", "key"]
 
 
 @record

@@ -22,8 +22,8 @@ def kept(instance: str) -> str:
     layout = Layout(instance)
     volumes = " and ".join(Stack(layout).volumes)
     return (
-        f"kept: {layout.home}, {layout.worker_home}, the Postgres database {layout.database} and Docker's volumes "
-        f"{volumes}, where they exist. "
+        f"kept: {layout.home}, {layout.worker_home}, the Postgres database {layout.database}, its backups and Docker's "
+        f"volumes {volumes}, where they exist. "
         f"To delete them permanently: runuser -u postgres -- dropdb {layout.database}; "
         f"rm -r {layout.home} {layout.worker_home}; docker volume rm {' '.join(Stack(layout).volumes)}"
     )

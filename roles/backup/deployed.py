@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import encamp
 from encamp.planning.plan import Item
@@ -13,8 +11,10 @@ from encamp.resources.files.directory import Directory
 from encamp.resources.files.file import File
 from encamp.resources.systemd.service import Service
 from encamp.resources.systemd.unit import SystemdUnit
+from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
-from roles.backup import jobs
+from roles.backup import copies, jobs
+from roles.backup.installed import PROGRAM, configured, program_files
 from roles.backup.jobs import Job
 from roles.backup.kinds.timers_only import BackupTimersOnly
 from roles.backup.settings import HOURS
@@ -22,10 +22,6 @@ from roles.database import host as database_host
 from roles.database import settings as database
 from roles.prefect.release import prefect_version
 
-SOURCES = Path(__file__).parent / "program"
-FOLDER = "/opt/encamp/backup"
-PROGRAM = f"{FOLDER}/start.py"
-MARK = "# Managed by encamp: changes made here are undone by the next deploy.\n"
 #: The first release whose server can be started without its services.
 NO_SERVICES_SINCE = (3, 1, 13)
 UNITS = BACKUP, REHEARSAL = ("backup", "rehearsal")
@@ -47,7 +43,8 @@ def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
     """Timers and configuration of an instance's backups, which stay themselves."""
     names = jobs.names_of(host, instance)
     yield BackupTimersOnly("timers", among=tuple(jobs.unit(name, what, "timer") for name in names for what in UNITS))
-    yield from (Absent(jobs.config(name)) for name in names)
+    files = (jobs.config, jobs.key_path, jobs.known_path)
+    yield from (Absent(path(name)) for name in names for path in files)
 
 
 def of_database_host(host: SiteHost, site: Site) -> Iterator[Item]:
@@ -71,24 +68,26 @@ def timers_only(host: SiteHost, site: Site) -> BackupTimersOnly:
 
 def resources(job: Job, site: Site) -> Iterator[Item]:
     """The program, its configuration, and the timers of a database's backups."""
-    yield from program(job)
+    yield from program(job, site)
     yield from _units(job, site, BACKUP, "backup", calendar(job), "15min")
     if job.settings.rehearse != "never":
         yield from _units(job, site, REHEARSAL, "rehearse", rehearsal_calendar(job), "15min")
 
 
-def program(job: Job) -> Iterator[Item]:
+def program(job: Job, site: Site) -> Iterator[Item]:
     """The program and its configuration: all that a backup on demand needs."""
-    yield Directory("/opt/encamp", shared=True)
-    yield Directory(FOLDER)
-    for path in sorted(SOURCES.glob("*.py")):
-        yield File(f"{FOLDER}/{path.name}", path.read_text("utf-8"))
+    yield from program_files()
     yield Directory("/etc/prefect", shared=True)
-    yield File(job.config, MARK + json.dumps(configuration(job), indent=1, sort_keys=True) + "\n", mode=0o600)
+    yield from copies.sender(job, site)
+    given = job.settings.environment
+    plain = {name: value.reveal() if isinstance(value, Secret) else value for name, value in given.items()}
+    text = configured({**configuration(job, site), "environment": plain})
+    secret = any(isinstance(value, Secret) for value in given.values())
+    yield File(job.config, Secret(text) if secret else text, mode=0o600)
 
 
-def configuration(job: Job) -> dict[str, object]:
-    """What the program is told: the fields of ``program.job.Job``."""
+def configuration(job: Job, site: Site) -> dict[str, object]:
+    """What the program is told: the fields of ``program.job.Job``, without secrets."""
     layout, release = job.layout, prefect_version(job.server)
     found: dict[str, object] = {
         "name": job.name,
@@ -100,6 +99,8 @@ def configuration(job: Job) -> dict[str, object]:
         "encamp": encamp.__version__,
         "host": job.server.name,
         "no_services": tuple(map(int, release.split("."))) >= NO_SERVICES_SINCE,
+        "command": job.settings.command,
+        **copies.sending(job, site),
     }
     if job.local:
         found |= {"link": layout.link, "env_file": layout.server_env, "user": layout.user, "group": layout.group}

@@ -73,6 +73,16 @@ def config(name: str) -> str:
     return f"/etc/prefect/backup-{name}.conf"
 
 
+def key_path(name: str) -> str:
+    """The SSH key with which the job ``name`` sends copies."""
+    return f"/etc/prefect/backup-{name}.key"
+
+
+def known_path(name: str) -> str:
+    """The host keys of where it sends them."""
+    return f"/etc/prefect/backup-{name}.known_hosts"
+
+
 def sqlite_name(layout: Layout) -> str:
     """The job of an instance's SQLite file. No instance is called so: their names have no dots."""
     return f"{layout.own_name}.sqlite"

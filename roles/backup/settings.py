@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from encamp.settings.declare import setting
 from encamp.shared.record import record
+from encamp.shared.secret import Secret
 
 Period = Literal["never", "hour", "6 hours", "12 hours", "day", "week"]
 #: Hours between two backups.
@@ -21,6 +23,11 @@ def _check_directory(value: str) -> str | None:
     if not re.fullmatch(r"/[^\s%\"'\\:;*?\[]+", value) or "/../" in f"{value}/" or "//" in value:
         return "must be an absolute path, without blanks, quotes, colons, % or .."
     return None
+
+
+def _check_variables(value: Mapping[str, object]) -> str | None:
+    wrong = [name for name in value if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]
+    return f"{wrong[0]!r} is not the name of a variable" if wrong else None
 
 
 @record
@@ -46,6 +53,22 @@ class Backup:
         "/var/backups/prefect",
         "Directory on the database's host. Each database has a folder in it that only root can enter.",
         check=_check_directory,
+    )
+    copy_to: str = setting(
+        "",
+        "Host of the group backups that gets a copy of each backup over SSH, with a key that can only add backups.",
+        example="vault1",
+    )
+    command: tuple[str, ...] = setting(
+        (),
+        "Command on the database's host, by its words, that gets each backup as a tar on its standard input, as root.",
+        example="[restic, backup, --stdin, --stdin-filename, prefect.tar]",
+    )
+    environment: dict[str, str | Secret] = setting(
+        {},
+        "Variables of that command. A value can be a secret source.",
+        check=_check_variables,
+        example="{RESTIC_REPOSITORY: 'sftp:vault:/srv/restic', RESTIC_PASSWORD: {env: RESTIC_PASSWORD}}",
     )
     rehearse: Literal["never", "day", "week"] = setting(
         "week",

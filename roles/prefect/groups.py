@@ -9,7 +9,8 @@ SERVERS = "servers"
 WORKERS = "workers"
 CLIENTS = "clients"
 DATABASES = "databases"
-ALL = (DATABASES, SERVERS, WORKERS, CLIENTS)
+BACKUPS = "backups"
+ALL = (BACKUPS, DATABASES, SERVERS, WORKERS, CLIENTS)
 
 
 def is_server(host: SiteHost) -> bool:

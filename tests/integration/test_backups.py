@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from copies import start_copies
 from deployed import POSTGRES, SQLITE
 from live import LiveLab
@@ -31,6 +32,7 @@ TABLES = (
     "block_document",
     "work_pool",
 )
+HOSTILE = 're$tic "x"'
 BACKUP = {"keep": 2, "at": "01:15"}
 SQLITE_ROWS = """
 import json, sqlite3, sys
@@ -277,6 +279,62 @@ def test_sqlite_is_backed_up_restored_and_rehearsed_alike(deployed: LiveLab, sit
     assert not changed(deployed.fab("-H", SMALL, "deploy", inventory=site))
 
 
+@pytest.fixture
+def copying(lab: LiveLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The site with a host that keeps copies, and a repository of restic on it."""
+    monkeypatch.setenv("RESTIC", HOSTILE)
+    where = f"sftp:deploy@{lab.address(SMALL)}:/home/deploy/restic"
+    command = ["restic", "backup", "--quiet", "--stdin", "--stdin-filename", "prefect.tar"]
+    environment = {"RESTIC_REPOSITORY": where, "RESTIC_PASSWORD": {"env": "RESTIC"}}
+    sending = {**BACKUP, "copy_to": SMALL, "command": command, "environment": environment}
+    store = {"database": "sqlite", "backup_address": lab.address(SMALL), "backup_ssh_port": 22}
+    folder = lab.site(tmp_path, host_vars={BIG: {"backup": sending}, SMALL: store})
+    hosts = yaml.safe_load((folder / "hosts.yml").read_text("utf-8"))
+    hosts["all"]["children"]["servers"]["hosts"][SMALL] = hosts["all"]["children"]["spare"]["hosts"].pop(SMALL)
+    hosts["all"]["children"]["backups"] = {"hosts": {SMALL: {}}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts), "utf-8")
+    return folder
+
+
+def test_a_backup_is_copied_to_another_host_and_into_restic(vm1: LiveLab, copying: Path) -> None:
+    host, vault = vm1.host(BIG), vm1.host(SMALL)
+    host.check_output("apt-get install -y -qq restic >&2; mkdir -p -m 700 /root/.ssh")
+    host.check_output("ssh-keygen -q -N '' -f /root/.ssh/id_rsa")
+    vm1.ssh(
+        SMALL,
+        "mkdir -p -m 700 .ssh; cat >> .ssh/authorized_keys",
+        text=host.file("/root/.ssh/id_rsa.pub").content_string,
+    )
+    host.check_output("echo 'StrictHostKeyChecking accept-new' > /root/.ssh/config")
+    restic = f"RESTIC_PASSWORD='{HOSTILE}' restic -r sftp:deploy@{vm1.address(SMALL)}:/home/deploy/restic"
+    host.check_output(f"{restic} init")
+    succeeded(vm1.fab("-H", f"{SMALL},{BIG}", "deploy", "--no-verify", inventory=copying))
+
+    told = succeeded(vm1.fab("-H", BIG, "backup", inventory=copying))
+
+    found = re.search(rf"backup (\w+): .*; copied to {SMALL}, restic", told)
+    assert found, told
+    assert HOSTILE not in told
+    stored = f"/var/backups/prefect-copies/{BIG}/prefect/{found[1]}"
+    assert vault.file(stored).mode == 0o700
+    sums = "find . -type f ! -name manifest.json -exec sha256sum {} + | sort"
+    here = host.check_output(f"cd {FOLDER}/{found[1]} && {sums}")
+    assert vault.check_output(f"cd {stored} && {sums}") == here
+    host.check_output(f"mkdir /root/back; {restic} dump latest prefect.tar | tar -C /root/back -x")
+    assert host.check_output(f"cd /root/back/{found[1]} && {sums}") == here
+    known = "-o UserKnownHostsFile=/etc/prefect/backup-prefect.known_hosts"
+    key = f"-i /etc/prefect/backup-prefect.key {known} -o HostKeyAlias={SMALL}"
+    shell = host.run(f"ssh -F none -n {key} prefect-backup@{vm1.address(SMALL)} cat /etc/passwd")
+    assert shell.rc != 0 and "root:" not in shell.stdout, "the key can only hand in backups"
+    assert not changed(vm1.fab("-H", f"{SMALL},{BIG}", "deploy", inventory=copying))
+
+    vault.check_output("mv /var/lib/prefect-backup/.ssh/authorized_keys /root")
+    lost = vm1.fab("-H", BIG, "backup", inventory=copying)
+    vault.check_output("mv /root/authorized_keys /var/lib/prefect-backup/.ssh")
+    assert lost.returncode == 2
+    assert re.search(rf"the backup \w+ is here, but not at {SMALL}: ssh exited 255: .*Permission denied", lost.stdout)
+
+
 def test_a_lost_host_comes_back_from_an_inventory_and_a_backup(vm1: LiveLab, site: Path) -> None:
     before, name = rows(vm1), take(vm1, site)
     saved = vm1.ssh(BIG, f"sudo tar -C {FOLDER} -cz {name} | base64").stdout
@@ -292,6 +350,7 @@ def test_a_lost_host_comes_back_from_an_inventory_and_a_backup(vm1: LiveLab, sit
 
 
 def test_an_undeploy_keeps_the_backups_and_removes_their_timers(vm1: LiveLab, site: Path, tmp_path: Path) -> None:
+    take(vm1, site)
     kept = names(vm1, BIG)
     without = vm1.site(tmp_path, host_vars={BIG: {}})
     succeeded(vm1.fab("-H", BIG, "deploy", "--no-verify", inventory=without))

@@ -196,6 +196,21 @@ def test_a_second_deploy_changes_nothing_in_one_session_a_host(deployed: LiveLab
     assert [deployed.ssh_sessions(name) for name in HOSTS] == [count + 1 for count in before]
 
 
+def test_backups_are_taken_and_loaded_on_the_database_s_own_host(deployed: LiveLab, site: Path) -> None:
+    told = succeeded(deployed.fab("-H", SERVER, "backup", inventory=site))
+    (name,) = re.findall(rf"{KEEPER}  note     backup (\w+): ", told)
+    assert re.search(rf"{SERVER}  note     backup \w+: ", told), "SQLite's is on the server's"
+    succeeded(deployed.fab("-H", KEEPER, "restore", name, "--into", "look", inventory=site))
+    query = "SELECT id, name, created FROM flow_run"
+    assert psql(deployed, KEEPER, query, "look") == psql(deployed, KEEPER, query) != ""
+    told = succeeded(deployed.fab("-H", KEEPER, "rehearse", inventory=site))
+    assert "as counted; its server is on another host" in told
+    refused = deployed.fab("-H", SERVER, "restore", name, "--instance", "default", "--yes", inventory=site)
+    assert refused.returncode == 1
+    assert f"is on another host than its database ({KEEPER})" in refused.stderr
+    deployed.host(KEEPER).check_output("runuser -u postgres -- dropdb look")
+
+
 def test_the_sqlite_file_is_in_wal_mode_and_only_the_service_s(deployed: LiveLab, site: Path) -> None:
     host = deployed.host(SERVER)
     mode = (

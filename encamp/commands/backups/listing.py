@@ -45,7 +45,7 @@ def backups(options: Options) -> int:
     with reporting(options, "backups", check=True, record=False, brief=True) as reports:
         reports.add(listing)
         site, found = selection.load(options)
-        items = selection.items(found, lambda job: BackupsListed(job.name, job.python, job.config), program=False)
+        items = selection.items(site, found, lambda job: BackupsListed(job.name, job.python, job.config), program=False)
         connector = connect(options, site, list(items), reports)
         run_hosts("backups", Mode(check=True, forks=options.forks), connector, single_stage("backups", items), reports)
         code = reports.end()

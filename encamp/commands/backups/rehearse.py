@@ -17,7 +17,7 @@ def rehearse(options: Options, backup: str) -> int:
     with reporting(options, "rehearse") as reports:
         site, found = selection.load(options)
         items = selection.items(
-            found, lambda job: BackupRehearsed(job.name, job.python, job.config, backup or "latest"), program=True
+            site, found, lambda job: BackupRehearsed(job.name, job.python, job.config, backup or "latest"), program=True
         )
         connector = connect(options, site, list(items), reports)
         run_hosts("rehearse", options.mode, connector, single_stage("rehearse", items), reports)

@@ -48,7 +48,7 @@ def restore(options: Options, backup: str, into: str = "", yes: bool = False, de
         if code or options.check:
             return code
     with reporting(options, "restore") as reports:
-        items = selection.items([job], lambda _: wanted, program=True)
+        items = selection.items(site, [job], lambda _: wanted, program=True)
         connector = connect(options, site, list(items), reports)
         run_hosts("restore", options.mode, connector, single_stage("restore", items), reports)
         return reports.end()

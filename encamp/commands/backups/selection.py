@@ -38,11 +38,11 @@ def _jobs(options: Options, site: Site, selected: Sequence[SiteHost]) -> Iterabl
             yield from (jobs.job_of(view, site) for view in host.instances if options.instance in ("", view.instance))
 
 
-def items(found: Iterable[Job], wanted: Callable[[Job], Resource], program: bool) -> Items:
+def items(site: Site, found: Iterable[Job], wanted: Callable[[Job], Resource], program: bool) -> Items:
     """What each database's host has to do: ``wanted``, after the installation of the ``program`` where that may be
     missing."""
     by_host: Items = {}
     for job in found:
         of_host = by_host.setdefault(job.host.name, [])
-        of_host += [*(deployed.program(job) if program else ()), wanted(job)]
+        of_host += [*(deployed.program(job, site) if program else ()), wanted(job)]
     return by_host

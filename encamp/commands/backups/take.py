@@ -16,7 +16,9 @@ def backup(options: Options) -> int:
     run = uuid.uuid4().hex
     with reporting(options, "backup") as reports:
         site, found = selection.load(options)
-        items = selection.items(found, lambda job: BackupTaken(job.name, job.python, job.config, run), program=True)
+        items = selection.items(
+            site, found, lambda job: BackupTaken(job.name, job.python, job.config, run), program=True
+        )
         connector = connect(options, site, list(items), reports)
         run_hosts("backup", options.mode, connector, single_stage("backup", items), reports)
         return reports.end()

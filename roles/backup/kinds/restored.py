@@ -85,7 +85,7 @@ class DatabaseRestored(Resource):
         gone. Raises Failure where it cannot be done."""
         try:
             if swapped:
-                shut(host, self.unit)
+                self._shut_again(host)
                 program.call(host, "swap", "--into", aside, "--aside", new)
             program.call(host, "drop", "--into", new)
             open_again(host, self.unit)
@@ -97,6 +97,15 @@ class DatabaseRestored(Resource):
                 detail=failure.detail,
             ) from None
         return "the database is as it was, and the server was started on it"
+
+    def _shut_again(self, host: System) -> None:
+        """Stop the server that was started on the new database. Raises Failure."""
+        try:
+            shut(host, self.unit)
+        except Failure:
+            raise
+        except Exception:  # the controller is gone, and with it who is told of progress: the rest is done all the same
+            change_state(host, "stop", self.unit)
 
     def _beside(self, what: str, stamp: str) -> str:
         """A name for another database beside the one in use."""

@@ -165,6 +165,17 @@ def checksums(folder: str, flush: bool = False) -> Dict[str, Dict[str, Any]]:
     return found
 
 
+def accept(job: Job, partial: str) -> None:
+    """Give a backup that came from elsewhere its name, if it is whole and this job's. Raises Failed."""
+    found = read_manifest(job, os.path.basename(partial))
+    if found is None:
+        raise Failed(f"what came is no backup of {job.name}: it has no such manifest")
+    verify(job, found)
+    checksums(partial, flush=True)
+    os.rename(partial, partial[: -len(PARTIAL)])
+    sync(job.folder)
+
+
 def verify(job: Job, manifest: Manifest) -> None:
     """Compare a backup's files with its manifest. Raises Failed."""
     if manifest.get("format") != FORMAT:

@@ -29,6 +29,8 @@ class Job:
     file and its service's account. ``release``: of Prefect; ``link``: the server's environment where it runs on this
     host, ``env_file``: its settings, of which only the names are recorded. ``keep``: backups to keep, the newest;
     ``keep_days``: those that are younger are kept, too. ``encamp``: its version. ``host``: its name in the inventory.
+    ``no_services``: the release can be started without its services. ``copy_command`` sends a backup to ``copy_host``;
+    ``command`` gets one on its standard input, with ``environment`` (which may hold secrets).
     """
 
     name: str
@@ -48,6 +50,8 @@ class Job:
     keep_days: int = 0
     encamp: str = ""
     host: str = ""
+    copy_host: str = ""
+    copy_command: List[str] = field(default_factory=list)
     no_services: bool = False
     command: List[str] = field(default_factory=list)
     environment: Dict[str, str] = field(default_factory=dict)

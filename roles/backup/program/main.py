@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Sequence
 
-from . import folder, rehearsal, restore
+from . import copies, folder, rehearsal, restore
 from .job import Failed, Job, read_job
 
 Answer = Dict[str, Any]
@@ -29,22 +29,32 @@ def backup(job: Job, options: argparse.Namespace) -> Answer:
             found = database.dump(partial)
             manifest = {
                 **found,
-                **{
-                    "format": folder.FORMAT,
-                    "encamp": job.encamp,
-                    "job": job.name,
-                    "kind": job.kind,
-                    "run": options.run,
-                },
-                **{"host": job.host or socket.gethostname(), "prefect": job.present_release, "began": began},
-                **{"ended": time.time(), "settings": _setting_names(job), "proven": None},
+                "format": folder.FORMAT,
+                "encamp": job.encamp,
+                "job": job.name,
+                "kind": job.kind,
+                "run": options.run,
+                "host": job.host or socket.gethostname(),
+                "prefect": job.present_release,
+                "began": began,
+                "ended": time.time(),
+                "settings": _setting_names(job),
+                "proven": None,
             }
             folder.finish(job, partial, manifest)
         except BaseException:
             folder.discard(partial)
             raise
         gone = folder.prune(job, time.time())
-    return {**manifest, "name": name, "removed": gone, "text": f"{name}: {folder.sentence(manifest)}"}
+        sent = copies.send(job, name)
+    text = f"{name}: {folder.sentence(manifest)}" + (f"; copied to {', '.join(sent)}" if sent else "")
+    return {**manifest, "name": name, "removed": gone, "text": text}
+
+
+def receive(job: Job, options: argparse.Namespace) -> Answer:
+    """Store the backup of another host that comes as a tar on standard input."""
+    name = copies.receive(job, sys.stdin.buffer)
+    return {"name": name, "text": f"stored {name}"}
 
 
 def listing(job: Job, options: argparse.Namespace) -> Answer:
@@ -116,6 +126,7 @@ COMMANDS: Dict[str, Callable[[Job, argparse.Namespace], Answer]] = {
     "drop": drop,
     "proven": proven,
     "rehearse": rehearse,
+    "receive": receive,
 }
 
 

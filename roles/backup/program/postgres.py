@@ -166,6 +166,16 @@ def drop(job: Job, database: str) -> None:
     Cluster(job).sql(f"DROP DATABASE IF EXISTS {identifier(database)}")
 
 
+def left_over(job: Job, stem: str) -> List[str]:
+    """Databases whose names are ``stem`` and a time: what killed runs left."""
+    cluster, start = Cluster(job), literal(stem)
+    names = cluster.sql(
+        f"SELECT datname FROM pg_database WHERE left(datname, length({start})) = {start} "
+        f"AND substr(datname, length({start}) + 1) ~ '^[0-9]{{14}}$'"
+    )
+    return names.splitlines()
+
+
 def swap(job: Job, database: str, aside: str) -> None:
     """Give ``database`` the job's name, and what has it now the name ``aside``: both or neither. Raises Failed.
 

@@ -43,6 +43,8 @@ def rehearse(job: Job, manifest: folder.Manifest) -> str:
     database = restore.database_of(job)
     stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime())
     if job.kind == "sqlite":
+        for left in glob.glob(os.path.join(glob.escape(os.path.dirname(job.path)), ".rehearsal-*")):
+            shutil.rmtree(left, ignore_errors=True)  # of a killed run: this one has the lock
         place = tempfile.mkdtemp(prefix=".rehearsal-", dir=os.path.dirname(job.path))
         shutil.chown(place, job.user, job.group)
         name = os.path.join(place, "prefect.db")

@@ -13,6 +13,9 @@ from .job import Failed, Job
 
 #: Where a release keeps its migrations, newest layout first.
 MIGRATIONS = ("server/database/_migrations", "server/database/migrations", "orion/database/migrations")
+#: Names of databases that a restore or a rehearsal makes, and drops again.
+OURS = re.compile(r"(.*[._](?:restore|rehearsal)[_-])\d{14}")
+STAMP = re.compile(r"\d{14}")
 FLAVOURS = {"postgres": "postgresql", "sqlite": "sqlite"}
 
 
@@ -46,6 +49,10 @@ class Database:
     def drop(self, name: str) -> None:
         """Remove another one."""
         postgres.drop(self.job, name)
+
+    def left_over(self, stem: str) -> List[str]:
+        """Other ones whose names are ``stem`` and a time: what killed runs left."""
+        return postgres.left_over(self.job, stem)
 
     def swap(self, name: str, aside: str) -> None:
         """Put another one in its place."""
@@ -85,6 +92,9 @@ class SqliteDatabase(Database):
 
         sqlite.drop(name)
 
+    def left_over(self, stem: str) -> List[str]:
+        return [path for path in glob.glob(f"{glob.escape(stem)}*") if STAMP.fullmatch(path[len(stem) :])]
+
     def swap(self, name: str, aside: str) -> None:
         from . import sqlite
 
@@ -101,6 +111,9 @@ def load(job: Job, manifest: folder.Manifest, name: str) -> List[str]:
     if manifest["kind"] != job.kind:
         raise Failed(f"backup {manifest['name']} is of {manifest['kind']}, and this server uses {job.kind}")
     database = database_of(job)
+    ours = OURS.fullmatch(name)
+    for left in database.left_over(ours[1]) if ours else ():
+        database.drop(left)
     room = os.statvfs(database.room())
     free = room.f_bavail * room.f_frsize
     need = manifest["database_size"] + folder.RESERVE

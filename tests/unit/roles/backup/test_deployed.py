@@ -12,6 +12,7 @@ import yaml
 from encamp.commands.deploy import prepare
 from encamp.errors import EncampError
 from encamp.inventory.load import load_inventory
+from encamp.shared.secret import Secret
 from encamp.site import Site
 from roles.backup.kinds.timers_only import BackupTimersOnly
 
@@ -19,10 +20,10 @@ UNITS = "/etc/systemd/system"
 
 
 def planned(
-    tmp_path: Path, servers: dict[str, Any], databases: dict[str, Any] | None = None
+    tmp_path: Path, servers: dict[str, Any], databases: dict[str, Any] | None = None, **groups: Any
 ) -> dict[str, dict[str, Any]]:
     """The resources of every host, by id."""
-    children = {"servers": {"hosts": servers}, "databases": {"hosts": databases or {}}}
+    children = {"servers": {"hosts": servers}, "databases": {"hosts": databases or {}}, **groups}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}))
     site = Site(load_inventory(tmp_path), [])
     prepared = prepare(site, list(site.hosts), True)
@@ -97,3 +98,40 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settin
         planned(tmp_path, server(**settings))
     assert said in f"{caught.value} {caught.value.fix}"
     assert "hosts.yml" in str(caught.value)
+
+
+STORE = {"backups": {"hosts": {"vault1": {"ansible_host": "192.0.2.30", "known_hosts": "known"}}}}
+
+
+def test_a_copy_needs_a_host_of_the_group_whose_key_is_known(tmp_path: Path) -> None:
+    (tmp_path / "known").write_text("192.0.2.30 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5\n192.0.2.31 ssh-ed25519 BBBB\n")
+    steps = planned(tmp_path, server(backup={"copy_to": "vault1"}), **STORE)
+    known = steps["vm1"]["File:/etc/prefect/backup-prefect.known_hosts"].content
+    assert known.splitlines()[1:] == ["vault1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"]
+    told = json.loads(steps["vm1"]["File:/etc/prefect/backup-prefect.conf"].content.partition("\n")[2])
+    assert told["copy_command"][-2:] == ["prefect-backup@192.0.2.30", "receive"]
+    (line,) = steps["vault1"]["File:/var/lib/prefect-backup/.ssh/authorized_keys"].content.splitlines()[1:]
+    assert line.startswith('restrict,command="/usr/bin/python3 -I /opt/encamp/backup/start.py receive ')
+    key = steps["vm1"]["File:/etc/prefect/backup-prefect.key"]
+    assert isinstance(key.content, Secret) and key.mode == 0o600
+
+
+@pytest.mark.parametrize(
+    ("backup", "known", "said"),
+    [
+        ({"copy_to": "vault2"}, "192.0.2.30", "vault2 is not a host of the group backups (its hosts: vault1)"),
+        ({"copy_to": "vault1"}, "192.0.2.99", "no host key of vault1 is known on this machine"),
+    ],
+)
+def test_a_copy_that_cannot_be_sent_is_refused(tmp_path: Path, backup: dict[str, Any], known: str, said: str) -> None:
+    (tmp_path / "known").write_text(f"{known} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5\n")
+    with pytest.raises(EncampError) as caught:
+        planned(tmp_path, server(backup=backup), **STORE)
+    assert said in str(caught.value) and caught.value.fix
+
+
+def test_a_secret_of_the_command_is_in_no_readable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESTIC", "s3cret")
+    given = {"command": ["restic", "backup", "--stdin"], "environment": {"RESTIC_PASSWORD": {"env": "RESTIC"}}}
+    file = planned(tmp_path, server(backup=given))["vm1"]["File:/etc/prefect/backup-prefect.conf"]
+    assert (file.mode, "s3cret" in file.content.reveal(), str(file.content)) == (0o600, True, "***")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import grp
+import io
 import json
 import os
 import pwd
 import sqlite3
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from roles.backup.program import folder, main, postgres, rehearsal, restore
+from roles.backup.program import copies, folder, main, postgres, rehearsal, restore
 from roles.backup.program.job import Failed, Job, read_job
 
 DAY = 86400.0
@@ -114,6 +116,16 @@ def test_nothing_of_others_in_the_folder_is_touched(job: Job, monkeypatch: pytes
     assert left == [".lock", "20200101T000000Z", "20200102T000000Z", "20300101T000000Z", "mine", "mine.partial"]
 
 
+def test_what_a_killed_restore_left_goes_with_the_next_one(job: Job, tmp_path: Path) -> None:
+    call("backup", job)
+    stem = f"{job.path}.restore-"
+    for name in (f"{stem}20260101000000", f"{stem}mine", f"{job.path}.before-20260101000000"):
+        Path(name).touch()
+    call("load", job, into=f"{stem}20260102000000")
+    left = sorted(path.name for path in Path(job.path).parent.iterdir() if path.name.startswith("prefect.db."))
+    assert left == ["prefect.db.before-20260101000000", "prefect.db.restore-20260102000000", "prefect.db.restore-mine"]
+
+
 def test_a_damaged_backup_is_not_loaded(job: Job, tmp_path: Path) -> None:
     name = call("backup", job)["name"]
     with open(Path(job.folder) / name / "prefect.db", "ab") as file:
@@ -172,3 +184,73 @@ def test_names_and_texts_are_quoted() -> None:
     assert postgres.identifier('a"b') == '"a""b"'
     assert postgres.literal("it's") == "'it''s'"
     assert postgres.literal("a\\b") == " E'a\\\\b'"
+
+
+def packed(members: dict[str, bytes | None]) -> io.BytesIO:
+    """A tar: paths and their contents; None is a symlink to /etc/passwd."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for path, content in members.items():
+            member = tarfile.TarInfo(path)
+            if content is None:
+                member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            member.size = len(content or b"")
+            archive.addfile(member, io.BytesIO(content or b""))
+    stream.seek(0)
+    return stream
+
+
+def test_a_command_gets_the_backup_and_another_host_stores_it(job: Job, tmp_path: Path) -> None:
+    store = Job(job.name, "sqlite", str(tmp_path / "store"), keep=1)
+    job.command, job.environment = ["sh", "-c", 'cat > "$TARGET"'], {"TARGET": str(tmp_path / "tar")}
+    taken = call("backup", job)
+    assert taken["text"].endswith("; copied to sh")
+    with open(tmp_path / "tar", "rb") as stream:
+        assert copies.receive(store, stream) == taken["name"]
+    (stored,) = folder.backups(store)
+    folder.verify(store, stored)
+    with open(tmp_path / "tar", "rb") as stream, pytest.raises(Failed, match="there is a backup"):
+        copies.receive(store, stream)
+    whole = (tmp_path / "tar").read_bytes()
+    with pytest.raises(Failed, match="cut off"):
+        copies.receive(Job(job.name, "sqlite", str(tmp_path / "other")), io.BytesIO(whole[: len(whole) // 2]))
+    assert os.listdir(tmp_path / "other" / job.name) == [".lock"]
+
+
+def test_a_copy_that_fails_is_told_and_the_backup_stays(job: Job) -> None:
+    job.command = ["sh", "-c", "cat > /dev/null; echo no space >&2; exit 3"]
+    with pytest.raises(Failed, match=r"is here, but not at sh: sh exited 3: no space"):
+        call("backup", job)
+    assert len(call("list", job)["backups"]) == 1
+    job.command = ["sh", "-c", "exit 4"]  # it reads nothing
+    with pytest.raises(Failed, match="sh exited 4"):
+        copies.send(job, folder.backups(job)[-1]["name"])
+    job.command = ["/no/such/program"]
+    with pytest.raises(Failed, match="No such file"):
+        copies.send(job, folder.backups(job)[-1]["name"])
+
+
+NAME = "20260101T000000Z"
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({}, "empty"),
+        ({"../x": b""}, "no backup"),
+        ({f"{NAME}/../../x": b""}, "no backup"),
+        ({f"{NAME}/data/../../x": b""}, "no backup"),
+        ({"/etc/cron.d/x": b""}, "no backup"),
+        ({f"{NAME}/data/x": None}, "does not belong"),
+        ({f"{NAME}/manifest.json": b"{}"}, "no such manifest"),
+        ({f"{NAME}/manifest.json": b'{"encamp": "1", "job": "another"}'}, "no such manifest"),
+        ({f"{NAME}/prefect.db": b"x", "20260102T000000Z/prefect.db": b"y"}, "does not belong"),
+        ({f"{NAME}/.ssh": b""}, "no backup"),
+    ],
+)
+def test_what_is_no_backup_is_not_stored(tmp_path: Path, members: dict[str, bytes | None], said: str) -> None:
+    store = Job("prefect", "postgres", str(tmp_path / "store"))
+    with pytest.raises(Failed, match=said):
+        copies.receive(store, packed(members))
+    assert os.listdir(store.folder) == [".lock"]
+    assert sorted(os.listdir(tmp_path)) == ["store"]
