@@ -28,6 +28,8 @@ from roles.proof.kinds.services import SCHEDULER, switched_on
 NO_SCHEDULER = "schedules: the server's scheduler is disabled"
 #: How many times as long as the flow run, which starts a process, the services of a slow server get.
 SLOWER = 3.0
+#: Seconds in which an error of the server may be why something does not work.
+LATELY = 900.0
 STALE_SECONDS = proof_api.STALE_HOURS * 3600
 
 
@@ -123,7 +125,7 @@ class VerificationRun(ApiKind):
             self._no_error_repeats(host)
         except Failure as failure:
             known = bool(failure.detail) or not self.server_unit
-            raise _with_errors(failure, [] if known else _errors(host, self.server_unit)) from None
+            raise failure if known else _with_journal(host, self.server_unit, failure) from None
         finally:
             if self.requirements and exists(host, directory):
                 from roles.proof.kinds import requirements
@@ -206,7 +208,7 @@ class VerificationRun(ApiKind):
     def _worker_failed(self, host: Reader, runs: proof_worker.Runs, directory: str, begun: float) -> Failure:
         reason, lines = f"the worker's flow run {runs.run} ended as {runs.state}", runs.lines[-20:]
         if not any("Error" in line for line in lines) and self.unit:
-            from roles.proof.kinds.worker_journal import errors_since
+            from roles.proof.kinds.journal import errors_since
 
             lines += errors_since(host, self.unit, begun)
         detail = "\n".join(lines)
@@ -323,6 +325,17 @@ def stage(host: System, directory: str, text: str, user: str) -> None:
     program = 'umask 077 && mkdir -p "$(dirname "$1")" && mkdir "$1" && cat >"$1/$2"'
     fix = "the lines below are the system's own: that account must be able to write there"
     host.run(["sh", "-c", program, "sh", directory, FILE], text, as_user=user, fix=fix)
+
+
+def _with_journal(host: Reader, unit: str, failure: Failure) -> Failure:
+    """A failure, with the errors of the server's journal: those that repeat, else all of late."""
+    repeating = _errors(host, unit)
+    if repeating:
+        return _with_errors(failure, repeating)
+    from roles.proof.kinds.journal import errors_since
+
+    lately = errors_since(host, unit, time.time() - LATELY)
+    return Failure(failure.reason, failure.cause, failure.fix, "\n".join(lately))
 
 
 def _with_errors(failure: Failure, found: Sequence[Repeated]) -> Failure:

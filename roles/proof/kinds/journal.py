@@ -1,4 +1,4 @@
-"""What a worker's journal says of a flow run that failed before its flow began: its own log does not have it."""
+"""What a unit's journal says of a failure: of a flow run that failed before its flow began, its own log has nothing."""
 
 from __future__ import annotations
 
