@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar, overload
 from urllib.parse import urlsplit
 
 from encamp.errors import SettingsError
@@ -19,6 +20,8 @@ from encamp.shared.secret_names import is_secret
 from encamp.site import SiteHost
 from roles.prefect import bounds, layout, pythons, versions
 
+#: A kind of Packages.
+Kind = TypeVar("Kind", bound=Packages)
 LOCKS = Path(__file__).resolve().parents[1] / "locks"
 
 
@@ -179,6 +182,16 @@ def _fitting(version: str, site: str, packages: Sequence[str]) -> lockfile.Lock:
 def site_locks(directory: str) -> Path:
     """Where a site keeps the locks of its own."""
     return Path(directory) / "locks"
+
+
+@overload
+def system_packages(host: SiteHost, name: str, debian: Sequence[str], rhel: Sequence[str]) -> Packages: ...
+
+
+@overload
+def system_packages(
+    host: SiteHost, name: str, debian: Sequence[str], rhel: Sequence[str], kind: type[Kind]
+) -> Kind: ...
 
 
 def system_packages(

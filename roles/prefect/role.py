@@ -15,10 +15,13 @@ from encamp.resources.certificates.ca_bundle import CaBundle, bundle_path
 from encamp.resources.files.directory import Directory
 from encamp.resources.files.own_files_absent import OwnFilesAbsent
 from encamp.resources.probes.expectation import Expectation
+from encamp.resources.python.distutils import DISTUTILS, SERIES, Distutils
 from encamp.resources.python.environment import PythonEnv
 from encamp.resources.python.expectation import PythonExpectation
+from encamp.resources.python.interpreters import fits
 from encamp.resources.python.managed import ManagedPython
 from encamp.resources.python.uv.tool import UvTool
+from encamp.shared.record import replace
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
 from roles.prefect import known_faults, layout, pythons, server_choice, uv_release
@@ -58,6 +61,20 @@ def resources(host: SiteHost, site: Site) -> Iterator[Item]:
     yield from ca_bundle(settings, site, host)
     yield uv(settings, site, host, layout.UV_ROOT)
     yield from managed_python(settings, layout.UV_ROOT, layout.UV_CACHE)
+    yield from _distutils(host, settings)
+
+
+def _distutils(host: SiteHost, settings: Settings) -> Iterator[Resource]:
+    """What Debian's Python 3.9 lacks, for releases that run on it."""
+    wanted = release_of(host)
+    if fits(SERIES, wanted.lock.requires_python):
+        yield replace(
+            system_packages(host, "Python", (DISTUTILS,), (), Distutils),
+            python=settings.python,
+            requires_python=wanted.lock.requires_python,
+            pythons=pythons.brought_to(layout.UV_ROOT, settings.python),
+            unless=f"{wanted.path}/bin/prefect",
+        )
 
 
 def server_account(layout: Layout) -> Iterator[Resource]:

@@ -30,8 +30,8 @@ from roles.proof.kinds.flow_run import VerificationRun
 STARTUP = 180
 #: Seconds between two rounds of the scheduler, a minute by default: what fails there is to fail twice while we look.
 ROUND = "5"
-#: Seconds that the round over all deployments gets.
-ROUNDS_PATIENCE = 30.0
+#: Seconds that the round over all deployments gets: some releases (3.4.25) ignore ROUND, and make one a minute.
+ROUNDS_PATIENCE = 90.0
 #: How Prefect begins a line.
 CLOCK, DAY = re.compile(r"(\d\d):(\d\d):(\d\d\.\d+) \| "), 86400.0
 NAME, QUEUE = "encamp-trial", "default"

@@ -56,6 +56,8 @@ HOSTS: dict[str, Host] = {
         Host("old1", 21, image=Image(suite="bullseye"), odd=True),
         Host("new1", 22, image=Image(suite="trixie"), odd=True),
         Host("docker1", 23, image=Image("docker"), odd=True),
+        Host("old2", 31, image=Image("docker", "bullseye"), odd=True),
+        Host("new2", 32, image=Image("docker", "trixie"), odd=True),
     )
 }
 

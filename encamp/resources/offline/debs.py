@@ -10,6 +10,7 @@ from typing import Sequence, Union
 from encamp.resources.base import Change, Failure, Resource, kind
 from encamp.resources.packages import installation
 from encamp.resources.proxy import proxy_of
+from encamp.resources.python.distutils import DISTUTILS, SERIES
 from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
 
@@ -20,7 +21,8 @@ FACTS = "facts.json"
 class CollectedPackages(Resource):
     """Packages and everything that they depend on, whatever this host has, with the index that apt reads.
 
-    ``folder``: where they go. ``names``: the packages. ``mark``: names this collection; one with that mark is complete.
+    ``folder``: where they go. ``names``: the packages; that of Distutils only where this host's Python needs it.
+    ``mark``: names this collection; one with that mark is complete.
     ``proxy``, ``no_proxy``: as of Packages.
     Beside the folder stands which release and architecture they are for.
     """
@@ -47,10 +49,10 @@ class CollectedPackages(Resource):
             "APT::Sandbox::User=root",
             "APT::Get::Download-Only=true",
         )
-        installation.Installation(host, self.names, proxy=proxy.variables if proxy else {}, options=collecting).run()
-        missing = [
-            name for name in self.names if not any(deb.startswith(f"{name}_") for deb in _debs(host, self.folder))
-        ]
+        python = host.query(["python3", "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).out.strip()
+        names = [name for name in self.names if name != DISTUTILS or python == SERIES]
+        installation.Installation(host, names, proxy=proxy.variables if proxy else {}, options=collecting).run()
+        missing = [name for name in names if not any(deb.startswith(f"{name}_") for deb in _debs(host, self.folder))]
         if missing:
             raise Failure(f"apt-get did not fetch {', '.join(missing)}", "see the note before this line")
         for name in ("partial", "lock"):
@@ -60,7 +62,6 @@ class CollectedPackages(Resource):
         )
         release = host.os_release()
         architecture = host.query(["dpkg", "--print-architecture"]).out.strip()
-        python = host.query(["python3", "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).out.strip()
         facts = {"release": f"{release.id} {release.version}", "architecture": architecture, "python": python}
         host.write(os.path.join(os.path.dirname(self.folder), FACTS), json.dumps(facts))
         host.write(f"{self.folder}.done", self.mark)

@@ -75,6 +75,13 @@ SYMPTOMS = (
         "add them to index_url:; if they are right, read the proxy's log",
     ),
     _Symptom(
+        "distutils",
+        ("missing `distutils`",),
+        "this host's Python has no distutils, and uv makes no environment without it",
+        "Debian and its kin package it separately (uv's last line names the package)",
+        "install it as root, such as `apt-get install python3-distutils`, or set python: to another interpreter",
+    ),
+    _Symptom(
         "build",
         ("failed to build", "build backend", "failed to compile", "or wheel for the current platform"),
         "a package has no wheel for this host and could not be built here",
