@@ -92,9 +92,9 @@ class HandMade:
         self.sh(f"timeout 300 sh -c 'until grep -qw {state} {ADOPTED}/record.json; do sleep 0.5; done'")
 
     def program(self) -> str:
-        """The interpreter of whatever listens on the port."""
-        found = self.sh("ss -Hltnp sport = :4200")
-        pid = found.partition("pid=")[2].partition(",")[0]
+        """The interpreter of the server that has the port, with systemd or without."""
+        pids = re.findall(r"pid=(\d+)", self.sh("ss -Hltnp sport = :4200"))
+        pid = next(pid for pid in pids if pid != "1")
         return self.sh(f"tr '\\0' '\\n' < /proc/{pid}/cmdline").splitlines()[0]
 
     def continued(self, held: dict[str, Any]) -> None:
