@@ -7,7 +7,6 @@ from typing import Optional
 from encamp.resources.system import Reader, System
 from encamp.resources.systemd.owners import is_ours
 from encamp.shared.record import record
-from roles.prefect.kinds.door import reopening
 from roles.prefect.kinds.door.notice import Notice, keep, notice_of
 
 _SERVER, _SERVICE = "prefect-server", ".service"
@@ -58,6 +57,7 @@ class Doorway:
         started anew, with the new words.
         """
         from encamp.resources.systemd.control import change_state
+        from roles.prefect.kinds.door import reopening
 
         if notice.until:
             reopening.arm(host, self.reopening, notice.until, self.notice, self.server, self.door)
@@ -71,6 +71,7 @@ class Doorway:
     def open(self, host: System) -> None:
         """Start the server, and stop the door: who connects meanwhile waits for the server. Raises Failure."""
         from encamp.resources.systemd.control import change_state
+        from roles.prefect.kinds.door import reopening
 
         host.remove(self.notice)
         change_state(host, "start", self.server)
