@@ -25,7 +25,7 @@ STARTS = """
 import runpy, sys
 found = runpy.run_path(sys.argv.pop(1))
 globals_of_finish = found["Drain"].finish.__globals__
-globals_of_finish.update(LAST_REPORT=0.1, GOODBYE=1, HANGING=1)
+globals_of_finish.update(LAST_REPORT=0.1, GOODBYE=6, HANGING=1)
 found["main"]()
 """
 
