@@ -138,7 +138,7 @@ def test_workers_wait_for_a_server_that_is_not_healthy(workers: LiveLab, site: P
     before = workers.ssh_sessions(OTHER)
     done = workers.fab("deploy", "--set", "port=5432", inventory=site)
     assert done.returncode == 2
-    assert "FreePort" in done.stdout and re.search(rf"{OTHER} .*not reached", done.stdout)
+    assert "port 5432 is already in use" in done.stdout and re.search(rf"{OTHER} .*not reached", done.stdout)
     assert workers.ssh_sessions(OTHER) == before
 
 
