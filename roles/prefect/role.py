@@ -69,7 +69,7 @@ def _distutils(host: SiteHost, settings: Settings) -> Iterator[Resource]:
     wanted = release_of(host)
     if fits(SERIES, wanted.lock.requires_python):
         yield replace(
-            system_packages(host, "Python", (DISTUTILS,), (), Distutils),
+            system_packages(host, f"Python of {wanted.path.rpartition('/')[2]}", (DISTUTILS,), (), Distutils),
             python=settings.python,
             requires_python=wanted.lock.requires_python,
             pythons=pythons.brought_to(layout.UV_ROOT, settings.python),

@@ -170,6 +170,12 @@ def test_a_server_without_a_socket_has_no_door(tmp_path: Path, settings: str) ->
     assert "prefect-server.socket" not in unit_of(plan, "prefect-server.service")
 
 
+def test_environments_of_several_releases_share_a_host(tmp_path: Path) -> None:
+    instances = "{default: {prefect_version: '2.20.26'}, old: {prefect_version: '2.7.12', port: 4201}}"
+    plan = planned(tmp_path, {"vm1": f"{{ansible_host: 192.0.2.7, instances: {instances}}}"})[1]
+    assert len([label for label in plan.labels if label.startswith("Distutils:")]) == 2
+
+
 def test_a_release_without_a_lock_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(EncampError) as caught:
         planned(tmp_path, {"vm1": "{ansible_host: h, prefect_version: '3.8.7'}"})

@@ -54,7 +54,7 @@ class Doorway:
         """Let the door answer, and stop the server. Raises Failure.
 
         First the door, then the stop: between them both answer, and at no time nobody. A door that is shut already is
-        started anew, with the new words.
+        started anew, with the new words. Sends nothing: the controller may be gone.
         """
         from encamp.resources.systemd.control import change_state
         from roles.prefect.kinds.door import reopening
@@ -65,7 +65,6 @@ class Doorway:
             reopening.disarm(host, self.reopening)
         keep(host, self.notice, notice)
         change_state(host, "restart", self.door)
-        host.progress(f"stopping {self.server}: requests under way are answered")
         change_state(host, "stop", self.server)
 
     def open(self, host: System) -> None:

@@ -56,6 +56,7 @@ class Maintenance(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         way = Doorway(self.server)
         notice = self._notice(way.found(host))
+        host.progress(f"stopping {self.server}: requests under way are answered")
         way.shut(host, notice)
         answer = host.wait_for(lambda: host.http("GET", self.url, timeout=5), PATIENCE, _is_shut)
         if not _is_shut(answer):
