@@ -7,7 +7,8 @@ from typing import Any
 
 from encamp.errors import EncampError, UsageError
 from encamp.planning.plan import Flush, Step, resource_wire
-from encamp.shared.record import record, replace
+from encamp.secrets.store import PLACEHOLDER
+from encamp.shared.record import record, replace, values
 from encamp.shared.secret import Secret
 from encamp.shared.wire import BlobStore
 from encamp.site import Site, SiteHost
@@ -16,10 +17,16 @@ from roles.database import host as database_host
 from roles.database import settings as database
 from roles.logs.kinds.line import LEVELS
 from roles.logs.kinds.logs import Logs
-from roles.network import address
+from roles.network import access, address
 from roles.prefect import runtime, unit_words
 from roles.prefect.account import layout_of
 from roles.prefect.groups import is_server
+from roles.prefect.server_choice import server_for
+from roles.registry import ROLES
+from roles.worker import role as worker
+
+#: Characters of a password, and of a line of a key, from which they are masked by themselves.
+SHORT, LONG = 4, 16
 
 
 @record
@@ -77,24 +84,61 @@ def _suffix(view: SiteHost) -> str:
 
 
 def secrets_of(host: SiteHost, site: Site) -> list[Secret]:
-    """Every secret that a deploy gives a host, once: a program may have printed it."""
+    """Every secret that a host gets, once, and the parts of it that a program may print alone.
+
+    Those of its settings and the generated ones by themselves: in a plan they are parts of files.
+    """
     found: dict[Secret, None] = {}
     try:
+        for view in host.instances:
+            for role in ROLES:
+                for settings in role.settings:
+                    found.update(dict.fromkeys(_within(view.settings(settings))))
+                for generated in role.secrets(view, site):
+                    found[site.generated(generated.name)] = None
+            auth = access.auth(server_for(view, site), site) if worker.is_declared(view) else None
+            found.update({auth: None} if auth else {})
         for item in stages.items(host, site, stages.taking_part(host), prove=False):
             if not isinstance(item, Flush):
                 resource = item.resource if isinstance(item, Step) else item
-                found.update(dict.fromkeys(_secrets(resource_wire(resource, BlobStore()))))
+                found.update(dict.fromkeys(_of_wire(resource_wire(resource, BlobStore()))))
     except EncampError:  # a host that cannot be deployed: what was found so far
         pass
-    return list(found)
+    return list(dict.fromkeys(part for secret in found if secret != PLACEHOLDER for part in _parts(secret)))
 
 
-def _secrets(data: Any) -> Iterator[Secret]:
+def _parts(secret: Secret) -> Iterator[Secret]:
+    """A secret as it shows in a line: of ``user:password`` also the password, of a key each long line."""
+    text = secret.reveal()
+    lines = text.splitlines()
+    if len(lines) > 1:
+        yield from (Secret(line) for line in lines if len(line) >= LONG and not line.startswith(("#", "-----")))
+        return
+    yield secret
+    password = text.partition(":")[2]
+    if len(password) >= SHORT:
+        yield Secret(password)
+
+
+def _within(value: Any) -> Iterator[Secret]:
+    """The secrets in a setting: itself, in a record, a mapping or a list."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (secret for item in value.values() for secret in _within(item))
+    elif isinstance(value, (list, tuple)):
+        yield from (secret for item in value for secret in _within(item))
+    elif hasattr(value, "__record_fields__"):
+        yield from (secret for item in values(value) for secret in _within(item))
+
+
+def _of_wire(data: Any) -> Iterator[Secret]:
+    """The secrets in a resource. A whole file is none: only its values show in logs."""
     if isinstance(data, dict):
-        if "$secret" in data:
+        if "$secret" in data and "\n" not in data["$secret"]:
             yield Secret(data["$secret"])
         for value in data.values():
-            yield from _secrets(value)
+            yield from _of_wire(value)
     elif isinstance(data, (list, tuple)):
         for value in data:
-            yield from _secrets(value)
+            yield from _of_wire(value)

@@ -50,7 +50,7 @@ def running(lab: LiveLab, site: Path) -> LiveLab:
     succeeded(lab.fab("-H", f"{SERVER},{WORKERS}", "deploy", "--no-verify", inventory=site, env=ENVIRONMENT))
     for host, unit in ((SERVER, API), (WORKERS, WORKER)):
         folder = f"/etc/systemd/system/{unit}.d"
-        drop_in = f"mkdir {folder} && printf '[Service]\\nExecReload=/bin/cat /run/said\\n' > {folder}/say.conf"
+        drop_in = f"mkdir -p {folder} && printf '[Service]\\nExecReload=/bin/cat /run/said\\n' > {folder}/say.conf"
         lab.ssh(host, f'sudo sh -c "{drop_in} && systemctl daemon-reload"')
     return lab
 
