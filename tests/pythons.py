@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.checkout import CHECKOUT
 
 #: Versions that the agent, and scripts for clients, must run on.
@@ -25,7 +27,7 @@ def installed(version: str) -> str | None:
 
 
 def needed(version: str) -> str:
-    """The same; it is installed where there is none. Raises CalledProcessError, with uv's words on standard error."""
+    """The same; it is installed where there is none. A machine that cannot download one skips the test."""
     return installed(version) or _install(version)
 
 
@@ -51,7 +53,10 @@ def _is(path: str, version: str) -> bool:
 
 
 def _install(version: str) -> str:
-    subprocess.run([UV, "python", "install", "--no-bin", "--install-dir", KEPT, version], check=True)
+    argv = [UV, "python", "install", "--no-bin", "--install-dir", KEPT, version]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no Python {version} here, and uv cannot install it: {done.stderr.strip()[-200:]}")
     installed.cache_clear()
     path = installed(version)
     assert path, f"uv installed Python {version}, and it does not run"
