@@ -8,12 +8,14 @@ Runs in Prefect's environment: standard library and uvicorn, Python 3.9.
 """
 
 import asyncio
+import functools
 import os
 import socket
 import sys
 import time
 
 import uvicorn
+from prefect.logging import get_logger
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
@@ -23,6 +25,8 @@ FIRST = 3
 BACKLOG = 4096
 #: Seconds that open connections get to send their last request, and requests to be answered. TimeoutStopSec is longer.
 LAST_REQUESTS, ANSWERS = 3.0, 20
+#: Seconds until a service of the server that failed is started again.
+AGAIN = 5.0
 STARTUP_FAILURE = 3
 
 
@@ -66,8 +70,41 @@ def options():
     return {**found, "backlog": BACKLOG, "timeout_graceful_shutdown": ANSWERS}
 
 
+def keep_services():
+    """Have each service of the server started again when it fails.
+
+    Prefect starts each once, in a task that nothing waits for (prefect/server/services/base.py): where the database was
+    slow in that moment, automations do not fire from then on, or events are not stored, and no log says so (tried with
+    3.9.1). Releases without that module log it themselves.
+    """
+    try:
+        from prefect.server.services.base import Service
+    except ImportError:
+        return
+    for kind in Service.all_services():
+        kind.start = kept(kind.start)
+
+
+def kept(start):
+    """A service's method that runs it: again after each failure, which is logged."""
+
+    log = get_logger("server.services")
+
+    @functools.wraps(start)
+    async def run(service, *args, **kwargs):
+        while True:
+            try:
+                return await start(service, *args, **kwargs)
+            except Exception:
+                log.exception("%s failed; it starts again in %.0f s", type(service).__name__, AGAIN)
+                await asyncio.sleep(AGAIN)
+
+    return run
+
+
 def main():
     listening = inherited()
+    keep_services()
     server = DrainingServer(uvicorn.Config(create_app(final=True), **options()))
     server.run(sockets=[listening])
     if not server.started:
