@@ -4,6 +4,7 @@
 #   make demo-down   remove them
 #   make test        all tests, those on real hosts in Docker included (FLAGS="-k name" reach pytest)
 #   make sweep       the tests with a fault at each step, at every step; make test takes a sample of the steps
+#   make test-rhel IMAGE=rockylinux:9   the tests of the RHEL family on a host made from a real image of it
 #   make lint        style, types, import rules
 #   make docs        the documentation as a site, in site/
 #   make pictures    the pictures of the documentation, from a real deploy; needs Chromium
@@ -28,7 +29,7 @@ PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Tests start fab hundreds of times; each start would compile all of encamp.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-down test sweep lint docs pictures bench dist lab-up lab-down clean
+.PHONY: help demo demo-down test sweep test-rhel lint docs pictures bench dist lab-up lab-down clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -50,6 +51,11 @@ test: $(STAMP)
 sweep: $(STAMP)
 	tests/lab/docker.sh
 	$(PYTEST) -m sweep --every-step $(FLAGS)
+
+test-rhel: $(STAMP)
+	@[ -n "$(IMAGE)" ] || { echo 'usage: make test-rhel IMAGE=rockylinux:9 (any image of the RHEL family, with dnf)' >&2; exit 2; }
+	tests/lab/docker.sh
+	ENCAMP_LAB_RHEL_IMAGE=$(IMAGE) $(PYTHON) -m pytest -n 0 $(FLAGS) tests/integration/test_rhel.py
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

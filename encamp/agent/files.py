@@ -122,23 +122,29 @@ def _write_new(path: str, content: bytes, owner: str, group: str, mode: int) -> 
         os.fsync(handle)
 
 
-def make_directory(path: str, owner: str, group: str, mode: int) -> None:
-    """Create a directory and its parents (0755, whatever the umask), then owner and mode of the last one."""
+def make_directory(path: str, owner: str, group: str, mode: int) -> str:
+    """Create a directory and its parents (0755, whatever the umask), then owner and mode of the last one.
+
+    Returns the topmost that it made; empty where all were there.
+    """
+    made = ""
     with explained(path):
         parent = os.path.dirname(path.rstrip("/"))
         if parent and not os.path.isdir(parent):
-            make_directory(parent, "", "", 0o755)
+            made = make_directory(parent, "", "", 0o755)
         flags = os.O_RDONLY | os.O_DIRECTORY
         if not os.path.isdir(path):
             os.mkdir(path, 0o700)
             _sync_directory(parent)
             flags |= os.O_NOFOLLOW  # what is now there is what was made, not a link in its place
+            made = made or path
         handle = os.open(path, flags)
         try:
             os.fchown(handle, _uid(owner), _gid(group))
             os.fchmod(handle, mode)
         finally:
             os.close(handle)
+    return made
 
 
 def link_atomic(path: str, target: str) -> None:

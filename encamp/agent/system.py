@@ -44,6 +44,7 @@ class Host:
         self._blobs: dict[str, bytes] = {}
         self._noted: set[str] = set()
         self._given_way: set[str] = set()
+        self._labelled: Optional[bool] = None
 
     def recording(self, messages: list[Any]) -> Host:
         """The same host for a check whose result may be dropped: its messages go into ``messages``.
@@ -196,6 +197,7 @@ class Host:
     ) -> None:
         self.forget()
         files.write_atomic(path, data, owner, group, mode, self._validator(validate))
+        self.label(path)
 
     def _validator(self, argv: Sequence[str]) -> Optional[Callable[[str], None]]:
         if not argv:
@@ -210,11 +212,22 @@ class Host:
 
     def mkdir(self, path: str, owner: str = "", group: str = "", mode: int = 0o755) -> None:
         self.forget()
-        files.make_directory(path, owner, group, mode)
+        made = files.make_directory(path, owner, group, mode)
+        if made:
+            self.label(made, tree=True)
 
     def symlink(self, path: str, target: str) -> None:
         self.forget()
         files.link_atomic(path, target)
+        self.label(path)
+
+    def label(self, path: str, tree: bool = False) -> None:
+        if self._labelled is None:
+            self._labelled = self.which("selinuxenabled") is not None and self.query(["selinuxenabled"]).ok
+        if self._labelled:
+            from encamp.agent.labels import restore
+
+            restore(self, path, tree)
 
     def set_owner(self, path: str, owner: str, group: str) -> None:
         self.forget()

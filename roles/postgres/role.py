@@ -43,7 +43,7 @@ SESSION = {"jit": "off"}
 RULES = "prefect: "
 METHOD = "scram-sha-256"
 DISK_MIB = 600
-#: What there is once a cluster was made: on Debian its last file, on RHEL (untested) one of initdb's.
+#: What there is once a cluster was made: on Debian its last file, on RHEL one of initdb's.
 MADE = ("/etc/postgresql/*/*/environment", "/var/lib/pgsql/data/PG_VERSION", "/var/lib/pgsql/*/data/PG_VERSION")
 
 

@@ -12,7 +12,7 @@ from live import LiveLab
 #: What changes on any running host by itself: journals, sshd's and sudo's own records, clocks.
 RESTLESS = (
     *("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/var/lib/systemd", "/var/cache"),
-    *("/var/lib/postgresql", "/var/lib/prefect"),
+    *("/var/lib/postgresql", "/var/lib/pgsql", "/var/lib/prefect"),
 )
 Fab = subprocess.CompletedProcess[str]
 

@@ -49,10 +49,11 @@ def image_exists(image: str) -> bool:
 def build_image(tag: str, image: Image) -> None:
     """Build one target of the Dockerfile; a dropped connection gets further attempts."""
     say(f"building the image {image.name}; this is done once")
-    arguments = {"BASE": base_image(image.suite)}
+    arguments = {"BASE": image.real_base or base_image(image.suite)}
     arguments |= {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ}
     options = [option for name, value in arguments.items() for option in ("--build-arg", f"{name}={value}")]
-    command = ["docker", "build", "--quiet", "--network", "host", "--target", image.target, *options]
+    recipe = ["--file", str(IMAGES / "rhel.Dockerfile")] if image.real_base else ["--target", image.target]
+    command = ["docker", "build", "--quiet", "--network", "host", *recipe, *options]
     command += ["--tag", f"{image.name}:{tag}", str(IMAGES)]
     retry(lambda: run(command), f"building {image.name}")
 

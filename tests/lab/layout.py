@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,14 @@ class Image:
     @property
     def name(self) -> str:
         """The image's name, without its tag."""
+        if self.real_base:
+            return f"encamp-lab/{self.target}-{re.sub('[^a-z0-9]+', '-', self.real_base.lower()).strip('-')}"
         return f"encamp-lab/{self.target}" + ("" if self.suite == "bookworm" else f"-{self.suite}")
+
+    @property
+    def real_base(self) -> str:
+        """The image that it is made from in place of one that poses; empty: none is given."""
+        return os.environ.get("ENCAMP_LAB_RHEL_IMAGE", "") if self.target == "rhel" else ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ HOSTS: dict[str, Host] = {
         Host("new1", 22, image=Image(suite="trixie"), odd=True),
         Host("docker1", 23, image=Image("docker"), odd=True),
         Host("old2", 31, image=Image("docker", "bullseye"), odd=True),
+        Host("rhel1", 33, image=Image("rhel"), odd=True),
         Host("new2", 32, image=Image("docker", "trixie"), odd=True),
     )
 }

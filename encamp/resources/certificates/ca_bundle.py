@@ -55,7 +55,7 @@ class CaBundle(Resource):
 
     The file is /etc/encamp/ca/<name>.pem (``bundle_path``); without root, ~/.local/share/encamp/ca/<name>.pem and
     nothing else. The trust store gets only the certificates it lacks; those of earlier versions of the bundle are
-    removed. Debian needs the package ca-certificates. RHEL (update-ca-trust): untested.
+    removed. Debian needs the package ca-certificates. On RHEL: update-ca-trust.
 
     name: letters, digits, ``-`` and ``_``.
     content: the PEM text, one certificate or many.

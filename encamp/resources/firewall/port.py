@@ -19,7 +19,7 @@ class FirewallPort(Resource):
     ``name`` marks encamp's rules (letters, digits, ``.``, ``_``, ``-``), so that a change of port or sources replaces
     only those. ``port``: 1 to 65535, not 22 (ssh). ``protocol``: tcp or udp. ``sources``: addresses or networks, IPv4
     and IPv6; none means anywhere. ``purpose``: what the port is for, as a text. ``ensure``: present or absent. Without
-    an active firewall nothing is opened, and a note reports that. Untested on RHEL.
+    an active firewall nothing is opened, and a note reports that.
     """
 
     waits: ClassVar[bool] = True

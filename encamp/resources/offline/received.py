@@ -54,6 +54,7 @@ class OfflineBundle(Resource):
         host.run(["sh", "-c", 'cat "$0"/* | tar -x --no-same-owner -C "$1"', arriving, unpacked])
         host.write(f"{unpacked}/{RECEIVED}", "")
         host.remove(self.path)
+        host.label(unpacked, tree=True)
         host.rename(unpacked, self.path)
         self._forget_others(host)
 

@@ -11,7 +11,10 @@ from encamp.shared.record import record
 
 DETAIL_LINES = 15
 #: Errors that new package lists may fix: an unknown name, a version that the mirror no longer has.
-OUTDATED = re.compile(r"Unable to locate package|no installation candidate|Couldn't find any package|404 +Not Found")
+OUTDATED = re.compile(
+    r"Unable to locate package|no installation candidate|Couldn't find any package|404 +Not Found"
+    r"|Unable to find a match|No match for argument"
+)
 #: Consequences of an earlier line, which name no cause of their own.
 CONSEQUENCE = re.compile(r"Some index files failed to download|is not signed|Problem unlinking|can't be done securely")
 
@@ -38,10 +41,54 @@ NO_SPACE = Known(
     "a file system of this host is full",
     "free some space (`df -h /var /usr`, `apt-get clean`), then deploy again",
 )
+#: What dnf prints about the sources of packages.
+DNF_SOURCES = (
+    Known(
+        r"Could not resolve host: ([^\]\s]+)",
+        "this host cannot resolve \\1: its DNS, or only a proxy leads out",
+        "`getent hosts \\1` shows whether DNS works; behind a proxy, set proxy:, or proxy= in /etc/dnf/dnf.conf",
+    ),
+    Known(
+        r"Status code: 407|CONNECT tunnel failed, response 407",
+        "the proxy that dnf uses requires user and password",
+        "`grep -r proxy /etc/dnf/dnf.conf /etc/yum.repos.d` shows it; add proxy_username= and proxy_password= there",
+    ),
+    Known(
+        r"Status code: 403 for (\S+)",
+        "a package source refuses this host, or a proxy on the way refuses the source: \\1",
+        "`curl -I \\1` on the host shows who answers; allow it there",
+    ),
+    Known(
+        r"Status code: 404 for (\S+)",
+        "a package source has no \\1 (any more)",
+        "correct the source in /etc/yum.repos.d (releases without support move to an archive)",
+    ),
+    Known(
+        r"Status code: (\d+ for \S+)",
+        "a package source, or a proxy on the way, answers \\1",
+        "wait some minutes and deploy again; if it stays, use another mirror",
+    ),
+    Known(
+        r"Curl error \(60\)|SSL peer certificate",
+        "this host does not trust the certificate of a package source",
+        "set ca_bundle: to your company's authorities, or correct this host's clock (`timedatectl`)",
+    ),
+    Known(
+        r"Curl error",
+        "this host cannot reach a package source",
+        "check its network and proxy (`dnf makecache` shows the same); then deploy again",
+    ),
+    Known(
+        r"do not have any GPG public keys installed|Public key for (\S+) is not installed",
+        "a package source is signed with a key that this host does not have",
+        "set gpgkey= of the source in /etc/yum.repos.d, or `rpm --import` its key, then deploy again",
+    ),
+)
 #: Errors about the sources of packages, whichever command prints them.
 SOURCES = (
+    *DNF_SOURCES,
     Known(
-        r"(?:Temporary failure resolving|Could not resolve|Could not resolve host:) '?([^'\s]+)",
+        r"(?:Temporary failure resolving|Could not resolve) '?([^'\s]+)",
         "this host cannot resolve \\1: its DNS, or only a proxy leads out",
         "`getent hosts \\1` shows whether DNS works; behind a proxy, apt needs Acquire::http::Proxy in "
         "/etc/apt/apt.conf.d",
@@ -122,7 +169,7 @@ INSTALLATION = (
         "let it finish, then deploy again, or set apt_lock_timeout:",
     ),
     Known(
-        OUTDATED.pattern.replace("|404 +Not Found", "") + "|Unable to find a match|No match for argument",
+        OUTDATED.pattern.replace("|404 +Not Found", ""),
         "no configured package source has a package with that name",
         "check the name and the sources (`apt-cache policy NAME`, `dnf info NAME`)",
     ),
@@ -134,7 +181,12 @@ INSTALLATION = (
     Known(
         r"unmet dependencies|held broken packages|nothing provides",
         "its dependencies cannot be met: mixed releases, a held package, or a missing source",
-        "check the lines below, `apt-mark showhold` and `apt-cache policy`",
+        "check the lines below, and `apt-mark showhold` and `apt-cache policy` (`dnf repoquery --requires NAME`)",
+    ),
+    Known(
+        r"Error in \w+ scriptlet in rpm package (\S+)",
+        "the package \\1 cannot be installed: one of its scripts failed",
+        "the lines below are its own",
     ),
     Known(
         r"Errors were encountered while processing:\s+(\S+)",
@@ -153,7 +205,8 @@ def explained(error: CommandFailed, names: Sequence[str], update: Sequence[str] 
     output = error.result.out + error.result.err
     reason = f"could not install {', '.join(names)}"
     first = [line for line in update if not CONSEQUENCE.search(line)]
-    detail = "\n".join([*first, *output.splitlines()[-DETAIL_LINES:]])
+    last = output.splitlines()[-DETAIL_LINES:]
+    detail = "\n".join([*(line for line in first if not any(line in other for other in last)), *last])
     missing = OUTDATED.search(output) is not None
     for known, text in [*_pairs(first if missing else ()), *((known, output) for known in (*INSTALLATION, *SOURCES))]:
         found = known.explains(text)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import Sequence, Union
 
-from encamp.resources.base import Change, CommandFailed, Failure, Refused, Resource, kind
+from encamp.resources.base import Change, Failure, Refused, Resource, kind
 from encamp.resources.packages import apt
 from encamp.resources.packages.apt import ABSENT, INSTALLED
 from encamp.resources.system import Reader, System
 from encamp.shared.secret import Secret
-
-#: For an installation with dnf.
-DNF_SECONDS = 1800
 
 
 @kind
 class Packages(Resource):
     """Installed distribution packages, by their names in each family.
 
-    ``name``: the set's name in reports. ``debian``: package names for apt; ``rhel``: for dnf (untested); an empty
-    tuple: this family needs none. ``lock_timeout``: seconds to wait for cloud-init, and for a lock of apt, dpkg or
-    debconf that another process holds. ``proxy``, ``no_proxy``: as of PythonEnv, but apt's own configuration goes
+    ``name``: the set's name in reports. ``debian``: package names for apt; ``rhel``: for dnf; an empty tuple: this
+    family needs none. ``lock_timeout``: seconds to wait for cloud-init, and for a lock of apt, dpkg, debconf or dnf
+    that another process holds. ``proxy``, ``no_proxy``: as of PythonEnv, but apt's or dnf's own configuration goes
     before them, and without them is all that counts. ``source``: a folder on the host with Debian packages
     and their index, used in place of its own sources. Packages are never removed or upgraded; recommended ones are not
     installed.
@@ -51,15 +48,19 @@ class Packages(Resource):
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         wanted = self._names(host)
         names = [change.what for change in changes if change.what in wanted]
+        from encamp.resources.proxy import proxy_of
+
+        proxy = proxy_of(host, self.proxy, self.no_proxy) if self.proxy else None
+        variables = proxy.variables if proxy else {}
         if host.os_release().family == "rhel":
-            _dnf_install(host, names)
+            from encamp.resources.packages import dnf
+
+            dnf.Installation(host, names, self.lock_timeout, variables).run()
         else:
             from encamp.resources.packages import installation
-            from encamp.resources.proxy import proxy_of
 
             options = installation.only_from(host, self.source) if self.source else ()
-            proxy = proxy_of(host, self.proxy, self.no_proxy) if self.proxy else None
-            installation.Installation(host, names, self.lock_timeout, proxy.variables if proxy else {}, options).run()
+            installation.Installation(host, names, self.lock_timeout, variables, options).run()
 
     def _names(self, host: Reader) -> tuple[str, ...]:
         family = host.os_release().family
@@ -80,14 +81,3 @@ def _missing_rpms(host: Reader, names: Sequence[str]) -> list[str]:
     # rpm prints one line a name, and several for a name that several packages provide; errors may go to standard
     # output. So only its error message is reliable.
     return [name for name in names if f"no package provides {name}\n" in answer.out + answer.err]
-
-
-def _dnf_install(host: System, names: Sequence[str]) -> None:
-    from encamp.resources.packages import errors
-
-    host.progress(f"installing {', '.join(names)}")
-    argv = ["dnf", "-y", "--setopt=install_weak_deps=False", "--setopt=retries=3", "install", *names]
-    try:
-        host.run(argv, timeout=DNF_SECONDS)
-    except CommandFailed as error:
-        raise errors.explained(error, names) from error

@@ -1,4 +1,4 @@
-"""Who holds the locks of apt, dpkg and debconf, and whether cloud-init still sets the host up."""
+"""Who holds the locks of apt, dpkg, debconf and dnf, and whether cloud-init still sets the host up."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 
 from encamp.resources.system import Reader, System
 
-#: The words of apt, dpkg and debconf for a lock that another process holds.
+#: The words of apt, dpkg, debconf and dnf for a lock that another process holds.
 LOCKED = re.compile(
     r"Could not get lock|Unable to acquire the dpkg|Unable to lock|(?:was|is) locked by another process"
+    r"|already locked by \d"
 )
-_HOLDER = re.compile(r"held by process (\d+)|with pid (\d+)")
+_HOLDER = re.compile(r"held by process (\d+)|with pid (\d+)|already locked by (\d+)")
 _FILE = re.compile(r"(/var/\S+?(?:lock\S*|\.dat))(?=[\s.:)]|$)")
 #: Where one of them keeps its lock, for a message that names neither file nor process.
 FILES = (
@@ -32,7 +33,7 @@ def is_locked(output: str) -> bool:
 def holder(host: Reader, output: str) -> str:
     """The process that holds a lock, with program and unit; empty if it is not found (any more)."""
     named = _HOLDER.search(output)
-    pid = (named[1] or named[2]) if named else _by_file(host, output)
+    pid = next(filter(None, named.groups())) if named else _by_file(host, output)
     if not pid:
         return ""
     words = (host.read(f"/proc/{pid}/cmdline") or b"").decode("utf-8", "replace").replace("\0", " ").split()

@@ -18,7 +18,7 @@ class PostgresCluster(Resource):
     An existing cluster of any version is used (of several, the one on port 5432); a new one is created only if there is
     none: a host that has clusters of other names only is refused. Nothing is ever dropped. ``listen_addresses`` (None:
     unchanged; empty: Unix socket only) and ``port`` (0: unchanged) are set with ALTER SYSTEM and require a restart. On
-    RHEL (untested) the name must be main.
+    RHEL the name must be main.
     """
 
     name: str = "main"

@@ -14,7 +14,7 @@ from encamp.resources.system import Reader, System
 class PostgresExtension(Resource):
     """An extension in ``database`` and ``schema``, created by the superuser.
 
-    Its files must be on the host: on Debian the server's package includes contrib, on RHEL (untested) they are in
+    Its files must be on the host: on Debian the server's package includes contrib, on RHEL they are in
     postgresql-contrib. It is never dropped or updated.
     """
 

@@ -115,7 +115,7 @@ def _without_config(host: Reader, name: str) -> Optional[Cluster]:
 
 
 def _rhel(host: Reader) -> Iterator[Cluster]:
-    """The distribution's own cluster, then those of the PostgreSQL project's packages. Untested."""
+    """The distribution's own cluster, then those of the PostgreSQL project's packages (these untested)."""
     places = [(f"{RHEL_HOME}/data", "/usr/bin", "postgresql.service")]
     for name in host.listdir(RHEL_HOME):
         if name.isdigit():

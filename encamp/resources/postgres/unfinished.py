@@ -24,7 +24,7 @@ def is_unfinished(host: Reader, cluster: Cluster) -> bool:
     """Whether the cluster's creation was interrupted and it contains no data.
 
     Raises Refused if it may be data without its configuration, or a missing file system; Failure if the server runs but
-    does not answer. On RHEL (untested) always False.
+    does not answer. On RHEL always False.
     """
     if host.os_release().family == "rhel":
         return False

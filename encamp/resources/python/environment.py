@@ -117,6 +117,7 @@ class PythonEnv(Resource):
             self._uv(host, proxy, [*self._install(path), *(["--no-build-isolation"] if self.build else [])], stdin=text)
         # Wheels may contain files with mode 0600; a service must be able to read its environment, but not change it.
         host.run(["chmod", "-R", "u+rwX,go+rX,go-w", path])
+        host.label(path, tree=True)
         _flush(host, path)
         base = _base(host, f"{path}/bin/python")
         mark = {"lock": self.lock_sha256, "python": version, "base": base, "asked": self.python}

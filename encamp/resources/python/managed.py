@@ -63,5 +63,6 @@ class ManagedPython(Resource):
                 failed.result.tail,
             ) from None
         host.run(["chmod", "-R", "u+rwX,go+rX,go-w", root])
+        host.label(root, tree=True)
         if not version_of(host, named(host, self.series, root) or root):
             raise Failure(f"the Python {self.series} that uv installed does not run on this host", detail=root)

@@ -189,6 +189,9 @@ class CaseHost:
         self._do(f"link {path} -> {target}")
         self._place(path, _stat("symlink", mode=0o777, target=target))
 
+    def label(self, path: str, tree: bool = False) -> None:
+        """Hosts of cases have no labels."""
+
     def set_owner(self, path: str, owner: str, group: str) -> None:
         self._do(f"chown {path} {owner}:{group}")
         stat, text = self._tree[path]
