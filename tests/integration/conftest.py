@@ -25,8 +25,11 @@ from tests.integration.looks import succeeded
 LONGEST = (
     "generations",
     "full_disk",
+    "debian_releases",
     "cut_off",
     "sweep",
+    "backups",
+    "door",
     "rotation",
     "databases",
     "workers",

@@ -172,6 +172,21 @@ def test_a_server_that_has_its_port_itself_gets_the_socket(ready: LiveLab) -> No
     assert counts(ready.fab("-H", SERVER, "deploy"), SERVER)["changed"] == 0
 
 
+def test_a_service_that_fails_when_it_starts_is_started_again(ready: LiveLab) -> None:
+    """The database makes it wait for longer than Prefect does: nothing would fire an automation from then on."""
+    host = ready.host(SERVER)
+    lock = "BEGIN; LOCK TABLE automation IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(900)"
+    host.check_output(f"systemd-run --quiet --unit=locking runuser -u postgres -- psql -d prefect -c '{lock}'")
+    host.check_output(f"systemctl restart {UNIT}")
+    deadline = time.monotonic() + 300
+    while "ReactiveTriggers failed; it starts again" not in host.run(f"journalctl -u {UNIT} --no-pager").stdout:
+        assert time.monotonic() < deadline, host.run(f"journalctl -u {UNIT} -n 60 --no-pager").stdout
+        time.sleep(1)
+    host.check_output("systemctl stop locking")
+    healthy(ready)
+    succeeded(ready.fab("-H", SERVER, "verify"))
+
+
 def test_another_address_moves_the_socket_and_https_has_a_door_too(ready: LiveLab, tmp_path: Path) -> None:
     url = f"https://{ready.address(SERVER)}"
     site = ready.site(tmp_path, host_vars={SERVER: {"tls": "internal", "public_url": url}})
