@@ -127,3 +127,9 @@ def test_a_pool_is_wrong_when_it_is_paused_by_hand_or_has_lost_its_workers(
     subject = SimpleNamespace(target=Told({**POOL, **pool}, workers))
     found = pools.check(paused)(cast(ServerSubject, subject))
     assert found and found.status == status and text in found.text
+
+
+def test_of_many_pools_the_ones_that_were_not_looked_at_are_not_called_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "ASKED", 1)
+    found = pools.check(())(cast(ServerSubject, SimpleNamespace(target=Told(POOL, []))))
+    assert found and found.text.endswith("2 at work; only 1 were looked at")
