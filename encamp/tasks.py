@@ -211,7 +211,7 @@ def doctor(options: Options, project: Any = None, server: str = "", fix: bool = 
     },
 )
 def status(options: Options, watch: bool = False, every: str = "10", exit_code: bool = False) -> int:
-    """Show the state of the site on one screen (-H, or all databases, servers and workers), what is wrong first."""
+    """Show the state of the site on one screen (-H, or all hosts but clients), what is wrong first."""
     from encamp.commands.operate.status import status as run
 
     return run(options, watch, every, exit_code)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+import math
 import shutil
 import textwrap
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
-from encamp.output.diagnosis import FAIL, OK, WARN, WORDS, Subject
+from encamp.output.diagnosis import FAIL, OK, SKIPPED, WARN, WORDS, Subject
 from encamp.output.listener import Listener, Recap
-from encamp.output.outcome import Outcome
+from encamp.output.outcome import NOT_REACHED, Outcome
 from encamp.output.terminal import has_colours, has_live, painted, printable, report
 from encamp.output.text import failure_lines
 from encamp.transport.events import FindingEvent, HostEvent
@@ -50,13 +52,15 @@ class SiteStatus(Listener):
         if not recap.outcomes:
             return
         colours = has_colours(self._out)
-        lines = [painted(printable(text), word) if colours else printable(text) for text, word in self._lines(recap)]
-        if self._again and has_live(self._out):
-            rows = shutil.get_terminal_size().lines - 1
-            cut = [*lines[: rows - 1], f"({len(lines) - rows + 1} more lines)"] if len(lines) > rows else lines
-            report(CLEAR + "\n".join(cut), self._out)
-        else:
-            report("\n".join(lines), self._out)
+        lines = [(printable(text), word) for text, word in self._lines(recap)]
+        live = self._again and has_live(self._out)
+        if live:
+            columns, rows = shutil.get_terminal_size()
+            shown = fitting([text for text, _ in lines], columns, rows - 1)
+            more = len(lines) - shown
+            lines = [*lines[:shown], *([(f"({more} more lines)", "")] if more else [])]
+        text = "\n".join(painted(text, word) if colours else text for text, word in lines)
+        report(CLEAR + text if live else text, self._out)
 
     @property
     def worst(self) -> str:
@@ -66,15 +70,17 @@ class SiteStatus(Listener):
 
     def _lines(self, recap: Recap) -> Iterator[Line]:
         failed = [outcome for outcome in recap.outcomes if outcome.status != "ok"]
-        wrong = {status: list(self._wrong(status)) for status in (FAIL, WARN)}
+        wrong = {status: list(self._wrong(status)) for status in (FAIL, WARN, SKIPPED)}
         when = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
         red, warnings, hosts = len(failed) + len(wrong[FAIL]), len(wrong[WARN]), len(recap.outcomes)
         counts = f"{red} red, {warnings} warning{'' if warnings == 1 else 's'}" if red or warnings else "all is well"
+        if wrong[SKIPPED]:
+            counts = f"{counts if red or warnings else 'nothing wrong was seen'}, {len(wrong[SKIPPED])} cannot be told"
         colour = "failed" if red else "would" if warnings else "ok"
         yield f"{when}  {hosts} host{'' if hosts == 1 else 's'}: {counts}", colour
         for outcome in failed:
             yield from ((line, "failed") for line in failure_lines(outcome) or [f"{outcome.host}  {outcome.label}"])
-        for status in (FAIL, WARN):
+        for status in (FAIL, WARN, SKIPPED):
             for host, subject, finding in wrong[status]:
                 yield from _wrong_lines(host, subject, finding)
         for outcome in recap.outcomes:
@@ -84,14 +90,20 @@ class SiteStatus(Listener):
         for host, known in self._subjects.items():
             for subject in known.values():
                 for finding in subject.findings:
-                    if finding["status"] == status:
+                    if finding["status"] == status and finding["text"] != NOT_REACHED:
                         yield host, subject, finding
 
 
+def fitting(texts: Sequence[str], columns: int, rows: int) -> int:
+    """How many of the first lines fit on a screen, where a long one takes several rows; not all: a row less."""
+    taken = list(itertools.accumulate(max(1, math.ceil(len(text) / columns)) for text in texts))
+    return len(texts) if taken[-1] <= rows else sum(so_far < rows for so_far in taken)
+
+
 def _wrong_lines(host: str, subject: Subject, finding: FindingEvent) -> Iterator[Line]:
-    """A finding in red or yellow, with its cause and fix."""
+    """A finding in red or yellow, with its cause and fix; or what cannot be told."""
     status = finding["status"]
-    yield f"{status:<4}  {host}  {subject.name}  {finding['name']}: {finding['text']}", WORDS[status]
+    yield f"{status:<4}  {host}  {subject.name}  {finding['name']}: {finding['text']}", WORDS.get(status, "")
     for word in ("cause", "fix"):
         if finding.get(word):
             yield f"      {word + ':':<6} {finding[word]}", ""

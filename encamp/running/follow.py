@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from encamp.errors import EncampError, Unreachable
 from encamp.output.listener import Listener
@@ -99,7 +99,8 @@ class Follower:
         try:
             if self._stopped.is_set():
                 raise Unreachable("stopped")
-            for event in run_agent(link, self._connector.launch_spec(outcome.host), payload, store, outcome.traffic):
+            events = run_agent(link, self._connector.launch_spec(outcome.host), payload, store, outcome.traffic)
+            for event in whole(events):
                 self._take(outcome, event, position)
         finally:
             link.close()
@@ -113,3 +114,18 @@ class Follower:
         elif event["event"] == "crash":
             raise EncampError(event["reason"])
         self._listener.event(outcome.host, event)
+
+
+def whole(events: Iterable[HostEvent]) -> Iterator[HostEvent]:
+    """Events, with lines kept back until the batch that has their position: if the link drops before it, the host sends
+    them all again.
+    """
+    kept: list[HostEvent] = []
+    for event in events:
+        if event["event"] != "log":
+            yield event
+            continue
+        kept.append(event)
+        if event["position"]:
+            yield from kept
+            kept.clear()

@@ -125,7 +125,10 @@ class FindingEvent(_FindingFields, total=False):
 
 
 class LogEvent(TypedDict):
-    """Lines of a host's logs, each (seconds since 1970, unit, level, text); ``position``: where to go on after them."""
+    """Lines of a host's logs, each (seconds since 1970, unit, level, text).
+
+    ``position``: where to go on after them; empty where more of the same look follow.
+    """
 
     event: Literal["log"]
     lines: Sequence[tuple[float, str, str, str]]

@@ -86,16 +86,22 @@ def _layout(host: SiteHost) -> Layout:
     if runtime.is_chosen(host):
         raise SettingsError(
             f"{host.name}: runtime: compose has no maintenance: Docker hands no socket of systemd's on to a container",
-            f"stop the stack instead: systemctl stop {Layout(host.instance).server_unit}; clients then get errors",
+            f"stop the stack instead, so that clients get errors: {_stop(host)}",
             host.origin("runtime"),
         )
     if not is_possible(host):
         raise SettingsError(
             f"{host.name}: Prefect {prefect_version(host)} has no maintenance: its clients do not wait for a server",
-            f"use {versions.since('socket')} or later; or stop it: systemctl stop {Layout(host.instance).server_unit}",
+            f"use {versions.since('socket')} or later; or stop the server: {_stop(host)}",
             host.origin("prefect_version"),
         )
     return Layout(host.instance)
+
+
+def _stop(host: SiteHost) -> str:
+    """The command that stops the server of an instance."""
+    part = f" --instance {host.instance}" if len(host.instances) > 1 else ""
+    return f"`fab -H {host.name} stop --only server{part}`"
 
 
 def _socket(host: SiteHost, site: Site, layout: Layout) -> str:

@@ -135,6 +135,8 @@ def test_what_is_wanted_is_chosen_by_unit_level_text_and_time(running: LiveLab, 
     assert "it broke" not in logs("--unit", "worker")
     found = logs("--grep", "it (broke|goes on)", "--since", "10 minutes ago").splitlines()
     assert len(found) == 2 and all(" server " in line for line in found)
+    recent = logs("--unit", "server", "--since", "1 hour ago", "-n", "20")
+    assert "it goes on" in recent and len(recent.splitlines()) <= 20
     assert logs("--since", "tomorrow") == ""
     assert "database system is ready" in logs("--unit", "postgres", "--since", "1 hour ago")
 

@@ -81,7 +81,8 @@ def _in_place(job: Job, site: Site, backup: str) -> Resource:
     if not job.local:
         raise UsageError(
             f"the server {job.server.name} is on another host than its database ({job.host.name})",
-            f"load the backup with --into NAME; stop the server, rename the databases on {job.host.name}, start it",
+            f"load the backup with --into NAME; `fab -H {job.server.name} stop --only server`; rename the databases on "
+            f"{job.host.name}; `fab -H {job.server.name} start`",
         )
     place = database.sqlite_file(job.server) if job.kind == "sqlite" else job.name
     proofs = (native.health(job.server, site, job.layout), native.verification(job.server, site))

@@ -14,7 +14,7 @@ from encamp.errors import UsageError
 from encamp.output.broadcast import ReportBroadcaster
 from encamp.output.outcome import Outcome
 from encamp.output.site_log import SiteLog
-from encamp.output.terminal import report
+from encamp.output.terminal import printable, report
 from encamp.planning import plan
 from encamp.planning.plan import HostPlan
 from encamp.planning.rollout import Mode
@@ -78,7 +78,7 @@ def _follow(logs: dict[str, Logs], connector: SshConnector, reports: ReportBroad
         return plan.build(host, [sources.resumed(logs[host], position)])
 
     def lost(host: str, why: str) -> None:
-        report(f"{host}: {why}; connecting again", sys.stderr)
+        report(printable(f"{host}: {why}; connecting again"), sys.stderr)
 
     follower = Follower(connector, new_identity("logs"), plan_of, reports, lost)
     hosts: Sequence[str] = list(logs)

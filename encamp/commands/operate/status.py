@@ -24,9 +24,10 @@ from encamp.running.connectors import SshConnector
 from encamp.shared.record import record, replace
 from encamp.site import Site, SiteHost
 from encamp.transport.events import FindingEvent
-from roles.prefect.groups import CLIENTS, DATABASES, SERVERS, WORKERS
+from roles.prefect.groups import BACKUPS, CLIENTS, DATABASES, SERVERS, WORKERS
 from roles.status import examinations
 
+GROUPS = (BACKUPS, DATABASES, SERVERS, WORKERS)
 RED = 2
 SHOWN = 8
 
@@ -47,7 +48,7 @@ class Plan:
 
 
 def status(options: Options, watch: bool = False, every: str = "10", exit_code: bool = False) -> int:
-    """Show the state of the selected hosts; without any, of all databases, servers and workers. Returns the exit code:
+    """Show the state of the selected hosts; without any, of all but clients. Returns the exit code:
     2 with ``exit_code`` where something is red. ``watch``: again ``every`` so many seconds, until Ctrl-C.
 
     Raises EncampError.
@@ -85,11 +86,11 @@ def _once(options: Options, exit_code: bool, again: bool = False) -> int:
 
 def _plan(options: Options) -> Plan:
     """What to look at. A host whose deploy cannot be planned is looked at all the same."""
-    site, selected = load_site(options, (DATABASES, SERVERS, WORKERS))
+    site, selected = load_site(options, GROUPS)
     started = time.time()
     examined, declared, clients, not_planned = {}, {}, {}, {}
     for host in selected:
-        if host.in_group(CLIENTS) and not any(map(host.in_group, (DATABASES, SERVERS, WORKERS))):
+        if host.in_group(CLIENTS) and not any(map(host.in_group, GROUPS)):
             clients[host.name] = [doctor.of_client(host, site, options)]
             continue
         examined[host.name] = list(examinations.of_host(host, site, started))

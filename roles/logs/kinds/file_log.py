@@ -28,12 +28,17 @@ def read(host: Reader, path: str, name: str, begin: Optional[int]) -> tuple[list
     start = first if begin is None else max(begin if begin <= stat.size else 0, first)
     if start == stat.size:
         return [], start
-    text = host.query(["tail", "-c", f"+{start + 1}", "--", path]).out
-    whole = text[: text.rfind("\n") + 1]
+    part = [f"if={path}", "bs=1M", f"skip={start}", f"count={stat.size - start}"]
+    result = host.query(["dd", *part, "iflag=skip_bytes,count_bytes,fullblock", "status=none"])
+    if not result.ok:  # removed just now: the next look sees what is in its place
+        return [], start
+    text = result.out
+    whole, rest = text[: text.rfind("\n") + 1], text[text.rfind("\n") + 1 :]
     lines = whole.splitlines()
     if start and begin is None:
         lines = lines[1:]  # the rest of a line
-    return _dated(lines, name), start + len(whole.encode("utf-8", "surrogateescape"))
+    # Counted from the end: a byte that is not UTF-8 (Postgres writes what clients send) is three in ``whole``.
+    return _dated(lines, name), stat.size - len(rest.replace("\ufffd", "?").encode())
 
 
 def _dated(lines: list[str], name: str) -> list[LogLine]:

@@ -3,47 +3,70 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterator, Mapping, Optional, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from encamp.resources.base import Failure
 from encamp.resources.system import Reader
 from roles.logs.kinds.line import LogLine, of_text
 
 FIELDS = "MESSAGE,PRIORITY,_SYSTEMD_UNIT,UNIT,CONTAINER_NAME"
-#: Lines that are read at once, the latest ones.
+#: Lines that are read at once.
 MOST = 50_000
 TIMEOUT = 120.0
 #: Systems before systemd 236 know no --output-fields; encamp's oldest has 247.
 ARGV = ("journalctl", "-q", "--no-pager", "-o", "json", "--all", f"--output-fields={FIELDS}")
 
 
-def read(
-    host: Reader, names: Mapping[str, str], containers: Mapping[str, str], start: Sequence[str], most: int = MOST
+def latest(
+    host: Reader, names: Mapping[str, str], containers: Mapping[str, str], since: str = "", most: int = MOST
 ) -> tuple[list[LogLine], str]:
-    """The lines, oldest first, and the cursor of the last one (empty: there was none).
+    """The last lines, oldest first, and the cursor of the last one (empty: there was none).
 
     ``names``: what each unit is called in the output, ``containers`` the same of containers that log to the journal.
-    ``start``: options of journalctl that say where to begin. Raises Failure where the journal cannot be read.
+    Raises Failure where the journal cannot be read.
     """
+    # Backwards: -n takes the last lines then. With --since, systemd 252 takes the first ones after that time.
+    start = ["--reverse", "-n", str(min(most, MOST)), *([f"--since={since}"] if since else [])]
+    entries = _entries(host, names, containers, start)[::-1]
+    return _lines(entries, names, containers), _cursor(entries)
+
+
+def following(
+    host: Reader, names: Mapping[str, str], containers: Mapping[str, str], start: str
+) -> tuple[list[LogLine], str]:
+    """The same of what comes after ``start``, an option of journalctl; more than MOST lines come the next time."""
+    entries = _entries(host, names, containers, ["-n", str(MOST), start])
+    return _lines(entries, names, containers), _cursor(entries)
+
+
+def _entries(
+    host: Reader, names: Mapping[str, str], containers: Mapping[str, str], start: Sequence[str]
+) -> list[Mapping[str, Any]]:
     matches = list(_matches(names, containers))
     if not matches:
-        return [], ""
-    result = host.query([*ARGV, "-n", str(min(most, MOST)), *start, *matches], timeout=TIMEOUT)
+        return []
+    result = host.query([*ARGV, *start, *matches], timeout=TIMEOUT)
     if not result.ok:
         raise Failure(
             "the journal cannot be read", fix="run journalctl on the host; --since takes its times", detail=result.tail
         )
-    lines, cursor = [], ""
+    entries: list[Mapping[str, Any]] = []
     for text in result.out.splitlines():
         try:
-            entry = json.loads(text)
+            entries.append(json.loads(text))
         except ValueError:  # journalctl was killed while it wrote
             continue
-        cursor = str(entry.get("__CURSOR", cursor))
-        line = _line(entry, names, containers)
-        if line:
-            lines += line
-    return lines, cursor
+    return entries
+
+
+def _lines(
+    entries: Sequence[Mapping[str, Any]], names: Mapping[str, str], containers: Mapping[str, str]
+) -> list[LogLine]:
+    return [line for entry in entries for line in _line(entry, names, containers)]
+
+
+def _cursor(entries: Sequence[Mapping[str, Any]]) -> str:
+    return str(entries[-1].get("__CURSOR", "")) if entries else ""
 
 
 def _matches(names: Mapping[str, str], containers: Mapping[str, str]) -> Iterator[str]:
@@ -56,7 +79,7 @@ def _matches(names: Mapping[str, str], containers: Mapping[str, str]) -> Iterato
         yield from group
 
 
-def _line(entry: Mapping[str, Any], names: Mapping[str, str], containers: Mapping[str, str]) -> Optional[list[LogLine]]:
+def _line(entry: Mapping[str, Any], names: Mapping[str, str], containers: Mapping[str, str]) -> list[LogLine]:
     """An entry's lines: a message may have several."""
     container = str(entry.get("CONTAINER_NAME") or "")
     unit = str(entry.get("UNIT") or entry.get("_SYSTEMD_UNIT") or "")
@@ -65,6 +88,6 @@ def _line(entry: Mapping[str, Any], names: Mapping[str, str], containers: Mappin
     if isinstance(message, list):  # bytes that are not UTF-8
         message = bytes(message).decode("utf-8", "replace")
     if name is None or message is None:
-        return None
+        return []
     when = int(str(entry.get("__REALTIME_TIMESTAMP", "0"))) / 1e6
     return [of_text(when, name, text, str(entry.get("PRIORITY", ""))) for text in str(message).splitlines() or [""]]

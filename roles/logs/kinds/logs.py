@@ -56,13 +56,13 @@ class Logs(Resource):
         position: Mapping[str, str] = {"since": f"@{int(time.time())}", **self.position}
         if not self.position:
             found, position = self._first(host, units, file, position)
-            self._send(host, found[-self.lines :] if self.lines else found, position)
+            self.send(host, found[-self.lines :] if self.lines else found, position)
         ends, sent = time.monotonic() + self.timeout, time.monotonic()
         while self.follow and time.monotonic() < ends:
             found, position = self._next(host, units, file, position)
             if found or time.monotonic() - sent > SIGN_OF_LIFE:
                 sent = time.monotonic()
-                self._send(host, found, position)
+                self.send(host, found, position)
             time.sleep(PAUSE)
         return []
 
@@ -73,9 +73,8 @@ class Logs(Resource):
         self, host: Reader, units: Mapping[str, str], file: str, position: Mapping[str, str]
     ) -> tuple[list[LogLine], Mapping[str, str]]:
         filtered = self.level or self.grep
-        start = [f"--since={self.since}"] if self.since else []
         most = self.lines if self.lines and not filtered else journal.MOST
-        lines, cursor = journal.read(host, units, self.containers, start, most)
+        lines, cursor = journal.latest(host, units, self.containers, self.since, most)
         added, end = file_log.read(host, file, "postgres", None) if file else ([], 0)
         if self.since and added:
             begin = self._begin(host)
@@ -86,8 +85,8 @@ class Logs(Resource):
         self, host: Reader, units: Mapping[str, str], file: str, position: Mapping[str, str]
     ) -> tuple[list[LogLine], Mapping[str, str]]:
         cursor = position.get("journal")
-        start = [f"--after-cursor={cursor}"] if cursor else [f"--since={position['since']}"]
-        lines, last = journal.read(host, units, self.containers, start)
+        start = f"--after-cursor={cursor}" if cursor else f"--since={position['since']}"
+        lines, last = journal.following(host, units, self.containers, start)
         added, end = file_log.read(host, file, "postgres", int(position.get("file", "0"))) if file else ([], 0)
         return self._merged(lines, added), {**position, "file": str(end), **({"journal": last} if last else {})}
 
@@ -124,8 +123,8 @@ class Logs(Resource):
     def _is_wanted(self, name: str) -> bool:
         return not self.only or any(fnmatch.fnmatchcase(name, pattern) for pattern in self.only)
 
-    def _send(self, host: Reader, lines: Sequence[LogLine], position: Mapping[str, str]) -> None:
+    def send(self, host: Reader, lines: Sequence[LogLine], position: Mapping[str, str]) -> None:
+        """Send lines in batches. Only the last one has the position: without it a reader has not got them all."""
         for at in range(0, max(len(lines), 1), BATCH):
-            part = lines[at : at + BATCH]
-            data: dict[str, Any] = {"lines": [list(values(line)) for line in part]}
-            host.log({**data, "position": dict(position)})
+            data: dict[str, Any] = {"lines": [list(values(line)) for line in lines[at : at + BATCH]]}
+            host.log({**data, "position": dict(position) if at + BATCH >= len(lines) else {}})

@@ -72,11 +72,15 @@ class Repeated:
 
 
 def repeated(host: Reader, unit: str) -> list[Repeated]:
-    """The errors that ``unit`` has logged more than once since its last start, the most frequent first."""
+    """The errors that ``unit`` has logged more than once since its last start, the most frequent first.
+
+    Of a unit that has logged much: in its last LINES lines.
+    """
     begun = time.time() - (time.monotonic() - unit_state(host, unit).begun)
-    argv = ["journalctl", "-u", unit_name(unit), "--since", f"@{begun:.0f}", "-n", str(LINES)]
+    # Backwards: -n takes the last lines then. With --since, systemd 252 takes the first ones after that time.
+    argv = ["journalctl", "-u", unit_name(unit), "--since", f"@{begun:.0f}", "--reverse", "-n", str(LINES)]
     found = host.query([*argv, "-o", "short-unix", "-q", "--no-pager"], timeout=15)
-    stamped = (STAMPED.match(line) for line in found.out.splitlines())
+    stamped = (STAMPED.match(line) for line in reversed(found.out.splitlines()))
     lines = [(float(match["time"]), match["text"]) for match in stamped if match]
     return repeats(lines, time.time(), OF_WORKERS if WORKER_UNIT.match(unit) else None)
 

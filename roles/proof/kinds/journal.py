@@ -16,7 +16,8 @@ QUOTED = re.compile(r"\s|Traceback")
 
 def errors_since(host: Reader, unit: str, begun: float) -> list[str]:
     """The lines of errors since ``begun`` (seconds since the epoch, by the host's clock), the first ones first."""
-    argv = ["journalctl", "-u", unit_name(unit), "--since", f"@{begun:.0f}", "-n", str(LINES), "-o", "cat", "-q"]
-    lines = host.query([*argv, "--no-pager"], timeout=15).out.splitlines()
+    # Backwards, as in log_errors: the last lines, on older systems as well.
+    argv = ["journalctl", "-u", unit_name(unit), "--since", f"@{begun:.0f}", "--reverse", "-n", str(LINES), "-o", "cat"]
+    lines = host.query([*argv, "-q", "--no-pager"], timeout=15).out.splitlines()[::-1]
     wrong = [line[:LENGTH] for line in lines if WRONG.search(line) and not QUOTED.match(line)]
     return list(dict.fromkeys(wrong))[:SHOWN]

@@ -16,6 +16,9 @@ from roles.doctor.kinds.doctor import Doctor, Found, start_report
 from roles.doctor.kinds.findings import Check, Finding, examine, fail, ok, warn
 from roles.doctor.kinds.server import postgres
 
+#: As the agent's journal names it, for root.
+LOCK = "/run/encamp.lock"
+
 
 @kind
 class HostStatus(Doctor):
@@ -79,14 +82,26 @@ def _verdict(run: Optional[Mapping[str, Any]]) -> str:
     return f"last changed by a deploy on {when}, by {run.get('who')} from {run.get('from')}"
 
 
-def _check_deploy(subject: HostSubject) -> Optional[Finding]:
+def check_deploy(subject: HostSubject) -> Optional[Finding]:
     """The last deploy went well."""
     run = last_deploy(subject.host)
     if run is None or run.get("outcome") == "ok":
         return None
+    if not run.get("outcome") and _is_under_way(subject.host, str(run.get("id"))):
+        return ok("a deploy is under way")
     at = f" at {run['failed']}" if run.get("failed") else ""
     how = f"ended with `{run['outcome']}`{at}" if run.get("outcome") else "was interrupted"
     return warn(f"the last deploy {how}", "", "run `fab deploy` for this host again: it continues")
+
+
+def _is_under_way(host: Reader, run: str) -> bool:
+    """Whether the run of this id goes on: it is named in the lock's file, by a process that lives."""
+    try:
+        holder = json.loads(host.read(LOCK) or b"{}")
+    except ValueError:  # its holder is just writing it
+        return False
+    alive = isinstance(holder, dict) and host.stat(f"/proc/{holder.get('pid', 0)}") is not None
+    return alive and str(holder.get("id")) == run
 
 
 def _check_cluster(subject: HostSubject) -> Optional[Finding]:
@@ -107,7 +122,7 @@ def _check_room(subject: HostSubject) -> Optional[Finding]:
 
 
 CHECKS = (
-    Check("deploy", _check_deploy),
+    Check("deploy", check_deploy),
     Check("Postgres", _check_cluster),
     Check("disk", _check_room),
 )

@@ -37,7 +37,8 @@ def _check(target: ApiTarget, paused: Sequence[str]) -> Optional[Finding]:
     if not isinstance(found, list):
         return None
     pools = [_pool(target, pool, paused) for pool in sorted(found, key=lambda pool: str(pool.get("name")))]
-    text = "; ".join(pool.text for pool in pools)
+    rest = [f"only {ASKED} were looked at"] if len(pools) == ASKED else []
+    text = "; ".join([*(pool.text for pool in pools), *rest])
     wrong = [pool.wrong for pool in pools if pool.wrong]
     if not wrong:
         return ok(text or "no work pool")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pytest
+
 from encamp.output.listener import Head, Recap
 from encamp.output.outcome import Failure, Outcome
-from encamp.output.site_status import SiteStatus
+from encamp.output.site_status import SiteStatus, fitting
 
 
 def finding(patient: str, name: str, status: str, text: str, **more: str) -> Any:
@@ -63,3 +65,26 @@ def test_a_host_that_was_not_reached_is_red_and_does_not_hide_the_others() -> No
 def test_a_text_of_a_host_cannot_steer_the_terminal() -> None:
     _, lines = shown([("a", finding("host", "unit", "warn", "\x1b[2Jgone"))], Outcome("a", "ok"))
     assert lines[1] == "warn  a  host  unit: \\x1b[2Jgone"
+
+
+def test_what_cannot_be_told_is_not_called_well_and_what_is_not_reached_is_left_out() -> None:
+    untold = finding("server default", "schedules", "-", "late runs cannot be counted")
+    not_reached = finding("server default", "pools", "-", "not reached")
+    screen, lines = shown([*FOUND[:2], ("a", untold), ("a", not_reached)], Outcome("a", "ok"))
+    assert lines[0].endswith("1 host: nothing wrong was seen, 1 cannot be told")
+    assert lines[1] == "-     a  server default  schedules: late runs cannot be counted"
+    assert not [line for line in lines if "not reached" in line] and screen.worst == "ok"
+
+
+@pytest.mark.parametrize(
+    ("texts", "rows", "number"),
+    [
+        (["one", "two", "three"], 3, 3),
+        (["one", "two", "three", "four"], 3, 2),
+        (["one", "x" * 11, "three"], 3, 1),  # the first on one row, the second on two, and none for the count
+        (["x" * 30, "two"], 3, 0),
+        (["", "", ""], 2, 1),
+    ],
+)
+def test_a_line_that_is_wider_than_the_screen_takes_several_rows(texts: list[str], rows: int, number: int) -> None:
+    assert fitting(texts, 10, rows) == number

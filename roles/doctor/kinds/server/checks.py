@@ -222,8 +222,8 @@ def check_locks(subject: ServerSubject) -> Optional[Finding]:
     """SQLite was not found locked lately."""
     if not subject.database_url.startswith("sqlite"):
         return None
-    argv = ["journalctl", "-u", subject.kind.unit, "--since", "-1day", "-n", "20000", "-o", "cat", "-q", "--no-pager"]
-    count = subject.host.query(argv, timeout=15).out.count("database is locked")
+    argv = ["journalctl", "-u", subject.kind.unit, "--since", "-1day", "--reverse", "-n", "20000", "-o", "cat"]
+    count = subject.host.query([*argv, "-q", "--no-pager"], timeout=15).out.count("database is locked")
     if not count:
         return ok("not locked within the last day")
     cause = "SQLite allows one writer at a time; with many concurrent runs some give up waiting"

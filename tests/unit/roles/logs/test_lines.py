@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from roles.logs.kinds import file_log
+from encamp.resources.system import Result
+from roles.logs.kinds import file_log, journal
 from roles.logs.kinds.line import LogLine, chosen, of_text
+from roles.logs.kinds.logs import BATCH, Logs
 from tests.unit.roles.client.laptop import Laptop
 
 
@@ -70,3 +75,50 @@ def test_a_file_is_read_on_from_where_it_was_whole_lines_only_and_from_its_start
     lines, _ = file_log.read(host, str(log), "postgres", end)
     assert [line.text[-3:] for line in lines] == ["new"]
     assert file_log.read(host, str(tmp_path / "none"), "postgres", None) == ([], 0)
+
+
+class Journal(Laptop):
+    """A host whose journalctl says a few entries, as the options want them; ``asked`` is how it was called last."""
+
+    def query(self, argv: Sequence[str], *_: object, **__: object) -> Result:
+        self.asked = list(argv)
+        entries = [
+            {"__CURSOR": f"c{n}", "__REALTIME_TIMESTAMP": f"{n}000000", "_SYSTEMD_UNIT": "u", "MESSAGE": f"line {n}"}
+            for n in range(3)
+        ]
+        lines = [json.dumps(entry) for entry in (entries[::-1] if "--reverse" in argv else entries)]
+        return Result(tuple(argv), 0, "\n".join(lines) + "\n", "")
+
+
+def test_the_last_lines_are_read_backwards_because_older_systems_take_the_first_ones_after_a_time() -> None:
+    host = Journal("/")
+    lines, cursor = journal.latest(host, {"u": "server"}, {}, "1 hour ago", 3)
+    assert {"--reverse", "-n", "3", "--since=1 hour ago"} <= set(host.asked)
+    assert [line.text for line in lines] == ["line 0", "line 1", "line 2"] and cursor == "c2"
+    lines, cursor = journal.following(host, {"u": "server"}, {}, "--after-cursor=c0")
+    assert "--reverse" not in host.asked and [line.time for line in lines] == [0, 1, 2] and cursor == "c2"
+    assert journal.latest(host, {}, {}) == ([], "")
+
+
+def test_only_the_last_batch_of_lines_says_where_to_go_on() -> None:
+    class Sent(Laptop):
+        def log(self, data: Mapping[str, Any]) -> None:
+            batches.append((len(data["lines"]), data["position"]))
+
+    batches: list[tuple[int, Any]] = []
+    many = [LogLine(1.0, "u", "INFO", "x")] * (2 * BATCH + 1)
+    Logs("logs").send(Sent("/"), many, {"journal": "c"})
+    Logs("logs").send(Sent("/"), [], {"journal": "d"})
+    assert batches == [(BATCH, {}), (BATCH, {}), (1, {"journal": "c"}), (0, {"journal": "d"})]
+
+
+def test_bytes_that_are_not_utf_8_do_not_move_the_place_where_a_file_is_read_on(tmp_path: Path) -> None:
+    log, host = tmp_path / "log", Laptop(str(tmp_path))
+    utf_8, latin_1 = "2026-12-01 06:00:00.000 UTC [1] LOG:  caf\u00e9 \u20ac\n", "\tLatin-1: \xe9\xe8\xea\nbegun \xe9"
+    log.write_bytes(utf_8.encode() + latin_1.encode("latin-1"))
+    lines, end = file_log.read(host, str(log), "postgres", None)
+    assert [line.text[-4:] for line in lines] == ["fé €", " ���"]
+    assert end == log.read_bytes().rfind(b"\n") + 1
+    with log.open("ab") as file:
+        file.write(b"nded\n")
+    assert [line.text for line in file_log.read(host, str(log), "postgres", end)[0]] == ["begun �nded"]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+
 import pytest
 
+from encamp.resources.system import Result
+from roles.prefect.kinds import log_errors
 from roles.prefect.kinds.log_errors import OF_WORKERS, repeats
+from tests.unit.roles.client.laptop import Laptop
 
 NOW = 1_800_000_000.0
 SCHEDULER = """\
@@ -151,3 +158,25 @@ def test_uvicorns_own_errors_count() -> None:
     text = "ERROR:    Exception in ASGI application\nTraceback (most recent call last):\nKeyError: 'x'"
     (found,) = repeats(lines(text, text), NOW)
     assert found.text == "KeyError: 'x'"
+
+
+class Journal(Laptop):
+    """A host whose journal has had an error once a minute, ten of them, after which came many other lines or none.
+
+    journalctl of systemd 252: ``-n`` counts from ``--since`` on, and from the end with ``--reverse``.
+    """
+
+    def query(self, argv: Sequence[str], *_: object, **__: object) -> Result:
+        now = time.time()
+        said = [(now - 86400 + n, "INFO:     GET / 200") for n in range(30)]
+        said += [(now - 60 * n - 1, "12:00 | ERROR   | prefect.server.x - it fails") for n in range(9, -1, -1)]
+        lines = [f"{then:.6f} host python[1]: {text}" for then, text in said]
+        number = int(argv[list(argv).index("-n") + 1])
+        return Result(tuple(argv), 0, "\n".join((lines[::-1] if "--reverse" in argv else lines)[:number]), "")
+
+
+def test_of_a_long_log_the_last_lines_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_errors, "LINES", 20)
+    monkeypatch.setattr(log_errors, "unit_state", lambda *_: SimpleNamespace(begun=time.monotonic() - 86400))
+    (found,) = log_errors.repeated(Journal("/"), "prefect-server")
+    assert found.count == 10 and found.lasting and found.age < 30

@@ -21,7 +21,7 @@ RuntimeError: pip_install_requirements failed with error code 1: ERROR: [Errno 1
 
 
 def shown(log: str) -> list[str]:
-    host: Any = Answers(outputs={"journalctl": log})
+    host: Any = Answers(outputs={"journalctl": "\n".join(reversed(log.splitlines()))})  # as with --reverse
     return errors_since(host, "prefect-worker-etl.service", 1_800_000_000.0)
 
 

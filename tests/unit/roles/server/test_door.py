@@ -29,8 +29,9 @@ SOCKET, DOOR, MARK = "prefect-server.socket", "prefect-door.service", "# Managed
 def test_servers_without_a_door_say_why(tmp_path: Path, settings: str, reason: str) -> None:
     site, _ = planned(tmp_path, {"vm1": f"ansible_host: 192.0.2.7, {settings}"})
     for wish in (lambda host: door.shut(host, "", 0), door.opened):
-        with pytest.raises(SettingsError, match=reason):
+        with pytest.raises(SettingsError, match=reason) as refused:
             wish(site.host("vm1"))
+        assert refused.value.fix.endswith("`fab -H vm1 stop --only server`")
 
 
 def test_a_notice_is_read_back_as_it_was_written() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from roles.doctor.kinds.api_target import ApiTarget
 from roles.doctor.kinds.server.subject import ServerSubject
 from roles.status.kinds import growth, pools
-from roles.status.kinds.host import last_deploy
+from roles.status.kinds.host import HostSubject, check_deploy, last_deploy
 from roles.status.kinds.server import spoken
 from tests.unit.roles.client.laptop import Laptop
 
@@ -72,6 +73,25 @@ def test_the_last_deploy_is_told_from_other_commands_and_from_one_that_was_cut_o
     assert last_deploy(trail(tmp_path, monkeypatch, other)) is None
 
 
+def test_a_deploy_that_goes_on_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = trail(tmp_path, monkeypatch, {"event": "begin", "id": "1", "command": "deploy", "time": 1.0})
+    lock = tmp_path / "encamp.lock"
+    monkeypatch.setattr("roles.status.kinds.host.LOCK", str(lock))
+    for holder, said in (
+        ({"id": "1", "pid": os.getpid()}, "under way"),
+        ({"id": "2", "pid": os.getpid()}, "was interrupted"),  # another run, later
+        ({"id": "1", "pid": 2**22 + 1}, "was interrupted"),  # killed: its file stays
+    ):
+        host.forget()
+        lock.write_text(json.dumps(holder), "utf-8")
+        found = check_deploy(HostSubject(host, ""))
+        assert found and said in found.text
+    host.forget()
+    lock.unlink()
+    found = check_deploy(HostSubject(host, ""))
+    assert found and "was interrupted" in found.text
+
+
 POOL = {"name": "etl", "type": "process", "is_paused": False, "concurrency_limit": None}
 
 
@@ -107,3 +127,9 @@ def test_a_pool_is_wrong_when_it_is_paused_by_hand_or_has_lost_its_workers(
     subject = SimpleNamespace(target=Told({**POOL, **pool}, workers))
     found = pools.check(paused)(cast(ServerSubject, subject))
     assert found and found.status == status and text in found.text
+
+
+def test_of_many_pools_the_ones_that_were_not_looked_at_are_not_called_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "ASKED", 1)
+    found = pools.check(())(cast(ServerSubject, SimpleNamespace(target=Told(POOL, []))))
+    assert found and found.text.endswith("2 at work; only 1 were looked at")
