@@ -8,7 +8,10 @@ import json
 import os
 import pwd
 import sqlite3
+import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +145,48 @@ def test_a_backup_that_fails_leaves_nothing(job: Job) -> None:
     with pytest.raises(Failed, match="cannot be copied"):
         call("backup", job)
     assert os.listdir(job.folder) == [".lock"]
+
+
+def test_a_link_to_another_accounts_database_is_not_followed(job: Job, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    os.rename(job.path, other)
+    os.symlink(other, job.path)
+    own, job.user = job.user, "nobody"
+    with pytest.raises(Failed, match=f"leads to a file of user {os.geteuid()}, not of nobody"):
+        call("backup", job)
+    job.user = own
+    assert call("backup", job)["counts"]["flow_run"] == 2, "a link to a file of its own is the service's business"
+
+
+def test_a_rehearsal_makes_nothing_where_the_service_could_replace_it(job: Job, tmp_path: Path) -> None:
+    call("backup", job)
+    of_another, left = tmp_path / ".rehearsal-another-x", tmp_path / f".rehearsal-{job.name}-x"
+    for place in (of_another, left):
+        place.mkdir()
+    seen: list[str] = []
+    load = restore.load
+
+    def noting(job: Job, manifest: folder.Manifest, name: str) -> list[str]:
+        seen.append(os.path.dirname(name))
+        return load(job, manifest, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restore, "load", noting)
+        call("rehearse", job)
+    assert os.path.dirname(seen[0]) == str(tmp_path), "the service's home is a folder below"
+    assert of_another.exists() and not left.exists() and not os.path.exists(seen[0])
+
+
+def test_all_that_a_scratch_server_started_ends_with_it() -> None:
+    words = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    argv = [sys.executable, "-c", words]
+    server = subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True)
+    assert server.stdout
+    assert server.stdout.readline()
+    began = time.monotonic()
+    rehearsal._end(server)
+    assert not server.stdout.read(), "nobody has the pipe any more"
+    assert time.monotonic() - began < 30
 
 
 def test_a_full_disk_is_told_before_it_is_full(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
