@@ -162,8 +162,12 @@ def load(job: Job, folder: str, database: str, jobs_at_once: int) -> List[str]:
 
 
 def drop(job: Job, database: str) -> None:
-    """Drop a database that this program made."""
-    Cluster(job).sql(f"DROP DATABASE IF EXISTS {identifier(database)}")
+    """Drop a database that this program made. Sessions in it end: a killed rehearsal may have left its server."""
+    cluster = Cluster(job)
+    if cluster.exists(database):
+        name = identifier(database)
+        end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {literal(database)};"
+        cluster.sql(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false; {end} DROP DATABASE {name};")
 
 
 def left_over(job: Job, stem: str) -> List[str]:
@@ -176,15 +180,16 @@ def left_over(job: Job, stem: str) -> List[str]:
     return names.splitlines()
 
 
-def swap(job: Job, database: str, aside: str) -> None:
+def swap(job: Job, database: str, aside: str) -> bool:
     """Give ``database`` the job's name, and what has it now the name ``aside``: both or neither. Raises Failed.
 
-    The new one gets the grants, the connection limit and the settings of the old one.
+    The new one gets the grants, the connection limit and the settings of the old one. Returns whether there was one.
     """
     cluster = Cluster(job)
     now, new, old = identifier(job.database), identifier(database), identifier(aside)
     moves = [f"ALTER DATABASE {new} RENAME TO {now};"]
-    if cluster.exists(job.database):
+    there = cluster.exists(job.database)
+    if there:
         cluster.sql(_properties(cluster, job.database, database))
         moves.insert(0, f"ALTER DATABASE {now} RENAME TO {old};")
     try:
@@ -197,6 +202,7 @@ def swap(job: Job, database: str, aside: str) -> None:
         if sessions:
             raise Failed(f"the database {job.database} is in use by others: {sessions}", failed.detail) from None
         raise
+    return there
 
 
 def sessions_of(job: Job, database: str) -> int:

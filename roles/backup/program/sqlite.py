@@ -120,9 +120,13 @@ def drop(path: str) -> None:
             os.remove(path + end)
 
 
-def swap(job: Job, path: str, aside: str) -> None:
-    """Give the file ``path`` the job's name, and what has it now the name ``aside``. The server must be stopped."""
-    if os.path.exists(job.path):
+def swap(job: Job, path: str, aside: str) -> bool:
+    """Give the file ``path`` the job's name, and what has it now the name ``aside``. The server must be stopped.
+
+    Returns whether there was a file.
+    """
+    there = os.path.exists(job.path)
+    if there:
         if os.path.lexists(aside):
             raise Failed(f"there is a file {aside} already")
         try:
@@ -136,3 +140,4 @@ def swap(job: Job, path: str, aside: str) -> None:
                 os.rename(job.path + end, aside + end)
         os.link(job.path, aside)  # so that there is a database under the name at each moment
     os.rename(path, job.path)
+    return there

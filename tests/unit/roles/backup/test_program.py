@@ -104,6 +104,21 @@ def test_a_backup_is_taken_listed_loaded_and_put_in_place(job: Job, tmp_path: Pa
     assert call("list", job)["backups"][0]["proven"]["how"] == "seen"
 
 
+def test_a_lost_database_is_put_in_place_and_nothing_aside(job: Job, tmp_path: Path) -> None:
+    call("backup", job)
+    os.remove(job.path)
+    new, aside = str(tmp_path / "home" / "new.db"), str(tmp_path / "home" / "old.db")
+    call("load", job, into=new)
+    assert call("swap", job, into=new, aside=aside)["aside"] == ""
+    assert os.path.exists(job.path) and not os.path.exists(aside)
+
+
+def test_an_exchange_of_names_waits_for_a_backup_under_way(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "LOCK_SECONDS", 0)
+    with folder.locked(job), pytest.raises(Failed, match="another run works in"):
+        call("swap", job, into="new", aside="old")
+
+
 def test_nothing_of_others_in_the_folder_is_touched(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     job.keep = 1
     first = call("backup", job)["name"]
@@ -223,6 +238,20 @@ def test_a_schema_that_the_release_does_not_know_is_refused(job: Job, tmp_path: 
 )
 def test_the_url_of_a_rehearsal(url: str, scratch: str) -> None:
     assert rehearsal._scratch_url(url, Job("prefect", "postgres", "/b"), "x") == scratch
+
+
+def test_a_server_that_a_killed_rehearsal_left_does_not_keep_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(postgres.Cluster, "__init__", lambda self, job: None)
+    monkeypatch.setattr(postgres.Cluster, "exists", lambda self, name: name == "there")
+    monkeypatch.setattr(postgres.Cluster, "sql", lambda self, statements, database="postgres": told.append(statements))
+    for name in ("there", "gone"):
+        postgres.drop(Job("prefect", "postgres", "/b"), name)
+    (statements,) = told
+    first, second, third = statements.rstrip(";").split("; ")
+    assert first == 'ALTER DATABASE "there" WITH ALLOW_CONNECTIONS false'
+    assert second.startswith("SELECT pg_terminate_backend(pid)") and second.endswith("datname = 'there'")
+    assert third == 'DROP DATABASE "there"'
 
 
 def test_names_and_texts_are_quoted() -> None:
