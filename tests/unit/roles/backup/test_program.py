@@ -318,6 +318,7 @@ NAME = "20260101T000000Z"
         ({f"{NAME}/data/x": None}, "does not belong"),
         ({f"{NAME}/manifest.json": b"{}"}, "no such manifest"),
         ({f"{NAME}/manifest.json": b'{"encamp": "1", "job": "another"}'}, "no such manifest"),
+        ({f"{NAME}/manifest.json": b'{"encamp": "1", "job": "prefect", "files": {}, "format": 1}'}, "has no began"),
         ({f"{NAME}/prefect.db": b"x", "20260102T000000Z/prefect.db": b"y"}, "does not belong"),
         ({f"{NAME}/.ssh": b""}, "no backup"),
     ],
