@@ -16,6 +16,8 @@ SUPERUSER = "postgres"
 DATA = "data"
 #: Where the programs of a server of one major version are, by distribution.
 PROGRAMS = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin", "/usr/bin")
+#: search_path: functions and operators of the database's owner are never called, least of all by the superuser.
+OPTIONS = "-c search_path=pg_catalog -c jit=off"
 TABLES = "SELECT json_agg(tablename ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'"
 #: Settings whose values are lists, and stand as they are in ALTER DATABASE ... SET.
 LISTS = (
@@ -54,7 +56,7 @@ class Cluster:
     def child(self) -> Dict[str, Any]:
         """How programs are started: as the superuser's account, with nothing of this process's."""
         groups = os.getgrouplist(SUPERUSER, self._account.pw_gid)
-        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/", "PGOPTIONS": "-c jit=off"}
+        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/", "PGOPTIONS": OPTIONS}
         return {
             "user": self._account.pw_uid,
             "group": self._account.pw_gid,
@@ -95,7 +97,7 @@ class Cluster:
     def head(self, database: str) -> str:
         """The schema's revision; empty where there is none."""
         there = self.value("SELECT to_regclass('public.alembic_version') IS NOT NULL", database) == "t"
-        return str(self.value("SELECT version_num FROM alembic_version", database)) if there else ""
+        return str(self.value("SELECT version_num FROM public.alembic_version", database)) if there else ""
 
     def size(self, database: str) -> int:
         """Bytes on the disk."""
@@ -117,7 +119,7 @@ def dump(job: Job, partial: str) -> Dict[str, Any]:
     found: Dict[str, Any] = {"database": job.database, "owner": job.owner, "server": cluster.version}
     found["database_size"] = cluster.size(job.database)
     with _Snapshot(cluster, job.database) as snapshot:
-        found["head"] = snapshot.ask("SELECT version_num FROM alembic_version")
+        found["head"] = snapshot.ask("SELECT version_num FROM public.alembic_version")
         tables = json.loads(snapshot.ask(TABLES) or "[]") or []
         found["counts"] = json.loads(snapshot.ask(count_query(tables)))
         handle = os.open(data, os.O_RDONLY | os.O_DIRECTORY)

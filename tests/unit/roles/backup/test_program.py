@@ -254,6 +254,22 @@ def test_a_server_that_a_killed_rehearsal_left_does_not_keep_its_database(monkey
     assert third == 'DROP DATABASE "there"'
 
 
+def test_no_function_of_the_databases_owner_is_called_by_the_superuser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who owns a database can define public.json_agg(name), which fits a query of tables better than Postgres's own."""
+    asked: list[str] = []
+
+    def value(self: postgres.Cluster, query: str, database: str = "postgres") -> str:
+        asked.append(query)
+        return "150018" if "num" in query else "t" if "to_regclass" in query else "15.18"
+
+    monkeypatch.setattr(postgres, "SUPERUSER", pwd.getpwuid(os.geteuid()).pw_name)
+    monkeypatch.setattr(postgres.Cluster, "value", value)
+    cluster = postgres.Cluster(Job("prefect", "postgres", "/b"))
+    assert "-c search_path=pg_catalog " in cluster.child()["env"]["PGOPTIONS"]
+    cluster.head("prefect")
+    assert asked[-1] == "SELECT version_num FROM public.alembic_version", "public is not searched"
+
+
 def test_names_and_texts_are_quoted() -> None:
     assert postgres.identifier('a"b') == '"a""b"'
     assert postgres.literal("it's") == "'it''s'"
