@@ -46,30 +46,31 @@ class Cluster:
         places = [place.format(major) for place in PROGRAMS]
         self._programs = next((place for place in places if os.path.exists(f"{place}/pg_dump")), places[-1])
 
-    def argv(self, program: str, database: str) -> List[str]:
+    def argv(self, program: str, database: str, user: str = SUPERUSER) -> List[str]:
         """A program of the server's own version, connected to a database."""
-        target = (
-            f"host='{SOCKET}' port={self.job.port} user={SUPERUSER} dbname='{_escaped(database)}' connect_timeout=20"
-        )
+        place = f"host='{SOCKET}' port={self.job.port} user='{_escaped(user)}'"
+        target = f"{place} dbname='{_escaped(database)}' connect_timeout=20"
         return [f"{self._programs}/{program}", "-d", target]
 
-    def child(self) -> Dict[str, Any]:
-        """How programs are started: as the superuser's account, with nothing of this process's."""
-        groups = os.getgrouplist(SUPERUSER, self._account.pw_gid)
+    def child(self, user: str = "") -> Dict[str, Any]:
+        """How programs are started, with nothing of this process's: as the superuser's account, or as ``user`` with its
+        group, which may read dumps."""
+        account = pwd.getpwnam(user) if user else self._account
+        groups = [*os.getgrouplist(account.pw_name, account.pw_gid), self._account.pw_gid]
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/", "PGOPTIONS": OPTIONS}
         return {
-            "user": self._account.pw_uid,
-            "group": self._account.pw_gid,
+            "user": account.pw_uid,
+            "group": account.pw_gid,
             "extra_groups": groups,
             "env": environment,
             "cwd": "/",
             "umask": 0o077,
         }
 
-    def run(self, argv: Sequence[str], stdin: str = "", fds: Sequence[int] = ()) -> str:
-        """Run a program to its end; its output. Raises Failed with what it said."""
+    def run(self, argv: Sequence[str], stdin: str = "", fds: Sequence[int] = (), user: str = "") -> str:
+        """Run a program to its end, as of :meth:`child`; its output. Raises Failed with what it said."""
         done: subprocess.CompletedProcess[str] = subprocess.run(
-            argv, input=stdin, capture_output=True, encoding="utf-8", errors="replace", pass_fds=fds, **self.child()
+            argv, input=stdin, capture_output=True, encoding="utf-8", errors="replace", pass_fds=fds, **self.child(user)
         )
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
@@ -151,8 +152,13 @@ def load(job: Job, folder: str, database: str, jobs_at_once: int) -> List[str]:
     handle = os.open(os.path.join(folder, DATA), os.O_RDONLY | os.O_DIRECTORY)
     try:
         source = f"/proc/self/fd/{handle}"
-        words = ["-Fd", "--exit-on-error", "--no-owner", "--no-privileges", "-j", str(jobs_at_once)]
-        cluster.run([*cluster.argv("pg_restore", database), *words, f"--role={job.owner}", source], fds=[handle])
+        words = ["-Fd", "--exit-on-error", "--no-owner", "--no-privileges", "-j", str(jobs_at_once), source]
+        if job.user == job.owner:
+            # Constraints of a dump may call its owner's functions, which can become again who logged in (RESET ROLE).
+            # So the owner logs in, over the socket, as its server does.
+            cluster.run([*cluster.argv("pg_restore", database, job.owner), *words], fds=[handle], user=job.user)
+        else:
+            cluster.run([*cluster.argv("pg_restore", database), f"--role={job.owner}", *words], fds=[handle])
         notes = _grants(cluster, database, handle)
         cluster.sql("ANALYZE", database)
         return notes

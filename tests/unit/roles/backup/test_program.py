@@ -270,6 +270,26 @@ def test_no_function_of_the_databases_owner_is_called_by_the_superuser(monkeypat
     assert asked[-1] == "SELECT version_num FROM public.alembic_version", "public is not searched"
 
 
+@pytest.mark.parametrize(("user", "logs_in"), [("prefect", "prefect"), ("", "postgres")])
+def test_who_loads_a_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str, logs_in: str) -> None:
+    """Functions of a dump's owner may run meanwhile, and become who logged in; elsewhere the owner has no account."""
+    ran: list[tuple[list[str], str]] = []
+
+    def run(self: postgres.Cluster, argv: list[str], stdin: str = "", fds: Any = (), user: str = "") -> str:
+        ran.append((argv, user))
+        return "150018" if "num" in stdin else ""
+
+    own = pwd.getpwuid(os.geteuid())
+    monkeypatch.setattr(postgres.pwd, "getpwnam", lambda name: own)
+    monkeypatch.setattr(postgres.Cluster, "run", run)
+    monkeypatch.setattr(postgres.Cluster, "value", lambda *_: "150018")
+    (tmp_path / "data").mkdir()
+    postgres.load(Job("prefect", "postgres", "/b", owner="prefect", user=user), str(tmp_path), "new", 1)
+    ((argv, account),) = [(argv, account) for argv, account in ran if "pg_restore" in argv[0] and "-d" in argv]
+    assert f"user='{logs_in}' dbname='new'" in argv[argv.index("-d") + 1]
+    assert account == user and ("--role=prefect" in argv) is (not user)
+
+
 def test_names_and_texts_are_quoted() -> None:
     assert postgres.identifier('a"b') == '"a""b"'
     assert postgres.literal("it's") == "'it''s'"
