@@ -13,6 +13,7 @@ from encamp.site import Site, SiteHost
 from roles.prefect import unit_words
 from roles.prefect.account import layout_of
 from roles.prefect.groups import is_server
+from roles.server import door
 from roles.server import role as server
 from roles.server.kinds.health import ServerHealth
 from roles.worker import role as worker
@@ -59,7 +60,10 @@ def stop(host: SiteHost, site: Site, stages: Sequence[str], choice: Choice) -> I
 
 
 def start(host: SiteHost, site: Site, stages: Sequence[str], choice: Choice) -> Iterator[Item]:
-    """Servers until they are healthy, then workers until they stay up and their server sees them."""
+    """Servers until they are healthy, then workers until they stay up and their server sees them.
+
+    A server that is shut for maintenance would not start: that is refused before anything is started.
+    """
     yield from _upwards(host, site, stages, choice, UnitStarted, UnitStarted)
 
 
@@ -92,11 +96,14 @@ def _upwards(
     of_worker: Callable[[str], Resource],
 ) -> Iterator[Item]:
     if SERVERS in stages:
-        for view in choice.views(host):
+        views = [view for view in choice.views(host) if is_server(view)]
+        servers = [view for view in views if unit_words.is_wanted(layout_of(view).server_unit, choice.only)]
+        for view in servers:
+            yield from door.expectations(layout_of(view))
+        for view in servers:
             unit = layout_of(view).server_unit
-            if is_server(view) and unit_words.is_wanted(unit, choice.only):
-                yield of_server(unit)
-                yield from (found for found in _resources(server.resources(view, site)) if _proves(found, unit))
+            yield of_server(unit)
+            yield from (found for found in _resources(server.resources(view, site)) if _proves(found, unit))
     if WORKERS in stages:
         found = _workers(host, site, choice)
         for drain, _ in found:

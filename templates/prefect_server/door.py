@@ -32,6 +32,7 @@ HEAD_LIMIT, REQUEST_SECONDS, CLOSE_SECONDS = 65536, 30.0, 2.0
 LAST_REQUESTS = 5.0
 ACCEPT_KEY = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+CONTROL_LIMIT = 125
 GOING_AWAY = struct.pack("!H", 1001)
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">
@@ -151,12 +152,15 @@ async def head_of(reader):
 
 
 async def read_body(reader, headers, writer):
-    """Read a body to its end, and keep none of it."""
+    """Read a body to its end, and keep none of it. Raises Refusal for a chunk without an end of its first line."""
     if headers.get("expect", "").lower() == "100-continue":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     if "chunked" in headers.get("transfer-encoding", "").lower():
         while True:
-            size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
+            try:
+                size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
+            except asyncio.LimitOverrunError:
+                raise Refusal from None
             await skip(reader, size + 2)
             if not size:
                 return
@@ -182,7 +186,7 @@ async def until_closed(reader):
 
 
 async def answer_frames(reader, writer):
-    """Read frames until the client closes; answer pings."""
+    """Read frames until the client closes; answer pings. Raises Refusal for one that is longer than RFC 6455 allows."""
     while True:
         first, second = await reader.readexactly(2)
         size = second & 127
@@ -193,6 +197,8 @@ async def answer_frames(reader, writer):
         if operation not in (CLOSE, PING):
             await skip(reader, size)
             continue
+        if size > CONTROL_LIMIT:
+            raise Refusal  # it would be kept in memory, as long as a client says it is
         data = await reader.readexactly(size)
         data = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data)) if mask else data
         if operation == CLOSE:
@@ -203,7 +209,7 @@ async def answer_frames(reader, writer):
 
 
 def frame(operation, data):
-    """A whole frame of the server's, which has no mask. Control frames are shorter than 126 bytes."""
+    """A whole control frame of the server's, which has no mask."""
     return bytes((128 | operation, len(data))) + data
 
 

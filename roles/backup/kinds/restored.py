@@ -53,21 +53,25 @@ class DatabaseRestored(Resource):
         new, aside = self._beside("restore", stamp), self._beside("before", stamp)
         host.progress(f"loading {wanted} beside the database in use")
         loaded = program.call(host, "load", "--backup", wanted, "--into", new, timeout=LONG)
-        self._take_place(host, program, new, aside)
+        replaced = self._take_place(host, program, new, aside)
         program.call(host, "proven", "--backup", wanted, "--how", "restored in place, and proven by a flow run")
         memory_of(self)["done"] = True
         for text in loaded["notes"]:
             host.note(str(text))
         host.note(f"{self.place} is what the backup {wanted} has: {loaded['rows']} rows; the server is proven on it")
-        host.note(f"the database that was there is {aside}; this deletes it permanently: {self._removal(aside)}")
+        if replaced:
+            host.note(f"the database that was there is {aside}; this deletes it permanently: {self._removal(aside)}")
 
-    def _take_place(self, host: System, program: Program, new: str, aside: str) -> None:
-        """Exchange the names while the server is away, and prove it; or leave everything as it was. Raises Failure."""
-        swapped = False
+    def _take_place(self, host: System, program: Program, new: str, aside: str) -> bool:
+        """Exchange the names while the server is away, and prove it; or leave everything as it was. Raises Failure.
+
+        Returns whether there was a database before.
+        """
+        swapped, replaced = False, True
         try:
             host.progress(f"stopping {self.unit}")
             shut(host, self.unit)
-            program.call(host, "swap", "--into", new, "--aside", aside)
+            replaced = bool(program.call(host, "swap", "--into", new, "--aside", aside, timeout=LONG)["aside"])
             swapped = True
             open_again(host, self.unit)
             for resource in self.health:
@@ -75,10 +79,15 @@ class DatabaseRestored(Resource):
                 if changes:
                     resource.apply(host, changes)
         except BaseException as error:
-            back = self._put_back(host, program, new, aside, swapped)
+            back = (
+                f"there was no database before: {self.place} is what the backup has, and the server was started on it"
+            )
+            if replaced:
+                back = self._put_back(host, program, new, aside, swapped)
             if isinstance(error, Failure):
                 raise Failure(f"{error.reason}; {back}", error.cause, error.fix, error.detail) from None
             raise
+        return replaced
 
     def _put_back(self, host: System, program: Program, new: str, aside: str, swapped: bool) -> str:
         """Put the old database back and start the server; what was done, in words. Sends nothing: the controller may be
@@ -86,14 +95,14 @@ class DatabaseRestored(Resource):
         try:
             if swapped:
                 self._shut_again(host)
-                program.call(host, "swap", "--into", aside, "--aside", new)
+                program.call(host, "swap", "--into", aside, "--aside", new, timeout=LONG)
             program.call(host, "drop", "--into", new)
             open_again(host, self.unit)
         except Failure as failure:
             raise Failure(
                 f"the restore failed, and so did putting the old database back: {failure.reason}",
                 fix=f"what was there is {aside if swapped else self.place}, and what was loaded is {new}: rename them "
-                f"by hand, then systemctl start {self.unit}",
+                f"by hand, then {start_command(host, self.unit)}",
                 detail=failure.detail,
             ) from None
         return "the database is as it was, and the server was started on it"
@@ -131,3 +140,8 @@ def open_again(host: System, unit: str) -> None:
         way.open(host)
     else:
         change_state(host, "start", unit)
+
+
+def start_command(host: System, unit: str) -> str:
+    """What an operator starts the server with: behind a door, systemctl does nothing."""
+    return "`fab -H HOST maintenance off`" if Doorway(unit).is_there(host) else f"`systemctl start {unit}`"

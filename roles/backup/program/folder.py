@@ -21,6 +21,8 @@ PARTIAL = ".partial"
 NAME = re.compile(r"\d{8}T\d{6}Z")
 LOCK_SECONDS = 600
 BLOCK = 1 << 20
+#: Fields of a manifest that are numbers.
+NUMBERS = ("began", "ended", "size", "database_size")
 DAY = 86400
 MEBIBYTE = 1 << 20
 #: Left free on the file system: it may be the database's own.
@@ -170,6 +172,10 @@ def accept(job: Job, partial: str) -> None:
     found = read_manifest(job, os.path.basename(partial))
     if found is None:
         raise Failed(f"what came is no backup of {job.name}: it has no such manifest")
+    # Later runs read these of every backup that is here: one without them would make all of them fail.
+    missing = [name for name in NUMBERS if not isinstance(found.get(name), (int, float))]
+    if missing or not isinstance(found.get("files"), dict):
+        raise Failed(f"what came is no backup of {job.name}: its manifest has no {(missing or ['files'])[0]}")
     verify(job, found)
     checksums(partial, flush=True)
     os.rename(partial, partial[: -len(PARTIAL)])

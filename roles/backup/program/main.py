@@ -88,9 +88,11 @@ def load(job: Job, options: argparse.Namespace) -> Answer:
 
 
 def swap(job: Job, options: argparse.Namespace) -> Answer:
-    """Let a loaded database take the place of the present one, which is renamed."""
-    restore.database_of(job).swap(options.into, options.aside)
-    return {"aside": options.aside, "text": f"{options.into} is in place; what was there is {options.aside}"}
+    """Let a loaded database take the place of the present one, which is renamed; a backup under way is waited for."""
+    with folder.locked(job):
+        aside = options.aside if restore.database_of(job).swap(options.into, options.aside) else ""
+    there = f"what was there is {aside}" if aside else "nothing was there"
+    return {"aside": aside, "text": f"{options.into} is in place; {there}"}
 
 
 def drop(job: Job, options: argparse.Namespace) -> Answer:

@@ -16,6 +16,8 @@ SUPERUSER = "postgres"
 DATA = "data"
 #: Where the programs of a server of one major version are, by distribution.
 PROGRAMS = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin", "/usr/bin")
+#: search_path: functions and operators of the database's owner are never called, least of all by the superuser.
+OPTIONS = "-c search_path=pg_catalog -c jit=off"
 TABLES = "SELECT json_agg(tablename ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'"
 #: Settings whose values are lists, and stand as they are in ALTER DATABASE ... SET.
 LISTS = (
@@ -44,30 +46,31 @@ class Cluster:
         places = [place.format(major) for place in PROGRAMS]
         self._programs = next((place for place in places if os.path.exists(f"{place}/pg_dump")), places[-1])
 
-    def argv(self, program: str, database: str) -> List[str]:
+    def argv(self, program: str, database: str, user: str = SUPERUSER) -> List[str]:
         """A program of the server's own version, connected to a database."""
-        target = (
-            f"host='{SOCKET}' port={self.job.port} user={SUPERUSER} dbname='{_escaped(database)}' connect_timeout=20"
-        )
+        place = f"host='{SOCKET}' port={self.job.port} user='{_escaped(user)}'"
+        target = f"{place} dbname='{_escaped(database)}' connect_timeout=20"
         return [f"{self._programs}/{program}", "-d", target]
 
-    def child(self) -> Dict[str, Any]:
-        """How programs are started: as the superuser's account, with nothing of this process's."""
-        groups = os.getgrouplist(SUPERUSER, self._account.pw_gid)
-        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/", "PGOPTIONS": "-c jit=off"}
+    def child(self, user: str = "") -> Dict[str, Any]:
+        """How programs are started, with nothing of this process's: as the superuser's account, or as ``user`` with its
+        group, which may read dumps."""
+        account = pwd.getpwnam(user) if user else self._account
+        groups = [*os.getgrouplist(account.pw_name, account.pw_gid), self._account.pw_gid]
+        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/", "PGOPTIONS": OPTIONS}
         return {
-            "user": self._account.pw_uid,
-            "group": self._account.pw_gid,
+            "user": account.pw_uid,
+            "group": account.pw_gid,
             "extra_groups": groups,
             "env": environment,
             "cwd": "/",
             "umask": 0o077,
         }
 
-    def run(self, argv: Sequence[str], stdin: str = "", fds: Sequence[int] = ()) -> str:
-        """Run a program to its end; its output. Raises Failed with what it said."""
+    def run(self, argv: Sequence[str], stdin: str = "", fds: Sequence[int] = (), user: str = "") -> str:
+        """Run a program to its end, as of :meth:`child`; its output. Raises Failed with what it said."""
         done: subprocess.CompletedProcess[str] = subprocess.run(
-            argv, input=stdin, capture_output=True, encoding="utf-8", errors="replace", pass_fds=fds, **self.child()
+            argv, input=stdin, capture_output=True, encoding="utf-8", errors="replace", pass_fds=fds, **self.child(user)
         )
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
@@ -95,7 +98,7 @@ class Cluster:
     def head(self, database: str) -> str:
         """The schema's revision; empty where there is none."""
         there = self.value("SELECT to_regclass('public.alembic_version') IS NOT NULL", database) == "t"
-        return str(self.value("SELECT version_num FROM alembic_version", database)) if there else ""
+        return str(self.value("SELECT version_num FROM public.alembic_version", database)) if there else ""
 
     def size(self, database: str) -> int:
         """Bytes on the disk."""
@@ -117,7 +120,7 @@ def dump(job: Job, partial: str) -> Dict[str, Any]:
     found: Dict[str, Any] = {"database": job.database, "owner": job.owner, "server": cluster.version}
     found["database_size"] = cluster.size(job.database)
     with _Snapshot(cluster, job.database) as snapshot:
-        found["head"] = snapshot.ask("SELECT version_num FROM alembic_version")
+        found["head"] = snapshot.ask("SELECT version_num FROM public.alembic_version")
         tables = json.loads(snapshot.ask(TABLES) or "[]") or []
         found["counts"] = json.loads(snapshot.ask(count_query(tables)))
         handle = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
@@ -149,8 +152,13 @@ def load(job: Job, folder: str, database: str, jobs_at_once: int) -> List[str]:
     handle = os.open(os.path.join(folder, DATA), os.O_RDONLY | os.O_DIRECTORY)
     try:
         source = f"/proc/self/fd/{handle}"
-        words = ["-Fd", "--exit-on-error", "--no-owner", "--no-privileges", "-j", str(jobs_at_once)]
-        cluster.run([*cluster.argv("pg_restore", database), *words, f"--role={job.owner}", source], fds=[handle])
+        words = ["-Fd", "--exit-on-error", "--no-owner", "--no-privileges", "-j", str(jobs_at_once), source]
+        if job.user == job.owner:
+            # Constraints of a dump may call its owner's functions, which can become again who logged in (RESET ROLE).
+            # So the owner logs in, over the socket, as its server does.
+            cluster.run([*cluster.argv("pg_restore", database, job.owner), *words], fds=[handle], user=job.user)
+        else:
+            cluster.run([*cluster.argv("pg_restore", database), f"--role={job.owner}", *words], fds=[handle])
         notes = _grants(cluster, database, handle)
         cluster.sql("ANALYZE", database)
         return notes
@@ -162,8 +170,12 @@ def load(job: Job, folder: str, database: str, jobs_at_once: int) -> List[str]:
 
 
 def drop(job: Job, database: str) -> None:
-    """Drop a database that this program made."""
-    Cluster(job).sql(f"DROP DATABASE IF EXISTS {identifier(database)}")
+    """Drop a database that this program made. Sessions in it end: a killed rehearsal may have left its server."""
+    cluster = Cluster(job)
+    if cluster.exists(database):
+        name = identifier(database)
+        end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {literal(database)};"
+        cluster.sql(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false; {end} DROP DATABASE {name};")
 
 
 def left_over(job: Job, stem: str) -> List[str]:
@@ -176,15 +188,16 @@ def left_over(job: Job, stem: str) -> List[str]:
     return names.splitlines()
 
 
-def swap(job: Job, database: str, aside: str) -> None:
+def swap(job: Job, database: str, aside: str) -> bool:
     """Give ``database`` the job's name, and what has it now the name ``aside``: both or neither. Raises Failed.
 
-    The new one gets the grants, the connection limit and the settings of the old one.
+    The new one gets the grants, the connection limit and the settings of the old one. Returns whether there was one.
     """
     cluster = Cluster(job)
     now, new, old = identifier(job.database), identifier(database), identifier(aside)
     moves = [f"ALTER DATABASE {new} RENAME TO {now};"]
-    if cluster.exists(job.database):
+    there = cluster.exists(job.database)
+    if there:
         cluster.sql(_properties(cluster, job.database, database))
         moves.insert(0, f"ALTER DATABASE {now} RENAME TO {old};")
     try:
@@ -197,6 +210,7 @@ def swap(job: Job, database: str, aside: str) -> None:
         if sessions:
             raise Failed(f"the database {job.database} is in use by others: {sessions}", failed.detail) from None
         raise
+    return there
 
 
 def sessions_of(job: Job, database: str) -> int:

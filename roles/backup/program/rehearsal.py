@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import glob
 import http.client
 import json
@@ -11,11 +12,12 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
-from typing import Any, Dict, List
+from typing import IO, Any, Dict
 from urllib.parse import quote
 
 from . import folder, restore
@@ -43,10 +45,7 @@ def rehearse(job: Job, manifest: folder.Manifest) -> str:
     database = restore.database_of(job)
     stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime())
     if job.kind == "sqlite":
-        for left in glob.glob(os.path.join(glob.escape(os.path.dirname(job.path)), ".rehearsal-*")):
-            shutil.rmtree(left, ignore_errors=True)  # of a killed run: this one has the lock
-        place = tempfile.mkdtemp(prefix=".rehearsal-", dir=os.path.dirname(job.path))
-        shutil.chown(place, job.user, job.group)
+        place = _scratch_folder(job)
         name = os.path.join(place, "prefect.db")
     else:
         place, name = "", f"{job.database[:35]}_rehearsal_{stamp}"
@@ -69,6 +68,19 @@ def rehearse(job: Job, manifest: folder.Manifest) -> str:
         finally:
             if place:
                 shutil.rmtree(place, ignore_errors=True)
+
+
+def _scratch_folder(job: Job) -> str:
+    """An empty folder on the database's file system, for the service's account.
+
+    Beside the service's home and not in it: who owns a folder can put a link in the place of what root made there.
+    """
+    beside, prefix = os.path.dirname(os.path.dirname(job.path)), f".rehearsal-{job.name}-"
+    for left in glob.glob(os.path.join(glob.escape(beside), f"{glob.escape(prefix)}*")):
+        shutil.rmtree(left, ignore_errors=True)  # of a killed run: this one has the lock
+    place = tempfile.mkdtemp(prefix=prefix, dir=beside)
+    shutil.chown(place, job.user, job.group)
+    return place
 
 
 def environment_of(release: str, link: str) -> str:
@@ -95,14 +107,13 @@ def _serve(job: Job, manifest: folder.Manifest, environment: str, name: str) -> 
         str(port),
         "--no-services",
     ]
-    log = os.path.join(home, "log")
     try:
-        with open(log, "wb") as output:
+        with tempfile.TemporaryFile() as log:  # without a name, which the account could make a link
             server = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=log,
+                stderr=log,
                 env={"PATH": f"{environment}/bin:/usr/bin:/bin", "HOME": home, "PREFECT_HOME": home, **settings},
                 user=account.pw_uid,
                 group=account.pw_gid,
@@ -110,17 +121,12 @@ def _serve(job: Job, manifest: folder.Manifest, environment: str, name: str) -> 
                 cwd=home,
                 start_new_session=True,
             )
-        try:
-            _compare(manifest, server, port, settings)
-        except Failed as failed:
-            raise Failed(failed.reason, failed.detail or _tail(log)) from None
-        finally:
-            server.terminate()
             try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+                _compare(manifest, server, port, settings)
+            except Failed as failed:
+                raise Failed(failed.reason, failed.detail or _tail(log)) from None
+            finally:
+                _end(server)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -204,11 +210,16 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _tail(path: str) -> str:
-    lines: List[str] = []
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        pass
-    return "\n".join(lines[-20:])
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the scratch server and all that it started: what is left would hold the database."""
+    server.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.wait(30)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(0)
+    return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-20:])

@@ -54,9 +54,9 @@ class Database:
         """Other ones whose names are ``stem`` and a time: what killed runs left."""
         return postgres.left_over(self.job, stem)
 
-    def swap(self, name: str, aside: str) -> None:
-        """Put another one in its place."""
-        postgres.swap(self.job, name, aside)
+    def swap(self, name: str, aside: str) -> bool:
+        """Put another one in its place; whether there was one."""
+        return postgres.swap(self.job, name, aside)
 
 
 class SqliteDatabase(Database):
@@ -95,10 +95,10 @@ class SqliteDatabase(Database):
     def left_over(self, stem: str) -> List[str]:
         return [path for path in glob.glob(f"{glob.escape(stem)}*") if STAMP.fullmatch(path[len(stem) :])]
 
-    def swap(self, name: str, aside: str) -> None:
+    def swap(self, name: str, aside: str) -> bool:
         from . import sqlite
 
-        sqlite.swap(self.job, name, aside)
+        return bool(sqlite.swap(self.job, name, aside))
 
 
 def database_of(job: Job) -> Database:

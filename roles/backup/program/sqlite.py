@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 import shutil
 import sqlite3
-from typing import Any, Dict
+import stat
+from typing import Any, Dict, Mapping
 from urllib.parse import quote
 
 from .job import Failed, Job
@@ -23,7 +26,13 @@ def dump(job: Job, partial: str) -> Dict[str, Any]:
     target = os.path.join(partial, FILE)
     try:
         # Opened by root: SQLite gives files beside a database the database's owner.
+        before = _open_files()
         source = sqlite3.connect(f"file:{quote(job.path)}?mode=ro", uri=True, timeout=60)
+        try:
+            _require_own(job, before)
+        except BaseException:
+            source.close()
+            raise
         copy = sqlite3.connect(target)
         try:
             source.backup(copy, pages=PAGES, sleep=0.01)
@@ -36,6 +45,26 @@ def dump(job: Job, partial: str) -> Dict[str, Any]:
     os.chmod(target, 0o600)
     found = describe(target)
     return {"database": job.path, "owner": job.user, "server": sqlite3.sqlite_version, **found}
+
+
+def _require_own(job: Job, before: Mapping[int, os.stat_result]) -> None:
+    """Raises Failed unless what was opened since ``before`` is the service's own.
+
+    The service can put a link in its place: to another instance's database, which a restore would hand to it.
+    """
+    owner = pwd.getpwnam(job.user).pw_uid
+    for number, found in _open_files().items():
+        if number not in before and stat.S_ISREG(found.st_mode) and found.st_uid != owner:
+            raise Failed(f"{job.path} leads to a file of user {found.st_uid}, not of {job.user}: it is not copied")
+
+
+def _open_files() -> Dict[int, os.stat_result]:
+    """This process's open files by their descriptors."""
+    found = {}
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):  # that of the listing itself
+            found[number] = os.fstat(number)
+    return found
 
 
 def describe(path: str) -> Dict[str, Any]:
@@ -91,9 +120,13 @@ def drop(path: str) -> None:
             os.remove(path + end)
 
 
-def swap(job: Job, path: str, aside: str) -> None:
-    """Give the file ``path`` the job's name, and what has it now the name ``aside``. The server must be stopped."""
-    if os.path.exists(job.path):
+def swap(job: Job, path: str, aside: str) -> bool:
+    """Give the file ``path`` the job's name, and what has it now the name ``aside``. The server must be stopped.
+
+    Returns whether there was a file.
+    """
+    there = os.path.exists(job.path)
+    if there:
         if os.path.lexists(aside):
             raise Failed(f"there is a file {aside} already")
         try:
@@ -107,3 +140,4 @@ def swap(job: Job, path: str, aside: str) -> None:
                 os.rename(job.path + end, aside + end)
         os.link(job.path, aside)  # so that there is a database under the name at each moment
     os.rename(path, job.path)
+    return there

@@ -93,7 +93,7 @@ def _check_last(subject: BackupSubject) -> Optional[Finding]:
     state = unit_state(subject.host, unit)
     take = f"`fab -H {subject.kind.server} backup`"
     if state.broken:
-        return _failed(subject, state, unit, take)
+        return _failed(subject, state, unit)
     if last is None:
         return warn("there is no backup yet", "the timer has not fired yet", f"{take} takes one now")
     passed = time.time() - last["began"]
@@ -112,7 +112,7 @@ def _check_proven(subject: BackupSubject) -> Optional[Finding]:
     state = unit_state(subject.host, unit)
     rehearse = f"`fab -H {subject.kind.server} rehearse`"
     if state.broken:
-        return _failed(subject, state, unit, rehearse)
+        return _failed(subject, state, unit)
     if proven is None:
         return warn("no backup was ever proven", "no rehearsal has run yet", f"{rehearse} restores one for trial")
     passed = time.time() - proven
@@ -121,12 +121,14 @@ def _check_proven(subject: BackupSubject) -> Optional[Finding]:
     return warn(text, f"one is declared every {subject.kind.rehearsal_hours} h", rehearse) if late else ok(text)
 
 
-def _failed(subject: BackupSubject, state: UnitState, unit: str, fix: str) -> Finding:
+def _failed(subject: BackupSubject, state: UnitState, unit: str) -> Finding:
     """A run of the unit that failed, with what it said."""
     log = journal_tail(subject.host, unit, LINES)
     said = [line.partition(ERROR)[2] for line in log.splitlines() if ERROR in line]
     cause = said[-1] if said else state.why()
-    return fail(f"the last run of {unit} failed", cause, f"remove the cause, then {fix}", log)
+    # A backup by hand is no run of the unit: systemd would still call that failed.
+    fix = f"remove the cause, then on {subject.kind.server}: `systemctl start {unit}`"
+    return fail(f"the last run of {unit} failed", cause, fix, log)
 
 
 def age(seconds: float) -> str:

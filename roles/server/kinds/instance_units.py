@@ -31,6 +31,7 @@ class InstanceUnitsAbsent(Resource):
         return [Change(name, str(unit_state(host, name)), "absent") for name in units]
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
+        from encamp.resources.systemd import halted
         from encamp.resources.systemd.control import change_state
 
         # Workers before the server: a worker that drains needs its API.
@@ -40,6 +41,8 @@ class InstanceUnitsAbsent(Resource):
                 change_state(host, "stop", name)
             host.query(["systemctl", "disable", "--", name])
             host.remove(f"{DIRECTORY}/{name}")
+            for folder in (halted.STOPPED, halted.DRAINED):  # of this unit, not of one that a later deploy makes
+                halted.clear(host, name, folder)
         host.run(["systemctl", "daemon-reload"])
 
     def _units(self, host: Reader) -> list[str]:

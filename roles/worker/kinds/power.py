@@ -102,6 +102,6 @@ class WorkerUndrained(Resource):
 
     def apply(self, host: System, changes: Sequence[Change]) -> None:
         name = unit_name(self.name)
-        halted.clear(host, name, halted.DRAINED)
         host.run(["systemctl", "enable", "--", name])
         change_state(host, "start", name)
+        halted.clear(host, name, halted.DRAINED)  # last: an undrain that is cut off is finished by the next

@@ -44,7 +44,9 @@ def test_a_stop_begins_with_the_workers_and_a_start_with_the_servers(tmp_path: P
     assert steps(tmp_path, "stop", Choice()) == stopped
     started = steps(tmp_path, "start", Choice())
     assert [name for name, _ in started] == ["vm1", "w1"], "a host that stands alone goes through in one session"
-    assert started[0][1][:7] == [
+    assert started[0][1][:9] == [
+        "DoorOpen:prefect-server.service",
+        "DoorOpen:prefect-server-test.service",
         "UnitStarted:prefect-server.service",
         "ServerHealth:http://127.0.0.1:4200",
         "SystemdProbe:prefect-server.service",

@@ -54,25 +54,37 @@ class Doorway:
         """Let the door answer, and stop the server. Raises Failure.
 
         First the door, then the stop: between them both answer, and at no time nobody. A door that is shut already is
-        started anew, with the new words. Sends nothing: the controller may be gone.
+        started anew, with the new words. Where it does not start, an open server stays open. Sends nothing: the
+        controller may be gone.
         """
+        from encamp.resources.base import Failure
         from encamp.resources.systemd.control import change_state
         from roles.prefect.kinds.door import reopening
 
+        was_open = self.found(host) is None
         if notice.until:
             reopening.arm(host, self.reopening, notice.until, self.notice, self.server, self.door)
         else:
             reopening.disarm(host, self.reopening)
         keep(host, self.notice, notice)
-        change_state(host, "restart", self.door)
+        try:
+            change_state(host, "restart", self.door)
+        except Failure:
+            if was_open:
+                host.remove(self.notice)
+                reopening.disarm(host, self.reopening)
+                host.query(["systemctl", "stop", "--", self.door])
+            raise
         change_state(host, "stop", self.server)
 
     def open(self, host: System) -> None:
         """Start the server, and stop the door: who connects meanwhile waits for the server. Raises Failure."""
+        from encamp.resources.systemd import halted
         from encamp.resources.systemd.control import change_state
         from roles.prefect.kinds.door import reopening
 
         host.remove(self.notice)
         change_state(host, "start", self.server)
+        halted.clear(host, self.server)  # of a `fab stop` before
         change_state(host, "stop", self.door)
         reopening.disarm(host, self.reopening)

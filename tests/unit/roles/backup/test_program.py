@@ -8,7 +8,10 @@ import json
 import os
 import pwd
 import sqlite3
+import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +104,21 @@ def test_a_backup_is_taken_listed_loaded_and_put_in_place(job: Job, tmp_path: Pa
     assert call("list", job)["backups"][0]["proven"]["how"] == "seen"
 
 
+def test_a_lost_database_is_put_in_place_and_nothing_aside(job: Job, tmp_path: Path) -> None:
+    call("backup", job)
+    os.remove(job.path)
+    new, aside = str(tmp_path / "home" / "new.db"), str(tmp_path / "home" / "old.db")
+    call("load", job, into=new)
+    assert call("swap", job, into=new, aside=aside)["aside"] == ""
+    assert os.path.exists(job.path) and not os.path.exists(aside)
+
+
+def test_an_exchange_of_names_waits_for_a_backup_under_way(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "LOCK_SECONDS", 0)
+    with folder.locked(job), pytest.raises(Failed, match="another run works in"):
+        call("swap", job, into="new", aside="old")
+
+
 def test_nothing_of_others_in_the_folder_is_touched(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     job.keep = 1
     first = call("backup", job)["name"]
@@ -144,6 +162,48 @@ def test_a_backup_that_fails_leaves_nothing(job: Job) -> None:
     assert os.listdir(job.folder) == [".lock"]
 
 
+def test_a_link_to_another_accounts_database_is_not_followed(job: Job, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    os.rename(job.path, other)
+    os.symlink(other, job.path)
+    own, job.user = job.user, "nobody"
+    with pytest.raises(Failed, match=f"leads to a file of user {os.geteuid()}, not of nobody"):
+        call("backup", job)
+    job.user = own
+    assert call("backup", job)["counts"]["flow_run"] == 2, "a link to a file of its own is the service's business"
+
+
+def test_a_rehearsal_makes_nothing_where_the_service_could_replace_it(job: Job, tmp_path: Path) -> None:
+    call("backup", job)
+    of_another, left = tmp_path / ".rehearsal-another-x", tmp_path / f".rehearsal-{job.name}-x"
+    for place in (of_another, left):
+        place.mkdir()
+    seen: list[str] = []
+    load = restore.load
+
+    def noting(job: Job, manifest: folder.Manifest, name: str) -> list[str]:
+        seen.append(os.path.dirname(name))
+        return load(job, manifest, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restore, "load", noting)
+        call("rehearse", job)
+    assert os.path.dirname(seen[0]) == str(tmp_path), "the service's home is a folder below"
+    assert of_another.exists() and not left.exists() and not os.path.exists(seen[0])
+
+
+def test_all_that_a_scratch_server_started_ends_with_it() -> None:
+    words = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    argv = [sys.executable, "-c", words]
+    server = subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True)
+    assert server.stdout
+    assert server.stdout.readline()
+    began = time.monotonic()
+    rehearsal._end(server)
+    assert not server.stdout.read(), "nobody has the pipe any more"
+    assert time.monotonic() - began < 30
+
+
 def test_a_full_disk_is_told_before_it_is_full(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "RESERVE", 1 << 60)
     with pytest.raises(Failed, match="MiB must stay free"):
@@ -178,6 +238,56 @@ def test_a_schema_that_the_release_does_not_know_is_refused(job: Job, tmp_path: 
 )
 def test_the_url_of_a_rehearsal(url: str, scratch: str) -> None:
     assert rehearsal._scratch_url(url, Job("prefect", "postgres", "/b"), "x") == scratch
+
+
+def test_a_server_that_a_killed_rehearsal_left_does_not_keep_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(postgres.Cluster, "__init__", lambda self, job: None)
+    monkeypatch.setattr(postgres.Cluster, "exists", lambda self, name: name == "there")
+    monkeypatch.setattr(postgres.Cluster, "sql", lambda self, statements, database="postgres": told.append(statements))
+    for name in ("there", "gone"):
+        postgres.drop(Job("prefect", "postgres", "/b"), name)
+    (statements,) = told
+    first, second, third = statements.rstrip(";").split("; ")
+    assert first == 'ALTER DATABASE "there" WITH ALLOW_CONNECTIONS false'
+    assert second.startswith("SELECT pg_terminate_backend(pid)") and second.endswith("datname = 'there'")
+    assert third == 'DROP DATABASE "there"'
+
+
+def test_no_function_of_the_databases_owner_is_called_by_the_superuser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who owns a database can define public.json_agg(name), which fits a query of tables better than Postgres's own."""
+    asked: list[str] = []
+
+    def value(self: postgres.Cluster, query: str, database: str = "postgres") -> str:
+        asked.append(query)
+        return "150018" if "num" in query else "t" if "to_regclass" in query else "15.18"
+
+    monkeypatch.setattr(postgres, "SUPERUSER", pwd.getpwuid(os.geteuid()).pw_name)
+    monkeypatch.setattr(postgres.Cluster, "value", value)
+    cluster = postgres.Cluster(Job("prefect", "postgres", "/b"))
+    assert "-c search_path=pg_catalog " in cluster.child()["env"]["PGOPTIONS"]
+    cluster.head("prefect")
+    assert asked[-1] == "SELECT version_num FROM public.alembic_version", "public is not searched"
+
+
+@pytest.mark.parametrize(("user", "logs_in"), [("prefect", "prefect"), ("", "postgres")])
+def test_who_loads_a_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str, logs_in: str) -> None:
+    """Functions of a dump's owner may run meanwhile, and become who logged in; elsewhere the owner has no account."""
+    ran: list[tuple[list[str], str]] = []
+
+    def run(self: postgres.Cluster, argv: list[str], stdin: str = "", fds: Any = (), user: str = "") -> str:
+        ran.append((argv, user))
+        return "150018" if "num" in stdin else ""
+
+    own = pwd.getpwuid(os.geteuid())
+    monkeypatch.setattr(postgres.pwd, "getpwnam", lambda name: own)
+    monkeypatch.setattr(postgres.Cluster, "run", run)
+    monkeypatch.setattr(postgres.Cluster, "value", lambda *_: "150018")
+    (tmp_path / "data").mkdir()
+    postgres.load(Job("prefect", "postgres", "/b", owner="prefect", user=user), str(tmp_path), "new", 1)
+    ((argv, account),) = [(argv, account) for argv, account in ran if "pg_restore" in argv[0] and "-d" in argv]
+    assert f"user='{logs_in}' dbname='new'" in argv[argv.index("-d") + 1]
+    assert account == user and ("--role=prefect" in argv) is (not user)
 
 
 def test_names_and_texts_are_quoted() -> None:
@@ -244,6 +354,7 @@ NAME = "20260101T000000Z"
         ({f"{NAME}/data/x": None}, "does not belong"),
         ({f"{NAME}/manifest.json": b"{}"}, "no such manifest"),
         ({f"{NAME}/manifest.json": b'{"encamp": "1", "job": "another"}'}, "no such manifest"),
+        ({f"{NAME}/manifest.json": b'{"encamp": "1", "job": "prefect", "files": {}, "format": 1}'}, "has no began"),
         ({f"{NAME}/prefect.db": b"x", "20260102T000000Z/prefect.db": b"y"}, "does not belong"),
         ({f"{NAME}/.ssh": b""}, "no backup"),
     ],

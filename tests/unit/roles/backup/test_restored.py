@@ -12,6 +12,7 @@ from encamp.resources.system import Reader, System
 from roles.backup.kinds import restored
 from roles.backup.kinds.program import Program
 from roles.backup.kinds.restored import DatabaseRestored
+from tests.unit.resources.case_host import CaseHost
 
 UNIT = "prefect-server.service"
 
@@ -58,7 +59,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def call(self: Program, host: Reader, command: str, *words: str, timeout: float = 0) -> dict[str, Any]:
         done.append(command)
-        return {"name": "b1", "notes": [], "rows": 3}
+        aside = words[words.index("--aside") + 1] if "--aside" in words else ""
+        return {"name": "b1", "notes": [], "rows": 3, "aside": "" if "empty" in self.config else aside}
 
     def shut(host: System, unit: str) -> None:
         done.append("shut")
@@ -67,6 +69,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Program, "call", call)
     monkeypatch.setattr(restored, "shut", shut)
     monkeypatch.setattr(restored, "open_again", lambda host, unit: done.append("open"))
+    monkeypatch.setattr(restored, "start_command", lambda host, unit: "a command")
     monkeypatch.setattr(restored, "change_state", lambda host, verb, unit: done.append(verb))
     return done
 
@@ -99,3 +102,20 @@ def test_what_cannot_be_put_back_is_told_with_both_names(done: list[str], monkey
         wanted.apply(host, ())
     assert "so did putting the old database back: in use by others" in caught.value.reason
     assert "prefect_before_" in caught.value.fix and "prefect_restore_" in caught.value.fix
+
+
+def test_where_there_was_no_database_the_restored_one_stays(done: list[str]) -> None:
+    host: Any = Host()
+    health = (Unhealthy("server"),)
+    with pytest.raises(Failure, match="there was no database before: prefect is what the backup has"):
+        DatabaseRestored("prefect", "python3", "empty", UNIT, "prefect", health=health).apply(host, ())
+    assert done == ["check", "load", "shut", "swap", "open"]
+    DatabaseRestored("prefect", "python3", "empty", UNIT, "prefect").apply(host, ())
+    assert not any("deletes it" in text for text in host.said), "there is none to delete"
+
+
+def test_the_advice_starts_a_server_behind_a_door() -> None:
+    door = "/etc/systemd/system/prefect-door.service"
+    host: Any = CaseHost({"files": {door: "# Managed by encamp\n"}, "units": {"prefect-door.service": {}}})
+    assert restored.start_command(host, UNIT) == "`fab -H HOST maintenance off`"
+    assert restored.start_command(host, "prefect-server-b.service") == "`systemctl start prefect-server-b.service`"

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from encamp.errors import SettingsError
-from encamp.resources.base import Refused
+from encamp.resources.base import Failure, Refused
+from roles.prefect.kinds.door.doorway import Doorway
 from roles.prefect.kinds.door.notice import Notice, keep, notice_of
 from roles.server import door
 from roles.server.kinds.door.absent import DoorAbsent
 from roles.server.kinds.door.expectation import DoorOpen
+from roles.server.kinds.instance_units import InstanceUnitsAbsent
 from tests.unit.resources.case_host import CaseHost
 from tests.unit.roles.test_stages import planned
 
@@ -60,3 +62,38 @@ def test_units_of_the_owners_with_these_names_are_kept() -> None:
     )
     absent = DoorAbsent("prefect-server.service")
     assert [str(change) for change in absent.check(host)] == [f"{DOOR}: active -> absent"]
+
+
+@pytest.mark.parametrize("was_shut", [False, True])
+def test_a_door_that_does_not_start_leaves_an_open_server_open(was_shut: bool) -> None:
+    files = {NOTICE: '{"since": 1, "until": 0, "seconds": 0, "message": ""}'} if was_shut else {}
+    answers = {
+        "systemctl restart -- prefect-door.service": {"code": 1, "err": "it has no Python"},
+        "systemctl stop *": "",
+        "journalctl *": "",
+    }
+    host = CaseHost({"files": files, "units": {DOOR: {}}, "answers": answers})
+    with pytest.raises(Failure, match=r"prefect-door\.service did not restart"):
+        Doorway("prefect-server.service").shut(host, Notice(2, 0, 0, "new"))
+    assert (host.stat(NOTICE) is not None) is was_shut, "what was shut stays shut: its database may be worked on"
+    assert not any("stop -- prefect-server.service" in line for line, _ in host.done)
+
+
+def test_a_server_that_is_opened_is_no_longer_one_that_was_stopped() -> None:
+    mark = "/run/encamp/stopped/prefect-server.service"
+    host = CaseHost({"files": {NOTICE: "{}", mark: "ada\n"}, "units": {DOOR: {}, "prefect-server.service": {}}})
+    Doorway("prefect-server.service").open(host)
+    assert host.stat(NOTICE) is None and host.stat(mark) is None
+
+
+def test_what_is_undeployed_leaves_no_mark_of_a_drain() -> None:
+    unit, marks = "prefect-worker-etl.service", "/var/lib/encamp/drained"
+    files = {
+        f"/etc/systemd/system/{unit}": f"{MARK}[Service]\nEnvironmentFile=/etc/prefect/default/worker.env\n",
+        f"{marks}/{unit}": "ada\n",
+        f"{marks}/prefect-worker-b-etl.service": "ada\n",
+    }
+    host = CaseHost({"files": files, "units": {unit: {}}, "answers": {"systemctl *": ""}})
+    gone = InstanceUnitsAbsent("default", "prefect-server.service", "/etc/prefect/default")
+    gone.apply(host, gone.check(host))
+    assert host.listdir(marks) == ["prefect-worker-b-etl.service"]

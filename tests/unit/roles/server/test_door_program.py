@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -31,8 +32,8 @@ UPGRADE = "\r\n".join(
 class Door:
     """A door at work, and its address."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self.process, self.port = process, port
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.process, self.port, self.log = process, port, log
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -48,9 +49,9 @@ class Door:
 
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[Door]:
-    file = tmp_path / "shut"
+    file, log = tmp_path / "shut", tmp_path / "log"
     file.write_text(json.dumps(NOTICE))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", 0)) as listening, log.open("wb") as output:
 
         def hand_over() -> None:
             os.dup2(listening.fileno(), 3)
@@ -59,10 +60,11 @@ def door(tmp_path: Path) -> Iterator[Door]:
             [sys.executable, "-I", str(PROGRAM), str(file)],
             preexec_fn=hand_over,
             close_fds=False,
+            stderr=output,
             env={"LISTEN_FDS": "1"},
         )
         try:
-            yield Door(process, listening.getsockname()[1])
+            yield Door(process, listening.getsockname()[1], log)
         finally:
             process.kill()
             process.wait()
@@ -96,10 +98,14 @@ def test_what_is_no_http_disturbs_nobody(door: Door) -> None:
         "\x16\x03\x01 no HTTP\r\n\r\n",
         "GET / HTTP/1.1\r\n" + "x" * 100_000,
         "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + "0" * 100_000,
+        UPGRADE + "\x09\x7f\x00\x00\x01\x00\x00\x00\x00\x00",  # a ping of a TiB
     ):
-        with door.connect(text):
-            pass
+        with door.connect(text) as connection, contextlib.suppress(ConnectionResetError):
+            while connection.recv(4096):  # it is closed at once, with nothing more to come
+                pass
     assert door.ask("GET", "/")[0] == 503
+    assert not door.log.read_bytes()
 
 
 def test_a_websocket_is_accepted_and_told_to_go_when_the_door_opens(door: Door) -> None:

@@ -65,8 +65,8 @@ def test_an_undrain_starts_only_what_was_drained() -> None:
     WorkerUndrained(UNIT).apply(machine, changes)
     done = [line for line, _ in machine.done]
     assert done == [
-        f"remove /var/lib/encamp/drained/{UNIT}",
         f"systemctl enable -- {UNIT}",
         f"systemctl start -- {UNIT}",
-    ]
+        f"remove /var/lib/encamp/drained/{UNIT}",
+    ], "the mark goes last: an undrain that is cut off is finished by the next"
     assert WorkerUndrained(UNIT).check(host(STOPPED, {})) == []
