@@ -165,7 +165,7 @@ def test_nothing_of_one_shows_in_the_other(both: LiveLab) -> None:
 
 def test_stopping_one_leaves_the_other_serving(both: LiveLab) -> None:
     host = both.host(HOST)
-    host.check_output(f"systemctl stop {UNITS['personal'].replace('.service', '.socket')}")
+    host.check_output(f"systemctl stop {UNITS['personal']}")
     assert curl(both, "laptop1", endpoint(both, "default", "health")) == "true"
     assert curl(both, "laptop1", endpoint(both, "personal", "health")) == ""
 
