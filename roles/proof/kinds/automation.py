@@ -22,6 +22,10 @@ FIRED = "prefect.automation.action."
 #: Seconds that the services get (they store events in batches, every 5 s), and after which the event is sent again:
 #: with 3.9.1 an event that comes within the first second of an automation does not trigger it.
 PATIENCE, AGAIN = 30.0, 3.0
+#: Prefect starts each of its services once (prefect/server/services/base.py of 3.9.1): one that failed is gone.
+FIX = (
+    "`fab -H SERVER restart` starts its services anew; `fab -H SERVER doctor` shows errors that repeat (check `errors`)"
+)
 
 
 class Automation:
@@ -81,12 +85,12 @@ class Automation:
             return Problem(
                 f"the server took an event, and did not show it within {patience:.0f} s",
                 "its service that stores events fails or does not run: the UI shows no events",
-                "`fab -H SERVER doctor` shows errors that repeat (check `errors`)",
+                FIX,
             )
         return Problem(
             f"an event did not trigger its automation within {patience:.0f} s",
             "the server's service for triggers, or that for actions, fails or does not run",
-            "`fab -H SERVER doctor` shows errors that repeat (check `errors`)",
+            FIX,
         )
 
 
