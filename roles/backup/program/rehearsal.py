@@ -11,6 +11,7 @@ import json
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -35,8 +36,9 @@ OVERRIDES = {
     "PREFECT_UI_ENABLED": "false",
 }
 DROPPED = re.compile(
-    r"PREFECT_(SERVER_)?(API_BASE_PATH|UI_\w+|API_HOST|API_PORT|LOGGING_TO_API_ENABLED)|PREFECT_API_URL"
+    r"PREFECT_(SERVER_)?(API_BASE_PATH|UI_\w+|API_HOST|API_PORT|LOGGING_TO_API_ENABLED)|PREFECT_API_(URL|AUTH_STRING)"
 )
+AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 URL = re.compile(r"PREFECT_\w*DATABASE_CONNECTION_URL")
 
 
@@ -133,7 +135,7 @@ def _serve(job: Job, manifest: folder.Manifest, environment: str, name: str) -> 
 
 def _compare(manifest: folder.Manifest, server: subprocess.Popen[bytes], port: int, settings: Dict[str, str]) -> None:
     """Wait until the server answers, then compare release and counts. Raises Failed."""
-    auth = settings.get("PREFECT_SERVER_API_AUTH_STRING", "")
+    auth = settings.get(AUTH, "")
     deadline = time.monotonic() + START_SECONDS
     while _ask(port, auth, "GET", "/health") is not True:
         if server.poll() is not None:
@@ -172,12 +174,14 @@ def _ask(port: int, auth: str, method: str, path: str) -> Any:
 
 
 def _settings(job: Job, name: str, home: str) -> Dict[str, str]:
-    """The server's own settings, but for the database, and for what would reach outside."""
+    """The server's own settings, but for the database, for what would reach outside, and for its password: until the
+    scratch server has its port, another account's program may take it, and be asked."""
     found = _environment_file(job.env_file)
     urls = [key for key in found if URL.fullmatch(key)]
     kept = {key: value for key, value in found.items() if not DROPPED.fullmatch(key)}
     scratch = _scratch_url(found[urls[0]] if urls else "", job, name)
-    return {**kept, **OVERRIDES, **dict.fromkeys(urls, scratch)}
+    login = {AUTH: f"rehearsal:{secrets.token_urlsafe(24)}"} if AUTH in found else {}
+    return {**kept, **OVERRIDES, **login, **dict.fromkeys(urls, scratch)}
 
 
 def _scratch_url(url: str, job: Job, name: str) -> str:

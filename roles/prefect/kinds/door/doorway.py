@@ -58,6 +58,7 @@ class Doorway:
         controller may be gone.
         """
         from encamp.resources.base import Failure
+        from encamp.resources.systemd import halted
         from encamp.resources.systemd.control import change_state
         from roles.prefect.kinds.door import reopening
 
@@ -76,6 +77,7 @@ class Doorway:
                 host.query(["systemctl", "stop", "--", self.door])
             raise
         change_state(host, "stop", self.server)
+        halted.clear(host, self.server)  # of a `fab stop` before: the end of this opens the server
 
     def open(self, host: System) -> None:
         """Start the server, and stop the door: who connects meanwhile waits for the server. Raises Failure."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from encamp.resources.system import Reader, System
+from encamp.resources.systemd.halted import STOPPED
 from encamp.resources.systemd.owners import DIRECTORY
 from encamp.resources.systemd.unit_state import unit_state
 
@@ -29,7 +30,8 @@ Description=Ends the maintenance of {server}
 [Service]
 Type=oneshot
 ExecStart=/bin/rm -f {notice}
-ExecStart=-/bin/systemctl start {server}
+# It may have been stopped on purpose meanwhile.
+ExecStart=-/bin/sh -c 'test -e {stopped}/{server} || systemctl start {server}'
 ExecStart=/bin/systemctl stop {door}
 ExecStart=-/bin/systemctl disable {name}.timer
 ExecStart=/bin/rm -f {directory}/{name}.timer {directory}/{name}.service
@@ -45,7 +47,8 @@ def is_armed(host: Reader, name: str) -> bool:
 def arm(host: System, name: str, at: float, notice: str, server: str, door: str) -> None:
     """Let the timer open the door at a time (seconds since the epoch)."""
     moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
-    words = {"server": server, "door": door, "notice": notice, "name": name, "directory": DIRECTORY, "time": moment}
+    words = {"server": server, "door": door, "notice": notice, "name": name}
+    words.update(directory=DIRECTORY, time=moment, stopped=STOPPED)
     host.write(f"{DIRECTORY}/{name}.service", _SERVICE.format(**words))
     host.write(f"{DIRECTORY}/{name}.timer", _TIMER.format(**words))
     host.run(["systemctl", "daemon-reload"])

@@ -290,6 +290,17 @@ def test_who_loads_a_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user:
     assert account == user and ("--role=prefect" in argv) is (not user)
 
 
+def test_a_scratch_server_does_not_have_the_servers_password(job: Job, tmp_path: Path) -> None:
+    env = tmp_path / "server.env"
+    env.write_text('PREFECT_SERVER_API_AUTH_STRING="ada:secret"\nPREFECT_API_AUTH_STRING=ada:secret\nPREFECT_X=1\n')
+    job.env_file = str(env)
+    first, second = rehearsal._settings(job, "/s.db", "/h"), rehearsal._settings(job, "/s.db", "/h")
+    assert "secret" not in str(first) and first["PREFECT_X"] == "1"
+    assert len(first[rehearsal.AUTH]) > 30 and first[rehearsal.AUTH] != second[rehearsal.AUTH]
+    env.write_text("PREFECT_X=1\n")
+    assert rehearsal.AUTH not in rehearsal._settings(job, "/s.db", "/h")
+
+
 def test_names_and_texts_are_quoted() -> None:
     assert postgres.identifier('a"b') == '"a""b"'
     assert postgres.literal("it's") == "'it''s'"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from encamp.errors import SettingsError
 from encamp.resources.base import Failure, Refused
+from roles.prefect.kinds.door import reopening
 from roles.prefect.kinds.door.doorway import Doorway
 from roles.prefect.kinds.door.notice import Notice, keep, notice_of
 from roles.server import door
@@ -79,11 +82,32 @@ def test_a_door_that_does_not_start_leaves_an_open_server_open(was_shut: bool) -
     assert not any("stop -- prefect-server.service" in line for line, _ in host.done)
 
 
-def test_a_server_that_is_opened_is_no_longer_one_that_was_stopped() -> None:
-    mark = "/run/encamp/stopped/prefect-server.service"
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_end_of_a_maintenance_starts_no_server_that_was_stopped(tmp_path: Path, stopped: bool) -> None:
+    """`fab stop` on a shut server, whose timer goes on."""
+    host = CaseHost({})
+    reopening.arm(host, "prefect-reopen", 1796001800, NOTICE, "prefect-server.service", DOOR)
+    unit = (host.read("/etc/systemd/system/prefect-reopen.service") or b"").decode()
+    (line,) = [line for line in unit.splitlines() if "systemctl start" in line]
+    assert "/run/encamp/stopped/prefect-server.service" in line, "where halted.mark puts it"
+    if stopped:
+        (tmp_path / "prefect-server.service").touch()
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/done\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    words = shlex.split(line.partition("=-")[2].replace("/run/encamp/stopped", str(tmp_path)))
+    subprocess.run(words, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True)
+    assert (tmp_path / "done").exists() is not stopped
+
+
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_server_that_is_shut_or_opened_is_no_longer_one_that_was_stopped(opens: bool) -> None:
+    mark, way = "/run/encamp/stopped/prefect-server.service", Doorway("prefect-server.service")
     host = CaseHost({"files": {NOTICE: "{}", mark: "ada\n"}, "units": {DOOR: {}, "prefect-server.service": {}}})
-    Doorway("prefect-server.service").open(host)
-    assert host.stat(NOTICE) is None and host.stat(mark) is None
+    if opens:
+        way.open(host)
+    else:
+        way.shut(host, Notice(2, 0, 0, "new"))
+    assert host.stat(mark) is None and (host.stat(NOTICE) is None) is opens
 
 
 def test_what_is_undeployed_leaves_no_mark_of_a_drain() -> None:
