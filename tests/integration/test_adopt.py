@@ -292,3 +292,9 @@ def test_a_compose_stack(lab: LiveLab, spread: Spread, tmp_path: Path) -> None:
     hand.continued(held)
     assert hand.sh("docker inspect -f '{{.State.Running}}' stack_server_1") == "false"
     hand.returned(held)
+
+    # Once more: what the first takeover brought is kept beside the new copy, with what was stored since.
+    succeeded(hand.fab("deploy", "--no-verify"))
+    assert hand.data() == held
+    databases = hand.sh("runuser -u postgres -- psql -XAtqc 'SELECT datname FROM pg_database'").split()
+    assert {"prefect", "prefect_before_1"} <= set(databases)
