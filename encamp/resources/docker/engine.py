@@ -10,7 +10,7 @@ from encamp.resources.docker import way_out
 from encamp.resources.packages.apt import LOCK_SECONDS
 from encamp.resources.packages.installed import Packages
 from encamp.resources.proxy import proxy_of
-from encamp.resources.system import Reader, System
+from encamp.resources.system import OsRelease, Reader, System
 from encamp.shared.secret import Secret
 
 #: Where Compose v2 is installed: it is a plug-in of the docker command.
@@ -22,6 +22,9 @@ PLUGINS = (
 )
 #: The first Debian release whose docker.io does not include the docker command.
 SPLIT_SINCE = 13
+#: The first Debian release whose Compose reads a file without a version.
+COMPOSE_SINCE = 12
+OWN_COMPOSE = "/usr/bin/docker-compose"
 BY_HAND = "install Docker Engine with the Compose plug-in (https://docs.docker.com/engine/install/), then deploy again"
 
 
@@ -40,6 +43,14 @@ class DockerEngine(Resource):
     lock_timeout: int = LOCK_SECONDS
     proxy: Union[str, Secret] = ""
     no_proxy: tuple[str, ...] = ()
+
+    def refuse(self, host: Reader) -> None:
+        release, compose = host.os_release(), _compose(host)
+        if release.id == "debian" and _number(release) < COMPOSE_SINCE and compose in (None, OWN_COMPOSE):
+            raise Refused(
+                f"{release.pretty} has Docker Compose 1.25, which cannot read the stack (1.27.1 or later can)",
+                fix=BY_HAND,
+            )
 
     def check(self, host: Reader) -> list[Change]:
         changes = [Change(what, "absent", "installed") for what in _missing(host)]
@@ -90,7 +101,12 @@ def _packages(host: Reader) -> Sequence[tuple[str, str]]:
     release = host.os_release()
     if release.family != "debian":
         return ()
-    number = release.version.partition(".")[0]
-    split = release.id == "debian" and (not number.isdigit() or int(number) >= SPLIT_SINCE)
+    split = release.id == "debian" and _number(release) >= SPLIT_SINCE
     compose = "docker-compose-v2" if release.id == "ubuntu" else "docker-compose"
     return (("docker", "docker-cli" if split else "docker.io"), ("docker engine", "docker.io"), ("compose", compose))
+
+
+def _number(release: OsRelease) -> float:
+    """The release's number; testing, which has none, is newer than all."""
+    number = release.version.partition(".")[0]
+    return int(number) if number.isdigit() else float("inf")
