@@ -21,11 +21,13 @@ def main():
     except KeyboardInterrupt:
         collections.deque(itertools.repeat(0), maxlen=0)
 """
+#: As systemd starts it, whatever this test run inherited: a shell lets what it starts with & ignore SIGINT.
 STARTS = """
-import runpy, sys
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 found = runpy.run_path(sys.argv.pop(1))
 globals_of_finish = found["Drain"].finish.__globals__
-globals_of_finish.update(LAST_REPORT=0.1, GOODBYE=6, HANGING=1)
+globals_of_finish.update(LAST_REPORT=0.1, GOODBYE=1, HANGING=1)
 found["main"]()
 """
 
