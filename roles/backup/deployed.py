@@ -21,6 +21,7 @@ from roles.backup.settings import HOURS
 from roles.database import host as database_host
 from roles.database import settings as database
 from roles.prefect.release import prefect_version
+from roles.prefect.sandbox import has_namespaces
 
 #: The first release whose server can be started without its services.
 NO_SERVICES_SINCE = (3, 1, 13)
@@ -120,6 +121,7 @@ def _units(job: Job, site: Site, what: str, command: str, when: str, delay: str)
     """A service and its timer."""
     title = f"{what.capitalize()} of the database {job.name} of Prefect on {job.server.name} ({job.server.instance})"
     words = {"job": job, "title": title, "program": PROGRAM, "command": command, "when": when, "delay": delay}
+    words |= {"namespaces": has_namespaces(job.host)}
     for ending in ("service", "timer"):
         text = site.templates.render(f"prefect_backup/prefect-backup.{ending}.j2", **words)
         yield SystemdUnit(job.unit(what, ending), text)

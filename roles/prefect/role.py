@@ -24,7 +24,7 @@ from encamp.resources.python.uv.tool import UvTool
 from encamp.shared.record import replace
 from encamp.shared.secret import Secret
 from encamp.site import Site, SiteHost
-from roles.prefect import known_faults, layout, pythons, server_choice, uv_release
+from roles.prefect import known_faults, layout, pythons, sandbox, server_choice, uv_release
 from roles.prefect.files import read_bundle, read_file
 from roles.prefect.layout import Layout
 from roles.prefect.release import Release, Settings, refuse_wrong_proxy, release_of, system_packages
@@ -201,6 +201,6 @@ def undeploy(host: SiteHost, instance: str) -> Iterator[Item]:
 #: Its resources are those of the server's and the worker's stage.
 ROLE = Role(
     "prefect",
-    settings=(Settings, known_faults.Settings, server_choice.Settings),
+    settings=(Settings, known_faults.Settings, server_choice.Settings, sandbox.Settings),
     undeploy=undeploy,
 )

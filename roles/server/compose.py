@@ -36,6 +36,7 @@ from roles.prefect.layout import Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import prefect_version, system_packages
 from roles.prefect.runtime import Settings, Stack
+from roles.prefect.sandbox import has_namespaces
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.server import compose_images, native
 from roles.server.compose_images import images
@@ -182,6 +183,7 @@ def _names(host: SiteHost, stack: Stack) -> dict[str, Any]:
     return {
         "layout": layout,
         "unit": layout.server_unit,
+        "namespaces": has_namespaces(host),
         "public_url": address.public_url(host),
         "directory": stack.directory,
         "stack": stack.program,

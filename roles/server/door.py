@@ -17,6 +17,7 @@ from roles.prefect import runtime, versions
 from roles.prefect.kinds.endpoint import Endpoint
 from roles.prefect.layout import Layout
 from roles.prefect.release import prefect_version
+from roles.prefect.sandbox import has_namespaces
 from roles.server.kinds.door.absent import DoorAbsent
 from roles.server.kinds.door.expectation import DoorOpen
 from roles.server.kinds.door.maintenance import Maintenance, MaintenanceOver
@@ -55,7 +56,8 @@ def after_unit(host: SiteHost, site: Site, layout: Layout) -> Iterator[Item]:
     """The door, which starts at boot only while the server is shut; and the socket at work."""
     if not is_possible(host):
         return
-    text = site.templates.render("prefect_server/prefect-door.service.j2", layout=layout, program=ANSWERING)
+    words = {"layout": layout, "program": ANSWERING, "namespaces": has_namespaces(host)}
+    text = site.templates.render("prefect_server/prefect-door.service.j2", **words)
     yield SystemdUnit(layout.doorway.door, text)
     yield Service(layout.doorway.door, running=False)
     where, port = address.bind(host), host.settings(address.Settings).port

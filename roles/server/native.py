@@ -29,6 +29,7 @@ from roles.prefect.account import layout_of
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import prefect_version, release_of
+from roles.prefect.sandbox import has_namespaces
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.server import door, retention
 from roles.server.kinds.health import ServerHealth
@@ -156,6 +157,7 @@ def _unit(host: SiteHost, site: Site, layout: Layout) -> Any:
         public_url=address.public_url(host),
         command=_service_command(host, layout),
         on_socket=door.is_possible(host),
+        namespaces=has_namespaces(host),
         postgres=database.on_this_host(host),
         needs_privilege=address.needs_privilege(host) and not door.is_possible(host),
     )

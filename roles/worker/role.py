@@ -21,6 +21,7 @@ from roles.prefect.groups import WORKERS
 from roles.prefect.layout import UV_CACHE, UV_ROOT, Layout
 from roles.prefect.release import Settings as PrefectSettings
 from roles.prefect.release import prefect_version, release_of
+from roles.prefect.sandbox import has_namespaces
 from roles.prefect.server_choice import server_for
 from roles.proof.kinds.flow_run import VerificationRun
 from roles.role import Role
@@ -243,7 +244,7 @@ def _unit_file(host: SiteHost, site: Site, layout: Layout, unit: Unit) -> Any:
         path=unit.path,
         command=command(host, unit),
         own_env=unit.env_file,
-        sandbox=tuple(sandbox.directives(unit.spec, on_host.homes(unit))),
+        sandbox=tuple(sandbox.directives(unit.spec, on_host.homes(unit), has_namespaces(host))),
         mounts=sandbox.opened(unit.spec).all,
         stop_timeout=_stop_timeout(host, unit),
         server_unit=Layout(server.instance).server_unit if server.name == host.name else "",

@@ -37,12 +37,22 @@ def is_below(path: str, other: str) -> bool:
     return path == other or path.startswith(f"{other}/")
 
 
-def directives(spec: HostAccess, homes: Sequence[str]) -> Directives:
-    """The directives of a worker's unit, in order. It may write ``homes``: its own, and its environment."""
+def directives(spec: HostAccess, homes: Sequence[str], namespaces: bool = True) -> Directives:
+    """The directives of a worker's unit, in order. It may write ``homes``: its own, and its environment.
+
+    ``namespaces``: whether the host lets units have mount namespaces.
+    """
     if not spec.sandbox:
         return
-    paths = opened(spec)
     yield "NoNewPrivileges", "yes"
+    if namespaces:
+        yield from _own_view(spec, homes)
+    yield "RestrictSUIDSGID", "yes"
+    yield "CapabilityBoundingSet", ""
+
+
+def _own_view(spec: HostAccess, homes: Sequence[str]) -> Directives:
+    paths = opened(spec)
     yield "PrivateTmp", "no" if set(paths.all) & set(TEMPORARY) else "yes"
     yield from _devices(spec.devices)
     yield "ProtectSystem", "strict"
@@ -52,8 +62,6 @@ def directives(spec: HostAccess, homes: Sequence[str]) -> Directives:
     yield "ProtectControlGroups", "yes"
     yield "ProtectClock", "yes"
     yield "ProtectHostname", "yes"
-    yield "RestrictSUIDSGID", "yes"
-    yield "CapabilityBoundingSet", ""
 
 
 def _devices(devices: Sequence[str]) -> Directives:

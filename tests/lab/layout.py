@@ -39,13 +39,17 @@ class Image:
 
 @dataclass(frozen=True)
 class Host:
-    """One host of the lab; ``number`` ends its address and its published port. Odd ones start only when named."""
+    """One host of the lab; ``number`` ends its address and its published port. Odd ones start only when named.
+
+    ``degraded``: some units of its system fail, and are to.
+    """
 
     name: str
     number: int
     image: Image = Image()
     user: str = "deploy"
     odd: bool = False
+    degraded: bool = False
 
 
 HOSTS: dict[str, Host] = {
@@ -66,6 +70,7 @@ HOSTS: dict[str, Host] = {
         Host("docker1", 23, image=Image("docker"), odd=True),
         Host("old2", 31, image=Image("docker", "bullseye"), odd=True),
         Host("rhel1", 33, image=Image("rhel"), odd=True),
+        Host("lxc1", 34, odd=True, degraded=True),
         Host("new2", 32, image=Image("docker", "trixie"), odd=True),
     )
 }
@@ -132,6 +137,11 @@ class Lab:
     def resolv_conf(self) -> Path:
         """The name servers of the hosts."""
         return self.state / "resolv.conf"
+
+    @property
+    def no_namespaces(self) -> Path:
+        """A filter of system calls: nothing is mounted elsewhere once more, as in LXC without nesting."""
+        return self.state / "no-namespaces.json"
 
     @property
     def env_file(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,19 @@ from types import MappingProxyType
 from debian_images import ensure_images, recipe_tag
 from layout import DOCKER_SH, HOSTS, Lab
 from shell import LabError, run, write
+
+#: mount(2) with MS_BIND is refused.
+NO_NAMESPACES = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [
+        {
+            "names": ["mount"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": 13,
+            "args": [{"index": 3, "value": 4096, "valueTwo": 4096, "op": "SCMP_CMP_MASKED_EQ"}],
+        }
+    ],
+}
 
 
 def prepare(lab: Lab, names: Iterable[str], copies: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -26,6 +40,7 @@ def prepare(lab: Lab, names: Iterable[str], copies: Mapping[str, str] = MappingP
     write(lab.ca_bundle, ca_bundle_source().read_text("utf-8"))
     write(lab.resolv_conf, "".join(f"nameserver {server}\n" for server in _name_servers()))
     write(lab.ssh_config, _ssh_config(lab))
+    write(lab.no_namespaces, json.dumps(NO_NAMESPACES))
     images = {host.name: f"{host.image.name}:{tag}" for host in HOSTS.values()}
     write(lab.env_file, _compose_variables(lab, {**images, **copies}))
 

@@ -14,7 +14,8 @@ EXIT_STATUS = {
     218: "its capabilities could not be set: this host, such as a container, lacks them",
     224: "PAM did not open a session for its user (the journal says why)",
     225: "its network namespace could not be set up, as in a container that forbids it",
-    226: "its sandbox could not be set up: a path is missing, or this host forbids it (the journal says which)",
+    226: "its sandbox could not be set up: a path is missing, or this host forbids it (the journal says which)"
+    "; a container without mount namespaces needs mount_namespaces: false",
     228: "the filter of system calls that its unit sets could not be applied",
     233: "its runtime directory could not be set up",
     238: "its state directory could not be set up",

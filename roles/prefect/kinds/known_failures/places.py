@@ -53,7 +53,7 @@ PLACES = (
         r"Failed to set up mount namespacing:.*(?:Permission denied|Operation not permitted)",
         "this host does not let units have mount namespaces, which their sandbox needs: usual in a container (LXC)",
         "`systemd-detect-virt -c` names the container; allow it outside (LXC and Proxmox: nesting=1; LXD: "
-        "security.nesting=true), and restart it",
+        "security.nesting=true), and restart it; or set mount_namespaces: false for this host",
     ),
     Known(
         r"Failed to set up mount namespacing:.*No such file or directory",
