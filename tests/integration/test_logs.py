@@ -87,6 +87,7 @@ def followed(site: Path, out: Path, *options: str) -> Iterator[subprocess.Popen[
     with out.open("w") as shown, (out.parent / "errors").open("w") as errors:
         process = subprocess.Popen(
             [*fab, "--inventory", str(site)],
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
             cwd=CHECKOUT,
             stdout=shown,
             stderr=errors,

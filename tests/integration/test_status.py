@@ -195,7 +195,12 @@ def test_watch_goes_on_until_ctrl_c(running: LiveLab, site: Path, tmp_path: Path
     fab = [str(Path(sys.executable).with_name("fab")), "status", "--watch", "--every", "1"]
     with (tmp_path / "shown").open("w") as shown:
         watching = subprocess.Popen(
-            [*fab, "--inventory", str(site)], cwd=CHECKOUT, stdout=shown, stderr=subprocess.PIPE, text=True
+            [*fab, "--inventory", str(site)],
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+            cwd=CHECKOUT,
+            stdout=shown,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         try:
             until(lambda: (tmp_path / "shown").read_text().count("server default") >= 2)

@@ -72,10 +72,12 @@ async def postgres(url):
                 found[key] = [dict(row) for row in await connection.fetch(query)]
             except asyncpg.PostgresError:  # a release of Postgres without one of these views
                 pass
-        if await one("SELECT to_regclass('flow_run') IS NOT NULL"):
-            found["first"] = await one("SELECT extract(epoch FROM min(start_time))::float FROM flow_run")
         if await one("SELECT to_regclass('alembic_version') IS NOT NULL"):
             found["revision"] = await one("SELECT version_num FROM alembic_version")
+        try:  # last, and not for long: the table may be locked, or so large that this takes its time
+            found["first"] = await one("SELECT extract(epoch FROM min(start_time))::float FROM flow_run", timeout=2)
+        except (asyncpg.PostgresError, asyncio.TimeoutError):
+            pass
     finally:
         await connection.close()
 
