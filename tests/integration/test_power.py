@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -83,12 +84,18 @@ def test_what_is_stopped_on_purpose_is_not_failed_and_a_deploy_says_that_it_star
     assert changed(fab("start")) == set(), "what runs is left alone"
 
 
-def test_a_start_waits_for_a_healthy_server_before_its_workers(running: LiveLab, fab: Callable[..., Fab]) -> None:
+def test_a_start_waits_for_a_healthy_server_before_its_workers(
+    running: LiveLab, fab: Callable[..., Fab], tmp_path: Path
+) -> None:
     succeeded(fab("stop"))
-    done = fab("start")
-    shown = succeeded(done)
+    events = tmp_path / "events.jsonl"
+    done = fab("start", "--json", str(events))
+    succeeded(done)
     assert changed(done) == {f"UnitStarted:{SERVER}", f"UnitStarted:{WORKER}"}
-    assert shown.index(f"UnitStarted:{SERVER}") < shown.index(f"UnitStarted:{WORKER}")
+    told = [json.loads(line) for line in events.read_text("utf-8").splitlines()]
+    steps = [str(event["step"]) for event in told if event["event"] == "step"]
+    healthy = next(place for place, step in enumerate(steps) if step.startswith("ServerHealth:"))
+    assert steps.index(f"UnitStarted:{SERVER}") < healthy < steps.index(f"UnitStarted:{WORKER}")
     assert "0 red, 0 warn" not in fab("status").stdout and "was stopped" not in fab("status").stdout
 
 

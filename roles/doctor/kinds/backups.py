@@ -95,7 +95,9 @@ def _check_last(subject: BackupSubject) -> Optional[Finding]:
     if state.broken:
         return _failed(subject, state, unit)
     if last is None:
-        return warn("there is no backup yet", "the timer has not fired yet", f"{take} takes one now")
+        return warn(
+            "there is no backup yet", "", f"{take} takes one now; systemctl list-timers shows when the next is due"
+        )
     passed = time.time() - last["began"]
     text = f"{last['name']}, {age(passed)} ago"
     if passed > subject.kind.hours * HOUR * SLACK + HOUR:
@@ -114,7 +116,7 @@ def _check_proven(subject: BackupSubject) -> Optional[Finding]:
     if state.broken:
         return _failed(subject, state, unit)
     if proven is None:
-        return warn("no backup was ever proven", "no rehearsal has run yet", f"{rehearse} restores one for trial")
+        return warn("no backup was ever proven", "", f"{rehearse} restores one for trial")
     passed = time.time() - proven
     text = f"last proven {age(passed)} ago"
     late = passed > subject.kind.rehearsal_hours * HOUR * SLACK + HOUR

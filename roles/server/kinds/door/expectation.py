@@ -25,7 +25,7 @@ class DoorOpen(Resource):
         if found:
             raise Refused(
                 f"{self.server} is {found}",
-                "`fab maintenance on` shut it; nothing can be started or checked behind its door",
+                "nothing can be started or checked behind its door, which `fab maintenance on` or a restore has shut",
                 "end the maintenance first: `fab -H HOST maintenance off`",
             )
         return []
